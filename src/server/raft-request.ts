@@ -1,0 +1,133 @@
+/**
+ * The entry of one client request: an `InternalRaftRequest` in Go's field order, wrapped around the request's
+ * bytes as the client sent them, so that a put is never decoded and encoded again on its way into the log.
+ */
+
+/** Field numbers of `InternalRaftRequest`'s requests. */
+export const RaftRequestField = {
+  put: 4,
+  deleteRange: 5,
+  txn: 6,
+  compaction: 7,
+  leaseGrant: 8,
+  leaseRevoke: 9,
+  alarm: 10,
+  leaseCheckpoint: 11,
+  authEnable: 1000,
+  authDisable: 1011,
+  authenticate: 1012,
+  authStatus: 1013,
+  authUserAdd: 1100,
+  authUserDelete: 1101,
+  authUserGet: 1102,
+  authUserChangePassword: 1103,
+  authUserGrantRole: 1104,
+  authUserRevokeRole: 1105,
+  authUserList: 1106,
+  authRoleList: 1107,
+  authRoleAdd: 1200,
+  authRoleDelete: 1201,
+  authRoleGet: 1202,
+  authRoleGrantPermission: 1203,
+  authRoleRevokePermission: 1204,
+  clusterVersionSet: 1300,
+  clusterMemberAttrSet: 1301,
+  downgradeInfoSet: 1302,
+  downgradeVersionTest: 9900,
+} as const;
+export type RaftRequestField = (typeof RaftRequestField)[keyof typeof RaftRequestField];
+
+export interface RequestAuth {
+  readonly username: string;
+  readonly revision: number;
+}
+
+const HEADER_FIELD = 100;
+const LENGTH_DELIMITED = 2;
+const LOW_BITS = 2 ** 32;
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
+  return size;
+}
+
+function writeVarint(target: Buffer, at: number, value: number): number {
+  let rest = value;
+  let position = at;
+  while (rest >= 0x80) {
+    target[position++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  target[position++] = rest;
+  return position;
+}
+
+/** Size of the varint of `high * 2^32 + low`, both unsigned 32-bit. */
+function varint64Size(high: number, low: number): number {
+  if (high === 0) return varintSize(low);
+  const bits = 64 - Math.clz32(high);
+  return Math.ceil(bits / 7);
+}
+
+function writeVarint64(target: Buffer, at: number, high: number, low: number): number {
+  let position = at;
+  let lowRest = low >>> 0;
+  let highRest = high >>> 0;
+  while (highRest !== 0 || lowRest >= 0x80) {
+    target[position++] = (lowRest & 0x7f) | 0x80;
+    lowRest = ((lowRest >>> 7) | (highRest << 25)) >>> 0;
+    highRest >>>= 7;
+  }
+  target[position++] = lowRest;
+  return position;
+}
+
+/**
+ * Encodes the entry's data.
+ *
+ * @param field which request it is
+ * @param body the request's own bytes
+ * @param prefix the member's 16 bits of the id
+ * @param sequence the id's 48-bit sequence
+ */
+export function encodeRaftRequest(
+  field: RaftRequestField,
+  body: Buffer,
+  prefix: number,
+  sequence: number,
+  auth?: RequestAuth,
+): Buffer {
+  const high = prefix * 0x10000 + Math.floor(sequence / LOW_BITS);
+  const low = sequence % LOW_BITS;
+  const username = auth === undefined ? undefined : Buffer.from(auth.username);
+  let headerSize = 1 + varint64Size(high, low);
+  if (username !== undefined && username.length > 0)
+    headerSize += 1 + varintSize(username.length) + username.length;
+  if (auth !== undefined && auth.revision > 0) headerSize += 1 + varintSize(auth.revision);
+  const bodyTag = field * 8 + LENGTH_DELIMITED;
+  const bodySize = varintSize(bodyTag) + varintSize(body.length) + body.length;
+  const data = Buffer.allocUnsafe(bodySize + 2 + varintSize(headerSize) + headerSize);
+  let at = 0;
+  if (field < HEADER_FIELD) at = writeBody(data, at, bodyTag, body);
+  at = writeVarint(data, at, HEADER_FIELD * 8 + LENGTH_DELIMITED);
+  at = writeVarint(data, at, headerSize);
+  data[at++] = 0x08;
+  at = writeVarint64(data, at, high, low);
+  if (username !== undefined && username.length > 0) {
+    data[at++] = 0x12;
+    at = writeVarint(data, at, username.length);
+    at += username.copy(data, at);
+  }
+  if (auth !== undefined && auth.revision > 0) {
+    data[at++] = 0x18;
+    at = writeVarint(data, at, auth.revision);
+  }
+  if (field > HEADER_FIELD) writeBody(data, at, bodyTag, body);
+  return data;
+}
+
+function writeBody(data: Buffer, start: number, tag: number, body: Buffer): number {
+  const at = writeVarint(data, writeVarint(data, start, tag), body.length);
+  return at + body.copy(data, at);
+}
