@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Builds the real programs that the end-to-end tests run beside Keystead into .cache/peers/bin.
+#
+#   scripts/build-peers.sh [group...]      groups: etcd benchmark h2spec common kubernetes (default: all, in this order)
+#
+# Each binary is kept for as long as its module's go.mod, go.sum and sources stay the same. Without Go nothing is built,
+# and the tests that need a peer say that they are skipped.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+peers=$root/e2e/peers
+out=$root/.cache/peers
+mkdir -p "$out/bin" "$out/stamps"
+
+if ! command -v go >/dev/null; then
+  echo "peers: Go is not installed; tests against real peers will be skipped"
+  exit 0
+fi
+
+# One build at a time: two of them would only compete for the same processors.
+exec 9>"$out/lock"
+if command -v flock >/dev/null; then flock 9; fi
+
+export GOFLAGS='-mod=readonly -buildvcs=false'
+export CGO_ENABLED=0
+
+stamp_of() { # module folder, extra text
+  { cat "$1/go.mod" "$1/go.sum"; find "$1" -mindepth 2 -name '*.go' -exec cat {} +; go version; echo "$2"; } | sha256sum | cut -d' ' -f1
+}
+
+build() { # module folder, binary, command...
+  local module=$1 binary=$2 wanted started
+  shift 2
+  wanted=$(stamp_of "$module" "$*")
+  if [[ -x $out/bin/$binary && $(cat "$out/stamps/$binary" 2>/dev/null) == "$wanted" ]]; then return; fi
+  started=$SECONDS
+  echo "peers: building $binary"
+  (cd "$module" && nice -n "${PEERS_NICE:-10}" "$@" -o "$out/bin/.$binary.new")
+  mv "$out/bin/.$binary.new" "$out/bin/$binary"
+  echo "$wanted" >"$out/stamps/$binary"
+  echo "peers: $binary built in $((SECONDS - started)) s"
+}
+
+build_go() { # module folder, binary, package...
+  local module=$1 binary=$2
+  shift 2
+  # The arguments of go build must come before the package, hence the small function instead of a plain command.
+  build "$module" "$binary" go_build "$@"
+}
+
+go_build() { # package, [-ldflags value], -o, file
+  local package=$1
+  shift
+  go build "$@" "$package"
+}
+
+group_etcd() {
+  build_go "$peers" etcd go.etcd.io/etcd/server/v3
+  build_go "$peers" etcdctl go.etcd.io/etcd/etcdctl/v3
+  build_go "$peers" etcdutl go.etcd.io/etcd/etcdutl/v3
+}
+
+group_benchmark() {
+  build_go "$peers/benchmark" benchmark go.etcd.io/etcd/v3/tools/benchmark
+}
+
+group_h2spec() {
+  build_go "$peers/h2spec" h2spec github.com/summerwind/h2spec/cmd/h2spec
+}
+
+group_common() {
+  build "$peers" common.test go_test_binary go.etcd.io/etcd/tests/v3/common
+}
+
+go_test_binary() { # package, -o, file
+  local package=$1
+  shift
+  go test -c -tags e2e "$@" "$package"
+}
+
+group_kubernetes() {
+  local module=$peers/kubernetes version program
+  version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  for program in kube-apiserver kube-controller-manager kube-scheduler; do
+    build_go "$module" "$program" "./$program" -ldflags "-s -w $(kubernetes_version_flags "$version")"
+  done
+}
+
+# Kubernetes stamps its version while linking; without it the programs would call themselves v0.0.0.
+kubernetes_version_flags() { # v1.35.4
+  local number=${1#v} variables=k8s.io/component-base/version
+  local major=${number%%.*} rest=${number#*.}
+  echo "-X $variables.gitVersion=$1 -X $variables.gitMajor=$major -X $variables.gitMinor=${rest%%.*}"
+}
+
+groups=("$@")
+if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark h2spec common kubernetes); fi
+for group in "${groups[@]}"; do
+  case $group in
+    etcd | benchmark | h2spec | common | kubernetes) "group_$group" ;;
+    *)
+      echo "peers: unknown group $group" >&2
+      exit 2
+      ;;
+  esac
+done
