@@ -28,61 +28,42 @@ stamp_of() { # module folder, extra text
   { cat "$1/go.mod" "$1/go.sum"; find "$1" -mindepth 2 -name '*.go' -exec cat {} +; go version; echo "$2"; } | sha256sum | cut -d' ' -f1
 }
 
-build() { # module folder, binary, command...
-  local module=$1 binary=$2 wanted started
-  shift 2
-  wanted=$(stamp_of "$module" "$*")
+build() { # module folder, binary, package, go command with its flags...
+  local module=$1 binary=$2 package=$3 wanted started
+  shift 3
+  wanted=$(stamp_of "$module" "$package $*")
   if [[ -x $out/bin/$binary && $(cat "$out/stamps/$binary" 2>/dev/null) == "$wanted" ]]; then return; fi
   started=$SECONDS
   echo "peers: building $binary"
-  (cd "$module" && nice -n "${PEERS_NICE:-10}" "$@" -o "$out/bin/.$binary.new")
+  (cd "$module" && nice -n "${PEERS_NICE:-10}" "$@" -o "$out/bin/.$binary.new" "$package")
   mv "$out/bin/.$binary.new" "$out/bin/$binary"
   echo "$wanted" >"$out/stamps/$binary"
   echo "peers: $binary built in $((SECONDS - started)) s"
 }
 
-build_go() { # module folder, binary, package...
-  local module=$1 binary=$2
-  shift 2
-  # The arguments of go build must come before the package, hence the small function instead of a plain command.
-  build "$module" "$binary" go_build "$@"
-}
-
-go_build() { # package, [-ldflags value], -o, file
-  local package=$1
-  shift
-  go build "$@" "$package"
-}
-
 group_etcd() {
-  build_go "$peers" etcd go.etcd.io/etcd/server/v3
-  build_go "$peers" etcdctl go.etcd.io/etcd/etcdctl/v3
-  build_go "$peers" etcdutl go.etcd.io/etcd/etcdutl/v3
+  build "$peers" etcd go.etcd.io/etcd/server/v3 go build
+  build "$peers" etcdctl go.etcd.io/etcd/etcdctl/v3 go build
+  build "$peers" etcdutl go.etcd.io/etcd/etcdutl/v3 go build
 }
 
 group_benchmark() {
-  build_go "$peers/benchmark" benchmark go.etcd.io/etcd/v3/tools/benchmark
+  build "$peers/benchmark" benchmark go.etcd.io/etcd/v3/tools/benchmark go build
 }
 
 group_h2spec() {
-  build_go "$peers/h2spec" h2spec github.com/summerwind/h2spec/cmd/h2spec
+  build "$peers/h2spec" h2spec github.com/summerwind/h2spec/cmd/h2spec go build
 }
 
 group_common() {
-  build "$peers" common.test go_test_binary go.etcd.io/etcd/tests/v3/common
-}
-
-go_test_binary() { # package, -o, file
-  local package=$1
-  shift
-  go test -c -tags e2e "$@" "$package"
+  build "$peers" common.test go.etcd.io/etcd/tests/v3/common go test -c -tags e2e
 }
 
 group_kubernetes() {
   local module=$peers/kubernetes version program
   version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
   for program in kube-apiserver kube-controller-manager kube-scheduler; do
-    build_go "$module" "$program" "./$program" -ldflags "-s -w $(kubernetes_version_flags "$version")"
+    build "$module" "$program" "./$program" go build -ldflags "-s -w $(kubernetes_version_flags "$version")"
   done
 }
 
