@@ -1,0 +1,60 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import { peer } from './servers.ts';
+
+const run = promisify(execFile);
+
+/** What the stock benchmark client reports; latencies in ms. */
+export interface Measured {
+  readonly rate: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+function number(text: string, pattern: RegExp): number {
+  const found = pattern.exec(text)?.[1];
+  if (found === undefined)
+    throw new Error(`the benchmark client printed no ${pattern.source}:\n${text.slice(-2000)}`);
+  return Number(found);
+}
+
+function parse(report: string): Measured {
+  return {
+    rate: number(report, /Requests\/sec:\s+([\d.e+]+)/),
+    p50: 1000 * number(report, /50% in ([\d.]+) secs/),
+    p99: 1000 * number(report, /99% in ([\d.]+) secs/),
+  };
+}
+
+/** Runs the stock benchmark client; one result for each report it prints, in its order. */
+export async function benchmark(endpoint: string, args: readonly string[]): Promise<Measured[]> {
+  const { stdout } = await run(peer('benchmark'), ['--endpoints', endpoint, '--precise', ...args], {
+    maxBuffer: 2 ** 28,
+  });
+  const reports = stdout.split(/(?=Summary:)/).filter((part) => part.includes('Requests/sec'));
+  if (reports.length === 0)
+    throw new Error(`the benchmark client printed no summary:\n${stdout.slice(-2000)}`);
+  return reports.map(parse);
+}
+
+/** Runs etcdctl and returns what it printed. */
+export async function etcdctl(endpoint: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await run(peer('etcdctl'), ['--endpoints', endpoint, ...args], { maxBuffer: 2 ** 28 });
+  return stdout;
+}
+
+/** Runs etcdctl while `work` goes on; resolves when both are done. */
+export async function duringEtcdctl<T>(
+  endpoint: string,
+  args: readonly string[],
+  work: Promise<T>,
+): Promise<T> {
+  const child = spawn(peer('etcdctl'), ['--endpoints', endpoint, '--command-timeout', '120s', ...args], {
+    stdio: 'ignore',
+  });
+  const ended = once(child, 'exit');
+  const result = await work;
+  await ended;
+  return result;
+}

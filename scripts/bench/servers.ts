@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+export type System = 'etcd' | 'keystead';
+export const systems: readonly System[] = ['etcd', 'keystead'];
+
+const root = resolve(import.meta.dirname, '../..');
+const peers = join(root, '.cache/peers/bin');
+
+/** Path of a real peer's binary. @throws Error saying how to build it */
+export function peer(name: string): string {
+  const path = join(peers, name);
+  if (!existsSync(path)) throw new Error(`${name} is not built yet: run scripts/build-peers.sh (needs Go)`);
+  return path;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+function healthy(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const probe = request({ host: '127.0.0.1', port, path: '/health', timeout: 1000 }, (response) => {
+      response.resume();
+      response.on('end', () => done(response.statusCode === 200));
+    });
+    probe.on('error', () => done(false));
+    probe.on('timeout', () => probe.destroy());
+    probe.end();
+  });
+}
+
+function directoryBytes(path: string): number {
+  let total = 0;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const full = join(path, entry.name);
+    total += entry.isDirectory() ? directoryBytes(full) : statSync(full).blocks * 512;
+  }
+  return total;
+}
+
+/** One running server with a data directory of its own, started with the same flags whichever system it is. */
+export class BenchServer {
+  #process: ChildProcess | undefined;
+  #port = 0;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'keystead-bench-'));
+
+  constructor(
+    readonly system: System,
+    readonly flags: readonly string[] = [],
+  ) {}
+
+  get endpoint(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Starts the server; the result is the time in ms until `/health` answered. */
+  async start(): Promise<number> {
+    this.#port = await freePort();
+    const peerPort = await freePort();
+    const client = `http://127.0.0.1:${this.#port}`;
+    const peerUrl = `http://127.0.0.1:${peerPort}`;
+    const flags = [
+      ...['--data-dir', join(this.#directory, 'data'), '--quota-backend-bytes', String(8 * 2 ** 30)],
+      ...['--listen-client-urls', client, '--advertise-client-urls', client],
+      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+      ...['--initial-cluster', `default=${peerUrl}`, '--log-level', 'error', ...this.flags],
+    ];
+    const [command, args] =
+      this.system === 'etcd'
+        ? [peer('etcd'), flags]
+        : [process.execPath, [join(root, 'dist/keystead.js'), ...flags]];
+    const began = performance.now();
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#process = child;
+    while (!(await healthy(this.#port))) {
+      if (child.exitCode !== null) throw new Error(`${this.system} ended with ${child.exitCode}`);
+      await new Promise((wake) => setTimeout(wake, 2));
+    }
+    return performance.now() - began;
+  }
+
+  /** Resident set size in bytes. */
+  rss(): number {
+    const status = readFileSync(`/proc/${this.#process?.pid ?? 0}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+  }
+
+  /** Bytes the data directory takes on disk. */
+  disk(): number {
+    return directoryBytes(join(this.#directory, 'data'));
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  }
+
+  async remove(): Promise<void> {
+    await this.stop('SIGKILL');
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
