@@ -1,0 +1,127 @@
+import { assert } from '../lib/assert.ts';
+import {
+  columns,
+  type Column,
+  type EngineControl,
+  type EngineIterator,
+  type EngineRange,
+  type WriteBatch,
+} from '../ports/engine.ts';
+import { OrderedRows, type RowsCursor } from './ordered-rows.ts';
+
+const empty = Buffer.alloc(0);
+
+interface StagedOperation {
+  readonly column: Column;
+  readonly key: Buffer;
+  /** Undefined deletes. */
+  readonly value: Buffer | undefined;
+}
+
+class MemoryBatch implements WriteBatch {
+  readonly operations: StagedOperation[] = [];
+  spent = false;
+
+  get length(): number {
+    return this.operations.length;
+  }
+
+  put(column: Column, key: Uint8Array, value: Uint8Array): void {
+    this.#stage(column, key, Buffer.from(value));
+  }
+
+  del(column: Column, key: Uint8Array): void {
+    this.#stage(column, key, undefined);
+  }
+
+  #stage(column: Column, key: Uint8Array, value: Buffer | undefined): void {
+    assert(!this.spent, 'a written batch is not used again');
+    assert(column !== 'event' || key[0] === 0, 'an event key begins with a zero byte');
+    this.operations.push({ column, key: Buffer.from(key), value });
+  }
+}
+
+class MemoryIterator implements EngineIterator {
+  #cursor: RowsCursor | undefined;
+  readonly #keysOnly: boolean;
+
+  constructor(cursor: RowsCursor, keysOnly: boolean) {
+    this.#cursor = cursor;
+    this.#keysOnly = keysOnly;
+  }
+
+  next(count: number): Buffer[] {
+    assert(this.#cursor !== undefined, 'an iterator is read only while it is open');
+    const rows: Buffer[] = [];
+    for (let n = 0; n < count; n++) {
+      const row = this.#cursor.next();
+      if (row === undefined) break;
+      rows.push(Buffer.from(row.key), this.#keysOnly ? empty : Buffer.from(row.value));
+    }
+    return rows;
+  }
+
+  close(): void {
+    this.#cursor = undefined;
+  }
+}
+
+/** The engine's twin in memory, for tests and the simulator. It holds what RocksDB would, in the same order. */
+export class MemoryEngine implements EngineControl {
+  readonly #columns = new Map<Column, OrderedRows>(columns.map((column) => [column, new OrderedRows()]));
+
+  get(column: Column, key: Uint8Array): Buffer | undefined {
+    const value = this.#rows(column).get(key);
+    return value === undefined ? undefined : Buffer.from(value);
+  }
+
+  getMany(column: Column, keys: readonly Uint8Array[]): (Buffer | undefined)[] {
+    return keys.map((key) => this.get(column, key));
+  }
+
+  iterate(column: Column, range: EngineRange): EngineIterator {
+    return new MemoryIterator(this.#rows(column).cursor(range), range.keysOnly === true);
+  }
+
+  batch(): WriteBatch {
+    return new MemoryBatch();
+  }
+
+  write(batch: WriteBatch): void {
+    assert(batch instanceof MemoryBatch, 'a batch is written by the engine that made it');
+    assert(!batch.spent, 'a batch is written once');
+    batch.spent = true;
+    for (const { column, key, value } of batch.operations) {
+      if (value === undefined) this.#rows(column).delete(key);
+      else this.#rows(column).set(key, value);
+    }
+  }
+
+  syncLog(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  compactFiles(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  sizes(): { total: number; inUse: number } {
+    let bytes = 0;
+    for (const rows of this.#columns.values()) bytes += rows.bytes;
+    return { total: bytes, inUse: bytes };
+  }
+
+  reopen(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #rows(column: Column): OrderedRows {
+    const rows = this.#columns.get(column);
+    assert(rows !== undefined, 'every column exists from the start');
+    return rows;
+  }
+}

@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterAll, describe, expect, it } from 'vitest';
+import { engineCases } from './engine.cases.ts';
+import { RocksEngine } from './rocks-engine.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'keystead-rocks-'));
+let opened = 0;
+const freshDirectory = (): string => join(root, String(opened++));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+engineCases('rocksdb', () => RocksEngine.open(freshDirectory()));
+
+describe('rocksdb', () => {
+  it('keeps rows of all columns across a close', async () => {
+    const directory = freshDirectory();
+    const first = await RocksEngine.open(directory);
+    const batch = first.batch();
+    batch.put('event', Buffer.alloc(12), Buffer.from('event'));
+    batch.put('meta', Buffer.from('m'), Buffer.from('meta'));
+    batch.put('version', Buffer.from('v'), Buffer.from('version'));
+    first.write(batch);
+    await first.close();
+    const second = await RocksEngine.open(directory);
+    expect(second.get('event', Buffer.alloc(12))?.toString()).toBe('event');
+    expect(second.get('meta', Buffer.from('m'))?.toString()).toBe('meta');
+    expect(second.get('version', Buffer.from('v'))?.toString()).toBe('version');
+    await second.close();
+  });
+
+  it('is refused a second time while it is open', async () => {
+    const directory = freshDirectory();
+    const engine = await RocksEngine.open(directory);
+    await expect(RocksEngine.open(directory)).rejects.toMatchObject({ code: 'LEVEL_LOCKED' });
+    await engine.close();
+  });
+
+  it('reads on a worker thread what this thread wrote', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const batch = engine.batch();
+    batch.put('latest', Buffer.from('a'), Buffer.from('1'));
+    engine.write(batch);
+    const source = `
+      const { workerData, parentPort } = require('node:worker_threads');
+      const binding = require('@nxtedition/rocksdb/binding.js');
+      const database = binding.db_init(workerData);
+      const families = binding.db_open(database, {}, () => {});
+      const [value] = binding.db_get_many_sync(database, [Buffer.from('a')], { column: families.latest });
+      parentPort.postMessage(value.toString());
+    `;
+    const worker = new Worker(source, { eval: true, workerData: engine.sharedHandle });
+    const answer = await new Promise((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    await worker.terminate();
+    expect(answer).toBe('1');
+    await engine.close();
+  });
+});

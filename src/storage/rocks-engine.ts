@@ -1,0 +1,175 @@
+import { promises as fs } from 'node:fs';
+import { assert, defined } from '../lib/assert.ts';
+import { EngineWriteError, type Column, type EngineControl, type WriteBatch } from '../ports/engine.ts';
+import { defaultTuning, openOptions, type RocksTuning } from './rocks-columns.ts';
+import { RocksLogSync } from './rocks-log-sync.ts';
+import { openColumns, RocksReader, storedKey, type OpenColumns } from './rocks-reader.ts';
+import { RocksSizes } from './rocks-sizes.ts';
+import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
+
+/** Bigger batches give their memory back instead of being kept for the next one. */
+const maxKeptBatchOperations = 4096;
+
+const compactionPollMs = 100;
+const maxCompactionWaits = 300;
+
+class RocksBatch implements WriteBatch {
+  readonly #binding = rocksBinding();
+  readonly #columns: OpenColumns;
+  #handle: BatchHandle | undefined;
+  #length = 0;
+
+  constructor(columns: OpenColumns, handle: BatchHandle) {
+    this.#columns = columns;
+    this.#handle = handle;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  put(column: Column, key: Uint8Array, value: Uint8Array): void {
+    const place = this.#columns[column];
+    assert(column !== 'event' || key[0] === 0, 'an event key begins with a zero byte');
+    this.#binding.batch_put(this.#open(), storedKey(place, key), value, place.choice);
+    this.#length++;
+  }
+
+  del(column: Column, key: Uint8Array): void {
+    const place = this.#columns[column];
+    this.#binding.batch_del(this.#open(), storedKey(place, key), place.choice);
+    this.#length++;
+  }
+
+  /** Hands the native batch over for writing; this object is spent. */
+  take(): BatchHandle {
+    const handle = this.#open();
+    this.#handle = undefined;
+    return handle;
+  }
+
+  #open(): BatchHandle {
+    return defined(this.#handle, 'a written batch is not used again');
+  }
+}
+
+function openDatabase(database: DatabaseHandle, tuning: RocksTuning): Promise<OpenColumns> {
+  return new Promise((resolve, reject) => {
+    rocksBinding().db_open(database, openOptions(tuning), (error, families) => {
+      if (error === null) resolve(openColumns(families));
+      else reject(error);
+    });
+  });
+}
+
+function closeDatabase(database: DatabaseHandle): Promise<void> {
+  return new Promise((resolve, reject) => {
+    rocksBinding().db_close(database, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
+export class RocksEngine extends RocksReader implements EngineControl {
+  readonly #tuning: RocksTuning;
+  readonly #logSync: RocksLogSync;
+  readonly #sizes: RocksSizes;
+  #spareBatch: BatchHandle | undefined;
+
+  private constructor(
+    database: DatabaseHandle,
+    columns: OpenColumns,
+    directory: string,
+    tuning: RocksTuning,
+  ) {
+    super(database, columns);
+    this.#tuning = tuning;
+    this.#logSync = new RocksLogSync(directory);
+    this.#sizes = new RocksSizes(directory);
+  }
+
+  /**
+   * Opens the store, creating it where it is missing.
+   *
+   * @throws Error with code LEVEL_LOCKED when another process holds the directory, LEVEL_CORRUPTION or
+   * LEVEL_IO_ERROR when its files can't be read
+   */
+  static async open(directory: string, tuning: RocksTuning = defaultTuning): Promise<RocksEngine> {
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    const database = rocksBinding().db_init(directory);
+    const columns = await openDatabase(database, tuning);
+    const engine = new RocksEngine(database, columns, directory, tuning);
+    await engine.#sizes.refresh();
+    return engine;
+  }
+
+  /** Names the open store to a worker thread, which passes it to `RocksReader.attach`. */
+  get sharedHandle(): bigint {
+    return this.binding.db_get_handle(this.database);
+  }
+
+  batch(): WriteBatch {
+    const handle = this.#spareBatch ?? this.binding.batch_init();
+    this.#spareBatch = undefined;
+    return new RocksBatch(this.columns, handle);
+  }
+
+  write(batch: WriteBatch): void {
+    assert(batch instanceof RocksBatch, 'a batch is written by the engine that made it');
+    const keep = batch.length <= maxKeptBatchOperations;
+    const handle = batch.take();
+    try {
+      this.binding.batch_write(this.database, handle, undefined);
+    } catch (error) {
+      throw new EngineWriteError(error instanceof Error ? error.message : String(error), { cause: error });
+    } finally {
+      this.binding.batch_clear(handle);
+      if (keep) this.#spareBatch = handle;
+    }
+  }
+
+  syncLog(): Promise<void> {
+    return this.#logSync.sync();
+  }
+
+  /**
+   * RocksDB drops deleted rows in its own background compactions, which the binding can't be asked to start;
+   * levels keep what they waste near a tenth. So all there is to do is to wait for those under way.
+   */
+  async compactFiles(): Promise<void> {
+    for (let waits = 0; this.#isCompacting() && waits < maxCompactionWaits; waits++) {
+      await new Promise((resolve) => setTimeout(resolve, compactionPollMs));
+    }
+    await this.#sizes.refresh();
+  }
+
+  sizes(): { total: number; inUse: number } {
+    return this.#sizes.current(
+      this.#property('rocksdb.estimate-live-data-size'),
+      this.#property('rocksdb.live-sst-files-size'),
+    );
+  }
+
+  async reopen(): Promise<void> {
+    this.#spareBatch = undefined;
+    await this.#logSync.idle();
+    // A store that failed reports that failure once more on closing.
+    await closeDatabase(this.database).catch(() => undefined);
+    this.columns = await openDatabase(this.database, this.#tuning);
+    await this.#sizes.refresh();
+  }
+
+  async close(): Promise<void> {
+    await this.#logSync.idle();
+    await closeDatabase(this.database);
+  }
+
+  #isCompacting(): boolean {
+    return (
+      this.#property('rocksdb.num-running-compactions') + this.#property('rocksdb.num-running-flushes') > 0
+    );
+  }
+
+  #property(name: string): number {
+    return Number(this.binding.db_get_property(this.database, name));
+  }
+}

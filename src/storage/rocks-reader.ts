@@ -1,0 +1,135 @@
+import { defined } from '../lib/assert.ts';
+import type { Column, Engine, EngineIterator, EngineRange } from '../ports/engine.ts';
+import { columnPlaces, firstPrefix } from './rocks-columns.ts';
+import {
+  rocksBinding,
+  type ColumnChoice,
+  type ColumnHandle,
+  type DatabaseHandle,
+  type IteratorHandle,
+  type NativeIteratorOptions,
+} from './rocksdb-binding.ts';
+
+const empty = Buffer.alloc(0);
+
+export interface OpenColumn {
+  readonly choice: ColumnChoice;
+  readonly prefix: number | undefined;
+}
+export type OpenColumns = Readonly<Record<Column, OpenColumn>>;
+
+export function openColumns(families: Record<string, ColumnHandle>): OpenColumns {
+  const open = (column: Column): OpenColumn => {
+    const { family, prefix } = columnPlaces[column];
+    const handle = defined(families[family], 'every column family was opened');
+    return { choice: family === 'default' ? undefined : { column: handle }, prefix };
+  };
+  return {
+    meta: open('meta'),
+    latest: open('latest'),
+    event: open('event'),
+    version: open('version'),
+    lease: open('lease'),
+    auth: open('auth'),
+  };
+}
+
+export function storedKey(column: OpenColumn, key: Uint8Array): Uint8Array {
+  if (column.prefix === undefined) return key;
+  const stored = Buffer.allocUnsafe(key.length + 1);
+  stored[0] = column.prefix;
+  stored.set(key, 1);
+  return stored;
+}
+
+function upperBound(place: OpenColumn, column: Column, lt: Uint8Array | undefined): Uint8Array | undefined {
+  if (lt !== undefined) return storedKey(place, lt);
+  if (place.prefix !== undefined) return Buffer.from([place.prefix + 1]);
+  return column === 'event' ? firstPrefix : undefined;
+}
+
+function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange): NativeIteratorOptions {
+  const gte = storedKey(place, range.gte);
+  return {
+    column: place.choice?.column,
+    gte: gte.length === 0 ? undefined : gte,
+    lt: upperBound(place, column, range.lt),
+    reverse: range.reverse === true,
+    values: range.keysOnly !== true,
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    asyncIO: false,
+  };
+}
+
+class RocksIterator implements EngineIterator {
+  readonly #binding = rocksBinding();
+  readonly #prefixed: boolean;
+  #handle: IteratorHandle | undefined;
+  #finished = false;
+
+  constructor(handle: IteratorHandle, prefixed: boolean) {
+    this.#handle = handle;
+    this.#prefixed = prefixed;
+  }
+
+  next(count: number): Buffer[] {
+    const handle = defined(this.#handle, 'an iterator is read only while it is open');
+    if (this.#finished || count === 0) return [];
+    const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
+    this.#finished = finished;
+    for (let n = 0; n < rows.length; n += 2) {
+      if (this.#prefixed) rows[n] = rows[n]?.subarray(1);
+      rows[n + 1] ??= empty;
+    }
+    return rows as Buffer[];
+  }
+
+  close(): void {
+    if (this.#handle === undefined) return;
+    this.#binding.iterator_close(this.#handle);
+    this.#handle = undefined;
+  }
+}
+
+/** Reads of an open database, on the thread that opened it or on a worker thread that shares it. */
+export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> {
+  protected readonly binding = rocksBinding();
+  protected readonly database: DatabaseHandle;
+  protected columns: OpenColumns;
+  readonly #oneKey: Uint8Array[] = [empty];
+
+  protected constructor(database: DatabaseHandle, columns: OpenColumns) {
+    this.database = database;
+    this.columns = columns;
+  }
+
+  /**
+   * Shares the database another thread of this process opened.
+   *
+   * @param handle that thread's `RocksEngine.sharedHandle`; the database must stay open for as long as this is used
+   */
+  static attach(handle: bigint): RocksReader {
+    const database = rocksBinding().db_init(handle);
+    const families = rocksBinding().db_open(database, {}, () => undefined);
+    return new RocksReader(database, openColumns(defined(families, 'a shared database is open already')));
+  }
+
+  get(column: Column, key: Uint8Array): Buffer | undefined {
+    const place = this.columns[column];
+    this.#oneKey[0] = storedKey(place, key);
+    return this.binding.db_get_many_sync(this.database, this.#oneKey, place.choice)[0];
+  }
+
+  getMany(column: Column, keys: readonly Uint8Array[]): (Buffer | undefined)[] {
+    const place = this.columns[column];
+    const stored = place.prefix === undefined ? keys : keys.map((key) => storedKey(place, key));
+    return this.binding.db_get_many_sync(this.database, stored, place.choice);
+  }
+
+  iterate(column: Column, range: EngineRange): EngineIterator {
+    const place = this.columns[column];
+    const handle = this.binding.iterator_init(this.database, iteratorOptions(place, column, range));
+    return new RocksIterator(handle, place.prefix !== undefined);
+  }
+}
