@@ -1,0 +1,158 @@
+import type { AuthInfo, AuthStore } from '../auth/auth-store.ts';
+import type { Lessor } from '../lease/lessor.ts';
+import type { EtcdError } from '../wire/errors.ts';
+import type {
+  DeleteRangeRequest,
+  InternalRaftRequest,
+  PutRequest,
+  RequestOp,
+  TxnRequest,
+} from '../wire/gen/etcdserverpb.ts';
+
+const NO_END = Buffer.alloc(0);
+
+/** What permission checks look at. */
+export interface AuthContext {
+  readonly auth: AuthStore;
+  readonly lessor: Lessor;
+}
+
+type PutSubject = Pick<PutRequest, 'key' | 'lease' | 'prevKv'>;
+
+/**
+ * Writing the key, reading it when its previous value is asked for, and writing all keys of the lease: whoever
+ * attaches a key to a lease can have all of that lease's keys deleted.
+ */
+export function checkPutAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  request: PutSubject,
+): EtcdError | undefined {
+  const { auth } = context;
+  if (!auth.isEnabled) return undefined;
+  return (
+    auth.checkPut(who, request.key) ??
+    checkLeaseKeysWritable(context, who, request.lease) ??
+    (request.prevKv ? auth.checkRange(who, request.key, NO_END) : undefined)
+  );
+}
+
+export function checkDeleteAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  request: DeleteRangeRequest,
+): EtcdError | undefined {
+  const { auth } = context;
+  return (
+    auth.checkDeleteRange(who, request.key, request.rangeEnd) ??
+    (request.prevKv ? auth.checkRange(who, request.key, request.rangeEnd) : undefined)
+  );
+}
+
+/** All compares and both branches, taken or not, at any depth. */
+export function checkTxnAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  request: TxnRequest,
+): EtcdError | undefined {
+  const { auth } = context;
+  if (!auth.isEnabled) return undefined;
+  for (const { key, rangeEnd } of request.compare) {
+    const error = auth.checkRange(who, key, rangeEnd);
+    if (error !== undefined) return error;
+  }
+  return checkOpsAllowed(context, who, request.success) ?? checkOpsAllowed(context, who, request.failure);
+}
+
+function checkOpsAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  ops: readonly RequestOp[],
+): EtcdError | undefined {
+  for (const { request } of ops) {
+    const error = checkOpAllowed(context, who, request);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
+function checkOpAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  request: RequestOp['request'],
+): EtcdError | undefined {
+  switch (request?.case) {
+    case 'requestRange':
+      return context.auth.checkRange(who, request.value.key, request.value.rangeEnd);
+    case 'requestPut':
+      return checkPutAllowed(context, who, request.value);
+    case 'requestDeleteRange':
+      return checkDeleteInTxnAllowed(context, who, request.value);
+    case 'requestTxn':
+      return checkTxnAllowed(context, who, request.value);
+    case undefined:
+      return undefined;
+  }
+}
+
+/** Both checks give the same kinds of errors, but etcd asks for reading first here and last in a plain delete. */
+function checkDeleteInTxnAllowed(
+  context: AuthContext,
+  who: AuthInfo,
+  request: DeleteRangeRequest,
+): EtcdError | undefined {
+  const { auth } = context;
+  return (
+    (request.prevKv ? auth.checkRange(who, request.key, request.rangeEnd) : undefined) ??
+    auth.checkDeleteRange(who, request.key, request.rangeEnd)
+  );
+}
+
+/** For revoking a lease or attaching a key to it. A lease that doesn't exist is left to whoever applies the request. */
+export function checkLeaseKeysWritable(
+  { auth, lessor }: AuthContext,
+  who: AuthInfo,
+  leaseId: bigint,
+): EtcdError | undefined {
+  if (!auth.isEnabled || lessor.lookup(leaseId) === undefined) return undefined;
+  if (auth.checkAdmin(who) === undefined) return undefined;
+  for (const key of lessor.keysOf(leaseId)) {
+    const error = auth.checkPut(who, key);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
+/** For showing a lease's keys. */
+export function checkLeaseKeysReadable(
+  { auth, lessor }: AuthContext,
+  who: AuthInfo,
+  leaseId: bigint,
+): EtcdError | undefined {
+  if (!auth.isEnabled || lessor.lookup(leaseId) === undefined) return undefined;
+  if (auth.checkAdmin(who) === undefined) return undefined;
+  for (const key of lessor.keysOf(leaseId)) {
+    const error = auth.checkRange(who, key, NO_END);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
+/** Requests that only root's role may make. Users may look at themselves and at their roles, so those two are absent. */
+export function needsAdmin(request: InternalRaftRequest): boolean {
+  return (
+    request.authEnable !== undefined ||
+    request.authDisable !== undefined ||
+    request.authUserAdd !== undefined ||
+    request.authUserDelete !== undefined ||
+    request.authUserChangePassword !== undefined ||
+    request.authUserGrantRole !== undefined ||
+    request.authUserRevokeRole !== undefined ||
+    request.authRoleAdd !== undefined ||
+    request.authRoleGrantPermission !== undefined ||
+    request.authRoleRevokePermission !== undefined ||
+    request.authRoleDelete !== undefined ||
+    request.authUserList !== undefined ||
+    request.authRoleList !== undefined
+  );
+}

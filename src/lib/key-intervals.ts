@@ -1,0 +1,85 @@
+interface Interval {
+  readonly begin: Buffer;
+  /** Exclusive; undefined means no end. */
+  end: Buffer | undefined;
+}
+
+/**
+ * A set of key intervals that answers "is this key in it?" and "is this range covered?" in O(log n): intervals are
+ * merged and sorted when the first question is asked after a change.
+ */
+export class KeyIntervals {
+  readonly #added: Interval[] = [];
+  #merged: Interval[] | undefined;
+
+  get size(): number {
+    return this.#added.length;
+  }
+
+  /** An interval whose end is not after its begin holds nothing and is left out. `end` undefined means no end. */
+  add(begin: Buffer, end: Buffer | undefined): void {
+    if (end !== undefined && Buffer.compare(end, begin) <= 0) return;
+    this.#added.push({ begin, end });
+    this.#merged = undefined;
+  }
+
+  addKey(key: Buffer): void {
+    this.add(key, Buffer.concat([key, ZERO]));
+  }
+
+  addAll(other: KeyIntervals): void {
+    if (other.#added.length === 0) return;
+    this.#added.push(...other.#added);
+    this.#merged = undefined;
+  }
+
+  has(key: Buffer): boolean {
+    const interval = this.#lastFrom(key);
+    return interval !== undefined && isBefore(key, interval.end);
+  }
+
+  /**
+   * Whether [begin, end) lies wholly within the set, where touching intervals count as one; `end` undefined means no
+   * end. A range that ends before it begins is judged by its begin alone.
+   */
+  covers(begin: Buffer, end: Buffer | undefined): boolean {
+    const interval = this.#lastFrom(begin);
+    if (interval === undefined || !isBefore(begin, interval.end)) return false;
+    if (interval.end === undefined) return true;
+    return end !== undefined && Buffer.compare(end, interval.end) <= 0;
+  }
+
+  /** The last merged interval that begins at or before the key. */
+  #lastFrom(key: Buffer): Interval | undefined {
+    const merged = (this.#merged ??= merge(this.#added));
+    let low = 0;
+    let high = merged.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const interval = merged[middle];
+      if (interval !== undefined && Buffer.compare(interval.begin, key) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return merged[low - 1];
+  }
+}
+
+const ZERO = Buffer.alloc(1);
+
+function isBefore(key: Buffer, end: Buffer | undefined): boolean {
+  return end === undefined || Buffer.compare(key, end) < 0;
+}
+
+function merge(intervals: readonly Interval[]): Interval[] {
+  const sorted = [...intervals].sort((a, b) => Buffer.compare(a.begin, b.begin));
+  const merged: Interval[] = [];
+  for (const { begin, end } of sorted) {
+    const last = merged.at(-1);
+    if (last === undefined || (last.end !== undefined && Buffer.compare(last.end, begin) < 0)) {
+      merged.push({ begin, end });
+    } else if (last.end !== undefined && (end === undefined || Buffer.compare(last.end, end) < 0)) {
+      last.end = end;
+    }
+  }
+  return merged;
+}

@@ -1,0 +1,72 @@
+import type { Member } from './member.ts';
+
+/**
+ * The JSON in which members travel: as the context of configuration changes and as stored rows. 64-bit ids are
+ * plain JSON numbers there, which `JSON.parse` would round, so they are quoted before and unquoted after it.
+ */
+export interface MemberContext {
+  readonly member: Member;
+  /** A learner becomes a voter; not an addition, though both are the same kind of change. */
+  readonly isPromote: boolean;
+}
+
+/** @throws Error when the bytes aren't a member's JSON */
+export function decodeMemberContext(bytes: Uint8Array): MemberContext {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+  const parsed: unknown = JSON.parse(quoteLongNumbers(text));
+  if (typeof parsed !== 'object' || parsed === null) throw new Error('a member context is a JSON object');
+  const fields = parsed as Readonly<Record<string, unknown>>;
+  return {
+    member: {
+      id: toId(fields['id']),
+      name: typeof fields['name'] === 'string' ? fields['name'] : '',
+      peerUrls: toStrings(fields['peerURLs']),
+      clientUrls: toStrings(fields['clientURLs']),
+      isLearner: fields['isLearner'] === true,
+    },
+    isPromote: fields['isPromote'] === true,
+  };
+}
+
+/** A member alone: bootstrap entries, updates and stored rows. */
+export function encodeMember(member: Member): Buffer {
+  return Buffer.from(`{${memberFields(member)}}`);
+}
+
+/** The context of adding or promoting a member. */
+export function encodeMemberContext(context: MemberContext): Buffer {
+  return Buffer.from(`{${memberFields(context.member)},"isPromote":${context.isPromote}}`);
+}
+
+function memberFields(member: Member): string {
+  let json = `"id":${member.id},"peerURLs":${toJson(member.peerUrls)}`;
+  if (member.isLearner) json += ',"isLearner":true';
+  if (member.name !== '') json += `,"name":${toJson(member.name)}`;
+  if (member.clientUrls.length > 0) json += `,"clientURLs":${toJson(member.clientUrls)}`;
+  return json;
+}
+
+/** JSON with the five characters escaped that Go's encoder escapes, so that the bytes are the same. */
+function toJson(value: string | readonly string[]): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Strings are matched first, so that digits within them stay as they are. */
+function quoteLongNumbers(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) =>
+    token.startsWith('"') ? token : `"${token}"`,
+  );
+}
+
+function toId(value: unknown): bigint {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
+  if (typeof value === 'string' && /^\d+$/.test(value)) return BigInt(value);
+  throw new Error('a member context has a numeric id');
+}
+
+function toStrings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}

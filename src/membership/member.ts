@@ -1,0 +1,51 @@
+import { sha1 } from '../lib/sha1.ts';
+
+/** One member of the cluster as all members know it. */
+export interface Member {
+  readonly id: bigint;
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+/** A member publishes its name when it first starts; until then it counts as not started. */
+export function isStarted(member: Member): boolean {
+  return member.name !== '';
+}
+
+/**
+ * The identity etcd derives for a member: of its sorted peer URLs, the cluster's token and, for members added to a
+ * running cluster, the second of the wall clock (so that a member removed and added again gets another one).
+ */
+export function memberId(origin: {
+  readonly peerUrls: readonly string[];
+  readonly token: string;
+  readonly wallSeconds?: number;
+}): bigint {
+  const urls = [...origin.peerUrls].sort(byBytes).join('');
+  const when = origin.wallSeconds === undefined ? '' : String(Math.floor(origin.wallSeconds));
+  return sha1(Buffer.from(urls + origin.token + when)).readBigUInt64BE(0);
+}
+
+/** The identity of a cluster bootstrapped with these members. */
+export function clusterId(memberIds: readonly bigint[]): bigint {
+  const sorted = [...memberIds].sort(ascending);
+  const bytes = Buffer.alloc(8 * sorted.length);
+  for (const [i, id] of sorted.entries()) bytes.writeBigUInt64BE(id, 8 * i);
+  return sha1(bytes).readBigUInt64BE(0);
+}
+
+/** An identity as etcd prints it: lower-case hex without leading zeros. */
+export function formatId(id: bigint): string {
+  return id.toString(16);
+}
+
+export function ascending(a: bigint, b: bigint): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,32 @@
+import { formatId } from './member.ts';
+
+/**
+ * Rows of the `meta` column, under the names of etcd's buckets so that a snapshot maps them one to one:
+ *
+ * - `members/` + id in hex: the member's JSON
+ * - `members_removed/` + id in hex: "removed"
+ * - `cluster/clusterVersion`: semantic version
+ * - `cluster/downgrade`: {"target-version":"...","enabled":...}
+ */
+export const rows = {
+  members: 'members/',
+  removed: 'members_removed/',
+  clusterVersion: Buffer.from('cluster/clusterVersion'),
+  downgrade: Buffer.from('cluster/downgrade'),
+} as const;
+
+export function memberRow(id: bigint): Buffer {
+  return Buffer.from(rows.members + formatId(id));
+}
+
+export function removedRow(id: bigint): Buffer {
+  return Buffer.from(rows.removed + formatId(id));
+}
+
+/** All rows with an ASCII prefix. */
+export function rowsWith(prefix: string): { gte: Buffer; lt: Buffer } {
+  const gte = Buffer.from(prefix);
+  const lt = Buffer.from(gte);
+  lt.writeUInt8(lt.readUInt8(lt.length - 1) + 1, lt.length - 1);
+  return { gte, lt };
+}

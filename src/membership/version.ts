@@ -1,0 +1,80 @@
+/** major.minor[.patch] as members and the cluster announce it. */
+export interface Version {
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+}
+
+/** The version a cluster has until all members are known to run a later one. */
+export const MIN_CLUSTER_VERSION: Version = { major: 3, minor: 0, patch: 0 };
+
+/** @returns undefined when the text isn't a semantic version; a pre-release or build suffix is accepted and dropped */
+export function parseVersion(text: string): Version | undefined {
+  const match = /^(\d+)\.(\d+)\.(\d+)(?:[-+][0-9A-Za-z.+-]*)?$/.exec(text);
+  if (match === null) return undefined;
+  return { major: Number(match[1]), minor: Number(match[2]), patch: Number(match[3]) };
+}
+
+export function formatVersion(version: Version): string {
+  return `${version.major}.${version.minor}.${version.patch}`;
+}
+
+/** The cluster's version as clients see it. */
+export function formatClusterVersion(version: Version): string {
+  return `${version.major}.${version.minor}`;
+}
+
+export function compareVersions(a: Version, b: Version): number {
+  return a.major - b.major || a.minor - b.minor || a.patch - b.patch;
+}
+
+/** Cluster versions have no patch. */
+export function clusterVersionOf(version: Version): Version {
+  return { major: version.major, minor: version.minor, patch: 0 };
+}
+
+/** Downgrades go down one minor version at a time. */
+export function isValidDowngrade(from: Version, to: Version): boolean {
+  return to.major === from.major && to.minor === from.minor - 1 && to.patch === 0;
+}
+
+/** Whether a cluster may change between these two versions, patches aside. */
+export function isValidClusterVersionChange(from: Version, to: Version): boolean {
+  const [before, after] = [clusterVersionOf(from), clusterVersionOf(to)];
+  return (
+    isValidDowngrade(before, after) || (before.major === after.major && compareVersions(before, after) < 0)
+  );
+}
+
+export interface DowngradeInfo {
+  readonly enabled: boolean;
+  /** Empty while no downgrade is under way. */
+  readonly targetVersion: string;
+}
+
+/**
+ * The version the leader should move the cluster to, or undefined to leave it. `lowestServer` is the lowest version
+ * of all members' servers, undefined while one of them hasn't answered.
+ *
+ * @returns `invalid` when a downgrade is enabled to a version that can't be reached
+ */
+export function decideClusterVersion(state: {
+  readonly cluster: Version | undefined;
+  readonly lowestServer: Version | undefined;
+  readonly downgrade: DowngradeInfo;
+}): Version | 'invalid' | undefined {
+  const { cluster, lowestServer, downgrade } = state;
+  if (cluster === undefined) return clusterVersionOf(lowestServer ?? MIN_CLUSTER_VERSION);
+  if (lowestServer === undefined) return undefined;
+  if (downgrade.enabled) {
+    const target = parseVersion(downgrade.targetVersion);
+    if (target === undefined) return 'invalid';
+    if (compareVersions(target, cluster) === 0) return undefined;
+    if (!isValidDowngrade(cluster, target) || !isValidDowngrade(lowestServer, target)) return 'invalid';
+    return clusterVersionOf(target);
+  }
+  const lower = compareVersions(cluster, lowestServer) < 0;
+  return lower && isValidClusterVersionChange(cluster, lowestServer)
+    ? clusterVersionOf(lowestServer)
+    : undefined;
+}
