@@ -1,0 +1,139 @@
+import { Program } from './program.ts';
+import { eventually } from './wait.ts';
+import { freePort } from './ports.ts';
+import { keysteadBundle, requirePeer } from './paths.ts';
+import { removeTempDir, tempDir } from './temp-dir.ts';
+
+export type MemberKind = 'etcd' | 'keystead';
+
+/**
+ * The server under test. KEYSTEAD_E2E_SERVER=etcd puts real etcd into Keystead's place, which proves a suite itself:
+ * a case that etcd fails is wrong.
+ */
+export const serverUnderTest: MemberKind =
+  process.env['KEYSTEAD_E2E_SERVER'] === 'etcd' ? 'etcd' : 'keystead';
+
+export interface MemberOptions {
+  kind: MemberKind;
+  name?: string;
+  /** Further flags, after the ones that give addresses and the data directory. */
+  flags?: readonly string[];
+  env?: NodeJS.ProcessEnv;
+  clientPort?: number;
+  peerPort?: number;
+  dataDir?: string;
+  readyTimeoutMs?: number;
+}
+
+/** One member, etcd or Keystead, started with the same flags; it keeps ports and data across restarts. */
+export class Member {
+  readonly kind: MemberKind;
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly dataDir: string;
+  readonly #flags: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #readyTimeoutMs: number;
+  #program: Program | undefined;
+
+  private constructor(
+    options: MemberOptions,
+    places: { clientPort: number; peerPort: number; dataDir: string },
+  ) {
+    this.kind = options.kind;
+    this.name = options.name ?? 'm0';
+    this.clientPort = places.clientPort;
+    this.peerPort = places.peerPort;
+    this.dataDir = places.dataDir;
+    this.#flags = options.flags ?? [];
+    this.#env = options.env ?? {};
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
+  }
+
+  /** Starts a member and waits until its client port serves. */
+  static async start(options: MemberOptions): Promise<Member> {
+    const member = new Member(options, {
+      clientPort: options.clientPort ?? (await freePort()),
+      peerPort: options.peerPort ?? (await freePort()),
+      dataDir: options.dataDir ?? tempDir(options.kind),
+    });
+    await member.start();
+    return member;
+  }
+
+  get endpoint(): string {
+    return `127.0.0.1:${this.clientPort}`;
+  }
+
+  get clientUrl(): string {
+    return `http://${this.endpoint}`;
+  }
+
+  get program(): Program {
+    if (this.#program === undefined) throw new Error(`${this.name} is not running`);
+    return this.#program;
+  }
+
+  get pid(): number {
+    return this.program.pid;
+  }
+
+  async start(): Promise<void> {
+    const [command, ...before] = this.#command();
+    const args = [...before, ...this.#addressFlags(), ...this.#flags];
+    const program = new Program(`${this.kind} ${this.name}`, command, args, { env: this.#env });
+    this.#program = program;
+    await eventually(
+      `${this.kind} serving ${this.clientUrl}`,
+      async () => {
+        program.mustBeAlive();
+        const response = await fetch(`${this.clientUrl}/health`, { signal: AbortSignal.timeout(1_000) });
+        return response.status === 200;
+      },
+      { timeoutMs: this.#readyTimeoutMs, everyMs: 10 },
+    ).catch((error: unknown) => {
+      const output = program.tail();
+      program.signal('SIGKILL');
+      throw new Error(`${String(error)}\n${output}`, { cause: error });
+    });
+  }
+
+  /** Ends the process as an operator would, leaving the data. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.#program?.stop(signal);
+    this.#program = undefined;
+  }
+
+  async kill(): Promise<void> {
+    await this.stop('SIGKILL');
+  }
+
+  async restart(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.stop(signal);
+    await this.start();
+  }
+
+  /** Ends the process and removes the data. */
+  async destroy(): Promise<void> {
+    await this.kill();
+    removeTempDir(this.dataDir);
+  }
+
+  #command(): [string, ...string[]] {
+    return this.kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+  }
+
+  #addressFlags(): string[] {
+    const peerUrl = `http://127.0.0.1:${this.peerPort}`;
+    return [
+      `--name=${this.name}`,
+      `--data-dir=${this.dataDir}`,
+      `--listen-client-urls=${this.clientUrl}`,
+      `--advertise-client-urls=${this.clientUrl}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
+      `--initial-cluster=${this.name}=${peerUrl}`,
+    ];
+  }
+}

@@ -1,0 +1,26 @@
+import { createServer } from 'node:net';
+
+const handedOut = new Set<number>();
+
+/** A TCP port of 127.0.0.1 that nothing listens on now and that this process has not handed out before. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await portOfTheSystemsChoice();
+    if (handedOut.has(port)) continue;
+    handedOut.add(port);
+    return port;
+  }
+}
+
+function portOfTheSystemsChoice(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      if (address === null || typeof address === 'string')
+        throw new Error('a TCP server has an address with a port');
+      server.close(() => resolve(address.port));
+    });
+  });
+}
