@@ -1,0 +1,58 @@
+import { CampaignType, campaign, countVote } from './election.ts';
+import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.ts';
+import { VoteResult } from './quorum/majority.ts';
+import type { Raft } from './raft.ts';
+import { broadcastAppend } from './replication.ts';
+import { MessageType, None, Role, StepError, hex } from './types.ts';
+import type { Message } from './types.ts';
+
+/** What a candidate or pre-candidate does with a message of its term. */
+export function stepCandidate(r: Raft, message: Message): StepError | undefined {
+  // Late answers to our pre-vote must not count as votes, nor the other way round.
+  const awaited = r.role === Role.PreCandidate ? MessageType.MsgPreVoteResp : MessageType.MsgVoteResp;
+  switch (message.type) {
+    case MessageType.MsgProp:
+      r.logger.info(`${hex(r.id)} no leader at term ${r.term}; dropping proposal`);
+      return StepError.ProposalDropped;
+    case MessageType.MsgApp:
+      r.becomeFollower(message.term, message.from);
+      handleAppend(r, message);
+      break;
+    case MessageType.MsgHeartbeat:
+      r.becomeFollower(message.term, message.from);
+      handleHeartbeat(r, message);
+      break;
+    case MessageType.MsgSnap:
+      r.becomeFollower(message.term, message.from);
+      handleSnapshot(r, message);
+      break;
+    case MessageType.MsgTimeoutNow:
+      r.logger.debug(
+        `${hex(r.id)} [term ${r.term} state ${r.role}] ignored MsgTimeoutNow from ${hex(message.from)}`,
+      );
+      break;
+    case awaited:
+      handleVote(r, message);
+      break;
+    default:
+  }
+  return undefined;
+}
+
+function handleVote(r: Raft, message: Message): void {
+  switch (countVote(r, message.from, message.type, !message.reject)) {
+    case VoteResult.Won:
+      if (r.role === Role.PreCandidate) {
+        campaign(r, CampaignType.Election);
+      } else {
+        r.becomeLeader();
+        broadcastAppend(r);
+      }
+      break;
+    case VoteResult.Lost:
+      // Our term: a pre-vote answer carries the one we asked about.
+      r.becomeFollower(r.term, None);
+      break;
+    default:
+  }
+}

@@ -1,0 +1,48 @@
+import type { Entry } from './types.ts';
+
+function varintSize(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  if (value < 0x1000_0000) return 4;
+  let size = 5;
+  for (let rest = Math.floor(value / 0x8_0000_0000); rest > 0; rest = Math.floor(rest / 0x80)) size++;
+  return size;
+}
+
+/** Bytes of one entry as raftpb encodes it: what message-size and apply-size limits count. */
+export function entrySize(entry: Entry): number {
+  let size = 2 + varintSize(entry.term) + varintSize(entry.index);
+  if (entry.type !== 0) size += 2;
+  if (entry.data !== undefined) size += 1 + varintSize(entry.data.length) + entry.data.length;
+  return size;
+}
+
+export function entriesSize(entries: readonly Entry[]): number {
+  let size = 0;
+  for (const entry of entries) size += entrySize(entry);
+  return size;
+}
+
+/** Bytes of data alone: what the limits on uncommitted and in-flight bytes count, so that empty entries are free. */
+export function payloadsSize(entries: readonly Entry[]): number {
+  let size = 0;
+  for (const entry of entries) size += entry.data?.length ?? 0;
+  return size;
+}
+
+/**
+ * How many of `entries[from, to)` fit into `maxSize` bytes. At least one if there is any, so that an oversized
+ * entry still makes progress.
+ */
+export function countWithin(entries: readonly Entry[], from: number, to: number, maxSize: number): number {
+  if (from >= to || maxSize === Infinity) return to - from;
+  let size = 0;
+  for (let i = from; i < to; i++) {
+    const entry = entries[i];
+    if (entry === undefined) return i - from;
+    size += entrySize(entry);
+    if (size > maxSize && i > from) return i - from;
+  }
+  return to - from;
+}

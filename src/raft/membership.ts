@@ -1,0 +1,119 @@
+import { InvariantError } from '../lib/assert.ts';
+import { enterJoint, leaveJoint, simpleChange } from './confchange/changer.ts';
+import type { Membership } from './confchange/changer.ts';
+import { jointTransition, leavesJoint } from './confchange/conf-change.ts';
+import { restoreMembership } from './confchange/restore.ts';
+import { describeConfState } from './describe.ts';
+import { isVoter } from './quorum/joint.ts';
+import { sortedIds } from './quorum/majority.ts';
+import type { Raft } from './raft.ts';
+import { broadcastAppend, maybeCommit, maybeSendAppend } from './replication.ts';
+import { describeConfig, emptyConfig } from './tracker/tracker.ts';
+import { None, Role, hex, snapshotIndex, snapshotTerm } from './types.ts';
+import type { ConfChangeV2, ConfState, Snapshot } from './types.ts';
+
+/**
+ * Puts a committed change into force.
+ *
+ * @throws ConfChangeError if the change cannot be made to the present configuration: with the checks on proposals
+ *   in place that is a fault of the program, and the process has to end
+ */
+export function applyConfChange(r: Raft, change: ConfChangeV2): ConfState {
+  return switchToConfig(r, changed(r, change));
+}
+
+function changed(r: Raft, change: ConfChangeV2): Membership {
+  const limits = r.changerLimits();
+  if (leavesJoint(change)) return leaveJoint(r.tracker, limits);
+  const joint = jointTransition(change);
+  if (joint === undefined) return simpleChange(r.tracker, change.changes, limits);
+  return enterJoint(r.tracker, change.changes, { autoLeave: joint.autoLeave, limits });
+}
+
+/** Installs a configuration, and as leader acts on what it means for quorums, new nodes and removed ones. */
+export function switchToConfig(r: Raft, { config, progress }: Membership): ConfState {
+  r.tracker.install(config, progress);
+  r.logger.info(`${hex(r.id)} switched to configuration ${describeConfig(config)}`);
+  const state = r.tracker.confState();
+  const own = r.tracker.progress.get(r.id);
+  r.isLearner = own?.isLearner === true;
+  if (r.role !== Role.Leader) return state;
+  if (own === undefined || r.isLearner) {
+    if (r.config.stepDownOnRemoval) r.becomeFollower(r.term, None);
+    return state;
+  }
+  if (state.voters.length === 0) return state;
+  if (maybeCommit(r)) {
+    broadcastAppend(r);
+  } else {
+    // New nodes need not wait for the next heartbeat or proposal.
+    for (const id of r.tracker.progress.keys()) {
+      if (id !== r.id) maybeSendAppend(r, id, false);
+    }
+  }
+  if (r.leadTransferee !== None && !isVoter(config.voters, r.leadTransferee)) r.leadTransferee = None;
+  return state;
+}
+
+/**
+ * Replaces log and configuration by a leader's snapshot.
+ *
+ * @returns false when the snapshot was ignored: it is old, the log holds its position already (which then is
+ *   known to be committed), or it is of a group this node is not in
+ */
+export function restoreSnapshot(r: Raft, snapshot: Snapshot): boolean {
+  const index = snapshotIndex(snapshot);
+  const term = snapshotTerm(snapshot);
+  if (index <= r.log.committed) return false;
+  if (r.role !== Role.Follower) {
+    r.logger.warn(`${hex(r.id)} attempted to restore snapshot as leader; should never happen`);
+    r.becomeFollower(r.term + 1, None);
+    return false;
+  }
+  const confState = snapshot.metadata?.confState;
+  if (confState === undefined || !takesPart(confState, r.id)) {
+    const shown = confState === undefined ? 'none' : describeConfState(confState);
+    r.logger.warn(
+      `${hex(r.id)} attempted to restore snapshot but it is not in the ConfState ${shown}; should never happen`,
+    );
+    return false;
+  }
+  const last = r.log.lastEntryId();
+  if (r.log.matchTerm(term, index)) {
+    r.logger.info(
+      `${hex(r.id)} [commit: ${r.log.committed}, lastindex: ${last.index}, lastterm: ${last.term}] ` +
+        `fast-forwarded commit to snapshot [index: ${index}, term: ${term}]`,
+    );
+    r.log.commitTo(index);
+    return false;
+  }
+  r.log.restore(snapshot);
+  r.tracker.install(emptyConfig, new Map());
+  assertEquivalent(confState, switchToConfig(r, restoreMembership(confState, r.changerLimits())));
+  r.logger.info(
+    `${hex(r.id)} [commit: ${r.log.committed}, lastindex: ${index}, lastterm: ${term}] ` +
+      `restored snapshot [index: ${index}, term: ${term}]`,
+  );
+  return true;
+}
+
+/** A node to be a learner next is an outgoing voter still, so it needs no look of its own. */
+function takesPart({ voters, learners, votersOutgoing }: ConfState, id: bigint): boolean {
+  return voters.includes(id) || learners.includes(id) || votersOutgoing.includes(id);
+}
+
+/** @throws InvariantError if the two describe different configurations */
+export function assertEquivalent(expected: ConfState, actual: ConfState): void {
+  const [a, b] = [describeConfState(sorted(expected)), describeConfState(sorted(actual))];
+  if (a !== b) throw new InvariantError(`a restored configuration equals the stored one: ${a} is not ${b}`);
+}
+
+function sorted(state: ConfState): ConfState {
+  return {
+    voters: sortedIds(state.voters),
+    learners: sortedIds(state.learners),
+    votersOutgoing: sortedIds(state.votersOutgoing),
+    learnersNext: sortedIds(state.learnersNext),
+    autoLeave: state.autoLeave,
+  };
+}

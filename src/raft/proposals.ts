@@ -1,0 +1,58 @@
+import { assert } from '../lib/assert.ts';
+import { asV2, decodeConfChange, isConfChange } from './confchange/conf-change.ts';
+import { describeConfChange } from './describe.ts';
+import type { Raft } from './raft.ts';
+import { broadcastAppend } from './replication.ts';
+import { describeConfig } from './tracker/tracker.ts';
+import { EntryType, None, StepError, hex } from './types.ts';
+import type { ConfChangeV2, Entry, Message } from './types.ts';
+
+/** A leader takes the entries of a proposal into its log, all of them or none. */
+export function handleProposal(r: Raft, message: Message): StepError | undefined {
+  assert(message.entries.length > 0, 'a proposal has entries');
+  if (!r.tracker.progress.has(r.id)) return StepError.ProposalDropped; // Removed while leading.
+  if (r.leadTransferee !== None) {
+    r.logger.debug(
+      `${hex(r.id)} [term ${r.term}] transfer leadership to ${hex(r.leadTransferee)} is in progress; ` +
+        'dropping proposal',
+    );
+    return StepError.ProposalDropped;
+  }
+  // Numbering changes entries, and those of a message from elsewhere are not ours to change.
+  const entries = message.from === r.id ? message.entries : message.entries.map((entry) => ({ ...entry }));
+  const first = r.log.lastIndex() + 1;
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i];
+    if (entry !== undefined && isConfChange(entry)) admitConfChange(r, entry, first + i);
+  }
+  if (!r.appendEntries(entries)) return StepError.ProposalDropped;
+  broadcastAppend(r);
+  return undefined;
+}
+
+/** Replaces a change that must not be made now by an empty entry, so that its proposer sees it committed to nothing. */
+function admitConfChange(r: Raft, entry: Entry, index: number): void {
+  const change = asV2(decodeConfChange(entry));
+  const objection = r.config.disableConfChangeValidation ? undefined : objectionTo(r, change);
+  if (objection === undefined) {
+    r.pendingConfIndex = index;
+    return;
+  }
+  r.logger.info(
+    `${hex(r.id)} ignoring conf change ${describeConfChange(change)} at config ` +
+      `${describeConfig(r.tracker.config)}: ${objection}`,
+  );
+  entry.type = EntryType.EntryNormal;
+  entry.data = undefined;
+}
+
+function objectionTo(r: Raft, change: ConfChangeV2): string | undefined {
+  const isJoint = r.tracker.config.voters.outgoing.size > 0;
+  const wantsToLeave = change.changes.length === 0;
+  if (r.pendingConfIndex > r.log.applied) {
+    return `possible unapplied conf change at index ${r.pendingConfIndex} (applied to ${r.log.applied})`;
+  }
+  if (isJoint && !wantsToLeave) return 'must transition out of joint config first';
+  if (!isJoint && wantsToLeave) return 'not in joint state; refusing empty conf change';
+  return undefined;
+}
