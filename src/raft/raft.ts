@@ -334,7 +334,7 @@ export class Raft {
     // There may be a change among the entries not yet committed; waiting for them all is simpler than looking.
     this.pendingConfIndex = this.log.lastIndex();
     // Entries of earlier terms commit only with one of the leader's own (thesis, 3.6.2).
-    const appended = this.appendEntries([{ term: 0, index: 0, type: 0, data: undefined }]);
+    const appended = this.appendEntries([{ type: 0, term: 0, index: 0, data: undefined }]);
     assert(appended, 'the first entry of a term is never refused');
     this.logger.info(`${hex(this.id)} became leader at term ${this.term}`);
   }

@@ -155,7 +155,7 @@ export class RawNode {
   proposeBatch(datas: readonly Buffer[]): StepError | undefined {
     if (datas.length === 0) return undefined;
     const entries: Entry[] = [];
-    for (const data of datas) entries.push({ term: 0, index: 0, type: 0, data });
+    for (const data of datas) entries.push({ type: 0, term: 0, index: 0, data });
     return this.proposeEntries(entries);
   }
 
@@ -206,7 +206,7 @@ export class RawNode {
    */
   readIndex(context: Buffer): void {
     const message = newMessage(MessageType.MsgReadIndex, None);
-    message.entries.push({ term: 0, index: 0, type: 0, data: context });
+    message.entries.push({ type: 0, term: 0, index: 0, data: context });
     this.raft.step(message);
   }
 

@@ -126,7 +126,7 @@ export function isLocalTarget(id: bigint): boolean {
   return id === LocalAppendThread || id === LocalApplyThread;
 }
 
-/** A message with every field at its default, so that all messages share one object shape. */
+/** A message with every field at its default, in the codec's order of fields, so that all share one object shape. */
 export function newMessage(type: MessageType, to: bigint): Message {
   return {
     type,
@@ -137,11 +137,11 @@ export function newMessage(type: MessageType, to: bigint): Message {
     index: 0,
     entries: [],
     commit: 0,
-    vote: None,
     snapshot: undefined,
     reject: false,
     rejectHint: 0,
     context: undefined,
+    vote: None,
     responses: [],
   };
 }

@@ -20,7 +20,7 @@ export function asV2(change: AnyConfChange): ConfChangeV2 {
 
 /** The entry that proposes `change`; undefined leaves a joint configuration, with no data at all. */
 export function confChangeEntry(change: AnyConfChange | undefined): Entry {
-  const entry: Entry = { term: 0, index: 0, type: EntryType.EntryConfChangeV2, data: undefined };
+  const entry: Entry = { type: EntryType.EntryConfChangeV2, term: 0, index: 0, data: undefined };
   if (change === undefined) return entry;
   if (isV2(change)) return { ...entry, data: ConfChangeV2.encode(change) };
   return { ...entry, type: EntryType.EntryConfChange, data: ConfChange.encode(change) };
