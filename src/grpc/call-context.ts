@@ -1,0 +1,15 @@
+import type { Connection } from '../http2/connection.ts';
+import type { DeadlineWheel } from './deadline-wheel.ts';
+import type { MessageCounters } from './method-stats.ts';
+import type { Session } from './session.ts';
+
+/** What all calls of a server share. */
+export interface CallContext {
+  readonly wheel: DeadlineWheel;
+  readonly counters: MessageCounters;
+  /** Longest request message, in bytes, before and after decompression. */
+  readonly maxReceiveBytes: number;
+  /** Monotonic milliseconds. */
+  now(): number;
+  sessionOf(connection: Connection): Session;
+}

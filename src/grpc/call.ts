@@ -1,0 +1,128 @@
+import type { HeaderField } from '../http2/header-field.ts';
+import type { Http2Stream } from '../http2/stream.ts';
+import type { WheelEntry } from './deadline-wheel.ts';
+import { Metadata } from './metadata.ts';
+import type { MethodStats } from './method-stats.ts';
+import { headersBlock, trailersBlock, trailersOnlyBlock } from './response-blocks.ts';
+import type { CallContext } from './call-context.ts';
+import type { Session } from './session.ts';
+import { Status } from './status.ts';
+
+/** Why a call ended before the handler ended it. */
+export type CancelReason = 'deadline' | 'reset' | 'fault';
+
+/** What a call takes from its request headers. */
+export interface CallHead {
+  readonly contentType: string;
+  /** Milliseconds from now, or -1 for none. */
+  readonly timeoutMs: number;
+  readonly gzip: boolean;
+}
+
+/** What unary and streaming calls have in common: their request's head, their deadline and their end. */
+export abstract class Call implements WheelEntry {
+  readonly stats: MethodStats;
+  /** No response can be given any more: ended by the handler, by the client or by the deadline. */
+  ended = false;
+  /** Called at most once, when the call ends without the handler having ended it. */
+  onCancel: ((reason: CancelReason) => void) | undefined;
+
+  wheelNext: WheelEntry | undefined;
+  wheelPrevious: WheelEntry | undefined;
+  wheelSlot = -1;
+  /** When the call expires, on the monotonic clock in milliseconds; Infinity if never. */
+  deadlineAt = Infinity;
+
+  protected readonly stream: Http2Stream;
+  protected readonly context: CallContext;
+  protected readonly contentType: string;
+  /** The client compresses, and is answered alike. */
+  protected readonly gzip: boolean;
+  readonly #fields: readonly HeaderField[];
+  #metadata: Metadata | undefined;
+
+  constructor(
+    stream: Http2Stream,
+    context: CallContext,
+    stats: MethodStats,
+    fields: readonly HeaderField[],
+    head: CallHead,
+  ) {
+    this.stream = stream;
+    this.context = context;
+    this.stats = stats;
+    this.#fields = fields.slice();
+    this.contentType = head.contentType;
+    this.gzip = head.gzip;
+    stats.started++;
+    if (head.timeoutMs >= 0) context.wheel.add(this, context.now() + head.timeoutMs);
+  }
+
+  get metadata(): Metadata {
+    this.#metadata ??= new Metadata(this.#fields);
+    return this.#metadata;
+  }
+
+  /** The connection the call came by. */
+  get session(): Session {
+    return this.context.sessionOf(this.stream.connection);
+  }
+
+  /** The client's address, `host:port`; empty for a unix socket. */
+  get peer(): string {
+    return this.session.remoteAddress;
+  }
+
+  /** The value of the request's `:authority`. */
+  get authority(): string {
+    return this.stream.authority;
+  }
+
+  /** Ends the call with an error. */
+  fail(code: number, message: string): void {
+    this.endWith(code, message);
+  }
+
+  /** The deadline passed: the client gets DEADLINE_EXCEEDED, unless it has gone already. */
+  onDeadline(): void {
+    if (this.ended) return;
+    this.endWith(Status.DEADLINE_EXCEEDED, 'context deadline exceeded');
+    this.onCancel?.('deadline');
+  }
+
+  /** The client reset the stream or its connection is gone. */
+  onReset(): void {
+    if (this.ended) return;
+    this.finish(Status.CANCELLED);
+    this.onCancel?.('reset');
+  }
+
+  /** A fault of the request found while reading it. */
+  protected fault(code: number, message: string): void {
+    if (this.ended) return;
+    this.endWith(code, message);
+    this.onCancel?.('fault');
+  }
+
+  protected endWith(code: number, message: string): void {
+    if (this.ended) return;
+    this.finish(code);
+    if (this.stream.headersSent || code === Status.OK) {
+      if (!this.stream.headersSent) this.sendHeaders();
+      this.stream.end(trailersBlock(code, message));
+    } else {
+      this.stream.sendHeadersOnly(trailersOnlyBlock({ code, message }, { contentType: this.contentType }));
+    }
+  }
+
+  protected sendHeaders(): void {
+    this.stream.sendHeaders(headersBlock({ contentType: this.contentType, gzip: this.gzip }));
+  }
+
+  /** Takes the call out of the books. */
+  protected finish(code: number): void {
+    this.ended = true;
+    if (this.wheelSlot >= 0) this.context.wheel.remove(this);
+    this.stats.countHandled(code);
+  }
+}

@@ -1,0 +1,30 @@
+/** Counters of one method, plain numbers so that a call costs increments alone. */
+export class MethodStats {
+  readonly service: string;
+  readonly method: string;
+  readonly type: 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream';
+  started = 0;
+  messagesReceived = 0;
+  messagesSent = 0;
+  /** Calls ended, by status code. */
+  readonly handled: number[] = new Array<number>(17).fill(0);
+
+  constructor(service: string, method: string, streaming: { client: boolean; server: boolean }) {
+    this.service = service;
+    this.method = method;
+    if (streaming.client) this.type = streaming.server ? 'bidi_stream' : 'client_stream';
+    else this.type = streaming.server ? 'server_stream' : 'unary';
+  }
+
+  countHandled(code: number): void {
+    this.handled[code] = (this.handled[code] ?? 0) + 1;
+  }
+}
+
+/** Totals over all calls of a server. */
+export interface MessageCounters {
+  /** Bytes of request messages, as received. */
+  messageBytesReceived: number;
+  /** Bytes of response messages, before compression. */
+  messageBytesSent: number;
+}

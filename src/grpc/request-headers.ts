@@ -1,0 +1,91 @@
+import { type HeaderField, HeaderToken } from '../http2/header-field.ts';
+import { validBinaryValue } from './metadata.ts';
+import { PLAIN_CONTENT_TYPE } from './response-blocks.ts';
+import { Status } from './status.ts';
+import { parseTimeout } from './timeout.ts';
+
+/** A request that no call is made of: an HTTP status and a gRPC status, as grpc-go's server answers it. */
+export interface Refusal {
+  readonly httpStatus: number;
+  readonly code: number;
+  readonly message: string;
+}
+
+/** What a call takes from its headers; one object is reused, so the caller copies what it keeps. */
+export interface RequestHeaders {
+  contentType: string;
+  /** Milliseconds, or -1 for none. */
+  timeoutMs: number;
+  /** The value of `grpc-encoding`; empty if absent. */
+  encoding: string;
+}
+
+/** `application/grpc`, alone or with a suffix or parameters. */
+function isGrpcContentType(value: string): boolean {
+  if (value === PLAIN_CONTENT_TYPE) return true;
+  const lower = value.toLowerCase();
+  if (!lower.startsWith(PLAIN_CONTENT_TYPE)) return false;
+  const next = lower.charAt(PLAIN_CONTENT_TYPE.length);
+  return next === '' || next === '+' || next === ';';
+}
+
+/** What to echo as the response's content type: a `+subtype` stays. */
+function echoedContentType(value: string): string {
+  if (value === PLAIN_CONTENT_TYPE) return value;
+  const lower = value.toLowerCase();
+  return lower.charAt(PLAIN_CONTENT_TYPE.length) === '+' ? lower : PLAIN_CONTENT_TYPE;
+}
+
+/** Reads the headers that matter to gRPC into `out`, or says why the request is refused. */
+export function readRequestHeaders(
+  fields: readonly HeaderField[],
+  method: string,
+  out: RequestHeaders,
+): Refusal | undefined {
+  out.contentType = '';
+  out.timeoutMs = -1;
+  out.encoding = '';
+  let rejectedContentType = '';
+  let headerFault = '';
+  let hosts = 0;
+  for (const field of fields) {
+    switch (field.token) {
+      case HeaderToken.CONTENT_TYPE:
+        if (isGrpcContentType(field.value)) out.contentType = echoedContentType(field.value);
+        else rejectedContentType = field.value;
+        break;
+      case HeaderToken.GRPC_TIMEOUT: {
+        const timeout = parseTimeout(field.value);
+        if (typeof timeout === 'number') out.timeoutMs = timeout;
+        else headerFault = `malformed grpc-timeout: ${timeout}`;
+        break;
+      }
+      case HeaderToken.GRPC_ENCODING:
+        out.encoding = field.value;
+        break;
+      case HeaderToken.HOST:
+        hosts++;
+        break;
+      case HeaderToken.BINARY_METADATA:
+        if (!validBinaryValue(field.value)) {
+          headerFault = `malformed binary metadata ${JSON.stringify(field.value)} in header ${JSON.stringify(field.name)}: illegal base64 data`;
+        }
+        break;
+      default:
+    }
+  }
+  if (hosts > 1) {
+    const message = `num values of :authority: 1, num values of host: ${hosts}, both must only have 1 value as per HTTP/2 spec`;
+    return { httpStatus: 400, code: Status.INTERNAL, message };
+  }
+  if (out.contentType === '') {
+    const message = `invalid gRPC request content-type ${JSON.stringify(rejectedContentType)}`;
+    return { httpStatus: 415, code: Status.INVALID_ARGUMENT, message };
+  }
+  if (headerFault !== '') return { httpStatus: 400, code: Status.INTERNAL, message: headerFault };
+  if (method !== 'POST') {
+    const message = `Received a HEADERS frame with :method ${JSON.stringify(method)} which should be POST`;
+    return { httpStatus: 405, code: Status.INTERNAL, message };
+  }
+  return undefined;
+}

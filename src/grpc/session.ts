@@ -1,0 +1,33 @@
+import type { Socket } from 'node:net';
+import { type PeerCertificate, TLSSocket } from 'node:tls';
+
+/** A client's connection as handlers see it. */
+export class Session {
+  readonly socket: Socket;
+  /** `host:port` of the client; empty for a unix socket. */
+  readonly remoteAddress: string;
+  /** Free for the api room, for example an authenticated user. */
+  data: unknown;
+  #certificate: PeerCertificate | undefined;
+  #certificateRead = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined) this.remoteAddress = '';
+    else if (remoteAddress.includes(':')) this.remoteAddress = `[${remoteAddress}]:${remotePort}`;
+    else this.remoteAddress = `${remoteAddress}:${remotePort}`;
+  }
+
+  /** The client's certificate, if it gave one that the server's authorities signed. */
+  get peerCertificate(): PeerCertificate | undefined {
+    if (!this.#certificateRead) {
+      this.#certificateRead = true;
+      if (this.socket instanceof TLSSocket && this.socket.authorized) {
+        const certificate = this.socket.getPeerCertificate();
+        if (Object.keys(certificate).length > 0) this.#certificate = certificate;
+      }
+    }
+    return this.#certificate;
+  }
+}

@@ -1,0 +1,169 @@
+import type { ByteSource, StreamListener } from '../http2/stream.ts';
+import { Call } from './call.ts';
+import { compress, decompress } from './compression.ts';
+import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
+import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './response-blocks.ts';
+import { Status } from './status.ts';
+
+/** Called with the request's bytes once the client has sent all of it; answers at once or later through `call`. */
+export type UnaryHandler = (call: UnaryCall, request: Buffer) => void;
+
+/** A call with one request message and one response message. */
+export class UnaryCall extends Call implements StreamListener, MessageSink {
+  /** Set by the server before any data arrives. */
+  handler: UnaryHandler | undefined;
+  #reader: MessageReader | undefined;
+  #message: Buffer | undefined;
+  #compressed = false;
+
+  /**
+   * Ends the call with its response message, given whole or in parts that are sent one after another without copies
+   * of large ones. The parts must not change afterwards. Does nothing if the call has ended.
+   */
+  respond(
+    parts: Buffer | readonly Buffer[],
+    totalBytes = Buffer.isBuffer(parts) ? parts.length : sum(parts),
+  ): void {
+    if (this.ended) return;
+    if (this.gzip) {
+      void this.#respondCompressed(Buffer.isBuffer(parts) ? [parts] : parts, totalBytes);
+      return;
+    }
+    this.#countResponse(totalBytes);
+    if (this.contentType !== PLAIN_CONTENT_TYPE) {
+      this.sendHeaders();
+      this.stream.connection.sendMessage(this.stream, parts, totalBytes);
+      this.stream.end(OK_TRAILERS_TEMPLATE);
+      return;
+    }
+    this.stream.connection.sendMessageResponse(this.stream, PLAIN_RESPONSE, parts, totalBytes);
+  }
+
+  /**
+   * Ends the call with a response of `totalBytes` that is made as the client takes it, so that its memory stays
+   * bounded. A client that compresses gets it uncompressed, which every message may be.
+   */
+  respondStream(totalBytes: number, source: ByteSource): void {
+    if (this.ended) return;
+    this.#countResponse(totalBytes);
+    const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
+    prefix[0] = 0;
+    prefix.writeUInt32BE(totalBytes, 1);
+    this.sendHeaders();
+    this.stream.write(prefix);
+    if (totalBytes > 0) this.stream.writeSource(source, totalBytes);
+    this.stream.end(OK_TRAILERS_TEMPLATE);
+  }
+
+  /** A source of `respondStream` that returned undefined has bytes again. */
+  sourceReady(): void {
+    this.stream.sourceReady();
+  }
+
+  onData(data: Buffer, endStream: boolean): void {
+    if (this.ended) return;
+    if (endStream && this.#reader === undefined && data.length >= MESSAGE_PREFIX_BYTES && data[0] === 0) {
+      const length = data.readUInt32BE(1);
+      if (length === data.length - MESSAGE_PREFIX_BYTES && length <= this.context.maxReceiveBytes) {
+        this.#dispatch(data.subarray(MESSAGE_PREFIX_BYTES));
+        return;
+      }
+    }
+    this.#reader ??= new MessageReader(this, this.context.maxReceiveBytes);
+    this.#reader.push(data);
+    if (endStream) this.#onEnd(this.#reader);
+  }
+
+  onDrain(): void {
+    // A unary response is queued whole; nobody waits for room.
+  }
+
+  onMessageStart(length: number): void {
+    const { receiveWindow, connection } = this.stream;
+    if (length > receiveWindow) connection.grant(this.stream, length);
+  }
+
+  onRawMessage(bytes: Buffer, compressed: boolean): void {
+    if (this.#message !== undefined) {
+      this.#reader?.stop();
+      this.fault(Status.INTERNAL, 'cardinality violation: received multiple request messages for unary call');
+      return;
+    }
+    this.#message = bytes;
+    this.#compressed = compressed;
+  }
+
+  onMessageFault(code: Status, message: string): void {
+    this.fault(code, message);
+  }
+
+  override onReset(): void {
+    this.#reader?.stop();
+    super.onReset();
+  }
+
+  #onEnd(reader: MessageReader): void {
+    if (this.ended) return;
+    if (!reader.atBoundary) {
+      this.fault(Status.INTERNAL, 'unexpected EOF');
+      return;
+    }
+    const message = this.#message;
+    if (message === undefined) {
+      this.fault(
+        Status.INTERNAL,
+        'cardinality violation: received no request message from non-client-streaming RPC',
+      );
+      return;
+    }
+    if (!this.#compressed) {
+      this.#dispatch(message);
+      return;
+    }
+    if (!this.gzip) {
+      this.fault(Status.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
+      return;
+    }
+    void this.#dispatchCompressed(message);
+  }
+
+  async #dispatchCompressed(message: Buffer): Promise<void> {
+    const expanded = await decompress(message, this.context.maxReceiveBytes);
+    if (this.ended) return;
+    if (Buffer.isBuffer(expanded)) this.#dispatch(expanded);
+    else this.fault(expanded.code, expanded.message);
+  }
+
+  #dispatch(request: Buffer): void {
+    this.#reader = undefined;
+    this.#message = undefined;
+    this.stats.messagesReceived++;
+    this.context.counters.messageBytesReceived += request.length;
+    this.handler?.(this, request);
+  }
+
+  async #respondCompressed(parts: readonly Buffer[], totalBytes: number): Promise<void> {
+    const body = await compress(parts);
+    if (this.ended) return;
+    this.#countResponse(totalBytes);
+    this.sendHeaders();
+    const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
+    prefix[0] = 1;
+    prefix.writeUInt32BE(body.length, 1);
+    this.stream.write(prefix);
+    this.stream.write(body);
+    this.stream.end(OK_TRAILERS_TEMPLATE);
+  }
+
+  #countResponse(totalBytes: number): void {
+    this.stats.messagesSent++;
+    this.context.counters.messageBytesSent += totalBytes;
+    this.finish(Status.OK);
+  }
+}
+
+function sum(parts: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  return bytes;
+}

@@ -1,0 +1,45 @@
+/** Something with bytes gathered for its socket. */
+export interface Flushable {
+  /** Set while the object is on a scheduler's list; owned by the scheduler. */
+  flushScheduled: boolean;
+  flush(): void;
+}
+
+/**
+ * Gathers the connections that produced frames, so that everything of one turn of the event loop leaves each socket
+ * in one write. Whoever completes a batch of responses calls `flushAll`; what nobody flushed leaves after the
+ * current poll phase.
+ */
+export class FlushScheduler {
+  #dirty: Flushable[] = [];
+  #spare: Flushable[] = [];
+  #immediate: NodeJS.Immediate | undefined;
+  #flushing = false;
+  readonly #onImmediate = (): void => {
+    this.#immediate = undefined;
+    this.flushAll();
+  };
+
+  schedule(item: Flushable): void {
+    if (item.flushScheduled) return;
+    item.flushScheduled = true;
+    this.#dirty.push(item);
+    this.#immediate ??= setImmediate(this.#onImmediate);
+  }
+
+  flushAll(): void {
+    if (this.#dirty.length === 0 || this.#flushing) return;
+    this.#flushing = true;
+    // Flushing may schedule again (more of a long response fits now): that goes to the other list, for later.
+    const batch = this.#dirty;
+    this.#dirty = this.#spare;
+    this.#spare = batch;
+    for (const item of batch) {
+      item.flushScheduled = false;
+      item.flush();
+    }
+    batch.length = 0;
+    this.#flushing = false;
+    if (this.#dirty.length > 0) this.#immediate ??= setImmediate(this.#onImmediate);
+  }
+}

@@ -1,0 +1,112 @@
+import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, FRAME_HEADER_BYTES } from './constants.ts';
+
+/** Receives complete frames: the payload is `source[start..end)`, and its memory may be kept. */
+export interface FrameSink {
+  onFrame(type: number, flags: number, streamId: number, source: Buffer, start: number, end: number): void;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Cuts the bytes of a socket into frames. A frame that lies whole in one chunk is handed on in place; only one that
+ * spans chunks is assembled by copying, into memory of its own, once.
+ */
+export class FrameReader {
+  readonly #sink: FrameSink;
+  /** The frame being assembled: first its header alone, then the whole of it. */
+  #partial: Buffer = EMPTY;
+  #filled = 0;
+  #stopped = false;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** Hands on no further frame, even from the chunk being read. */
+  stop(): void {
+    this.#stopped = true;
+    this.#partial = EMPTY;
+    this.#filled = 0;
+  }
+
+  /** @throws ConnectionError FRAME_SIZE_ERROR for a frame longer than announced, and whatever the sink throws */
+  push(chunk: Buffer): void {
+    let position = 0;
+    if (this.#filled > 0) {
+      position = this.#fillPartial(chunk);
+      if (position < 0) return;
+    }
+    const end = chunk.length;
+    while (end - position >= FRAME_HEADER_BYTES && !this.#stopped) {
+      const lengthAndType = chunk.readUInt32BE(position);
+      const length = lengthAndType >>> 8;
+      if (length > DEFAULT_MAX_FRAME) throw tooLong(length);
+      const payload = position + FRAME_HEADER_BYTES;
+      if (end - payload < length) break;
+      position = payload + length;
+      this.#sink.onFrame(
+        lengthAndType & 0xff,
+        chunk[payload - 5] as number,
+        chunk.readUInt32BE(payload - 4) & 0x7fffffff,
+        chunk,
+        payload,
+        position,
+      );
+    }
+    if (position < end && !this.#stopped) this.#keep(chunk, position);
+  }
+
+  /** Starts assembling the frame of which `chunk` holds only the beginning. */
+  #keep(chunk: Buffer, position: number): void {
+    const available = chunk.length - position;
+    const size =
+      available >= FRAME_HEADER_BYTES
+        ? FRAME_HEADER_BYTES + (chunk.readUInt32BE(position) >>> 8)
+        : FRAME_HEADER_BYTES;
+    this.#partial = Buffer.allocUnsafe(size);
+    chunk.copy(this.#partial, 0, position);
+    this.#filled = available;
+  }
+
+  /** Adds to the frame being assembled. Returns where in `chunk` the next frame starts, or -1 if it is used up. */
+  #fillPartial(chunk: Buffer): number {
+    let position = 0;
+    if (this.#filled < FRAME_HEADER_BYTES) {
+      position = this.#take(chunk, 0, FRAME_HEADER_BYTES);
+      if (this.#filled < FRAME_HEADER_BYTES) return -1;
+    }
+    const length = this.#partial.readUInt32BE(0) >>> 8;
+    if (length > DEFAULT_MAX_FRAME) throw tooLong(length);
+    const size = FRAME_HEADER_BYTES + length;
+    if (this.#partial.length < size) {
+      const whole = Buffer.allocUnsafe(size);
+      this.#partial.copy(whole, 0, 0, FRAME_HEADER_BYTES);
+      this.#partial = whole;
+    }
+    position = this.#take(chunk, position, size);
+    if (this.#filled < size) return -1;
+    const frame = this.#partial;
+    this.#partial = EMPTY;
+    this.#filled = 0;
+    this.#sink.onFrame(
+      frame[3] as number,
+      frame[4] as number,
+      frame.readUInt32BE(5) & 0x7fffffff,
+      frame,
+      FRAME_HEADER_BYTES,
+      size,
+    );
+    return this.#stopped ? -1 : position;
+  }
+
+  #take(chunk: Buffer, position: number, upTo: number): number {
+    const taken = Math.min(upTo - this.#filled, chunk.length - position);
+    chunk.copy(this.#partial, this.#filled, position, position + taken);
+    this.#filled += taken;
+    return position + taken;
+  }
+}
+
+function tooLong(length: number): ConnectionError {
+  return new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `frame of ${length} bytes`);
+}

@@ -1,0 +1,60 @@
+import { IDLE_PING_MIN_MS, type KeepalivePolicy, MAX_PING_STRIKES } from './limits.ts';
+
+/** Keepalive of one connection: what the client may ping, and whether it is still there. */
+export class KeepaliveGuard {
+  static readonly PING = Buffer.from('keepaliv', 'latin1');
+
+  readonly #policy: KeepalivePolicy;
+  readonly #now: () => number;
+  #strikes = 0;
+  #lastPing = -Infinity;
+  #strikesReset = true;
+  #heard = true;
+  #lastHeard: number;
+  #pingSent = -Infinity;
+
+  constructor(policy: KeepalivePolicy, now: () => number) {
+    this.#policy = policy;
+    this.#now = now;
+    this.#lastHeard = now();
+  }
+
+  /** Anything arrived; the time is taken at the next sweep, so that reading costs no clock call. */
+  heard(): void {
+    this.#heard = true;
+  }
+
+  /** Headers or data went out: the next ping of the client is no strike, whenever it comes. */
+  sentResponse(): void {
+    this.#strikesReset = true;
+  }
+
+  /** Counts a ping of the client; true if it breaks the policy once too often. */
+  tooManyPings(activeStreams: number): boolean {
+    const now = this.#now();
+    const since = now - this.#lastPing;
+    this.#lastPing = now;
+    if (this.#strikesReset) {
+      this.#strikesReset = false;
+      this.#strikes = 0;
+      return false;
+    }
+    if (since < (activeStreams === 0 ? IDLE_PING_MIN_MS : this.#policy.minTimeMs)) this.#strikes++;
+    return this.#strikes > MAX_PING_STRIKES;
+  }
+
+  /** What is due: a ping to a silent client, or the end of one that did not answer it. */
+  sweep(now: number): 'ping' | 'dead' | undefined {
+    if (this.#heard) {
+      this.#heard = false;
+      this.#lastHeard = now;
+      return undefined;
+    }
+    if (this.#pingSent > this.#lastHeard) {
+      return now - this.#pingSent >= this.#policy.timeoutMs ? 'dead' : undefined;
+    }
+    if (now - this.#lastHeard < this.#policy.intervalMs) return undefined;
+    this.#pingSent = now;
+    return 'ping';
+  }
+}

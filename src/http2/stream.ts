@@ -1,0 +1,233 @@
+import { ErrorCode } from './constants.ts';
+import type { Connection } from './connection.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** What the owner of a stream hears. After `onReset` nothing more. */
+export interface StreamListener {
+  /** Payload of a DATA frame, possibly empty at the end; its memory may be kept. */
+  onData(data: Buffer, endStream: boolean): void;
+  /** The client reset the stream, or the connection is gone. */
+  onReset(code: number): void;
+  /** The queue of data to send fell to the low-water mark after `queuedBytes` had been above it. */
+  onDrain(): void;
+}
+
+/** A response body whose length is known, made as the client takes it. */
+export interface ByteSource {
+  /**
+   * The next bytes: at least one, together about `maxBytes` (more is allowed and is queued). `undefined` if there are
+   * none at the moment: then `Http2Stream.sourceReady` asks again.
+   */
+  read(maxBytes: number): Buffer[] | undefined;
+}
+
+/** How a response ends once its data is sent: a template of the connection's encoder, a block, or END_STREAM alone. */
+export type StreamEnd = number | Buffer | 'data';
+
+/** Below this many queued bytes a writer that was held back is told to go on. */
+const LOW_WATER_BYTES = 16 * 1024;
+
+/** One request and its response. */
+export class Http2Stream implements RequestHead {
+  readonly id: number;
+  readonly connection: Connection;
+  listener: StreamListener | undefined;
+
+  method = '';
+  scheme = '';
+  authority = '';
+  path = '';
+  contentLength = -1;
+
+  /** The client ended its side (END_STREAM), or this side ended the stream for it. */
+  remoteClosed = false;
+  /** This side sent END_STREAM or RST_STREAM. */
+  localClosed = false;
+  headersSent = false;
+  /** The stream is no longer in its connection. */
+  gone = false;
+
+  sendWindow: number;
+  receiveWindow: number;
+  receivedBytes = 0;
+  /** Consumed by the application and not yet given back to the client as window. */
+  unacknowledged = 0;
+
+  /** In the connection's round of streams with data to send. */
+  inSendRound = false;
+  /** Bytes given to `write` that are not framed yet. */
+  queuedBytes = 0;
+  #queue: Buffer[] = [];
+  #queueHead = 0;
+  #headOffset = 0;
+  #source: ByteSource | undefined;
+  #sourceRemaining = 0;
+  #sourceDry = false;
+  #end: StreamEnd | undefined;
+  #wantsDrain = false;
+
+  constructor(connection: Connection, id: number, sendWindow: number, receiveWindow: number) {
+    this.connection = connection;
+    this.id = id;
+    this.sendWindow = sendWindow;
+    this.receiveWindow = receiveWindow;
+  }
+
+  /** Data or an end waits to be sent. */
+  get hasOutput(): boolean {
+    return this.queuedBytes > 0 || this.#sourceRemaining > 0 || this.#end !== undefined;
+  }
+
+  /** There is data that only windows and the socket hold back. */
+  get hasSendableData(): boolean {
+    return this.queuedBytes > 0 || (this.#sourceRemaining > 0 && !this.#sourceDry);
+  }
+
+  /** Sends response headers: a template of the connection's encoder, or a block of its own. */
+  sendHeaders(headers: number | Buffer): void {
+    if (this.localClosed) return;
+    this.headersSent = true;
+    this.connection.sendHeaders(this, headers, false);
+  }
+
+  /** Headers that are the whole response. */
+  sendHeadersOnly(headers: Buffer): void {
+    if (this.localClosed) return;
+    this.headersSent = true;
+    this.connection.sendHeaders(this, headers, true);
+  }
+
+  /** Queues payload bytes; they must not change until sent. */
+  write(parts: Buffer | readonly Buffer[]): void {
+    if (this.localClosed) return;
+    if (Buffer.isBuffer(parts)) this.#push(parts);
+    else for (const part of parts) this.#push(part);
+    this.connection.sendQueued(this);
+  }
+
+  /** `onDrain` will be called once the queue is short. */
+  wantDrain(): void {
+    this.#wantsDrain = true;
+  }
+
+  /** Queues `totalBytes` to be pulled from `source` after what is queued already. */
+  writeSource(source: ByteSource, totalBytes: number): void {
+    if (this.localClosed) return;
+    this.#source = source;
+    this.#sourceRemaining = totalBytes;
+    this.connection.sendQueued(this);
+  }
+
+  /** A source that had nothing has bytes now. */
+  sourceReady(): void {
+    if (!this.#sourceDry || this.localClosed) return;
+    this.#sourceDry = false;
+    this.connection.sendQueued(this);
+  }
+
+  /** Ends the response after what is queued. */
+  end(end: StreamEnd): void {
+    if (this.localClosed || this.#end !== undefined) return;
+    this.#end = end;
+    this.connection.sendQueued(this);
+  }
+
+  /** Ends the stream at once in both directions; queued data is dropped. */
+  reset(code: ErrorCode): void {
+    if (this.gone) return;
+    this.connection.resetStream(this, code);
+  }
+
+  /** The application took `bytes` of received payload: the client may send as many again. */
+  consume(bytes: number): void {
+    if (this.remoteClosed || this.gone) return;
+    this.unacknowledged += bytes;
+    this.connection.replenish(this);
+  }
+
+  /** The end, once no data is left before it. */
+  takeEnd(): StreamEnd | undefined {
+    if (this.queuedBytes > 0 || this.#sourceRemaining > 0) return undefined;
+    const end = this.#end;
+    this.#end = undefined;
+    return end;
+  }
+
+  /**
+   * Takes up to `maxBytes` of queued payload into `out`, pulling from the source if the queue is empty. Returns how
+   * many bytes were added.
+   */
+  takeData(maxBytes: number, out: Buffer[]): number {
+    if (this.queuedBytes === 0) this.#pull(maxBytes);
+    let taken = 0;
+    while (taken < maxBytes && this.#queueHead < this.#queue.length) {
+      const head = this.#queue[this.#queueHead] as Buffer;
+      const available = head.length - this.#headOffset;
+      if (available <= maxBytes - taken) {
+        out.push(this.#headOffset === 0 ? head : head.subarray(this.#headOffset));
+        taken += available;
+        this.#queueHead++;
+        this.#headOffset = 0;
+        continue;
+      }
+      const part = maxBytes - taken;
+      out.push(head.subarray(this.#headOffset, this.#headOffset + part));
+      this.#headOffset += part;
+      taken += part;
+    }
+    if (this.#queueHead === this.#queue.length) {
+      this.#queue.length = 0;
+      this.#queueHead = 0;
+    } else if (this.#queueHead >= 1024) {
+      this.#queue.splice(0, this.#queueHead);
+      this.#queueHead = 0;
+    }
+    this.queuedBytes -= taken;
+    return taken;
+  }
+
+  /** Whether the writer is to be told now that the queue is short; asked after data was taken. */
+  takeDrain(): boolean {
+    if (!this.#wantsDrain || this.queuedBytes > LOW_WATER_BYTES) return false;
+    this.#wantsDrain = false;
+    return true;
+  }
+
+  /** Drops everything queued; the stream is over. */
+  discardOutput(): void {
+    this.#queue = [];
+    this.#queueHead = 0;
+    this.#headOffset = 0;
+    this.queuedBytes = 0;
+    this.#source = undefined;
+    this.#sourceRemaining = 0;
+    this.#end = undefined;
+  }
+
+  #push(part: Buffer): void {
+    if (part.length === 0) return;
+    this.#queue.push(part);
+    this.queuedBytes += part.length;
+  }
+
+  #pull(maxBytes: number): void {
+    if (this.#source === undefined || this.#sourceRemaining === 0) return;
+    const parts = this.#source.read(Math.min(maxBytes, this.#sourceRemaining));
+    if (parts === undefined) {
+      this.#sourceDry = true;
+      return;
+    }
+    let bytes = 0;
+    for (const part of parts) {
+      bytes += part.length;
+      this.#push(part);
+    }
+    if (bytes === 0 || bytes > this.#sourceRemaining) {
+      // The announced length cannot be kept, and half a message must never look like a whole one.
+      this.reset(ErrorCode.INTERNAL_ERROR);
+      return;
+    }
+    this.#sourceRemaining -= bytes;
+    if (this.#sourceRemaining === 0) this.#source = undefined;
+  }
+}
