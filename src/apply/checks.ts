@@ -97,7 +97,7 @@ function collectWrites(ops: readonly RequestOp[]): Writes | undefined {
   }
   for (const { request } of ops) {
     if (request?.case !== 'requestPut') continue;
-    const key = request.value.key.latin1Slice();
+    const key = request.value.key.toString('latin1');
     if (puts.has(key) || deletes.has(request.value.key)) return undefined;
     puts.add(key);
   }

@@ -71,7 +71,7 @@ export class PutEntry {
       } else if (tag === HEADER_USERNAME) {
         const bytes = this.#bytes(end);
         if (bytes === undefined) return false;
-        this.username = bytes.utf8Slice();
+        this.username = bytes.toString();
       } else if (tag === HEADER_AUTH_REVISION) {
         if (this.#varint() < 0) return false;
         this.authRevision = this.#high * 0x1_0000_0000 + this.#low;

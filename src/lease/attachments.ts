@@ -32,7 +32,7 @@ export class Attachments {
       keys = new Map();
       this.#pending.set(id, keys);
     }
-    keys.set(key.latin1Slice(), attached);
+    keys.set(key.toString('latin1'), attached);
   }
 
   /** Keys of the lease in ascending byte order, which is the order in which every member deletes them on revoke. */
@@ -46,7 +46,7 @@ export class Attachments {
         if (chunk.length === 0) break;
         for (let i = 0; i < chunk.length; i += 2) {
           const key = keyOfAttachedRow(defined(chunk[i], 'iterator rows come in pairs'));
-          if (pending === undefined || !pending.has(key.latin1Slice())) keys.push(key);
+          if (pending === undefined || !pending.has(key.toString('latin1'))) keys.push(key);
         }
       }
     } finally {
@@ -54,7 +54,7 @@ export class Attachments {
     }
     if (pending === undefined) return keys;
     for (const [key, attached] of pending) if (attached) keys.push(Buffer.from(key, 'latin1'));
-    return keys.sort(Buffer.compare);
+    return keys.sort((a, b) => Buffer.compare(a, b));
   }
 
   /** Hands the batch's changes over. The batch must be written before the next read. */
