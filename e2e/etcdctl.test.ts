@@ -1,0 +1,56 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { chapters } from './etcdctl-session.ts';
+import { Member, serverUnderTest, type MemberKind } from './harness/member.ts';
+import { missingPeers } from './harness/paths.ts';
+import { freePort } from './harness/ports.ts';
+import { Session } from './harness/session.ts';
+
+const missing = missingPeers('etcd', 'etcdctl', 'etcdutl');
+
+/**
+ * The same session with etcd and then with the server under test. Both get the same name and the same addresses, one
+ * after the other, so that even member and cluster ids have to agree.
+ */
+describe.skipIf(missing !== undefined)(`etcdctl, as with etcd ${missing ?? ''}`, () => {
+  let expected: string[][];
+  let actual: string[][];
+
+  beforeAll(async () => {
+    const ports = { clientPort: await freePort(), peerPort: await freePort() };
+    expected = await transcripts('etcd', ports);
+    actual = await transcripts(serverUnderTest, ports);
+  }, 300_000);
+
+  for (const [chapterIndex, { title, steps }] of chapters.entries()) {
+    describe(title, () => {
+      for (const [stepIndex, step] of steps.entries()) {
+        it(step.title, () => {
+          expect(actual[chapterIndex]?.[stepIndex]).toBe(expected[chapterIndex]?.[stepIndex]);
+        });
+      }
+    });
+  }
+});
+
+async function transcripts(
+  kind: MemberKind,
+  ports: { clientPort: number; peerPort: number },
+): Promise<string[][]> {
+  const member = await Member.start({ kind, name: 'session', ...ports });
+  try {
+    const session = new Session(member);
+    const all: string[][] = [];
+    for (const { steps } of chapters) {
+      const chapter: string[] = [];
+      for (const step of steps) {
+        chapter.push(
+          await step.run(session).catch((error: unknown) => `could not be done: ${String(error)}`),
+        );
+      }
+      all.push(chapter);
+    }
+    return all;
+  } finally {
+    await member.destroy();
+  }
+}
