@@ -1,0 +1,136 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogContents, LogStore } from '../ports/log-store.ts';
+import { ConfState, Entry, EntryType, HardState } from '../wire/gen/raftpb.ts';
+
+export interface OpenedLogStore<Log extends LogStore> {
+  readonly log: Log;
+  readonly contents: LogContents;
+}
+
+export const entry = (index: number, data = `data ${index}`, term = 1): Entry =>
+  Entry.create({ type: EntryType.EntryNormal, index, term, data: Buffer.from(data) });
+
+export const state = (term: number, commit: number, vote = 0xfedc_ba98_7654_3210n): HardState =>
+  HardState.create({ term, vote, commit });
+
+export function appended(log: LogStore, entries: Entry[], hardState?: HardState): Promise<void> {
+  return new Promise((resolve) => log.append({ entries, hardState }, resolve));
+}
+
+const indexes = (entries: readonly Entry[]): number[] => entries.map(({ index }) => index);
+
+/** What every log store does alike. `reopen` closes the one given and opens it again as a restart would. */
+export function logStoreCases<Log extends LogStore>(
+  name: string,
+  create: () => Promise<OpenedLogStore<Log>>,
+  reopen: (log: Log) => Promise<OpenedLogStore<Log>>,
+): void {
+  describe(`${name}: log store`, () => {
+    let log: Log;
+    beforeEach(async () => {
+      ({ log } = await create());
+    });
+    afterEach(() => log.close());
+
+    const restart = async (): Promise<LogContents> => {
+      const opened = await reopen(log);
+      log = opened.log;
+      return opened.contents;
+    };
+
+    it('is empty at first', async () => {
+      expect([log.firstIndex, log.lastIndex]).toEqual([1, 0]);
+      expect(log.appendable(1 << 20)).toBe(true);
+      const contents = await restart();
+      expect(contents.metadata.toString()).toBe('metadata');
+      expect(contents.entries).toEqual([]);
+      expect(contents.hardState).toEqual(HardState.create());
+      expect(contents.mark.index).toBe(0);
+    });
+
+    it('gives entries and state back after a restart', async () => {
+      const withoutData = Entry.create({ type: EntryType.EntryConfChangeV2, index: 3, term: 2 });
+      const large = entry(4, 'x'.repeat(100_000), 2);
+      const conf = Entry.create({
+        type: EntryType.EntryConfChange,
+        index: 2,
+        term: 1,
+        data: Buffer.alloc(0),
+      });
+      await appended(log, [entry(1), conf], state(1, 0));
+      await appended(log, [withoutData, large], state(2, 2));
+      expect([log.firstIndex, log.lastIndex]).toEqual([1, 4]);
+      const contents = await restart();
+      expect(contents.entries).toEqual([entry(1), conf, withoutData, large]);
+      expect(contents.hardState).toEqual(state(2, 2));
+      expect(contents.repaired).toBeUndefined();
+      expect([log.firstIndex, log.lastIndex]).toEqual([1, 4]);
+    });
+
+    it('calls back in order, and never from within append', async () => {
+      const order: string[] = [];
+      log.append({ entries: [entry(1)], hardState: undefined }, () => order.push('first'));
+      log.append({ entries: [entry(2)], hardState: undefined }, () => order.push('second'));
+      order.push('appended');
+      await appended(log, [entry(3)]);
+      expect(order).toEqual(['appended', 'first', 'second']);
+    });
+
+    it('keeps a commit index that came alone, once it is closed', async () => {
+      await appended(log, [entry(1)], state(1, 0));
+      await appended(log, [], state(1, 1));
+      expect((await restart()).hardState).toEqual(state(1, 1));
+    });
+
+    it('replaces the end of the log', async () => {
+      await appended(
+        log,
+        [1, 2, 3, 4, 5].map((index) => entry(index)),
+      );
+      await appended(log, [entry(3, 'new', 2), entry(4, 'new', 2)], state(2, 2));
+      expect(log.lastIndex).toBe(4);
+      expect(await log.read(2, 10, Infinity)).toEqual([entry(2), entry(3, 'new', 2), entry(4, 'new', 2)]);
+      expect((await restart()).entries).toEqual([entry(1), entry(2), entry(3, 'new', 2), entry(4, 'new', 2)]);
+    });
+
+    it('refuses a gap', () => {
+      expect(() => log.append({ entries: [entry(2)], hardState: undefined }, () => undefined)).toThrow(/gap/);
+    });
+
+    it('reads back a part, bounded by bytes but at least one entry', async () => {
+      await appended(
+        log,
+        Array.from({ length: 100 }, (_, n) => entry(n + 1, 'y'.repeat(1000))),
+      );
+      expect(indexes(await log.read(10, 13, Infinity))).toEqual([10, 11, 12]);
+      expect(indexes(await log.read(10, 100, 2500))).toEqual([10, 11]);
+      expect(indexes(await log.read(10, 100, 1))).toEqual([10]);
+      expect(indexes(await log.read(99, 200, Infinity))).toEqual([99, 100]);
+      expect(await log.read(101, 200, Infinity)).toEqual([]);
+      await expect(log.read(0, 5, Infinity)).rejects.toThrow(RangeError);
+    });
+
+    it('restarts from the newest mark', async () => {
+      await appended(
+        log,
+        [1, 2, 3, 4].map((index) => entry(index)),
+        state(1, 4),
+      );
+      const confState = ConfState.create({ voters: [0xfedc_ba98_7654_3210n, 7n] });
+      await log.release({ index: 2, term: 1, confState });
+      const contents = await restart();
+      expect(contents.mark).toEqual({ index: 2, term: 1, confState });
+      expect(indexes(contents.entries)).toEqual([3, 4]);
+    });
+
+    it('goes on after a mark ahead of it', async () => {
+      await appended(log, [entry(1)], state(1, 1));
+      await log.release({ index: 10, term: 3, confState: ConfState.create() });
+      expect(log.lastIndex).toBe(10);
+      await appended(log, [entry(11, 'after', 3)], state(3, 11));
+      const contents = await restart();
+      expect(contents.mark.index).toBe(10);
+      expect(contents.entries).toEqual([entry(11, 'after', 3)]);
+    });
+  });
+}

@@ -1,0 +1,364 @@
+import { closeSync, fsync, openSync, rename } from 'node:fs';
+import { join } from 'node:path';
+import { assert, defined } from '../../lib/assert.ts';
+import type { LogAppend, LogSnapshotMark, LogStore } from '../../ports/log-store.ts';
+import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
+import { Snapshot } from '../../wire/gen/walpb.ts';
+import type { EntryPlace, EntryPlaces } from './entry-places.ts';
+import { readEntries } from './read-entries.ts';
+import { maxFrameBytes, RecordType } from './record.ts';
+import { RecordEncoder } from './record-encoder.ts';
+import { SegmentFile, writeFully } from './segment-file.ts';
+import { segmentName, type SegmentName } from './segment-name.ts';
+import { SegmentPreparer } from './segment-preparer.ts';
+
+/** What etcd gives a segment. */
+export const defaultSegmentBytes = 64_000_000;
+
+/** Appends that pile up are written together until they pass this. */
+const maxWriteBytes = 4 << 20;
+/** Kept back from proposals, so that what raft appends by itself never waits for a full disk. */
+const maxReserveBytes = 4 << 20;
+/** Longest form of an entry's fields without its data. */
+const entryFieldBytes = 48;
+/** Until a segment that could not even be created is tried again. */
+const rotateRetryMs = 500;
+
+export interface FileLogOptions {
+  /** Holds the segments; `member/wal` of the data directory. */
+  readonly directory: string;
+  readonly segmentBytes: number;
+  /** Called once when a write or sync failed. Nothing is written any more: the process has to end. */
+  readonly onFailure: (error: Error) => void;
+  /** Called after each synced write, for metrics. */
+  readonly onSync?: (durationMs: number, bytes: number) => void;
+}
+
+interface QueuedAppend extends LogAppend {
+  readonly mark: LogSnapshotMark | undefined;
+  /** At most this many bytes in the log. */
+  readonly bytes: number;
+  readonly done: () => void;
+}
+
+/** State of an opened log, handed from recovery to the writer. */
+export interface OpenedLog {
+  readonly metadata: Buffer;
+  readonly hardState: HardState;
+  readonly segments: LogSegment[];
+  readonly places: EntryPlaces;
+  readonly lastIndex: number;
+  readonly crc: number;
+  readonly tail: SegmentFile;
+  readonly tailOffset: number;
+  /** Where the last entry that replaced an earlier one may lie at most. */
+  readonly settled: EntryPlace;
+}
+
+export interface LogSegment extends SegmentName {
+  /** Index of the first entry in it; undefined while it holds none. */
+  firstEntry: number | undefined;
+}
+
+/** The log in segment files of etcd's format, written by one synced write at a time. */
+export class FileLog implements LogStore {
+  readonly #options: FileLogOptions;
+  readonly #metadata: Buffer;
+  readonly #encoder: RecordEncoder;
+  readonly #preparer: SegmentPreparer;
+  readonly #directoryFile: number;
+  readonly #places: EntryPlaces;
+  readonly #segments: LogSegment[];
+  #queue: QueuedAppend[] = [];
+  #queuedBytes = 0;
+  #writing: QueuedAppend[] = [];
+  #isWriting = false;
+  #flushScheduled = false;
+  #tail: SegmentFile;
+  #tailOffset: number;
+  #next: SegmentFile | undefined;
+  /** Newest state handed in, and whether it is on its way to the disk. */
+  #state: HardState;
+  #stateIsWritten = true;
+  #lastIndex: number;
+  #syncedIndex: number;
+  #settled: EntryPlace;
+  #failed = false;
+  #closing: (() => void) | undefined;
+
+  constructor(options: FileLogOptions, opened: OpenedLog) {
+    this.#options = options;
+    this.#metadata = opened.metadata;
+    this.#encoder = new RecordEncoder(opened.crc);
+    this.#directoryFile = openSync(options.directory, 'r');
+    this.#places = opened.places;
+    this.#segments = opened.segments;
+    this.#tail = opened.tail;
+    this.#tailOffset = opened.tailOffset;
+    this.#state = opened.hardState;
+    this.#lastIndex = opened.lastIndex;
+    this.#syncedIndex = opened.lastIndex;
+    this.#settled = opened.settled;
+    this.#preparer = new SegmentPreparer(options.directory, {
+      onPrepared: () => this.#flush(),
+      onError: (error) => this.#fail(error),
+      isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
+    });
+    this.#prepareAhead();
+  }
+
+  get firstIndex(): number {
+    for (const { firstEntry } of this.#segments) if (firstEntry !== undefined) return firstEntry;
+    return this.#lastIndex + 1;
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
+  append(batch: LogAppend, done: () => void): void {
+    const { entries, hardState } = batch;
+    const needsSync = entries.length > 0 || this.#isNewVote(hardState);
+    if (hardState !== undefined) {
+      this.#state = hardState;
+      this.#stateIsWritten = false;
+    }
+    if (!needsSync) {
+      queueMicrotask(done);
+      return;
+    }
+    let bytes = 0;
+    for (const entry of entries) bytes += maxFrameBytes(entryFieldBytes + (entry.data?.length ?? 0));
+    this.#noteEntries(entries);
+    this.#enqueue({ entries, hardState, mark: undefined, bytes, done });
+  }
+
+  appendable(bytes: number): boolean {
+    if (!this.#preparer.isDiskFull) return true;
+    const reserve = Math.min(maxReserveBytes, this.#options.segmentBytes / 8);
+    const wanted = bytes + reserve;
+    const tailLeft = this.#tail.ready - this.#tailOffset - this.#queuedBytes;
+    return wanted <= tailLeft || wanted <= (this.#next?.ready ?? 0) - this.#headerBytes();
+  }
+
+  release(mark: LogSnapshotMark): Promise<void> {
+    return new Promise((resolve) => {
+      this.#lastIndex = Math.max(this.#lastIndex, mark.index);
+      const bytes = maxFrameBytes(Snapshot.encode(mark).length);
+      const done = (): void => {
+        this.#dropSegments(mark.index);
+        resolve();
+      };
+      this.#enqueue({ entries: [], hardState: undefined, mark, bytes, done });
+    });
+  }
+
+  async read(from: number, to: number, maxBytes: number): Promise<Entry[]> {
+    const end = { segment: this.#tailSequence, offset: this.#tailOffset };
+    const last = Math.min(to, this.#syncedIndex + 1);
+    const place = this.#places.before(from);
+    if (from < this.firstIndex || place === undefined)
+      throw new RangeError(`entry ${from} is no longer in the log`);
+    if (from >= last) return [];
+    const { directory } = this.#options;
+    const query = {
+      directory,
+      segments: [...this.#segments],
+      place,
+      end,
+      settled: this.#settled,
+      from,
+      to: last,
+      maxBytes,
+    };
+    return readEntries(query);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#failed) {
+      if (!this.#stateIsWritten) {
+        this.#enqueue({
+          entries: [],
+          hardState: this.#state,
+          mark: undefined,
+          bytes: 0,
+          done: () => undefined,
+        });
+      }
+      await new Promise<void>((resolve) => {
+        this.#closing = resolve;
+        this.#scheduleFlush();
+      });
+    }
+    await this.#preparer.stop();
+    this.#tail.close();
+    this.#next?.close();
+    closeSync(this.#directoryFile);
+  }
+
+  get #tailSequence(): number {
+    return defined(this.#segments.at(-1), 'the log has a segment').sequence;
+  }
+
+  #isNewVote(state: HardState | undefined): boolean {
+    return state !== undefined && (state.term !== this.#state.term || state.vote !== this.#state.vote);
+  }
+
+  #noteEntries(entries: readonly Entry[]): void {
+    for (const { index } of entries) {
+      assert(index <= this.#lastIndex + 1 && index > 0, 'entries are appended without a gap');
+      this.#lastIndex = index;
+    }
+  }
+
+  #enqueue(item: QueuedAppend): void {
+    assert(this.#closing === undefined, 'nothing is appended to a closed log');
+    this.#queue.push(item);
+    this.#queuedBytes += item.bytes;
+    this.#scheduleFlush();
+  }
+
+  /** Waits for the end of the current turn, so that all it appends shares a sync. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    process.nextTick(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #headerBytes(): number {
+    return maxFrameBytes(0) + maxFrameBytes(this.#metadata.length) + 2 * maxFrameBytes(entryFieldBytes);
+  }
+
+  #flush(): void {
+    if (this.#isWriting || this.#failed) return;
+    const first = this.#queue[0];
+    if (first === undefined) {
+      this.#closing?.();
+      return;
+    }
+    const needed = first.bytes + maxFrameBytes(entryFieldBytes);
+    if (this.#tailOffset + needed <= this.#tail.ready) this.#writeQueue(this.#tail, this.#tailOffset);
+    else if (this.#tailOffset + needed <= this.#tail.size) this.#preparer.hurry(this.#tail);
+    else this.#rotate(needed + this.#headerBytes());
+  }
+
+  /** Goes on in the next segment if it is prepared far enough; otherwise preparing it calls `#flush` again. */
+  #rotate(needed: number): void {
+    this.#next ??= this.#preparer.begin(Math.max(needed, this.#options.segmentBytes));
+    const next = this.#next;
+    if (next === undefined) {
+      setTimeout(() => this.#flush(), rotateRetryMs).unref();
+      return;
+    }
+    next.size = Math.max(next.size, needed);
+    if (next.ready < needed) {
+      this.#preparer.hurry(next);
+      return;
+    }
+    this.#encoder.chain();
+    this.#encoder.message(RecordType.metadata, this.#metadata);
+    this.#encoder.state(this.#state);
+    this.#writeQueue(next, 0);
+  }
+
+  /** Encodes what fits from the queue and writes it with one call. */
+  #writeQueue(segment: SegmentFile, offset: number): void {
+    const encoder = this.#encoder;
+    const sequence = this.#tailSequence + (segment === this.#tail ? 0 : 1);
+    const room = Math.min(maxWriteBytes, segment.ready - offset - maxFrameBytes(entryFieldBytes));
+    let count = 0;
+    for (const item of this.#queue) {
+      if (count > 0 && encoder.length + item.bytes > room) break;
+      this.#encodeItem(item, sequence, offset);
+      this.#queuedBytes -= item.bytes;
+      count++;
+    }
+    // Recovery tells a torn write by the state record that ends each whole one.
+    encoder.state(this.#state);
+    this.#stateIsWritten = true;
+    this.#writing = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
+    this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
+    this.#isWriting = true;
+    const started = performance.now();
+    const bytes = encoder.buffer.subarray(0, encoder.length);
+    writeFully(segment.file, bytes, offset, (error) => {
+      if (error !== null) return this.#fail(error);
+      this.#options.onSync?.(performance.now() - started, bytes.length);
+      if (segment === this.#tail) this.#finishWrite(bytes.length);
+      else this.#installSegment(segment, bytes.length);
+    });
+  }
+
+  #encodeItem(item: QueuedAppend, sequence: number, offset: number): void {
+    const encoder = this.#encoder;
+    for (const entry of item.entries) {
+      const at = offset + encoder.length;
+      if (entry.index <= this.#syncedIndex) this.#settled = { segment: sequence, offset: at };
+      this.#places.add(entry.index, sequence, at);
+      this.#syncedIndex = entry.index;
+      encoder.entry(entry);
+    }
+    if (item.mark !== undefined) encoder.message(RecordType.snapshot, Snapshot.encode(item.mark));
+  }
+
+  /** Gives a segment its final name after its first write, and makes the name durable before anyone is told. */
+  #installSegment(segment: SegmentFile, bytes: number): void {
+    const firstEntry = this.#writing.find((item) => item.entries.length > 0)?.entries[0]?.index;
+    const name = segmentName(this.#tailSequence + 1, firstEntry ?? this.#lastIndex + 1);
+    const path = join(this.#options.directory, name.name);
+    rename(segment.path, path, (renameError) => {
+      if (renameError !== null) return this.#fail(renameError);
+      fsync(this.#directoryFile, (error) => {
+        if (error !== null) return this.#fail(error);
+        this.#tail.close();
+        segment.path = path;
+        this.#tail = segment;
+        this.#tailOffset = 0;
+        this.#next = undefined;
+        this.#segments.push({ ...name, firstEntry: undefined });
+        this.#finishWrite(bytes);
+      });
+    });
+  }
+
+  #finishWrite(bytes: number): void {
+    this.#tailOffset += bytes;
+    this.#encoder.clear();
+    this.#isWriting = false;
+    const written = this.#writing;
+    this.#writing = [];
+    const segment = defined(this.#segments.at(-1), 'the log has a segment');
+    for (const { entries, done } of written) {
+      segment.firstEntry ??= entries[0]?.index;
+      done();
+    }
+    this.#prepareAhead();
+    this.#flush();
+  }
+
+  /** Has the current segment prepared to its end, and the next one from a quarter of it on. */
+  #prepareAhead(): void {
+    if (!this.#tail.isReady) this.#preparer.prepare(this.#tail);
+    if (this.#tailOffset * 4 < this.#tail.size || this.#next !== undefined) return;
+    this.#next = this.#preparer.begin(this.#options.segmentBytes);
+  }
+
+  /** Removes the segments all of whose entries are at or below `index`. */
+  #dropSegments(index: number): void {
+    while ((this.#segments[1]?.index ?? Infinity) <= index + 1) {
+      const segment = defined(this.#segments.shift(), 'the log has a segment');
+      this.#preparer.recycle(join(this.#options.directory, segment.name));
+    }
+    this.#places.dropBefore(defined(this.#segments[0], 'the log has a segment').sequence);
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#queue = [];
+    this.#options.onFailure(error);
+  }
+}

@@ -1,0 +1,150 @@
+import { assert } from '../../lib/assert.ts';
+import { crc32c } from '../../lib/crc32c.ts';
+import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
+import { frameHeaderBytes, maxFrameBytes, paddingOf, RecordType } from './record.ts';
+
+const initialBytes = 256 << 10;
+/** A buffer that grew beyond this for one large batch is given back afterwards. */
+const maxKeptBytes = 4 << 20;
+/** Longest form of an entry's or a state's fields without the entry's data. */
+const maxFieldBytes = 48;
+
+function writeVarint(into: Buffer, at: number, value: number): number {
+  let rest = value;
+  let next = at;
+  while (rest > 0x7fff_ffff) {
+    into[next++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest >= 0x80) {
+    into[next++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  into[next++] = rest;
+  return next;
+}
+
+function writeBigVarint(into: Buffer, at: number, value: bigint): number {
+  let rest = value;
+  let next = at;
+  for (; rest >= 0x80n; rest >>= 7n) into[next++] = Number(rest & 0x7fn) | 0x80;
+  into[next++] = Number(rest);
+  return next;
+}
+
+/** Writes records one after another into a buffer of its own, carrying the checksum chain along. */
+export class RecordEncoder {
+  readonly #fields = Buffer.alloc(maxFieldBytes);
+  #buffer = Buffer.allocUnsafeSlow(initialBytes);
+  #length = 0;
+  #crc: number;
+
+  constructor(crc: number) {
+    this.#crc = crc;
+  }
+
+  /** The chain's value after the last record. */
+  get crc(): number {
+    return this.#crc;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Holds the records at [0, length) until `clear`. */
+  get buffer(): Buffer {
+    return this.#buffer;
+  }
+
+  clear(): void {
+    this.#length = 0;
+    if (this.#buffer.length > maxKeptBytes) this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** The chain's link between two segments, first record of each. */
+  chain(): void {
+    this.#begin(0);
+    const at = this.#writeHead(RecordType.crc);
+    this.#finish(at);
+  }
+
+  entry(entry: Entry): void {
+    const fields = this.#fields;
+    fields[0] = 0x08;
+    let size = writeVarint(fields, 1, entry.type);
+    fields[size++] = 0x10;
+    size = writeVarint(fields, size, entry.term);
+    fields[size++] = 0x18;
+    size = writeVarint(fields, size, entry.index);
+    const { data } = entry;
+    if (data !== undefined) {
+      fields[size++] = 0x22;
+      size = writeVarint(fields, size, data.length);
+    }
+    this.#record(RecordType.entry, size, data);
+  }
+
+  state(state: HardState): void {
+    const fields = this.#fields;
+    fields[0] = 0x08;
+    let size = writeVarint(fields, 1, state.term);
+    fields[size++] = 0x10;
+    size = writeBigVarint(fields, size, state.vote);
+    fields[size++] = 0x18;
+    size = writeVarint(fields, size, state.commit);
+    this.#record(RecordType.state, size, undefined);
+  }
+
+  /** Metadata and snapshot marks, which come encoded. */
+  message(type: typeof RecordType.metadata | typeof RecordType.snapshot, data: Buffer): void {
+    this.#record(type, 0, data);
+  }
+
+  #record(type: RecordType, fieldBytes: number, data: Buffer | undefined): void {
+    const fields = this.#fields;
+    const dataBytes = fieldBytes + (data?.length ?? 0);
+    this.#begin(dataBytes);
+    this.#crc = crc32c(this.#crc, fields, 0, fieldBytes);
+    if (data !== undefined) this.#crc = crc32c(this.#crc, data);
+    const buffer = this.#buffer;
+    let at = this.#writeHead(type);
+    buffer[at++] = 0x1a;
+    at = writeVarint(buffer, at, dataBytes);
+    for (let n = 0; n < fieldBytes; n++) buffer[at++] = fields[n] as number;
+    if (data !== undefined) {
+      buffer.set(data, at);
+      at += data.length;
+    }
+    this.#finish(at);
+  }
+
+  #begin(dataBytes: number): void {
+    const needed = this.#length + maxFrameBytes(dataBytes);
+    if (needed <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#buffer = grown;
+  }
+
+  #writeHead(type: RecordType): number {
+    const buffer = this.#buffer;
+    let at = this.#length + frameHeaderBytes;
+    buffer[at++] = 0x08;
+    buffer[at++] = type;
+    buffer[at++] = 0x10;
+    return writeVarint(buffer, at, this.#crc);
+  }
+
+  /** Writes the length field and the padding around the record that ends at `end`. */
+  #finish(end: number): void {
+    const buffer = this.#buffer;
+    const recordBytes = end - this.#length - frameHeaderBytes;
+    const padding = paddingOf(recordBytes);
+    assert(recordBytes < 0x8000_0000, 'a record is shorter than 2 GiB');
+    buffer.writeUInt32LE(recordBytes, this.#length);
+    buffer.writeUInt32LE(padding === 0 ? 0 : (0x80 | padding) * 0x100_0000, this.#length + 4);
+    for (let n = 0; n < padding; n++) buffer[end + n] = 0;
+    this.#length = end + padding;
+  }
+}

@@ -1,0 +1,126 @@
+import { crc32c } from '../../lib/crc32c.ts';
+import { CorruptLogError } from './corrupt-log-error.ts';
+import type { FileWindow } from './file-window.ts';
+import { frameHeaderBytes, readFrameSize, readRecord, RecordType } from './record.ts';
+
+/** Unit in which disks write: a torn write leaves whole sectors as they were before. */
+const sectorBytes = 512;
+
+/** Called with each intact record. `data` is valid during the call only. */
+export type RecordVisitor = (type: RecordType, data: Buffer, offset: number) => void;
+
+export interface SegmentScan {
+  /** Offset just past the last intact record. */
+  readonly end: number;
+  /** Offset just past the last byte that is not zero; beyond `end` after a torn write. */
+  readonly nonZeroEnd: number;
+  /** The checksum chain's value at `end`. */
+  readonly crc: number;
+}
+
+interface Frame {
+  readonly type: RecordType;
+  readonly crc: number;
+  readonly data: Buffer;
+  readonly next: number;
+}
+
+/** Reads the frame at `offset` without judging its checksum; a text says why it is none. */
+function readFrame(window: FileWindow, offset: number): Frame | string {
+  if (offset + frameHeaderBytes > window.size) return 'the file ends within a length field';
+  const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
+  if (size === undefined) return 'no length a writer would give';
+  const start = offset + frameHeaderBytes;
+  const next = start + size.recordBytes + size.paddingBytes;
+  if (next > window.size) return 'the record is longer than the file';
+  const bytes = window.bytes(start, size.recordBytes);
+  const record = readRecord(bytes, 0, bytes.length);
+  if (record?.end !== size.recordBytes) return 'not a record';
+  return { type: record.type, crc: record.crc, data: bytes.subarray(record.start, record.end), next };
+}
+
+const isChained = (frame: Frame, crc: number): boolean =>
+  frame.type === RecordType.crc ? frame.crc === crc : frame.crc === crc32c(crc, frame.data);
+
+/**
+ * Walks one segment and hands every record to `visit`, its checksum checked.
+ *
+ * @param crc the chain's value so far; undefined for the first segment read, whose first record gives it
+ * @param file the segment's name, for messages
+ * @param isLast whether a torn write may end it
+ * @throws CorruptLogError at the first thing that is neither a record nor the trace of a torn write
+ */
+export function scanSegment(
+  window: FileWindow,
+  options: { file: string; isLast: boolean; crc: number | undefined },
+  visit: RecordVisitor,
+): SegmentScan {
+  let { crc } = options;
+  let offset = 0;
+  for (;;) {
+    const frame = readFrame(window, offset);
+    const damage = typeof frame === 'string' ? frame : damageOf(frame, crc);
+    if (typeof frame === 'string' || damage !== undefined) {
+      const nonZeroEnd = window.lastNonZero(offset);
+      const isTorn = nonZeroEnd === offset || (options.isLast && isTornWrite(window, offset, nonZeroEnd));
+      if (!isTorn) throw new CorruptLogError(options.file, offset, damage ?? 'damaged');
+      return { end: offset, nonZeroEnd, crc: crc ?? 0 };
+    }
+    crc = frame.crc;
+    visit(frame.type, frame.data, offset);
+    offset = frame.next;
+  }
+}
+
+function damageOf(frame: Frame, crc: number | undefined): string | undefined {
+  if (crc === undefined)
+    return frame.type === RecordType.crc ? undefined : 'a segment begins with a checksum';
+  return isChained(frame, crc) ? undefined : 'checksum mismatch';
+}
+
+/**
+ * Tells a write that a crash cut short from damage to what had been synced. At most one write is under way at
+ * any time, and each ends with a state record. So what lies at `offset` can only be such a write when no
+ * intact record follows a state record after it; and then either its end is missing, or a whole sector of it.
+ */
+function isTornWrite(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
+  if (followsSyncedWrite(window, offset, nonZeroEnd)) return false;
+  return endIsMissing(window, offset, nonZeroEnd) || hasEmptySector(window, offset, nonZeroEnd);
+}
+
+/** Looks for records that vouch for each other beyond the damage, and for a state record among them that is not the last. */
+function followsSyncedWrite(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
+  for (let at = offset + 8; at < nonZeroEnd; at += 8) {
+    let frame = readFrame(window, at);
+    if (typeof frame === 'string') continue;
+    for (;;) {
+      const { crc, type, next: nextOffset }: Frame = frame;
+      const next = readFrame(window, nextOffset);
+      if (typeof next === 'string' || !isChained(next, crc)) break;
+      if (type === RecordType.state) return true;
+      frame = next;
+    }
+  }
+  return false;
+}
+
+/** Whether the record at `offset` is cut off: its fields agree with each other, and its end is not there. */
+function endIsMissing(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
+  const start = offset + frameHeaderBytes;
+  if (nonZeroEnd <= start) return true;
+  const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
+  if (size === undefined || start + size.recordBytes <= nonZeroEnd) return false;
+  const headBytes = Math.min(size.recordBytes, nonZeroEnd - start, 32);
+  const record = readRecord(window.bytes(start, headBytes), 0, headBytes);
+  // Cut within its first fields there is nothing to compare; later, the data's length must fill the record.
+  return record === undefined ? nonZeroEnd - start < 32 : record.end === size.recordBytes;
+}
+
+function hasEmptySector(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
+  for (let at = offset; at < nonZeroEnd;) {
+    const next = Math.min(nonZeroEnd, at - (at % sectorBytes) + sectorBytes);
+    if (window.bytes(at, next - at).every((byte) => byte === 0)) return true;
+    at = next;
+  }
+  return false;
+}
