@@ -5,6 +5,7 @@ import { Metadata } from './metadata.ts';
 import type { MethodStats } from './method-stats.ts';
 import { headersBlock, trailersBlock, trailersOnlyBlock } from './response-blocks.ts';
 import type { CallContext } from './call-context.ts';
+import type { ReceiveClaim } from './receive-budget.ts';
 import type { Session } from './session.ts';
 import { Status } from './status.ts';
 
@@ -33,6 +34,8 @@ export abstract class Call implements WheelEntry {
   /** When the call expires, on the monotonic clock in milliseconds; Infinity if never. */
   deadlineAt = Infinity;
 
+  /** Room claimed for messages that arrive; most calls never need any. */
+  #claims: ReceiveClaim[] | undefined;
   protected readonly stream: Http2Stream;
   protected readonly context: CallContext;
   protected readonly contentType: string;
@@ -119,10 +122,39 @@ export abstract class Call implements WheelEntry {
     this.stream.sendHeaders(headersBlock({ contentType: this.contentType, gzip: this.gzip }));
   }
 
+  /** Sees to it that a message of `length` bytes, prefix included, can arrive although it exceeds the window. */
+  protected makeRoom(length: number): ReceiveClaim | undefined {
+    const missing = length - this.stream.receiveWindow;
+    if (missing <= 0) return undefined;
+    const { stream } = this;
+    const claim: ReceiveClaim = {
+      bytes: missing,
+      granted: false,
+      onGrant: (bytes) => stream.connection.grant(stream, bytes),
+    };
+    this.#claims ??= [];
+    this.#claims.push(claim);
+    this.session.receiveBudget.claim(claim);
+    return claim;
+  }
+
+  protected releaseRoom(claim: ReceiveClaim): void {
+    const at = this.#claims?.indexOf(claim) ?? -1;
+    if (at < 0) return;
+    this.#claims?.splice(at, 1);
+    this.session.receiveBudget.release(claim);
+  }
+
   /** Takes the call out of the books. */
   protected finish(code: number): void {
     this.ended = true;
     if (this.wheelSlot >= 0) this.context.wheel.remove(this);
     this.stats.countHandled(code);
+    if (this.#claims !== undefined) this.#releaseAll(this.#claims);
+  }
+
+  #releaseAll(claims: ReceiveClaim[]): void {
+    this.#claims = undefined;
+    for (const claim of claims) this.session.receiveBudget.release(claim);
   }
 }

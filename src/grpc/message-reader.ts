@@ -82,15 +82,15 @@ export class MessageReader {
     this.#prefixFilled = 0;
     const flag = prefix[at] as number;
     const length = prefix.readUInt32BE(at + 1);
-    if (flag > 1) {
-      this.#fault(Status.INTERNAL, `grpc: received unexpected payload format ${flag}`);
-      return data.length;
-    }
     if (length > this.#maxBytes) {
       this.#fault(
         Status.RESOURCE_EXHAUSTED,
         `grpc: received message larger than max (${length} vs. ${this.#maxBytes})`,
       );
+      return data.length;
+    }
+    if (flag > 1) {
+      this.#fault(Status.INTERNAL, `grpc: received unexpected payload format ${flag}`);
       return data.length;
     }
     this.#compressed = flag === 1;

@@ -13,6 +13,7 @@ export interface MethodDescriptor {
 
 export interface Route {
   readonly stats: MethodStats;
+  readonly clientStreaming: boolean;
   readonly unary: UnaryHandler | undefined;
   readonly stream: StreamHandler | undefined;
 }
@@ -36,6 +37,7 @@ export class Router {
     this.#services.add(service);
     this.#routes.set(path, {
       stats,
+      clientStreaming,
       unary: 'unary' in handler ? handler.unary : undefined,
       stream: 'stream' in handler ? handler.stream : undefined,
     });
@@ -47,9 +49,9 @@ export class Router {
 
   /** Why `find` found nothing. */
   explain(path: string): string {
-    const name = path.startsWith('/') ? path.slice(1) : path;
+    const name = path.slice(1);
     const slash = name.lastIndexOf('/');
-    if (slash < 0) return `malformed method name: ${JSON.stringify(path)}`;
+    if (!path.startsWith('/') || slash < 0) return `malformed method name: ${JSON.stringify(path)}`;
     const service = name.slice(0, slash);
     if (!this.#services.has(service)) return `unknown service ${service}`;
     return `unknown method ${name.slice(slash + 1)} for service ${service}`;

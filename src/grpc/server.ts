@@ -46,8 +46,10 @@ import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { CallContext } from './call-context.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
+import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
 import type { MessageCounters, MethodStats } from './method-stats.ts';
 import { readRequestHeaders, type RequestHeaders } from './request-headers.ts';
+import { RefusedRequest } from './refused-request.ts';
 import { TEMPLATES, trailersOnlyBlock } from './response-blocks.ts';
 import { type MethodDescriptor, type Route, Router } from './router.ts';
 import { Session } from './session.ts';
@@ -74,6 +76,8 @@ export interface ListenAddress {
   readonly protocols?: 'both' | 'grpc' | 'http1';
 }
 
+/** What the large messages of one connection may occupy while they arrive. */
+const RECEIVE_BUDGET_BYTES = 32 * 1024 * 1024;
 const SWEEP_MS = 1_000;
 const NO_ENCODINGS: readonly string[] = ['', 'identity'];
 
@@ -100,6 +104,7 @@ export class GrpcServer implements ConnectionOwner {
 
   constructor(options: GrpcServerOptions) {
     const now = (): number => performance.now();
+    const receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
     this.#wheel = new DeadlineWheel(now);
     this.#context = {
@@ -107,7 +112,7 @@ export class GrpcServer implements ConnectionOwner {
       counters: this.counters,
       maxReceiveBytes: options.maxReceiveBytes,
       now,
-      sessionOf,
+      sessionOf: (connection) => sessionOf(connection, receiveBudgetBytes),
     };
     this.#connectionOptions = {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -218,8 +223,10 @@ export class GrpcServer implements ConnectionOwner {
     const headers = this.#headers;
     const refusal = readRequestHeaders(fields, stream.method, headers);
     if (refusal !== undefined) {
-      const { httpStatus } = refusal;
-      stream.sendHeadersOnly(trailersOnlyBlock(refusal, { httpStatus }));
+      // Not a gRPC client, perhaps: it gets its answer when its request has been read, as an HTTP client expects.
+      const refused = new RefusedRequest(stream, refusal);
+      if (endStream) refused.answer();
+      else stream.listener = refused;
       return;
     }
     const route = this.#router.find(stream.path);
@@ -254,6 +261,7 @@ export class GrpcServer implements ConnectionOwner {
       return;
     }
     const call = new StreamCall(stream, this.#context, route.stats, fields, head);
+    call.clientStreaming = route.clientStreaming;
     stream.listener = call;
     route.stream?.(call);
   }
@@ -324,8 +332,8 @@ function chooseProtocol({ protocols }: { protocols: string[] }): string | undefi
   return protocols.includes('h2') ? 'h2' : undefined;
 }
 
-function sessionOf(connection: Connection): Session {
-  connection.attachment ??= new Session(connection.socket);
+function sessionOf(connection: Connection, receiveBudgetBytes: number): Session {
+  connection.attachment ??= new Session(connection.socket, receiveBudgetBytes);
   return connection.attachment as Session;
 }
 

@@ -1,18 +1,22 @@
 import type { Socket } from 'node:net';
 import { type PeerCertificate, TLSSocket } from 'node:tls';
+import { ReceiveBudget } from './receive-budget.ts';
 
 /** A client's connection as handlers see it. */
 export class Session {
   readonly socket: Socket;
   /** `host:port` of the client; empty for a unix socket. */
   readonly remoteAddress: string;
+  /** Room for messages longer than a stream's window. */
+  readonly receiveBudget: ReceiveBudget;
   /** Free for the api room, for example an authenticated user. */
   data: unknown;
   #certificate: PeerCertificate | undefined;
   #certificateRead = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, receiveBudgetBytes: number) {
     this.socket = socket;
+    this.receiveBudget = new ReceiveBudget(receiveBudgetBytes);
     const { remoteAddress, remotePort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) this.remoteAddress = '';
     else if (remoteAddress.includes(':')) this.remoteAddress = `[${remoteAddress}]:${remotePort}`;

@@ -2,6 +2,7 @@ import type { StreamListener } from '../http2/stream.ts';
 import { Call } from './call.ts';
 import { compress, decompress } from './compression.ts';
 import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
+import type { ReceiveClaim } from './receive-budget.ts';
 import { Status } from './status.ts';
 
 /** Called when the headers of a call have arrived; it sets the call's callbacks before it returns. */
@@ -10,13 +11,19 @@ export type StreamHandler = (call: StreamCall) => void;
 /** Bytes queued on one stream at which `write` asks its caller to wait. */
 export const WRITE_HIGH_WATER_BYTES = 256 * 1024;
 
+const CARDINALITY = 'cardinality violation';
+
 interface ReceivedMessage {
   readonly bytes: Buffer;
   readonly compressed: boolean;
+  /** Room claimed for it beyond the window. */
+  readonly claim: ReceiveClaim | undefined;
 }
 
 /** A call with a stream of messages in one direction or both. */
 export class StreamCall extends Call implements StreamListener, MessageSink {
+  /** The client may send more than one message. Set by the server before any data arrives. */
+  clientStreaming = true;
   /** A request message, in order, while not paused. */
   onMessage: ((message: Buffer) => void) | undefined;
   /** The client has sent its last message, and all of them were delivered. */
@@ -25,8 +32,10 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   onWritable: (() => void) | undefined;
 
   readonly #reader = new MessageReader(this, this.context.maxReceiveBytes);
+  #claim: ReceiveClaim | undefined;
   #paused = false;
   #halfClosed = false;
+  #delivered = false;
   #halfCloseDelivered = false;
   /** Messages received while paused or while one is being decompressed. */
   #waiting: ReceivedMessage[] = [];
@@ -103,16 +112,25 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   }
 
   onMessageStart(length: number): void {
-    if (length > this.stream.receiveWindow) this.stream.connection.grant(this.stream, length);
+    this.#claim = this.makeRoom(length);
   }
 
   onRawMessage(bytes: Buffer, compressed: boolean): void {
-    if (this.#paused || this.#decompressing || this.#waiting.length > 0 || compressed) {
-      this.#waiting.push({ bytes, compressed });
+    const claim = this.#claim;
+    this.#claim = undefined;
+    const received = { bytes, compressed, claim };
+    if (
+      this.#paused ||
+      compressed ||
+      this.#waiting.length > 0 ||
+      this.#decompressing ||
+      !this.clientStreaming
+    ) {
+      this.#waiting.push(received);
       this.#deliverWaiting();
       return;
     }
-    this.#deliver(bytes, bytes.length);
+    this.#deliver(received, bytes);
   }
 
   onMessageFault(code: Status, message: string): void {
@@ -131,22 +149,28 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     return false;
   }
 
-  #deliver(message: Buffer, wireBytes: number): void {
+  #deliver({ bytes, claim }: ReceivedMessage, message: Buffer): void {
+    this.#delivered = true;
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += message.length;
-    this.stream.consume(wireBytes + MESSAGE_PREFIX_BYTES);
+    // Window that was granted beyond the usual is not given back: it served this message alone.
+    const beyond = claim?.granted === true ? claim.bytes : 0;
+    if (claim !== undefined) this.releaseRoom(claim);
+    this.stream.consume(Math.max(0, bytes.length + MESSAGE_PREFIX_BYTES - beyond));
     this.onMessage?.(message);
   }
 
   #deliverWaiting(): void {
+    // The one message of a call without client streaming is delivered when it is known to be the only one.
+    if (!this.clientStreaming && !this.#checkSingle()) return;
     while (!this.#paused && !this.#decompressing && !this.ended) {
       const next = this.#waiting.shift();
       if (next === undefined) break;
       if (!next.compressed) {
-        this.#deliver(next.bytes, next.bytes.length);
+        this.#deliver(next, next.bytes);
       } else if (this.gzip) {
         this.#decompressing = true;
-        void this.#decompressNext(next.bytes);
+        void this.#decompressNext(next);
       } else {
         this.fault(Status.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
       }
@@ -158,15 +182,31 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     }
   }
 
-  async #decompressNext(bytes: Buffer): Promise<void> {
-    const expanded = await decompress(bytes, this.context.maxReceiveBytes);
+  /** False while a call without client streaming is not ready to be delivered, or never will be. */
+  #checkSingle(): boolean {
+    if (this.#waiting.length > 1) {
+      this.fault(
+        Status.INTERNAL,
+        `${CARDINALITY}: received multiple request messages for non-client-streaming RPC`,
+      );
+    } else if (this.#halfClosed && this.#waiting.length === 0 && !this.#delivered && !this.#decompressing) {
+      this.fault(
+        Status.INTERNAL,
+        `${CARDINALITY}: received no request message from non-client-streaming RPC`,
+      );
+    }
+    return this.#halfClosed && !this.ended;
+  }
+
+  async #decompressNext(received: ReceivedMessage): Promise<void> {
+    const expanded = await decompress(received.bytes, this.context.maxReceiveBytes);
     this.#decompressing = false;
     if (this.ended) return;
     if (!Buffer.isBuffer(expanded)) {
       this.fault(expanded.code, expanded.message);
       return;
     }
-    this.#deliver(expanded, bytes.length);
+    this.#deliver(received, expanded);
     this.#deliverWaiting();
   }
 

@@ -2,6 +2,7 @@ import type { ByteSource, StreamListener } from '../http2/stream.ts';
 import { Call } from './call.ts';
 import { compress, decompress } from './compression.ts';
 import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
+import type { ReceiveClaim } from './receive-budget.ts';
 import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './response-blocks.ts';
 import { Status } from './status.ts';
 
@@ -15,6 +16,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   #reader: MessageReader | undefined;
   #message: Buffer | undefined;
   #compressed = false;
+  #claim: ReceiveClaim | undefined;
 
   /**
    * Ends the call with its response message, given whole or in parts that are sent one after another without copies
@@ -79,16 +81,12 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   }
 
   onMessageStart(length: number): void {
-    const { receiveWindow, connection } = this.stream;
-    if (length > receiveWindow) connection.grant(this.stream, length);
+    this.#claim ??= this.makeRoom(length);
   }
 
   onRawMessage(bytes: Buffer, compressed: boolean): void {
-    if (this.#message !== undefined) {
-      this.#reader?.stop();
-      this.fault(Status.INTERNAL, 'cardinality violation: received multiple request messages for unary call');
-      return;
-    }
+    // Only the first message counts, as for grpc-go's server.
+    this.#reader?.stop();
     this.#message = bytes;
     this.#compressed = compressed;
   }
@@ -104,16 +102,9 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
 
   #onEnd(reader: MessageReader): void {
     if (this.ended) return;
-    if (!reader.atBoundary) {
-      this.fault(Status.INTERNAL, 'unexpected EOF');
-      return;
-    }
     const message = this.#message;
     if (message === undefined) {
-      this.fault(
-        Status.INTERNAL,
-        'cardinality violation: received no request message from non-client-streaming RPC',
-      );
+      this.fault(Status.UNKNOWN, reader.atBoundary ? 'EOF' : 'unexpected EOF');
       return;
     }
     if (!this.#compressed) {
@@ -137,6 +128,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   #dispatch(request: Buffer): void {
     this.#reader = undefined;
     this.#message = undefined;
+    if (this.#claim !== undefined) this.releaseRoom(this.#claim);
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += request.length;
     this.handler?.(this, request);

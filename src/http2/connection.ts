@@ -722,6 +722,8 @@ export class Connection implements FrameSink, Flushable {
       this.#applySetting(source.readUInt16BE(at), source.readUInt32BE(at + 2));
     this.#writer.settingsAck();
     this.#scheduler.schedule(this);
+    // After the acknowledgement: what a larger window lets out is then seen to belong to the new settings.
+    this.#runRound();
   }
 
   #applySetting(id: number, value: number): void {
@@ -757,7 +759,6 @@ export class Connection implements FrameSink, Flushable {
       }
       if (stream.sendWindow > 0 && stream.hasSendableData) this.#round.add(stream);
     }
-    this.#runRound();
   }
 
   #onPing(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
