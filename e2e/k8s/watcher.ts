@@ -1,0 +1,49 @@
+import { Watch, type KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
+import { eventually } from '../harness/wait.ts';
+
+export interface Seen {
+  type: string;
+  object: KubernetesObject & { metadata: { name?: string; resourceVersion?: string; annotations?: Record<string, string> } };
+}
+
+/** A watch of the Kubernetes API that remembers all it has seen. */
+export class Watcher {
+  readonly events: Seen[] = [];
+  ended = false;
+  error: unknown;
+  #controller: AbortController | undefined;
+
+  /** Starts a watch; parameters are those of the API, as resourceVersion or allowWatchBookmarks. */
+  static async start(
+    kubeConfig: KubeConfig,
+    path: string,
+    parameters: Record<string, string | number | boolean> = {},
+  ): Promise<Watcher> {
+    const watcher = new Watcher();
+    watcher.#controller = await new Watch(kubeConfig).watch(
+      path,
+      parameters,
+      (type, object) => watcher.events.push({ type, object: object as Seen['object'] }),
+      (error) => {
+        watcher.ended = true;
+        watcher.error = error;
+      },
+    );
+    return watcher;
+  }
+
+  /** What was seen, in order, as "TYPE name"; bookmarks left out. */
+  get story(): string[] {
+    return this.events
+      .filter(({ type }) => type !== 'BOOKMARK')
+      .map(({ type, object }) => `${type} ${object.metadata.name ?? ''}`);
+  }
+
+  async until(what: string, condition: (watcher: Watcher) => boolean, timeoutMs = 20_000): Promise<void> {
+    await eventually(`${what}; seen: ${this.story.slice(-20).join(', ')}`, () => condition(this), { timeoutMs });
+  }
+
+  stop(): void {
+    this.#controller?.abort();
+  }
+}
