@@ -1,0 +1,75 @@
+import type { EngineIterator, WriteBatch } from '../ports/engine.ts';
+import { decodeEventRow } from './event-row.ts';
+import { KeyValueView } from '../wire/key-value.ts';
+import { encodeRevision } from './revision.ts';
+import { type MvccStore, eventRevision } from './store.ts';
+import { versionKey } from './version-key.ts';
+
+/**
+ * Removes what a compaction made unreachable, in slices: superseded revisions, found by the back pointers of the
+ * changes since the last finished compaction, and tombstones below the compaction. As in etcd, a tombstone at the
+ * very revision stays until the next one, since watches may begin there.
+ *
+ * Each slice is one engine batch. Interrupted, it begins anew from the last finished compaction; deleting twice
+ * does no harm.
+ */
+export class CompactionJob {
+  readonly #store: MvccStore;
+  readonly #revision: number;
+  readonly #rows: EngineIterator;
+  readonly #view = new KeyValueView();
+  #removed = 0;
+
+  constructor(store: MvccStore, revision: number) {
+    this.#store = store;
+    this.#revision = revision;
+    const from = Math.max(store.marks.finishedRevision, 0);
+    this.#rows = store.engine.iterate('event', {
+      gte: encodeRevision(from, 0),
+      lt: encodeRevision(revision + 1, 0),
+    });
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Revisions removed so far. */
+  get removed(): number {
+    return this.#removed;
+  }
+
+  /**
+   * Visits up to `count` changes and stages what they make removable.
+   *
+   * @returns whether the job is done; the last batch records that
+   */
+  step(batch: WriteBatch, count: number): boolean {
+    const rows = this.#rows.next(count);
+    for (let at = 0; at + 1 < rows.length; at += 2) this.#visit(batch, rows[at], rows[at + 1]);
+    if (rows.length > 0) return false;
+    this.#rows.close();
+    this.#store.marks.stageFinished(batch, this.#revision);
+    return true;
+  }
+
+  cancel(): void {
+    this.#rows.close();
+  }
+
+  #visit(batch: WriteBatch, key: Buffer | undefined, row: Buffer | undefined): void {
+    if (key === undefined || row === undefined) return;
+    const event = decodeEventRow(row);
+    const userKey = this.#view.read(event.kv).key;
+    if (event.previous !== undefined) this.#remove(batch, userKey, event.previous.main, event.previous.sub);
+    if (!event.isDelete) return;
+    const { main, sub } = eventRevision(key);
+    if (main < this.#revision) this.#remove(batch, userKey, main, sub);
+  }
+
+  #remove(batch: WriteBatch, key: Buffer, main: number, sub: number): void {
+    batch.del('event', encodeRevision(main, sub));
+    batch.del('version', versionKey(key, main, sub));
+    this.#removed += 1;
+  }
+}

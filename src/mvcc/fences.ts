@@ -1,0 +1,206 @@
+import { assert } from '../lib/assert.ts';
+import type { Engine, WriteBatch } from '../ports/engine.ts';
+import { type KeyRange, keyString } from './key-range.ts';
+
+/** A block with more keys is split; half of that is what a split leaves. It bounds the keys a count has to visit. */
+const MAX_BLOCK_KEYS = 1024;
+/** A block is merged into its neighbour when both together hold no more than this. */
+const MERGE_BLOCK_KEYS = 256;
+
+/** Rows of `meta`: this prefix and the block's first possible key, to its number of keys. */
+const PREFIX = Buffer.from('fence/');
+const PREFIX_END = Buffer.from('fence0');
+
+function rowKey(start: string): Buffer {
+  return Buffer.concat([PREFIX, Buffer.from(start, 'latin1')]);
+}
+
+function rowValue(count: number): Buffer {
+  const value = Buffer.allocUnsafe(4);
+  value.writeUInt32BE(count, 0);
+  return value;
+}
+
+/**
+ * Numbers of live keys by block of adjacent keys, so that the exact count of any range costs the sum over whole
+ * blocks and a look into the two at its ends.
+ *
+ * Changed blocks are written in the same batch as the keys that changed them: on disk, fences and keys always
+ * agree, and a restart reads the fences alone.
+ */
+export class Fences {
+  readonly #engine: Engine;
+  /** First possible key of each block, ascending; the first one is the empty key. */
+  readonly #starts: string[];
+  readonly #counts: number[];
+  readonly #dirty = new Set<string>();
+  readonly #gone = new Set<string>();
+  readonly #crowded = new Set<string>();
+  #total = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#starts = [];
+    this.#counts = [];
+    const rows = engine.iterate('meta', { gte: PREFIX, lt: PREFIX_END });
+    for (let chunk = rows.next(1000); chunk.length > 0; chunk = rows.next(1000)) {
+      for (let at = 0; at < chunk.length; at += 2) this.#load(chunk[at], chunk[at + 1]);
+    }
+    rows.close();
+    if (this.#starts.length === 0) {
+      this.#starts.push('');
+      this.#counts.push(0);
+    }
+    assert(this.#starts[0] === '', 'the first fence starts at the empty key');
+  }
+
+  #load(key: Buffer | undefined, value: Buffer | undefined): void {
+    assert(key !== undefined && value?.length === 4, 'a fence row holds a 32-bit count');
+    const count = value.readUInt32BE(0);
+    this.#starts.push(key.toString('latin1', PREFIX.length));
+    this.#counts.push(count);
+    this.#total += count;
+  }
+
+  /** Live keys in all. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Index of the block that holds `key`. */
+  #blockOf(key: string): number {
+    let low = 0;
+    let high = this.#starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.#starts[middle] ?? '') <= key) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Notes that `key` came into being (1) or went (-1), as of the batch about to be staged. */
+  change(key: string, delta: 1 | -1): void {
+    const block = this.#blockOf(key);
+    const count = (this.#counts[block] ?? 0) + delta;
+    assert(count >= 0, 'a fence never counts fewer than no keys');
+    this.#counts[block] = count;
+    this.#total += delta;
+    const start = this.#starts[block] ?? '';
+    this.#dirty.add(start);
+    if (count > MAX_BLOCK_KEYS) this.#crowded.add(start);
+    else if (delta < 0 && count < MERGE_BLOCK_KEYS && block > 0) this.#mergeLeft(block);
+  }
+
+  #mergeLeft(block: number): void {
+    const left = this.#counts[block - 1] ?? 0;
+    const right = this.#counts[block] ?? 0;
+    if (left + right > MERGE_BLOCK_KEYS) return;
+    const start = this.#starts[block] ?? '';
+    this.#counts[block - 1] = left + right;
+    this.#starts.splice(block, 1);
+    this.#counts.splice(block, 1);
+    this.#dirty.delete(start);
+    this.#crowded.delete(start);
+    this.#gone.add(start);
+    this.#dirty.add(this.#starts[block - 1] ?? '');
+  }
+
+  /** Writes what changed into the batch that also writes the keys. */
+  stage(batch: WriteBatch): void {
+    for (const start of this.#gone) batch.del('meta', rowKey(start));
+    for (const start of this.#dirty) {
+      const block = this.#blockOf(start);
+      if (this.#starts[block] === start) batch.put('meta', rowKey(start), rowValue(this.#counts[block] ?? 0));
+    }
+    this.#gone.clear();
+    this.#dirty.clear();
+  }
+
+  /**
+   * Splits blocks that grew too large. Called when the engine holds everything staged; the new fences are written
+   * with the next batch, until when those on disk are coarser but as right.
+   */
+  settle(): void {
+    for (const start of this.#crowded) {
+      const block = this.#blockOf(start);
+      if (this.#starts[block] === start && (this.#counts[block] ?? 0) > MAX_BLOCK_KEYS) this.#split(block);
+    }
+    this.#crowded.clear();
+  }
+
+  #split(block: number): void {
+    const count = this.#counts[block] ?? 0;
+    const rows = this.#engine.iterate('latest', {
+      gte: Buffer.from(this.#starts[block] ?? '', 'latin1'),
+      lt: this.#boundAfter(block),
+      keysOnly: true,
+    });
+    let before = 0;
+    let previousEnd = block;
+    for (;;) {
+      const chunk = rows.next(MAX_BLOCK_KEYS / 2 + 1);
+      const first = chunk[0];
+      if (first === undefined) break;
+      if (before > 0) {
+        const start = keyString(first);
+        this.#starts.splice(previousEnd + 1, 0, start);
+        this.#counts.splice(previousEnd + 1, 0, 0);
+        this.#dirty.add(start);
+        this.#gone.delete(start);
+        previousEnd += 1;
+      }
+      const keys = chunk.length / 2;
+      this.#counts[previousEnd] = keys;
+      before += keys;
+    }
+    rows.close();
+    assert(before === count, 'a fence counts exactly the keys of its block');
+    this.#dirty.add(this.#starts[block] ?? '');
+  }
+
+  #boundAfter(block: number): Buffer | undefined {
+    const next = this.#starts[block + 1];
+    return next === undefined ? undefined : Buffer.from(next, 'latin1');
+  }
+
+  /** Exact number of live keys of the engine in the range. */
+  count(range: KeyRange): number {
+    if (range.single) return this.#engine.get('latest', range.start) === undefined ? 0 : 1;
+    const start = keyString(range.start);
+    const end = range.end === undefined ? undefined : keyString(range.end);
+    if (end !== undefined && end <= start) return 0;
+    const first = this.#blockOf(start);
+    const last = end === undefined ? this.#starts.length - 1 : this.#blockOf(end);
+    if (first === last) return this.#countPart(first, range.start, range.end);
+    let total =
+      this.#starts[first] === start ? (this.#counts[first] ?? 0) : this.#countFrom(first, range.start);
+    for (let block = first + 1; block < last; block += 1) total += this.#counts[block] ?? 0;
+    if (range.end === undefined) return total + (this.#counts[last] ?? 0);
+    return this.#starts[last] === end ? total : total + this.#countTo(last, range.end);
+  }
+
+  #countPart(block: number, start: Buffer, end: Buffer | undefined): number {
+    if (end === undefined && keyString(start) === this.#starts[block]) return this.#counts[block] ?? 0;
+    if (this.#counts[block] === 0) return 0;
+    return this.#visit(start, end ?? this.#boundAfter(block));
+  }
+
+  #countFrom(block: number, start: Buffer): number {
+    return this.#counts[block] === 0 ? 0 : this.#visit(start, this.#boundAfter(block));
+  }
+
+  #countTo(block: number, end: Buffer): number {
+    return this.#counts[block] === 0 ? 0 : this.#visit(Buffer.from(this.#starts[block] ?? '', 'latin1'), end);
+  }
+
+  #visit(gte: Buffer, lt: Buffer | undefined): number {
+    const rows = this.#engine.iterate('latest', { gte, lt, keysOnly: true });
+    let keys = 0;
+    for (let chunk = rows.next(MAX_BLOCK_KEYS); chunk.length > 0; chunk = rows.next(MAX_BLOCK_KEYS)) {
+      keys += chunk.length / 2;
+    }
+    rows.close();
+    return keys;
+  }
+}

@@ -1,0 +1,76 @@
+import { assert } from '../lib/assert.ts';
+import { REVISION_BYTES, readMain, readSub, writeRevision } from './revision.ts';
+
+/**
+ * What the index knows of a key at one of its revisions: enough to answer counts, comparisons, sorting and
+ * keys-only reads, and to know the size of a response, without reading the value.
+ */
+export class IndexMeta {
+  readonly mod: number;
+  readonly sub: number;
+  readonly create: number;
+  /** 1 for a key's first put since its creation; 0 marks a tombstone. */
+  readonly version: number;
+  readonly lease: bigint;
+  /** Bytes of the encoded KeyValue. */
+  readonly size: number;
+  /** The encoded KeyValue where it is at hand; the event row has it in any case. */
+  kv: Buffer | undefined;
+
+  constructor(fields: {
+    mod: number;
+    sub: number;
+    create: number;
+    version: number;
+    lease: bigint;
+    size: number;
+    kv: Buffer | undefined;
+  }) {
+    this.mod = fields.mod;
+    this.sub = fields.sub;
+    this.create = fields.create;
+    this.version = fields.version;
+    this.lease = fields.lease;
+    this.size = fields.size;
+    this.kv = fields.kv;
+  }
+
+  get isTombstone(): boolean {
+    return this.version === 0;
+  }
+}
+
+const ROW_BYTES = REVISION_BYTES + 6 + 6 + 4;
+const LEASE_BYTES = 8;
+
+/** A row of `latest` or `version`. The lease's bytes are there only if there is a lease. */
+export function encodeIndexMeta(meta: IndexMeta): Buffer {
+  const row = Buffer.allocUnsafe(meta.lease === 0n ? ROW_BYTES : ROW_BYTES + LEASE_BYTES);
+  writeRevision(row, 0, meta.mod, meta.sub);
+  row.writeUIntBE(meta.create, 12, 6);
+  row.writeUIntBE(meta.version, 18, 6);
+  row.writeUInt32BE(meta.size, 24);
+  if (meta.lease !== 0n) row.writeBigInt64BE(meta.lease, ROW_BYTES);
+  return row;
+}
+
+export function decodeIndexMeta(row: Buffer): IndexMeta {
+  assert(
+    row.length === ROW_BYTES || row.length === ROW_BYTES + LEASE_BYTES,
+    'an index row has one of its two lengths',
+  );
+  return new IndexMeta({
+    mod: readMain(row, 0),
+    sub: readSub(row, 0),
+    create: row.readUIntBE(12, 6),
+    version: row.readUIntBE(18, 6),
+    size: row.readUInt32BE(24),
+    lease: row.length === ROW_BYTES ? 0n : row.readBigInt64BE(ROW_BYTES),
+    kv: undefined,
+  });
+}
+
+/** The modification revision of an index row, for scans that need no more. */
+export function indexRowMod(row: Buffer): number {
+  return readMain(row, 0);
+}

@@ -1,0 +1,53 @@
+import type { Engine, WriteBatch } from '../ports/engine.ts';
+
+const REVISION = Buffer.from('mvcc/revision');
+const SCHEDULED = Buffer.from('mvcc/compact-scheduled');
+const FINISHED = Buffer.from('mvcc/compact-finished');
+
+function encode(revision: number): Buffer {
+  const row = Buffer.alloc(8);
+  row.writeBigInt64BE(BigInt(revision));
+  return row;
+}
+
+function decode(row: Buffer | undefined, absent: number): number {
+  return row === undefined ? absent : Number(row.readBigInt64BE(0));
+}
+
+/** The store's marks in `meta`: how far it is compacted, and how far the removal has come. */
+export class StoreMarks {
+  /** The current revision as of the last commit. Kept as compaction may remove the newest events. */
+  readonly revision: number;
+  #compactRevision: number;
+  #finished: number;
+
+  constructor(engine: Engine) {
+    this.revision = decode(engine.get('meta', REVISION), 1);
+    this.#compactRevision = decode(engine.get('meta', SCHEDULED), -1);
+    this.#finished = decode(engine.get('meta', FINISHED), -1);
+  }
+
+  /** The last compaction asked for; -1 before the first. */
+  get compactRevision(): number {
+    return this.#compactRevision;
+  }
+
+  /** The last compaction whose removal is done; -1 before the first. */
+  get finishedRevision(): number {
+    return this.#finished;
+  }
+
+  stageRevision(batch: WriteBatch, revision: number): void {
+    batch.put('meta', REVISION, encode(revision));
+  }
+
+  stageCompaction(batch: WriteBatch, revision: number): void {
+    this.#compactRevision = revision;
+    batch.put('meta', SCHEDULED, encode(revision));
+  }
+
+  stageFinished(batch: WriteBatch, revision: number): void {
+    this.#finished = revision;
+    batch.put('meta', FINISHED, encode(revision));
+  }
+}

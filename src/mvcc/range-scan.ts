@@ -1,0 +1,231 @@
+import { assert } from '../lib/assert.ts';
+import { encodeKeyValue } from '../wire/key-value.ts';
+import { KeyValueView } from '../wire/key-value.ts';
+import { EMPTY } from '../wire/reader.ts';
+import {
+  RangeRequestSortOrder as SortOrder,
+  RangeRequestSortTarget as SortTarget,
+} from '../wire/gen/etcdserverpb.ts';
+import type { IndexMeta } from './index-meta.ts';
+import type { KeyCursor, KeyEntry } from './key-cursor.ts';
+import type { KeyRange } from './key-range.ts';
+
+export interface RangeOptions {
+  readonly range: KeyRange;
+  /** 0 or less reads the present. */
+  readonly revision: number;
+  /** 0 means no limit. */
+  readonly limit: number;
+  readonly keysOnly: boolean;
+  readonly countOnly: boolean;
+  readonly sortOrder: number;
+  readonly sortTarget: number;
+  readonly minModRevision: number;
+  readonly maxModRevision: number;
+  readonly minCreateRevision: number;
+  readonly maxCreateRevision: number;
+}
+
+/** Values by revision, as the store has them. */
+export type ReadValues = (metas: readonly IndexMeta[]) => Buffer[];
+
+/** Values are fetched in groups of this many at the most, to bound the time of one call. */
+const VALUES_PER_READ = 1000;
+
+/** What a range read found. The KeyValues are read as they are asked for, in order. */
+export class RangeResult {
+  /** Keys in the whole range at the revision, whatever the limit and the filters. */
+  readonly count: number;
+  readonly more: boolean;
+  /** Number of KeyValues. */
+  readonly length: number;
+  readonly #sizes: readonly number[];
+  readonly #metas: readonly IndexMeta[];
+  readonly #readValues: ReadValues;
+  readonly #encoded: readonly Buffer[] | undefined;
+  #at = 0;
+
+  constructor(found: {
+    count: number;
+    more: boolean;
+    metas: readonly IndexMeta[];
+    readValues: ReadValues;
+    encoded?: readonly Buffer[];
+  }) {
+    this.count = found.count;
+    this.more = found.more;
+    this.#metas = found.metas;
+    this.#readValues = found.readValues;
+    this.#encoded = found.encoded;
+    this.#sizes = found.encoded?.map((kv) => kv.length) ?? found.metas.map((meta) => meta.size);
+    this.length = this.#sizes.length;
+  }
+
+  /** Bytes of each encoded KeyValue, known before any is read. */
+  get sizes(): readonly number[] {
+    return this.#sizes;
+  }
+
+  /** The next encoded KeyValues, of about `maxBytes`, at least one; an empty array at the end. */
+  read(maxBytes: number): Buffer[] {
+    const from = this.#at;
+    let bytes = 0;
+    while (this.#at < this.length && this.#at - from < VALUES_PER_READ && (bytes === 0 || bytes < maxBytes)) {
+      bytes += this.#sizes[this.#at] ?? 0;
+      this.#at += 1;
+    }
+    if (this.#encoded !== undefined) return this.#encoded.slice(from, this.#at);
+    const values = this.#readValues(this.#metas.slice(from, this.#at));
+    for (let at = 0; at < values.length; at += 1) {
+      assert(values[at]?.length === this.#sizes[from + at], 'the index knows the size of each KeyValue');
+    }
+    return values;
+  }
+
+  readAll(): Buffer[] {
+    const all: Buffer[] = [];
+    for (let part = this.read(Infinity); part.length > 0; part = this.read(Infinity)) {
+      for (const kv of part) all.push(kv);
+    }
+    return all;
+  }
+}
+
+function isDefaultOrder(options: RangeOptions): boolean {
+  return (
+    options.sortOrder === SortOrder.NONE ||
+    (options.sortTarget === SortTarget.KEY && options.sortOrder === SortOrder.ASCEND)
+  );
+}
+
+function hasFilters(options: RangeOptions): boolean {
+  return (
+    options.minModRevision !== 0 ||
+    options.maxModRevision !== 0 ||
+    options.minCreateRevision !== 0 ||
+    options.maxCreateRevision !== 0
+  );
+}
+
+function passes(options: RangeOptions, meta: IndexMeta): boolean {
+  if (options.maxModRevision !== 0 && meta.mod > options.maxModRevision) return false;
+  if (options.minModRevision !== 0 && meta.mod < options.minModRevision) return false;
+  if (options.maxCreateRevision !== 0 && meta.create > options.maxCreateRevision) return false;
+  return options.minCreateRevision === 0 || meta.create >= options.minCreateRevision;
+}
+
+type Order = (a: KeyEntry, b: KeyEntry) => number;
+
+const orders: Readonly<Record<number, Order>> = {
+  [SortTarget.KEY]: (a, b) => Buffer.compare(a.key, b.key),
+  [SortTarget.VERSION]: (a, b) => a.meta.version - b.meta.version,
+  [SortTarget.CREATE]: (a, b) => a.meta.create - b.meta.create,
+  [SortTarget.MOD]: (a, b) => a.meta.mod - b.meta.mod,
+};
+
+/**
+ * One range read in steps, so that a long one can be spread over turns of the event loop. All steps see the same
+ * moment: the cursor is frozen.
+ *
+ * The order of things is etcd's: with a sort order or a filter everything is fetched, filtered, sorted and only
+ * then cut to the limit.
+ */
+export class RangeScan {
+  readonly #options: RangeOptions;
+  readonly #cursor: KeyCursor;
+  readonly #readValues: ReadValues;
+  readonly #knownCount: number | undefined;
+  readonly #fetch: number;
+  readonly #keep: boolean;
+  #entries: KeyEntry[] = [];
+  #visited = 0;
+  #done = false;
+
+  /** @param knownCount keys of the whole range, where that is known without visiting them */
+  constructor(
+    options: RangeOptions,
+    cursor: KeyCursor,
+    readValues: ReadValues,
+    knownCount: number | undefined,
+  ) {
+    this.#options = options;
+    this.#cursor = cursor;
+    this.#readValues = readValues;
+    this.#knownCount = knownCount;
+    const cut = isDefaultOrder(options) && !hasFilters(options) && options.limit > 0;
+    this.#keep = !options.countOnly;
+    this.#fetch = cut ? options.limit + 1 : Infinity;
+  }
+
+  /** Visits up to about `maxKeys` further keys; true once everything is found and the cursor closed. */
+  step(maxKeys: number): boolean {
+    if (this.#done) return true;
+    const enough = this.#knownCount !== undefined && (!this.#keep || this.#visited >= this.#fetch);
+    const wanted =
+      this.#knownCount === undefined
+        ? maxKeys
+        : Math.min(maxKeys, this.#keep ? this.#fetch - this.#visited : 0);
+    const found = enough ? [] : this.#cursor.next(wanted);
+    this.#visited += found.length;
+    if (this.#keep && this.#entries.length < this.#fetch) {
+      for (const entry of found) if (passes(this.#options, entry.meta)) this.#entries.push(entry);
+    }
+    if (found.length > 0 && (this.#knownCount === undefined || this.#visited < this.#fetch)) return false;
+    this.#cursor.close();
+    this.#done = true;
+    return true;
+  }
+
+  /** Gives up; the cursor is closed. */
+  cancel(): void {
+    if (!this.#done) this.#cursor.close();
+    this.#done = true;
+  }
+
+  result(): RangeResult {
+    assert(this.#done, 'a range result is taken when the scan is done');
+    const { limit, keysOnly, sortTarget } = this.#options;
+    const count = this.#knownCount ?? this.#visited;
+    let entries = this.#sorted();
+    const more = limit > 0 && entries.length > limit;
+    if (more) entries = entries.slice(0, limit);
+    const metas = entries.map((entry) => entry.meta);
+    const readValues = this.#readValues;
+    if (!keysOnly) return new RangeResult({ count, more, metas, readValues });
+    const withLease = sortTarget === SortTarget.VALUE;
+    const encoded = entries.map(({ key, meta }) => encodeKeyOnly(key, meta, withLease));
+    return new RangeResult({ count, more, metas, readValues, encoded });
+  }
+
+  #sorted(): KeyEntry[] {
+    const { sortTarget } = this.#options;
+    let { sortOrder } = this.#options;
+    if (sortTarget !== SortTarget.KEY && sortOrder === SortOrder.NONE) sortOrder = SortOrder.ASCEND;
+    const ascending = sortOrder !== SortOrder.DESCEND;
+    if (sortTarget === SortTarget.KEY && ascending) return this.#entries;
+    if (sortTarget === SortTarget.VALUE) return this.#sortedByValue(ascending);
+    const order = orders[sortTarget];
+    assert(order !== undefined, 'a sort target passed the request checks');
+    return this.#entries.sort(ascending ? order : (a, b) => order(b, a));
+  }
+
+  #sortedByValue(ascending: boolean): KeyEntry[] {
+    const kvs = this.#readValues(this.#entries.map((entry) => entry.meta));
+    const view = new KeyValueView();
+    const keyed = this.#entries.map((entry, at) => ({ entry, value: view.read(kvs[at] ?? EMPTY).value }));
+    keyed.sort((a, b) => (ascending ? Buffer.compare(a.value, b.value) : Buffer.compare(b.value, a.value)));
+    return keyed.map(({ entry }) => entry);
+  }
+}
+
+/** A keys-only KeyValue: etcd leaves the lease out too, except where it had to read the value for sorting. */
+function encodeKeyOnly(key: Buffer, meta: IndexMeta, withLease: boolean): Buffer {
+  return encodeKeyValue({
+    key,
+    createRevision: meta.create,
+    modRevision: meta.mod,
+    version: meta.version,
+    value: EMPTY,
+    lease: withLease ? meta.lease : 0n,
+  });
+}
