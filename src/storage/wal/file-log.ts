@@ -14,6 +14,13 @@ import { SegmentPreparer } from './segment-preparer.ts';
 
 /** What etcd gives a segment. */
 export const defaultSegmentBytes = 64_000_000;
+const minSegmentBytes = 1 << 20;
+
+/** Segments for a disk of `capacity` bytes: etcd's size, less on a small disk, where two of those would be much of it. */
+export const segmentBytesFor = (capacity: number): number =>
+  capacity === 0
+    ? defaultSegmentBytes
+    : Math.min(defaultSegmentBytes, Math.max(minSegmentBytes, Math.floor(capacity / 32)));
 
 /** Appends that pile up are written together until they pass this. */
 const maxWriteBytes = 4 << 20;
@@ -77,11 +84,12 @@ export class FileLog implements LogStore {
   #tail: SegmentFile;
   #tailOffset: number;
   #next: SegmentFile | undefined;
-  /** Newest state handed in, and whether it is on its way to the disk. */
+  /** Newest state handed in. */
   #state: HardState;
-  #stateIsWritten = true;
+  /** Newest state encoded; what it commits is never ahead of the entries encoded. */
+  #encodedState: HardState;
   #lastIndex: number;
-  #syncedIndex: number;
+  #encodedIndex: number;
   #settled: EntryPlace;
   #failed = false;
   #closing: (() => void) | undefined;
@@ -96,8 +104,9 @@ export class FileLog implements LogStore {
     this.#tail = opened.tail;
     this.#tailOffset = opened.tailOffset;
     this.#state = opened.hardState;
+    this.#encodedState = opened.hardState;
     this.#lastIndex = opened.lastIndex;
-    this.#syncedIndex = opened.lastIndex;
+    this.#encodedIndex = opened.lastIndex;
     this.#settled = opened.settled;
     this.#preparer = new SegmentPreparer(options.directory, {
       onPrepared: () => this.#flush(),
@@ -119,10 +128,7 @@ export class FileLog implements LogStore {
   append(batch: LogAppend, done: () => void): void {
     const { entries, hardState } = batch;
     const needsSync = entries.length > 0 || this.#isNewVote(hardState);
-    if (hardState !== undefined) {
-      this.#state = hardState;
-      this.#stateIsWritten = false;
-    }
+    if (hardState !== undefined) this.#state = hardState;
     if (!needsSync) {
       queueMicrotask(done);
       return;
@@ -155,7 +161,7 @@ export class FileLog implements LogStore {
 
   async read(from: number, to: number, maxBytes: number): Promise<Entry[]> {
     const end = { segment: this.#tailSequence, offset: this.#tailOffset };
-    const last = Math.min(to, this.#syncedIndex + 1);
+    const last = Math.min(to, this.#encodedIndex + 1);
     const place = this.#places.before(from);
     if (from < this.firstIndex || place === undefined)
       throw new RangeError(`entry ${from} is no longer in the log`);
@@ -176,7 +182,7 @@ export class FileLog implements LogStore {
 
   async close(): Promise<void> {
     if (!this.#failed) {
-      if (!this.#stateIsWritten) {
+      if (this.#state !== this.#encodedState) {
         this.#enqueue({
           entries: [],
           hardState: this.#state,
@@ -260,7 +266,7 @@ export class FileLog implements LogStore {
     }
     this.#encoder.chain();
     this.#encoder.message(RecordType.metadata, this.#metadata);
-    this.#encoder.state(this.#state);
+    this.#encoder.state(this.#encodedState);
     this.#writeQueue(next, 0);
   }
 
@@ -276,9 +282,7 @@ export class FileLog implements LogStore {
       this.#queuedBytes -= item.bytes;
       count++;
     }
-    // Recovery tells a torn write by the state record that ends each whole one.
-    encoder.state(this.#state);
-    this.#stateIsWritten = true;
+    this.#encodeState(count === this.#queue.length);
     this.#writing = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
     this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
     this.#isWriting = true;
@@ -296,12 +300,26 @@ export class FileLog implements LogStore {
     const encoder = this.#encoder;
     for (const entry of item.entries) {
       const at = offset + encoder.length;
-      if (entry.index <= this.#syncedIndex) this.#settled = { segment: sequence, offset: at };
+      if (entry.index <= this.#encodedIndex) this.#settled = { segment: sequence, offset: at };
       this.#places.add(entry.index, sequence, at);
-      this.#syncedIndex = entry.index;
+      this.#encodedIndex = entry.index;
       encoder.entry(entry);
     }
-    if (item.mark !== undefined) encoder.message(RecordType.snapshot, Snapshot.encode(item.mark));
+    if (item.hardState !== undefined) this.#encodedState = item.hardState;
+    if (item.mark === undefined) return;
+    this.#encodedIndex = Math.max(this.#encodedIndex, item.mark.index);
+    encoder.message(RecordType.snapshot, Snapshot.encode(item.mark));
+  }
+
+  /**
+   * Ends a write with a state record, by which recovery tells a torn write. A follower's answer may commit what
+   * this member has not written yet, and raft refuses a log that commits more than it holds.
+   */
+  #encodeState(isWholeQueue: boolean): void {
+    const newest = isWholeQueue ? this.#state : this.#encodedState;
+    const isAhead = newest.commit > this.#encodedIndex;
+    this.#encodedState = isAhead ? { ...newest, commit: this.#encodedIndex } : newest;
+    this.#encoder.state(this.#encodedState);
   }
 
   /** Gives a segment its final name after its first write, and makes the name durable before anyone is told. */

@@ -6,6 +6,9 @@ import { frameHeaderBytes, readFrameSize, readRecord, RecordType } from './recor
 /** Unit in which disks write: a torn write leaves whole sectors as they were before. */
 const sectorBytes = 512;
 
+/** All fields of a record before its data fit into this. */
+const maxHeadBytes = 32;
+
 /** Called with each intact record. `data` is valid during the call only. */
 export type RecordVisitor = (type: RecordType, data: Buffer, offset: number) => void;
 
@@ -109,11 +112,15 @@ function endIsMissing(window: FileWindow, offset: number, nonZeroEnd: number): b
   const start = offset + frameHeaderBytes;
   if (nonZeroEnd <= start) return true;
   const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
-  if (size === undefined || start + size.recordBytes <= nonZeroEnd) return false;
-  const headBytes = Math.min(size.recordBytes, nonZeroEnd - start, 32);
-  const record = readRecord(window.bytes(start, headBytes), 0, headBytes);
+  if (size === undefined) return false;
+  const end = start + size.recordBytes;
+  if (end <= nonZeroEnd && end + size.paddingBytes <= window.size) return false;
+  const available = nonZeroEnd - start;
+  const head = window.bytes(start, Math.min(size.recordBytes, available, maxHeadBytes));
+  const record = readRecord(head, 0, head.length);
   // Cut within its first fields there is nothing to compare; later, the data's length must fill the record.
-  return record === undefined ? nonZeroEnd - start < 32 : record.end === size.recordBytes;
+  const isCutEarly = record === undefined || record.start === head.length;
+  return isCutEarly ? available < maxHeadBytes : record.end === size.recordBytes;
 }
 
 function hasEmptySector(window: FileWindow, offset: number, nonZeroEnd: number): boolean {

@@ -1,0 +1,67 @@
+import { statfs } from 'node:fs/promises';
+
+const pollMs = 1000;
+/** While space is short, so that writes return soon after some is freed. */
+const shortPollMs = 200;
+const mebibyte = 1 << 20;
+
+/**
+ * Bytes that are left alone on a disk of this capacity: what RocksDB takes for its own log and for tables
+ * until memory is flushed and files are merged. A write it fails stops the store, so writes are refused before.
+ */
+export const reserveFor = (capacity: number): number =>
+  Math.min(256 * mebibyte, Math.max(8 * mebibyte, Math.floor(capacity / 16)));
+
+/** Watches the free space of the disk a directory lies on. */
+export class DiskSpace {
+  readonly #directory: string;
+  #capacity = 0;
+  #free = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Takes a first look and goes on looking about once a second until `stop`. */
+  static async watch(directory: string): Promise<DiskSpace> {
+    const space = new DiskSpace(directory);
+    await space.#look();
+    return space;
+  }
+
+  /** Bytes of the whole disk. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Bytes an unprivileged process can still take, as of the last look. */
+  get free(): number {
+    return this.#free;
+  }
+
+  /** Whether there is room for the store to grow. False means that writes should be refused for now. */
+  get hasRoom(): boolean {
+    return this.#free > reserveFor(this.#capacity);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const { blocks, bavail, bsize } = await statfs(this.#directory);
+      this.#capacity = blocks * bsize;
+      this.#free = bavail * bsize;
+    } catch {
+      // A file system that can't tell is taken to have room: the disk itself then says when it has none.
+      this.#free = Number.MAX_SAFE_INTEGER;
+    }
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#look(), this.hasRoom ? pollMs : shortPollMs);
+    this.#timer.unref();
+  }
+}

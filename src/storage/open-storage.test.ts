@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openStorage, type Storage } from './open-storage.ts';
+import { appliedKey, rowKey } from './testing/crash-writer.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
+let opened = 0;
+const freshDirectory = (): string => join(root, String(opened++));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const open = (dataDirectory: string): Promise<Storage> =>
+  openStorage({
+    dataDirectory,
+    newMetadata: () => Buffer.from('metadata'),
+    onFailure: (error) => {
+      throw error;
+    },
+  });
+
+const writerPath = fileURLToPath(new URL('testing/crash-writer.ts', import.meta.url));
+
+/** Runs the writer for about `ms`, kills it, and gives the last index it acknowledged. */
+async function writeAndKill(dataDirectory: string, ms: number): Promise<number> {
+  const child = spawn(process.execPath, ['--import', 'tsx', writerPath, dataDirectory], {
+    env: { ...process.env, KEYSTEAD_CRASH_WRITER: '1' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await once(child.stdout, 'data');
+  await sleep(ms);
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  const whole = output.slice(0, output.lastIndexOf('\n'));
+  return Number(whole.slice(whole.lastIndexOf('\n') + 1));
+}
+
+describe('storage', () => {
+  it('makes the layout of a data directory, for its owner alone', async () => {
+    const directory = freshDirectory();
+    const storage = await open(directory);
+    expect(storage.isNew).toBe(true);
+    for (const path of ['', 'member/wal', 'member/snap', 'member/rocksdb']) {
+      expect(statSync(join(directory, path)).mode & 0o777).toBe(0o700);
+    }
+    await storage.close();
+    const again = await open(directory);
+    expect(again.isNew).toBe(false);
+    await again.close();
+  });
+
+  it('refuses a directory in use, before it touches the log', async () => {
+    const directory = freshDirectory();
+    const storage = await open(directory);
+    const leftover = join(directory, 'member/wal/0.tmp');
+    writeFileSync(leftover, '');
+    await expect(open(directory)).rejects.toThrow(`${directory} is in use by another process`);
+    expect(existsSync(leftover)).toBe(true);
+    await storage.close();
+  });
+
+  it('refuses a path that is no directory', async () => {
+    const path = freshDirectory();
+    writeFileSync(path, '');
+    await expect(open(path)).rejects.toThrow(path);
+  });
+
+  it('loses nothing acknowledged to kill -9, and applies each entry once', async () => {
+    const directory = freshDirectory();
+    for (let round = 0; round < 8; round++) {
+      const acknowledged = await writeAndKill(directory, (round * 67) % 300);
+      const storage = await open(directory);
+      const { engine, log } = storage;
+      expect(log.lastIndex).toBeGreaterThanOrEqual(acknowledged);
+      const applied = Number(engine.get('meta', appliedKey)?.toString() ?? 0);
+      expect(applied).toBeLessThanOrEqual(log.lastIndex);
+      expect(engine.get('event', rowKey(applied))?.toString()).toBe(String(applied));
+      expect(engine.get('event', rowKey(applied + 1))).toBeUndefined();
+      const entries = await log.read(1, log.lastIndex + 1, Infinity);
+      entries.forEach((entry, n) => {
+        expect(entry.index).toBe(n + 1);
+        expect(entry.data?.toString().startsWith(`${n + 1} `.slice(0, (entry.index * 31) % 700))).toBe(true);
+      });
+      await storage.close();
+    }
+  }, 60_000);
+});

@@ -1,0 +1,73 @@
+import type { LogContents } from '../ports/log-store.ts';
+import { DataDirectoryError, dataDirectory, prepareDataDirectory, type DataDirectory } from './data-dir.ts';
+import { DiskSpace } from './disk-space.ts';
+import { defaultTuning, type RocksTuning } from './rocks-columns.ts';
+import { RocksEngine } from './rocks-engine.ts';
+import { segmentBytesFor, type FileLog, type FileLogOptions } from './wal/file-log.ts';
+import { createLog, logExists, openLog } from './wal/open-log.ts';
+
+export interface StorageOptions extends Pick<FileLogOptions, 'onFailure' | 'onSync'> {
+  readonly dataDirectory: string;
+  /** From `--wal-dir`; empty for the usual place. */
+  readonly walDirectory?: string;
+  readonly tuning?: RocksTuning;
+  /** Gives the metadata record of a log that is made now. */
+  readonly newMetadata: () => Buffer;
+}
+
+export interface Storage {
+  readonly directory: DataDirectory;
+  readonly engine: RocksEngine;
+  readonly log: FileLog;
+  readonly contents: LogContents;
+  /** Whether the log was made just now: the member is new. */
+  readonly isNew: boolean;
+  readonly space: DiskSpace;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a data directory, creating it where it is missing. The engine goes first: its lock keeps a second
+ * process away from the log.
+ *
+ * @throws DataDirectoryError when it is in use or can't be used, CorruptLogError when the log is damaged
+ */
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const directory = dataDirectory(options.dataDirectory, options.walDirectory);
+  prepareDataDirectory(directory);
+  const space = await DiskSpace.watch(directory.root);
+  const engine = await openEngine(directory, options.tuning ?? defaultTuning);
+  try {
+    const isNew = !logExists(directory.wal);
+    const logOptions: FileLogOptions = {
+      directory: directory.wal,
+      segmentBytes: segmentBytesFor(space.capacity),
+      onFailure: options.onFailure,
+      ...(options.onSync === undefined ? {} : { onSync: options.onSync }),
+    };
+    const { log, contents } = isNew
+      ? await createLog(logOptions, options.newMetadata())
+      : await openLog(logOptions);
+    const close = async (): Promise<void> => {
+      space.stop();
+      await log.close();
+      await engine.close();
+    };
+    return { directory, engine, log, contents, isNew, space, close };
+  } catch (error) {
+    space.stop();
+    await engine.close();
+    throw error;
+  }
+}
+
+async function openEngine(directory: DataDirectory, tuning: RocksTuning): Promise<RocksEngine> {
+  try {
+    return await RocksEngine.open(directory.rocksdb, tuning);
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'LEVEL_LOCKED') throw error;
+    throw new DataDirectoryError(`data directory ${directory.root} is in use by another process`, {
+      cause: error,
+    });
+  }
+}
