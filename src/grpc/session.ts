@@ -34,4 +34,10 @@ export class Session {
     }
     return this.#certificate;
   }
+
+  /** The common name in the client's certificate; the first one if it has several. */
+  get commonName(): string | undefined {
+    const names: string | string[] | undefined = this.peerCertificate?.subject.CN;
+    return typeof names === 'object' ? names[0] : names;
+  }
 }

@@ -1,0 +1,98 @@
+import type { Server as HttpServer } from 'node:http';
+import { GrpcServer, type GrpcServerOptions } from './server.ts';
+import type { StreamCall } from './stream-call.ts';
+import type { UnaryCall } from './unary-call.ts';
+
+const UNARY = { clientStreaming: false, serverStreaming: false };
+const SERVER = { clientStreaming: false, serverStreaming: true };
+const BIDI = { clientStreaming: true, serverStreaming: true };
+
+/** A gRPC server for tests with methods that show one behaviour each. */
+export class TestServer {
+  readonly grpc: GrpcServer;
+  readonly events: string[] = [];
+  readonly hanging: UnaryCall[] = [];
+  readonly streams: StreamCall[] = [];
+  /** Bytes that the source of `/test.Test/Big` has made. */
+  pulled = 0;
+  port = 0;
+
+  constructor(options: Partial<GrpcServerOptions> & { http1?: HttpServer } = {}) {
+    this.grpc = new GrpcServer({ maxReceiveBytes: 1024 * 1024, ...options });
+    const { grpc } = this;
+    grpc.unary({ path: '/test.Test/Echo', ...UNARY }, (call, request) => call.respond(request));
+    grpc.unary({ path: '/test.Test/Parts', ...UNARY }, (call, request) =>
+      call.respond([request.subarray(0, 1), request.subarray(1)]),
+    );
+    grpc.unary({ path: '/test.Test/Fail', ...UNARY }, (call, request) => call.fail(9, request.toString()));
+    grpc.unary({ path: '/test.Test/Meta', ...UNARY }, (call, request) => {
+      const name = request.toString();
+      const value = name.endsWith('-bin') ? call.metadata.getBinary(name) : call.metadata.get(name);
+      call.respond(Buffer.from(value ?? 'absent'));
+    });
+    grpc.unary({ path: '/test.Test/Peer', ...UNARY }, (call) => {
+      const name = call.session.commonName;
+      call.respond(Buffer.from(`${call.peer} ${name ?? '-'}`));
+    });
+    grpc.unary({ path: '/test.Test/Hang', ...UNARY }, (call) => {
+      this.hanging.push(call);
+      call.onCancel = (reason) => {
+        this.events.push(`cancel ${reason}`);
+      };
+    });
+    grpc.unary({ path: '/test.Test/Big', ...UNARY }, (call, request) => {
+      const total = Number(request.toString());
+      let left = total;
+      call.respondStream(total, {
+        read: (maxBytes) => {
+          const bytes = Math.min(maxBytes, left);
+          left -= bytes;
+          this.pulled += bytes;
+          return [Buffer.alloc(bytes, 'x')];
+        },
+      });
+    });
+    grpc.stream({ path: '/test.Test/EchoStream', ...BIDI }, (call) => {
+      this.streams.push(call);
+      call.onMessage = (message) => {
+        call.write(message);
+      };
+      call.onHalfClose = () => call.end();
+      call.onCancel = (reason) => {
+        this.events.push(`cancel ${reason}`);
+      };
+    });
+    grpc.stream({ path: '/test.Test/Count', ...SERVER }, (call) => {
+      this.streams.push(call);
+      call.onMessage = (message) => {
+        this.#count(call, Number(message.toString()));
+      };
+      call.onCancel = (reason) => {
+        this.events.push(`cancel ${reason}`);
+      };
+    });
+  }
+
+  /** Sends messages of 1,000 bytes as fast as they are taken. */
+  #count(call: StreamCall, count: number): void {
+    let next = 0;
+    const goOn = (): void => {
+      while (next < count) {
+        next++;
+        if (!call.write(Buffer.alloc(1_000, next & 0xff))) return;
+      }
+      call.end();
+    };
+    call.onWritable = goOn;
+    goOn();
+  }
+
+  async start(): Promise<this> {
+    this.port = await this.grpc.listen({ host: '127.0.0.1', port: 0 });
+    return this;
+  }
+
+  get target(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+}

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { RawClient } from './raw-client.ts';
+
+class Recorder implements FrameSink {
+  readonly frames: string[] = [];
+  readonly sources: Buffer[] = [];
+
+  onFrame(type: number, flags: number, streamId: number, source: Buffer, start: number, end: number): void {
+    this.frames.push(`${type} ${flags} ${streamId} ${source.toString('hex', start, end)}`);
+    this.sources.push(source);
+  }
+}
+
+const BYTES = Buffer.concat([
+  RawClient.frame(4, 0, 0),
+  RawClient.frame(1, 5, 1, Buffer.from('headers')),
+  RawClient.frame(0, 1, 1, Buffer.alloc(300, 7)),
+  RawClient.frame(6, 0, 0, Buffer.from('12345678')),
+]);
+
+function read(chunks: Buffer[]): Recorder {
+  const recorder = new Recorder();
+  const reader = new FrameReader(recorder);
+  for (const chunk of chunks) reader.push(chunk);
+  return recorder;
+}
+
+test('frames come out alike wherever the chunks are cut', () => {
+  const whole = read([BYTES]).frames;
+  expect(whole).toHaveLength(4);
+  for (let first = 1; first < BYTES.length; first++) {
+    expect(read([BYTES.subarray(0, first), BYTES.subarray(first)]).frames).toEqual(whole);
+  }
+  expect(read([...BYTES].map((byte) => Buffer.from([byte]))).frames).toEqual(whole);
+});
+
+test('a frame whole in its chunk is not copied', () => {
+  const recorder = read([BYTES]);
+  expect(recorder.sources.every((source) => source === BYTES)).toBe(true);
+});
+
+test('a frame longer than announced is refused, whole or in pieces', () => {
+  const long = RawClient.frame(0, 0, 1, Buffer.alloc(16_385));
+  expect(() => read([long])).toThrow('frame of 16385 bytes');
+  expect(() => read([long.subarray(0, 2), long.subarray(2, 20)])).toThrow('frame of 16385 bytes');
+  expect(() => read([long.subarray(0, 9)])).toThrow('frame of 16385 bytes');
+});
+
+test('nothing follows a stop, even from the same chunk', () => {
+  const recorder = new Recorder();
+  const reader: FrameReader = new FrameReader({
+    onFrame: (...frame) => {
+      recorder.onFrame(...frame);
+      if (recorder.frames.length === 2) reader.stop();
+    },
+  });
+  reader.push(BYTES);
+  reader.push(BYTES);
+  expect(recorder.frames).toHaveLength(2);
+});
