@@ -1,16 +1,17 @@
 import { statfs } from 'node:fs/promises';
 
-const pollMs = 1000;
-/** While space is short, so that writes return soon after some is freed. */
-const shortPollMs = 200;
+/** Within the reserve divided by a fast disk's write rate. */
+const pollMs = 200;
 const mebibyte = 1 << 20;
 
 /**
- * Bytes that are left alone on a disk of this capacity: what RocksDB takes for its own log and for tables
- * until memory is flushed and files are merged. A write it fails stops the store, so writes are refused before.
+ * Bytes that are left alone on a disk of this capacity: what RocksDB takes to flush all its memory, beside its
+ * own log of the same rows, and to merge files meanwhile. A write it fails stops it, so writes are refused before.
  */
-export const reserveFor = (capacity: number): number =>
-  Math.min(256 * mebibyte, Math.max(8 * mebibyte, Math.floor(capacity / 16)));
+export function reserveFor(capacity: number): number {
+  const usual = Math.min(256 * mebibyte, Math.max(48 * mebibyte, Math.floor(capacity / 16)));
+  return Math.min(usual, Math.floor(capacity / 2));
+}
 
 /** Watches the free space of the disk a directory lies on. */
 export class DiskSpace {
@@ -24,7 +25,7 @@ export class DiskSpace {
     this.#directory = directory;
   }
 
-  /** Takes a first look and goes on looking about once a second until `stop`. */
+  /** Takes a first look and goes on looking every 200 ms until `stop`. */
   static async watch(directory: string): Promise<DiskSpace> {
     const space = new DiskSpace(directory);
     await space.#look();
@@ -61,7 +62,7 @@ export class DiskSpace {
       this.#free = Number.MAX_SAFE_INTEGER;
     }
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#look(), this.hasRoom ? pollMs : shortPollMs);
+    this.#timer = setTimeout(() => void this.#look(), pollMs);
     this.#timer.unref();
   }
 }

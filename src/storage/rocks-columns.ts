@@ -45,8 +45,9 @@ const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: numb
 /** Options of the whole database. The info log stays off as long as no level is named. */
 export function openOptions(tuning: RocksTuning): NativeOpenOptions {
   const event = family(32 << 20, 8 << 10, tuning.blockCacheBytes >>> 1);
-  const latest = family(16 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
-  const version = family(16 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
+  // Small buffers beside the events' flush about as often, so that they hold little of RocksDB's log back.
+  const latest = family(6 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
+  const version = family(6 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
   return {
     ...event,
     createIfMissing: true,
