@@ -27,9 +27,7 @@ async function h2spec(port: number, ...flags: string[]): Promise<Report> {
     const failed = cases.filter((each) => /<(failure|error|skipped)/.test(each));
     return {
       passed: cases.length - failed.length,
-      others: failed.map(
-        (each) => /package="([^"]*)"/.exec(each)?.[1] + ' ' + /classname="([^"]*)"/.exec(each)?.[1],
-      ),
+      others: failed.map((each) => (/package="[^"]*" classname="[^"]*"/.exec(each) ?? [each])[0]),
       output: stdout + stderr,
     };
   } finally {
