@@ -51,7 +51,9 @@ export class ControlPlane {
 
   async startApiServer(): Promise<void> {
     const started = performance.now();
-    const program = new Program('kube-apiserver', requirePeer('kube-apiserver'), this.#apiServerFlags(), { cwd: this.#folder });
+    const program = new Program('kube-apiserver', requirePeer('kube-apiserver'), this.#apiServerFlags(), {
+      cwd: this.#folder,
+    });
     this.#apiServer = program;
     await this.ready();
     this.readyAfterMs = performance.now() - started;
@@ -92,7 +94,9 @@ export class ControlPlane {
 
   /** The last output of everything that runs, for messages. */
   tails(): string {
-    return [this.apiServer, ...this.#controllers].map((program) => `== ${program.title}\n${program.tail(15)}`).join('\n');
+    return [this.apiServer, ...this.#controllers]
+      .map((program) => `== ${program.title}\n${program.tail(15)}`)
+      .join('\n');
   }
 
   async destroy(): Promise<void> {
@@ -141,7 +145,10 @@ export class ControlPlane {
       apiVersion: 'v1',
       kind: 'Config',
       clusters: [
-        { name: 'test', cluster: { server: `https://127.0.0.1:${this.#port}`, 'insecure-skip-tls-verify': true } },
+        {
+          name: 'test',
+          cluster: { server: `https://127.0.0.1:${this.#port}`, 'insecure-skip-tls-verify': true },
+        },
       ],
       users: [{ name: 'admin', user: { token: this.#token } }],
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],

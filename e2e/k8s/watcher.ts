@@ -3,7 +3,9 @@ import { eventually } from '../harness/wait.ts';
 
 export interface Seen {
   type: string;
-  object: KubernetesObject & { metadata: { name?: string; resourceVersion?: string; annotations?: Record<string, string> } };
+  object: KubernetesObject & {
+    metadata: { name?: string; resourceVersion?: string; annotations?: Record<string, string> };
+  };
 }
 
 /** A watch of the Kubernetes API that remembers all it has seen. */
@@ -40,7 +42,9 @@ export class Watcher {
   }
 
   async until(what: string, condition: (watcher: Watcher) => boolean, timeoutMs = 20_000): Promise<void> {
-    await eventually(`${what}; seen: ${this.story.slice(-20).join(', ')}`, () => condition(this), { timeoutMs });
+    await eventually(`${what}; seen: ${this.story.slice(-20).join(', ')}`, () => condition(this), {
+      timeoutMs,
+    });
   }
 
   stop(): void {
