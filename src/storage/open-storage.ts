@@ -23,7 +23,8 @@ export interface Storage {
   /** Whether the log was made just now: the member is new. */
   readonly isNew: boolean;
   readonly space: DiskSpace;
-  close(): Promise<void>;
+  /** Closes the log, then the engine. */
+  readonly close: () => Promise<void>;
 }
 
 /**

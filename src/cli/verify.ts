@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { AppliedState } from '../apply/applied-state.ts';
+import { dataDirectory } from '../storage/data-dir.ts';
+import { RocksEngine } from '../storage/rocks-engine.ts';
+import { verifyLog, type Finding, type LogVerification } from '../storage/verify-log.ts';
+import { verifyStore, type StoreVerification } from './verify-store.ts';
+
+export interface Verification {
+  readonly ok: boolean;
+  readonly dataDirectory: string;
+  readonly log: Omit<LogVerification, 'findings' | 'termOf'>;
+  readonly store:
+    | (Omit<StoreVerification, 'findings'> & { readonly appliedIndex: number; readonly appliedTerm: number })
+    | undefined;
+  readonly findings: readonly Finding[];
+}
+
+/** The log goes on where the store stops, and both agree on the entry in between. */
+function compare(log: LogVerification, applied: { index: number; term: number }): Finding[] {
+  const where = 'meta applied index';
+  const { index, term } = applied;
+  const newest = Math.max(log.lastIndex, log.markIndex);
+  if (index > newest) return [{ where, what: `${index} lies beyond the log's last entry ${newest}` }];
+  if (log.entries > 0 && index + 1 < log.firstIndex) {
+    return [{ where, what: `${index}: the log begins only at entry ${log.firstIndex}` }];
+  }
+  const logTerm = index < log.firstIndex ? undefined : log.termOf(index);
+  if (index > 0 && logTerm !== undefined && logTerm !== term) {
+    return [{ where, what: `entry ${index} was applied in term ${term}, the log has it in term ${logTerm}` }];
+  }
+  return [];
+}
+
+/**
+ * Checks a data directory that no process uses: the log's checksums and order, the store's columns against each
+ * other, and both against each other.
+ *
+ * @throws Error when the directory does not exist, is in use, or can't be read
+ */
+export async function verifyDataDirectory(root: string, walDirectory = ''): Promise<Verification> {
+  const directory = dataDirectory(root, walDirectory);
+  for (const path of [directory.wal, directory.rocksdb]) {
+    if (!existsSync(path))
+      throw new Error(`${root} is not a Keystead data directory: ${path} does not exist`);
+  }
+  const engine = await openStore(directory.rocksdb, root);
+  try {
+    const { findings: logFindings, termOf, ...log } = verifyLog(directory.wal);
+    const { findings: storeFindings, ...store } = verifyStore(engine);
+    const applied = new AppliedState(engine);
+    const findings = [...logFindings, ...storeFindings];
+    if (logFindings.length === 0) findings.push(...compare({ ...log, findings: [], termOf }, applied));
+    return {
+      ok: findings.length === 0,
+      dataDirectory: root,
+      log,
+      store: { ...store, appliedIndex: applied.index, appliedTerm: applied.term },
+      findings,
+    };
+  } finally {
+    await engine.close();
+  }
+}
+
+async function openStore(path: string, root: string): Promise<RocksEngine> {
+  try {
+    return await RocksEngine.open(path);
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'LEVEL_LOCKED') throw error;
+    throw new Error(`data directory ${root} is in use by another process`, { cause: error });
+  }
+}
+
+/** The report for people. */
+export function describeVerification({
+  ok,
+  dataDirectory: root,
+  log,
+  store,
+  findings,
+}: Verification): string {
+  const lines = [
+    `data directory  ${root}`,
+    `log             ${log.entries} entries (${log.firstIndex} to ${log.lastIndex}) in ${log.segments} segments, term ${log.lastTerm}, commit ${log.commit}`,
+  ];
+  if (log.tornBytes > 0)
+    lines.push(
+      `                ${log.tornBytes} bytes of an unfinished write at the end, which the next start cuts off`,
+    );
+  if (store !== undefined) {
+    lines.push(
+      `store           revision ${store.revision}, compacted ${store.compactRevision}, ${store.keys} keys, ${store.events} changes, applied index ${store.appliedIndex} in term ${store.appliedTerm}`,
+    );
+  }
+  for (const { where, what } of findings) lines.push(`WRONG           ${where}: ${what}`);
+  lines.push(ok ? 'ok' : `${findings.length} finding${findings.length === 1 ? '' : 's'}`);
+  return lines.join('\n');
+}
+
+const usage = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--write-out simple|json]
+
+Checks a data directory that no process uses. Exit code 0: nothing is wrong; 1: something is; 2: it can't be checked.
+`;
+
+/** The `verify` subcommand. Returns the exit code. */
+export async function runVerify(
+  args: readonly string[],
+  out: (text: string) => void,
+  err: (text: string) => void,
+): Promise<number> {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        'data-dir': { type: 'string' },
+        'wal-dir': { type: 'string', default: '' },
+        'write-out': { type: 'string', short: 'w', default: 'simple' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    const root = values['data-dir'];
+    if (values.help || root === undefined) {
+      (values.help ? out : err)(usage);
+      return values.help ? 0 : 2;
+    }
+    const verification = await verifyDataDirectory(root, values['wal-dir']);
+    out(values['write-out'] === 'json' ? JSON.stringify(verification) : describeVerification(verification));
+    return verification.ok ? 0 : 1;
+  } catch (error) {
+    err(`keystead verify: ${error instanceof Error ? error.message : String(error)}`);
+    return 2;
+  }
+}

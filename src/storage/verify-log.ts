@@ -1,0 +1,92 @@
+import { CorruptLogError } from './wal/corrupt-log-error.ts';
+import { scanLog, type LogScan } from './wal/log-scan.ts';
+import { listSegments } from './wal/segment-name.ts';
+
+/** Something that must not be in a healthy data directory. */
+export interface Finding {
+  /** A file with its offset, or a column with its row. */
+  readonly where: string;
+  readonly what: string;
+}
+
+export interface LogVerification {
+  readonly segments: number;
+  readonly entries: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  readonly commit: number;
+  /** Index of the newest mark. */
+  readonly markIndex: number;
+  /** Bytes of a write that a crash left half done at the end; the next start cuts them off. */
+  readonly tornBytes: number;
+  readonly findings: readonly Finding[];
+  /** Term of an entry that is in the log. */
+  readonly termOf: (index: number) => number | undefined;
+}
+
+/**
+ * Reads a whole log without changing it: checksums, the sequence of segments, and raft's order of entries, terms
+ * and states.
+ */
+export function verifyLog(directory: string): LogVerification {
+  const terms = new TermRuns();
+  let entries = 0;
+  let scan: LogScan | undefined;
+  const findings: Finding[] = [];
+  let segments = 0;
+  try {
+    const names = listSegments(directory);
+    segments = names.length;
+    if (segments === 0) findings.push({ where: directory, what: 'there is no log' });
+    else {
+      scan = scanLog(directory, names, ({ index, term }) => {
+        entries++;
+        terms.add(index, term);
+      });
+      if (scan.metadata === undefined)
+        findings.push({ where: directory, what: 'there is no metadata record' });
+      if (scan.marks.length === 0) findings.push({ where: directory, what: 'there is no snapshot record' });
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptLogError)) throw error;
+    findings.push({ where: `${error.file}:${error.offset}`, what: error.message });
+  }
+  return {
+    segments,
+    entries,
+    firstIndex: terms.firstIndex,
+    lastIndex: terms.lastIndex,
+    lastTerm: terms.of(terms.lastIndex) ?? 0,
+    commit: scan?.hardState.commit ?? 0,
+    markIndex: scan?.marks.at(-1)?.index ?? 0,
+    tornBytes: scan === undefined ? 0 : scan.end.nonZeroEnd - scan.end.end,
+    findings,
+    termOf: (index) => terms.of(index),
+  };
+}
+
+/** Terms by index, one item a run of equal terms. */
+class TermRuns {
+  readonly #runs: { from: number; term: number }[] = [];
+  #last = 0;
+
+  get firstIndex(): number {
+    return this.#runs[0]?.from ?? 0;
+  }
+
+  get lastIndex(): number {
+    return this.#last;
+  }
+
+  add(index: number, term: number): void {
+    while ((this.#runs.at(-1)?.from ?? 0) >= index) this.#runs.pop();
+    if (this.#runs.at(-1)?.term !== term) this.#runs.push({ from: index, term });
+    this.#last = index;
+  }
+
+  of(index: number): number | undefined {
+    if (index > this.#last) return undefined;
+    return this.#runs.findLast(({ from }) => from <= index)?.term;
+  }
+}
