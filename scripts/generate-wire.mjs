@@ -1,8 +1,10 @@
 /**
- * Generates src/wire/gen/*.ts and src/wire/services.ts from proto/.
+ * Generates src/wire/gen/*.ts from proto/.
  *
  * One file a package; a message becomes an interface and a codec of the same name. The code is straight-line
- * so that the engine can optimize it. Run `npm run generate` after changing proto/; a test compares.
+ * so that the engine can optimize it: a size pass, then a write pass into a buffer of just that size, and a
+ * switch over whole tags to read. services.ts holds the gRPC methods with their JSON routes, descriptors.ts what
+ * the JSON mapping needs to know of fields. Run `npm run generate` after changing proto/; a test compares.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -34,6 +36,12 @@ const identityFields = new Set([
   'id',
 ]);
 
+/**
+ * proto2 scalars are written even when zero, but for these: etcd 3.7 leaves them unset where they are zero
+ * (a normal entry's type; the id of a bootstrap change), so that log records keep its exact bytes.
+ */
+const omittedWhenZero = new Set(['raftpb.Entry.Type', 'raftpb.ConfChange.id']);
+
 export function camel(name) {
   return name
     .split('_')
@@ -46,6 +54,11 @@ export function camel(name) {
         : lowered[0].toUpperCase() + lowered.slice(1);
     })
     .join('');
+}
+
+/** protobuf's JSON name: lowerCamelCase as protoc derives it. */
+function jsonName(name) {
+  return name.replace(/_+(.?)/g, (_match, next) => next.toUpperCase());
 }
 
 export function loadProtos() {
@@ -65,8 +78,11 @@ export function loadProtos() {
 }
 
 const packageOf = (type) => type.fullName.split('.')[1];
-const localName = (type) => type.fullName.split('.').slice(2).join('');
-const isProto2 = (field) => /syntax = "proto2"/.test(readFileSync(field.parent.filename, 'utf8'));
+const localName = (type) => {
+  const name = type.fullName.split('.').slice(2).join('');
+  return name[0].toUpperCase() + name.slice(1);
+};
+const isProto2 = (type) => /syntax = "proto2"/.test(readFileSync(type.filename, 'utf8'));
 
 function kindOf(field) {
   if (field.resolvedType instanceof protobuf.Enum) return 'enum';
@@ -109,16 +125,21 @@ function tsType(field, kind, from) {
 
 function describe(field, from) {
   const kind = kindOf(field);
-  const proto2 = isProto2(field);
+  const proto2 = isProto2(field.parent);
   const type = tsType(field, kind, from);
   const optionalBytes = proto2 && kind === 'bytes';
   return {
     name: camel(field.name),
+    protoName: field.name,
+    jsonName: jsonName(field.name),
+    target: kind === 'message' || kind === 'enum' ? field.resolvedType.fullName.slice(1) : undefined,
     id: field.id,
     kind,
     type,
     repeated: field.repeated,
-    proto2,
+    packed: field.repeated && !proto2 && wireType(kind) === 0,
+    always: proto2 && !omittedWhenZero.has(`${field.parent.fullName.slice(1)}.${field.name}`),
+    loose: proto2 && kind === 'string',
     oneof: field.partOf && field.partOf.isProto3Optional !== true ? camel(field.partOf.name) : undefined,
     nullable: kind === 'message' || optionalBytes,
     fallback: kind === 'message' || optionalBytes ? 'undefined' : (defaults[kind] ?? '0'),
@@ -127,14 +148,32 @@ function describe(field, from) {
 
 const tagOf = (id, type) => id * 8 + type;
 
+function tagSize(id) {
+  let size = 1;
+  for (let rest = id * 8; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
+  return size;
+}
+
 function writeTag(id, type) {
-  return `w.tag(${tagOf(id, type)});`;
+  const tag = tagOf(id, type);
+  return tag < 0x80 ? `w.byte(${tag});` : `w.uint32(${tag});`;
 }
 
 function writeValue(f, value) {
   if (f.kind === 'message')
-    return `${writeTag(f.id, 2)} { const at = w.begin(); ${f.type}.write(${value}, w); w.end(at); }`;
+    return `${writeTag(f.id, 2)} w.uint32(${f.type}.size(${value})); ${f.type}.write(${value}, w);`;
   return `${writeTag(f.id, wireType(f.kind))} w.${readers[f.kind]}(${value});`;
+}
+
+function scalarSize(f, value) {
+  if (f.kind === 'bool') return '1';
+  return `${readers[f.kind]}Size(${value})`;
+}
+
+/** Bytes of one occurrence with its tag. */
+function occurrenceSize(f, value) {
+  const size = f.kind === 'message' ? `nestedSize(${f.type}.size(${value}))` : scalarSize(f, value);
+  return size === '1' ? String(tagSize(f.id) + 1) : `${tagSize(f.id)} + ${size}`;
 }
 
 function notDefault(f, value) {
@@ -143,21 +182,39 @@ function notDefault(f, value) {
   return `${value} !== ${f.fallback}`;
 }
 
-function writeField(f) {
-  const value = `m.${f.name}`;
-  if (f.repeated) {
-    if (wireType(f.kind) === 0 && !f.proto2) {
-      return `if (${value}.length > 0) { ${writeTag(f.id, 2)} const at = w.begin(); for (const v of ${value}) w.${readers[f.kind]}(v); w.end(at); }`;
-    }
-    return `for (const v of ${value}) { ${writeValue(f, 'v')} }`;
-  }
-  if (f.nullable) return `if (${value} !== undefined) { ${writeValue(f, value)} }`;
-  if (f.proto2) return writeValue(f, value);
-  return `if (${notDefault(f, value)}) { ${writeValue(f, value)} }`;
+/** The condition under which a singular field is written; undefined for always. */
+function presence(f, value) {
+  if (f.nullable) return `${value} !== undefined`;
+  return f.always ? undefined : notDefault(f, value);
 }
 
-function readValue(f) {
-  if (f.kind === 'message') return `${f.type}.read(r, r.nested())`;
+const packedSize = (f) => `let n = 0; for (const v of m.${f.name}) n += ${scalarSize(f, 'v')};`;
+
+function writeField(f) {
+  const value = `m.${f.name}`;
+  if (f.packed)
+    return `if (${value}.length > 0) { ${packedSize(f)} ${writeTag(f.id, 2)} w.uint32(n); for (const v of ${value}) w.${readers[f.kind]}(v); }`;
+  if (f.repeated) return `for (const v of ${value}) { ${writeValue(f, 'v')} }`;
+  const condition = presence(f, value);
+  return condition === undefined ? writeValue(f, value) : `if (${condition}) { ${writeValue(f, value)} }`;
+}
+
+function sizeField(f) {
+  const value = `m.${f.name}`;
+  if (f.packed)
+    return `if (${value}.length > 0) { ${packedSize(f)} size += ${tagSize(f.id)} + nestedSize(n); }`;
+  if (f.repeated) return `for (const v of ${value}) size += ${occurrenceSize(f, 'v')};`;
+  const condition = presence(f, value);
+  const add = `size += ${occurrenceSize(f, value)};`;
+  return condition === undefined ? add : `if (${condition}) ${add}`;
+}
+
+/** `into` is what the field holds already: a nested message that occurs again merges. */
+function readValue(f, into) {
+  if (f.kind === 'message') {
+    return into === undefined ? `${f.type}.read(r, r.nested())` : `${f.type}.read(r, r.nested(), ${into})`;
+  }
+  if (f.loose) return 'r.looseString()';
   return f.kind === 'enum' ? `r.int32() as ${f.type}` : `r.${readers[f.kind]}()`;
 }
 
@@ -166,15 +223,19 @@ function readField(f) {
   const message = f.kind === 'message';
   const done = message ? ' r.leave();' : '';
   if (f.oneof !== undefined) {
+    const held = message ? `m.${f.oneof}?.case === '${f.name}' ? m.${f.oneof}.value : undefined` : undefined;
     return [
-      `case ${tagOf(f.id, type)}: m.${f.oneof} = { case: '${f.name}', value: ${readValue(f)} };${done} break;`,
+      `case ${tagOf(f.id, type)}: m.${f.oneof} = { case: '${f.name}', value: ${readValue(f, held)} };${done} break;`,
     ];
   }
-  if (!f.repeated) return [`case ${tagOf(f.id, type)}: m.${f.name} = ${readValue(f)};${done} break;`];
+  if (!f.repeated) {
+    const value = readValue(f, message ? `m.${f.name}` : undefined);
+    return [`case ${tagOf(f.id, type)}: m.${f.name} = ${value};${done} break;`];
+  }
   const lines = [`case ${tagOf(f.id, type)}: m.${f.name}.push(${readValue(f)});${done} break;`];
   if (type === 0) {
     lines.push(
-      `case ${tagOf(f.id, 2)}: { const until = r.packed(); while (r.position < until) m.${f.name}.push(${readValue(f)}); break; }`,
+      `case ${tagOf(f.id, 2)}: { const until = r.packed(); while (r.position < until) m.${f.name}.push(${readValue(f)}); r.finish(until); break; }`,
     );
   }
   return lines;
@@ -202,22 +263,44 @@ function emitMessage(type, from) {
   const initial = plain.map((f) => `${f.name}: ${f.repeated ? '[]' : f.fallback}`);
   for (const oneof of oneofs.keys()) initial.push(`${oneof}: undefined`);
   const writes = [];
+  const sizes = [];
   const writtenOneofs = new Set();
   for (const f of fields) {
-    if (f.oneof === undefined) writes.push(writeField(f));
-    else if (!writtenOneofs.has(f.oneof)) {
+    if (f.oneof === undefined) {
+      writes.push(writeField(f));
+      sizes.push(sizeField(f));
+    } else if (!writtenOneofs.has(f.oneof)) {
       writtenOneofs.add(f.oneof);
-      const cases = oneofs
-        .get(f.oneof)
-        .map((o) => `case '${o.name}': { const v = m.${o.oneof}.value; ${writeValue(o, 'v')} break; }`);
-      writes.push(`if (m.${f.oneof} !== undefined) switch (m.${f.oneof}.case) { ${cases.join(' ')} }`);
+      const cases = (each) =>
+        oneofs
+          .get(f.oneof)
+          .map((o) => `case '${o.name}': { const v = m.${o.oneof}.value; ${each(o)} break; }`)
+          .join(' ');
+      writes.push(
+        `if (m.${f.oneof} !== undefined) switch (m.${f.oneof}.case) { ${cases((o) => writeValue(o, 'v'))} }`,
+      );
+      sizes.push(
+        `if (m.${f.oneof} !== undefined) switch (m.${f.oneof}.case) { ${cases((o) => `size += ${occurrenceSize(o, 'v')};`)} }`,
+      );
     }
   }
   const reads = fields.flatMap(readField);
-  const unused = fields.length === 0;
-  return `export interface ${name} {
-${props.join('\n')}
-}
+  const empty = fields.length === 0;
+  const shape = empty
+    ? `export type ${name} = Record<string, never>;`
+    : `export interface ${name} {\n${props.join('\n')}\n}`;
+  const sizeAndWrite = empty
+    ? `size(): number { return 0; },
+  write(): void { /* no fields */ },`
+    : `size(m: ${name}): number {
+    let size = 0;
+    ${sizes.join('\n    ')}
+    return size;
+  },
+  write(m: ${name}, w: Writer): void {
+    ${writes.join('\n    ')}
+  },`;
+  return `${shape}
 
 export const ${name}: MessageCodec<${name}> = {
   typeName: '${type.fullName.slice(1)}',
@@ -225,11 +308,9 @@ export const ${name}: MessageCodec<${name}> = {
     const m: ${name} = { ${initial.join(', ')} };
     return partial === undefined ? m : Object.assign(m, partial);
   },
-  write(${unused ? '_m' : 'm'}: ${name}, ${unused ? '_w' : 'w'}: Writer): void {
-    ${writes.join('\n    ')}
-  },
-  read(r: Reader, end: number): ${name} {
-    const m: ${name} = { ${initial.join(', ')} };
+  ${sizeAndWrite}
+  read(r: Reader, end: number, into?: ${name}): ${name} {
+    const m: ${name} = into ?? { ${initial.join(', ')} };
     while (r.position < end) {
       const tag = r.tag();
       switch (tag) {
@@ -242,6 +323,43 @@ export const ${name}: MessageCodec<${name}> = {
   },
   encode(m: ${name}): Buffer { return encodeWith(${name}, m); },
   decode(bytes: Uint8Array): ${name} { return decodeWith(${name}, bytes); },
+};
+`;
+}
+
+const sizeNames = ['nested', ...new Set(Object.values(readers))].map((kind) => `${kind}Size`);
+
+function sizeImport(body) {
+  const names = sizeNames.filter((name) => new RegExp(`\\b${name}\\(`).test(body)).sort();
+  return names.length === 0 ? undefined : `import { ${names.join(', ')} } from '../sizes.ts';`;
+}
+
+/** What the JSON mapping has to know: names, kinds and order of fields, and the names of enum values. */
+function emitDescriptors(types, enums) {
+  const messages = types.map((type) => {
+    const fields = type.fieldsArray.map((field) => {
+      const f = describe(field, '');
+      const rest = [
+        f.repeated ? 'repeated: true' : '',
+        f.oneof === undefined ? '' : `oneof: '${f.oneof}'`,
+        f.target === undefined ? '' : `type: '${f.target}'`,
+      ].filter((part) => part !== '');
+      return `    { ${[`name: '${f.name}'`, `protoName: '${f.protoName}'`, `jsonName: '${f.jsonName}'`, `kind: '${f.kind}'`, ...rest].join(', ')} },`;
+    });
+    const oneofs = type.oneofsArray.map((oneof) => `'${camel(oneof.name)}': '${oneof.name}'`);
+    const names = oneofs.length === 0 ? '' : `\n  oneofs: { ${oneofs.join(', ')} },`;
+    return `  '${type.fullName.slice(1)}': {${names}\n  fields: [\n${fields.join('\n')}\n  ] },`;
+  });
+  const values = enums.map((type) => `  '${type.fullName.slice(1)}': ${JSON.stringify(type.values)},`);
+  return `// Generated by scripts/generate-wire.mjs from proto/. Do not edit.
+import type { EnumDescriptor, MessageDescriptor } from '../json-descriptor.ts';
+
+export const messages: Readonly<Record<string, MessageDescriptor>> = {
+${messages.join('\n')}
+};
+
+export const enums: Readonly<Record<string, EnumDescriptor>> = {
+${values.join('\n')}
 };
 `;
 }
@@ -278,9 +396,10 @@ export function generate() {
       /\bEMPTY\b/.test(body)
         ? "import { EMPTY, type Reader } from '../reader.ts';"
         : "import type { Reader } from '../reader.ts';",
+      sizeImport(body),
       "import type { Writer } from '../writer.ts';",
       ...others.map((other) => `import * as ${other} from './${other}.ts';`),
-    ];
+    ].filter((line) => line !== undefined);
     files.set(
       `src/wire/gen/${name}.ts`,
       `// Generated by scripts/generate-wire.mjs from proto/${name}. Do not edit.\n${imports.join('\n')}\n\n${body}`,
@@ -306,6 +425,8 @@ export function generate() {
     'src/wire/gen/services.ts',
     `// Generated by scripts/generate-wire.mjs from proto/. Do not edit.\nimport type { ServiceDescriptor } from '../codec.ts';\n${used.map((name) => `import * as ${name} from './${name}.ts';`).join('\n')}\n\n${emitted.join('\n')}`,
   );
+  const own = (type) => packageOf(type) !== 'google';
+  files.set('src/wire/gen/descriptors.ts', emitDescriptors(types.filter(own), enums.filter(own)));
   return files;
 }
 

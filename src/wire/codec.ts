@@ -7,9 +7,12 @@ export interface MessageCodec<T> {
   readonly typeName: string;
   /** A message with the wire's defaults in all fields but those given. */
   create(partial?: Partial<T>): T;
+  /** Encoded length in bytes. */
+  size(message: T): number;
+  /** Writes exactly `size(message)` bytes. */
   write(message: T, writer: Writer): void;
-  /** Reads fields up to `end`. @throws WireError */
-  read(reader: Reader, end: number): T;
+  /** Reads fields up to `end`, onto `into` when given: a message that is sent twice merges. @throws WireError */
+  read(reader: Reader, end: number, into?: T): T;
   encode(message: T): Buffer;
   /** @throws WireError for bytes that are no such message */
   decode(bytes: Uint8Array): T;
@@ -34,7 +37,7 @@ export interface ServiceDescriptor {
 }
 
 export function encodeWith<T>(codec: MessageCodec<T>, message: T): Buffer {
-  const writer = new Writer();
+  const writer = new Writer(codec.size(message));
   codec.write(message, writer);
   return writer.finish();
 }

@@ -3,17 +3,31 @@ import { WireError } from './wire-error.ts';
 /** Shared by all absent bytes fields. */
 export const EMPTY: Buffer = Buffer.alloc(0);
 
-/** Nesting beyond this is refused: it bounds the stack that a hostile message can take. */
+/**
+ * Nesting beyond this is refused: it bounds the stack that a hostile message can take.
+ * Go allows 10,000; no legal request comes near either.
+ */
 const MAX_DEPTH = 1000;
 
 const TWO_32 = 2 ** 32;
 
-/** Reads protobuf's wire format. Bytes fields are views into the input, never copies. */
+const TRUNCATED = 'unexpected EOF';
+const OVERFLOW = 'variable length integer overflow';
+
+/** Joins the halves of a 64-bit integer to a bigint without intermediate bigints. */
+const halves = new DataView(new ArrayBuffer(8));
+
+/**
+ * Reads protobuf's wire format. Bytes fields are views into the input, never copies.
+ *
+ * A nested message may run past its own end only within the input; {@link Reader.finish} refuses it then.
+ */
 export class Reader {
   readonly buffer: Buffer;
-  position: number;
-  readonly #end: number;
+  readonly length: number;
+  position = 0;
   #depth = 0;
+  /** The halves of the last varint that took more than one byte. */
   #low = 0;
   #high = 0;
 
@@ -21,46 +35,51 @@ export class Reader {
     this.buffer = Buffer.isBuffer(bytes)
       ? bytes
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.position = 0;
-    this.#end = bytes.length;
+    this.length = bytes.length;
   }
 
-  get length(): number {
-    return this.#end;
-  }
-
-  /** Reads a varint into the low and high halves. */
+  /** Reads a varint into its halves. */
   #varint(): void {
+    const { buffer, length } = this;
+    let { position } = this;
     let low = 0;
     let high = 0;
     for (let shift = 0; shift < 70; shift += 7) {
-      if (this.position >= this.#end) throw new WireError('unexpected EOF');
-      const byte = this.buffer[this.position++] ?? 0;
+      if (position >= length) throw new WireError(TRUNCATED);
+      const byte = buffer[position++] ?? 0;
       const bits = byte & 0x7f;
       if (shift < 28) low |= bits << shift;
       else if (shift === 28) {
         low |= bits << 28;
-        high |= bits >>> 4;
+        high = bits >>> 4;
       } else if (shift < 63) high |= bits << (shift - 32);
       else {
-        if (byte > 1) throw new WireError('variable length integer overflow');
+        if (byte > 1) throw new WireError(OVERFLOW);
         high |= bits << 31;
       }
       if (byte < 0x80) {
         this.#low = low >>> 0;
         this.#high = high >>> 0;
+        this.position = position;
         return;
       }
     }
-    throw new WireError('variable length integer overflow');
+    throw new WireError(OVERFLOW);
+  }
+
+  /** A varint of one byte if the next one is, else -1; most varints are. */
+  #single(): number {
+    const { position } = this;
+    if (position >= this.length) return -1;
+    const byte = this.buffer[position] ?? 0;
+    if (byte >= 0x80) return -1;
+    this.position = position + 1;
+    return byte;
   }
 
   uint32(): number {
-    const byte = this.buffer[this.position];
-    if (byte !== undefined && byte < 0x80 && this.position < this.#end) {
-      this.position += 1;
-      return byte;
-    }
+    const single = this.#single();
+    if (single >= 0) return single;
     this.#varint();
     return this.#low;
   }
@@ -70,90 +89,112 @@ export class Reader {
   }
 
   bool(): boolean {
+    const single = this.#single();
+    if (single >= 0) return single !== 0;
     this.#varint();
     return this.#low !== 0 || this.#high !== 0;
   }
 
   /** Exact up to 2^53, the nearest double beyond: enough to compare as too large. */
   uint64(): number {
+    const single = this.#single();
+    if (single >= 0) return single;
     this.#varint();
     return this.#high * TWO_32 + this.#low;
   }
 
   /** Exact within ±2^53, the nearest double beyond. */
   int64(): number {
+    const single = this.#single();
+    if (single >= 0) return single;
     this.#varint();
     return (this.#high | 0) * TWO_32 + this.#low;
   }
 
   uint64Big(): bigint {
     this.#varint();
-    if (this.#high === 0) return BigInt(this.#low);
-    return (BigInt(this.#high) << 32n) | BigInt(this.#low);
+    halves.setUint32(0, this.#high);
+    halves.setUint32(4, this.#low);
+    return halves.getBigUint64(0);
   }
 
   int64Big(): bigint {
     this.#varint();
-    if (this.#high === 0) return BigInt(this.#low);
-    return (BigInt(this.#high | 0) << 32n) | BigInt(this.#low);
+    halves.setUint32(0, this.#high);
+    halves.setUint32(4, this.#low);
+    return halves.getBigInt64(0);
   }
 
-  #length(): number {
-    const length = this.uint32();
-    if (this.#high !== 0 && length >= 0x80) this.#refuseHigh();
-    if (length > this.#end - this.position) throw new WireError('unexpected EOF');
-    return length;
-  }
-
-  #refuseHigh(): void {
-    if (this.#high !== 0) throw new WireError('unexpected EOF');
+  /** The end of a length-delimited field whose length is next. */
+  #extent(): number {
+    let length = this.#single();
+    if (length < 0) {
+      this.#varint();
+      if (this.#high !== 0) throw new WireError(TRUNCATED);
+      length = this.#low;
+    }
+    const end = this.position + length;
+    if (end > this.length) throw new WireError(TRUNCATED);
+    return end;
   }
 
   bytes(): Buffer {
-    this.#high = 0;
-    const length = this.#length();
-    if (length === 0) return EMPTY;
+    const end = this.#extent();
     const start = this.position;
-    this.position = start + length;
-    return this.buffer.subarray(start, this.position);
+    if (end === start) return EMPTY;
+    this.position = end;
+    return this.buffer.subarray(start, end);
   }
 
-  /** Proto strings are UTF-8; anything else is refused as Go refuses it. */
+  /** Strings are UTF-8; anything else is refused as Go refuses it. */
   string(): string {
-    const bytes = this.bytes();
-    const text = bytes.toString('utf8');
-    if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(bytes)) {
+    const end = this.#extent();
+    const start = this.position;
+    this.position = end;
+    const text = this.buffer.toString('utf8', start, end);
+    if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(this.buffer.subarray(start, end))) {
       throw new WireError('string field contains invalid UTF-8');
     }
     return text;
   }
 
+  /** proto2 takes strings as they come; invalid bytes read as replacement characters. */
+  looseString(): string {
+    const end = this.#extent();
+    const start = this.position;
+    this.position = end;
+    return this.buffer.toString('utf8', start, end);
+  }
+
   /** Enters a nested message; the result is its end. */
   nested(): number {
-    this.#high = 0;
-    const length = this.#length();
+    const end = this.#extent();
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw new WireError('exceeded maximum recursion depth');
-    return this.position + length;
+    return end;
   }
 
   leave(): void {
     this.#depth -= 1;
   }
 
-  /** End of a packed list. */
+  /** The end of a packed list. */
   packed(): number {
-    this.#high = 0;
-    return this.#length() + this.position;
+    return this.#extent();
   }
 
   tag(): number {
-    const tag = this.uint32();
-    if (tag >>> 3 === 0) throw new WireError('invalid field number');
+    let tag = this.#single();
+    if (tag < 0) {
+      this.#varint();
+      if (this.#high !== 0) throw new WireError('invalid field number');
+      tag = this.#low;
+    }
+    if (tag < 8) throw new WireError('invalid field number');
     return tag;
   }
 
-  /** Passes over an unknown field. */
+  /** Passes over an unknown field, or a known one of another wire type. */
   skip(tag: number): void {
     switch (tag & 7) {
       case 0:
@@ -163,8 +204,7 @@ export class Reader {
         this.#advance(8);
         return;
       case 2:
-        this.#high = 0;
-        this.#advance(this.#length());
+        this.position = this.#extent();
         return;
       case 3:
         this.#skipGroup(tag >>> 3);
@@ -192,12 +232,12 @@ export class Reader {
   }
 
   #advance(count: number): void {
-    if (count > this.#end - this.position) throw new WireError('unexpected EOF');
+    if (count > this.length - this.position) throw new WireError(TRUNCATED);
     this.position += count;
   }
 
-  /** A message's fields must end where it ends. */
+  /** A message's fields, or a list's items, must end where it ends. */
   finish(end: number): void {
-    if (this.position !== end) throw new WireError('unexpected EOF');
+    if (this.position !== end) throw new WireError(TRUNCATED);
   }
 }

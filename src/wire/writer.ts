@@ -1,117 +1,146 @@
+import { assert } from '../lib/assert.ts';
+
 const TWO_32 = 2 ** 32;
-const INITIAL_BYTES = 256;
+const TWO_63 = 2 ** 63;
+const TWO_64 = 2 ** 64;
 
-/** Writes protobuf's wire format into one growing buffer. Lengths of nested messages are patched in at their end. */
+/** Below this, a loop beats the call into the engine's copy. */
+const SHORT = 40;
+
+/** Splits a bigint into its halves modulo 2^64 without intermediate bigints. */
+const halves = new DataView(new ArrayBuffer(8));
+
+/**
+ * Writes protobuf's wire format into a buffer of exactly the size that the message's `size` gives.
+ *
+ * Writes past the end would be lost silently, so {@link Writer.finish} asserts that the size was met:
+ * a codec whose `size` and `write` disagree never gets its bytes out.
+ */
 export class Writer {
-  #buffer: Buffer;
-  #position = 0;
+  readonly buffer: Buffer;
+  position = 0;
 
-  constructor(capacity = INITIAL_BYTES) {
-    this.#buffer = Buffer.allocUnsafe(capacity);
+  constructor(size: number) {
+    this.buffer = Buffer.allocUnsafe(size);
   }
 
-  get length(): number {
-    return this.#position;
-  }
-
-  #reserve(count: number): void {
-    const needed = this.#position + count;
-    if (needed <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
-    this.#buffer.copy(grown, 0, 0, this.#position);
-    this.#buffer = grown;
-  }
-
-  #halves(low: number, high: number): void {
-    this.#reserve(10);
-    let lowRest = low >>> 0;
-    let highRest = high >>> 0;
-    while (highRest !== 0 || lowRest >= 0x80) {
-      this.#buffer[this.#position++] = (lowRest & 0x7f) | 0x80;
-      lowRest = ((lowRest >>> 7) | (highRest << 25)) >>> 0;
-      highRest >>>= 7;
-    }
-    this.#buffer[this.#position++] = lowRest;
-  }
-
-  tag(tag: number): void {
-    this.#halves(tag, 0);
+  /** A varint of one byte: values and tags below 128. */
+  byte(value: number): void {
+    this.buffer[this.position++] = value;
   }
 
   uint32(value: number): void {
-    this.#halves(value, 0);
+    const buffer = this.buffer;
+    let position = this.position;
+    let rest = value >>> 0;
+    while (rest >= 0x80) {
+      buffer[position++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    buffer[position++] = rest;
+    this.position = position;
   }
 
   /** Negative values take ten bytes, as protobuf sign-extends them to 64 bits. */
   int32(value: number): void {
-    this.#halves(value, value < 0 ? -1 : 0);
+    if (value < 0) this.#halves(value >>> 0, 0xffff_ffff);
+    else this.uint32(value);
   }
 
   bool(value: boolean): void {
-    this.#halves(value ? 1 : 0, 0);
+    this.buffer[this.position++] = value ? 1 : 0;
   }
 
+  /** Integers from 0; 2^64 (what the largest uint64 reads as) and beyond write the largest uint64. */
   uint64(value: number): void {
-    this.#halves(value, Math.floor(value / TWO_32));
+    if (value >>> 0 === value) this.uint32(value);
+    else this.#large(value, 0, TWO_64);
   }
 
+  /** Integers; values beyond int64 write its nearest bound. */
   int64(value: number): void {
-    this.#halves(value, Math.floor(value / TWO_32));
+    if (value >>> 0 === value) this.uint32(value);
+    else this.#large(value, -TWO_63, TWO_63);
   }
 
+  #large(value: number, least: number, limit: number): void {
+    assert(Number.isInteger(value), 'a 64-bit field holds an integer');
+    if (value >= limit) this.#halves(0xffff_ffff, limit === TWO_64 ? 0xffff_ffff : 0x7fff_ffff);
+    else {
+      const bounded = value < least ? least : value;
+      const high = Math.floor(bounded / TWO_32);
+      this.#halves((bounded - high * TWO_32) >>> 0, high >>> 0);
+    }
+  }
+
+  /** Any bigint, modulo 2^64: signed and unsigned share their bytes. */
   uint64Big(value: bigint): void {
-    this.#halves(Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn));
+    halves.setBigUint64(0, value);
+    const high = halves.getUint32(0);
+    const low = halves.getUint32(4);
+    if (high === 0) this.uint32(low);
+    else this.#halves(low, high);
   }
 
   int64Big(value: bigint): void {
     this.uint64Big(value);
   }
 
+  #halves(low: number, high: number): void {
+    const buffer = this.buffer;
+    let position = this.position;
+    let lowRest = low;
+    let highRest = high;
+    while (highRest !== 0 || lowRest >= 0x80) {
+      buffer[position++] = (lowRest & 0x7f) | 0x80;
+      lowRest = ((lowRest >>> 7) | (highRest << 25)) >>> 0;
+      highRest >>>= 7;
+    }
+    buffer[position++] = lowRest;
+    this.position = position;
+  }
+
   bytes(value: Uint8Array): void {
-    this.#halves(value.length, 0);
+    this.uint32(value.length);
     this.raw(value);
   }
 
   /** Bytes as they are, without a length. */
   raw(value: Uint8Array): void {
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#position);
-    this.#position += value.length;
+    const { buffer, position } = this;
+    const { length } = value;
+    if (length < SHORT) {
+      for (let i = 0; i < length; i += 1) buffer[position + i] = value[i] ?? 0;
+    } else {
+      assert(position + length <= buffer.length, 'a message is no longer than its size');
+      buffer.set(value, position);
+    }
+    this.position = position + length;
   }
 
   string(value: string): void {
-    const length = Buffer.byteLength(value, 'utf8');
-    this.#halves(length, 0);
-    this.#reserve(length);
-    this.#buffer.write(value, this.#position, length, 'utf8');
-    this.#position += length;
+    const { buffer } = this;
+    const size = utf8Size(value);
+    this.uint32(size);
+    const { position } = this;
+    if (size === value.length && size < SHORT) {
+      for (let i = 0; i < size; i += 1) buffer[position + i] = value.charCodeAt(i);
+    } else buffer.write(value, position, size, 'utf8');
+    this.position = position + size;
   }
 
-  /** Begins a nested message, to be ended with the result. */
-  begin(): number {
-    this.#reserve(1);
-    this.#position += 1;
-    return this.#position;
-  }
-
-  end(start: number): void {
-    const length = this.#position - start;
-    if (length < 0x80) {
-      this.#buffer[start - 1] = length;
-      return;
-    }
-    let extra = 0;
-    for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) extra += 1;
-    this.#reserve(extra);
-    this.#buffer.copyWithin(start + extra, start, this.#position);
-    const end = this.#position + extra;
-    this.#position = start - 1;
-    this.#halves(length, 0);
-    this.#position = end;
-  }
-
-  /** What was written so far; the writer must not be used afterwards. */
+  /** All that was written; asserts that it fills the buffer. */
   finish(): Buffer {
-    return this.#buffer.subarray(0, this.#position);
+    assert(this.position === this.buffer.length, 'a message is as long as its size');
+    return this.buffer;
   }
+}
+
+/** Bytes of a string in UTF-8; lone surrogates count as the replacement character that is written for them. */
+export function utf8Size(value: string): number {
+  const { length } = value;
+  if (length >= SHORT) return Buffer.byteLength(value, 'utf8');
+  for (let i = 0; i < length; i += 1)
+    if (value.charCodeAt(i) >= 0x80) return Buffer.byteLength(value, 'utf8');
+  return length;
 }

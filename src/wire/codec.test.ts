@@ -1,0 +1,225 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import protobuf from 'protobufjs';
+import { describe, expect, test } from 'vitest';
+import { generate, loadProtos } from '../../scripts/generate-wire.mjs';
+import { SeededRandom } from '../lib/seeded-random.ts';
+import { messages } from './gen/descriptors.ts';
+import type { FieldDescriptor } from './json-descriptor.ts';
+import { Reader } from './reader.ts';
+import { allCodecs } from './testing/all-codecs.ts';
+import { randomMessage } from './testing/random-message.ts';
+import { WireError } from './wire-error.ts';
+
+const protos = loadProtos();
+const names = [...allCodecs.keys()];
+const ROUNDS = 60;
+
+type Message = Record<string, unknown>;
+
+/** protobufjs writes an explicit proto2 field as it is given and a proto3 one too: zero fields are left out here. */
+function toReference(type: string, message: Message): Message {
+  const result: Message = {};
+  const reference = protos.lookupType(type);
+  const proto2 =
+    ['raftpb', 'walpb', 'snappb'].includes(type.split('.')[0]!) || type === 'etcdserverpb.Metadata';
+  const convert = (field: FieldDescriptor, value: unknown): unknown => {
+    if (field.kind === 'message') return toReference(field.type!, value as Message);
+    return typeof value === 'bigint' || typeof value === 'number' ? longOf(reference, field, value) : value;
+  };
+  for (const field of messages[type]!.fields) {
+    if (field.oneof !== undefined) {
+      const held = message[field.oneof] as { case: string; value: unknown } | undefined;
+      if (held?.case === field.name) result[field.protoName] = convert(field, held.value);
+      continue;
+    }
+    const value = message[field.name];
+    if (value === undefined) continue;
+    if (field.repeated === true) {
+      result[field.protoName] = (value as unknown[]).map((item) => convert(field, item));
+      continue;
+    }
+    const zero =
+      value === 0 || value === 0n || value === false || value === '' || (value as Buffer).length === 0;
+    const omitted = ['raftpb.Entry.Type', 'raftpb.ConfChange.id'].includes(`${type}.${field.protoName}`);
+    if (zero && (!proto2 || omitted)) continue;
+    result[field.protoName] = convert(field, value);
+  }
+  return result;
+}
+
+function longOf(reference: protobuf.Type, field: FieldDescriptor, value: bigint | number): unknown {
+  const { type } = reference.fields[field.protoName]!;
+  if (type !== 'int64' && type !== 'uint64') return Number(value);
+  const bits = BigInt.asUintN(64, BigInt(value));
+  return { low: Number(bits & 0xffff_ffffn), high: Number(bits >> 32n), unsigned: type === 'uint64' };
+}
+
+describe('against protobufjs', () => {
+  test('there is a codec for every message of proto/', () => {
+    expect(names.sort()).toEqual(Object.keys(messages).sort());
+    expect(names.length).toBeGreaterThan(100);
+  });
+
+  test.each(names)('%s', (name) => {
+    const codec = allCodecs.get(name)!;
+    const reference = protos.lookupType(name);
+    const random = new SeededRandom(names.indexOf(name));
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const message = randomMessage(random, name);
+      const bytes = codec.encode(message);
+      const expected = reference.encode(reference.fromObject(toReference(name, message))).finish();
+      expect(
+        bytes.equals(expected),
+        `${name}: ${bytes.toString('hex')} ${Buffer.from(expected).toString('hex')}`,
+      ).toBe(true);
+      expect(codec.size(message)).toBe(bytes.length);
+      const decoded = codec.decode(expected);
+      expect(codec.encode(decoded).equals(bytes)).toBe(true);
+      expect(Object.keys(decoded).sort()).toEqual(Object.keys(codec.create()).sort());
+    }
+  });
+});
+
+describe('input that is no message', () => {
+  const decodeOrRefuse = (name: string, bytes: Buffer): void => {
+    try {
+      allCodecs.get(name)!.decode(bytes);
+    } catch (error) {
+      expect(error).toBeInstanceOf(WireError);
+      expect((error as Error).message).not.toBe('');
+    }
+  };
+
+  test('random bytes, truncations and flipped bits are read or refused, never worse', () => {
+    const random = new SeededRandom(99);
+    for (let round = 0; round < 6000; round += 1) {
+      const name = random.pick(names);
+      decodeOrRefuse(name, random.bytes(random.int(60)));
+      const bytes = Buffer.from(allCodecs.get(name)!.encode(randomMessage(random, name)));
+      decodeOrRefuse(name, bytes.subarray(0, random.int(bytes.length + 1)));
+      if (bytes.length > 0) bytes[random.int(bytes.length)]! ^= 1 << random.int(8);
+      decodeOrRefuse(name, bytes);
+    }
+  });
+
+  test.each([
+    ['a cut varint', '08ff', 'unexpected EOF'],
+    ['a varint of eleven bytes', '08' + 'ff'.repeat(10) + '01', 'variable length integer overflow'],
+    ['a varint of more than 64 bits', '08' + 'ff'.repeat(9) + '02', 'variable length integer overflow'],
+    ['a length past the end', '0a05' + '61', 'unexpected EOF'],
+    ['a length of 2^63', '0a' + '80'.repeat(9) + '01', 'unexpected EOF'],
+    ['field number zero', '0001', 'invalid field number'],
+    ['a field number past the largest', '8080808010' + '00', 'invalid field number'],
+    ['an end of no group', '0c', 'cannot parse invalid wire-format data'],
+    ['wire type 6', '0e00', 'cannot parse invalid wire-format data'],
+    ['a group that ends as another', '2b080134', 'mismatching end group marker'],
+    ['a group without an end', '2b0801', 'unexpected EOF'],
+  ])('%s', (_what, hex, text) => {
+    expect(() => allCodecs.get('mvccpb.KeyValue')!.decode(Buffer.from(hex, 'hex'))).toThrow(
+      new WireError(text),
+    );
+  });
+
+  test('a nested message may not run past its end', () => {
+    expect(() => allCodecs.get('mvccpb.Event')!.decode(Buffer.from('12030a05616263646566', 'hex'))).toThrow(
+      WireError,
+    );
+  });
+
+  test('deep nesting is refused before it takes the stack', () => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const codec = allCodecs.get('etcdserverpb.TxnRequest')!;
+    const wrap = (inner: Buffer, tag: number): Buffer => {
+      const head = new protobuf.Writer().uint32(tag).uint32(inner.length).finish();
+      return Buffer.concat([head, inner]);
+    };
+    for (let depth = 0; depth < 480; depth += 1) bytes = wrap(wrap(bytes, 34), 18);
+    const decoded = codec.decode(bytes);
+    expect(codec.encode(decoded).equals(bytes)).toBe(true);
+    for (let depth = 0; depth < 12_000; depth += 1) bytes = wrap(wrap(bytes, 34), 18);
+    expect(() => codec.decode(bytes)).toThrow(new WireError('exceeded maximum recursion depth'));
+    const groups = Buffer.alloc(100_000, 0x2b);
+    expect(() => codec.decode(groups)).toThrow(new WireError('exceeded maximum recursion depth'));
+  });
+
+  test('strings that are not UTF-8', () => {
+    const codec = allCodecs.get('etcdserverpb.AuthRoleAddRequest')!;
+    expect(() => codec.decode(Buffer.from('0a02c328', 'hex'))).toThrow(
+      new WireError('string field contains invalid UTF-8'),
+    );
+    expect(codec.decode(Buffer.from('0a03efbfbd', 'hex'))).toEqual({ name: '\ufffd' });
+  });
+});
+
+describe('what readers must put up with', () => {
+  test('unknown fields of every wire type are passed over', () => {
+    const unknown =
+      'f83f01' + 'f93f0102030405060708' + 'fa3f03616263' + 'fb3f' + '080a' + 'fc3f' + 'fd3f01020304';
+    const codec = allCodecs.get('mvccpb.KeyValue')!;
+    const bytes = Buffer.from(unknown + '0a016b' + unknown + '1005' + unknown, 'hex');
+    expect(codec.decode(bytes)).toEqual({ ...codec.create(), key: Buffer.from('k'), createRevision: 5 });
+  });
+
+  test('a known field of another wire type counts as unknown', () => {
+    const codec = allCodecs.get('mvccpb.KeyValue')!;
+    expect(codec.decode(Buffer.from('0805' + '1a0161', 'hex'))).toEqual(codec.create());
+  });
+
+  test('the last of a scalar counts, nested messages merge', () => {
+    const codec = allCodecs.get('mvccpb.Event')!;
+    const decoded = codec.decode(Buffer.from('0801' + '0800' + '12030a016b' + '12021005', 'hex'));
+    const kv = allCodecs.get('mvccpb.KeyValue')!.create();
+    expect(decoded).toEqual({
+      type: 0,
+      kv: { ...kv, key: Buffer.from('k'), createRevision: 5 },
+      prevKv: undefined,
+    });
+  });
+
+  test('lists come packed or one by one', () => {
+    const codec = allCodecs.get('etcdserverpb.WatchCreateRequest')!;
+    const expected = { ...codec.create(), filters: [0, 1, 1] };
+    expect(codec.decode(Buffer.from('2a03000101', 'hex'))).toEqual(expected);
+    expect(codec.decode(Buffer.from('280028012801', 'hex'))).toEqual(expected);
+  });
+});
+
+describe('64-bit integers', () => {
+  test('identities are exact', () => {
+    const codec = allCodecs.get('etcdserverpb.LeaseGrantRequest')!;
+    for (const id of [0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n)])
+      expect(codec.decode(codec.encode({ ...codec.create(), id }))).toMatchObject({ id });
+  });
+
+  test('counts beyond 2^53 read as their nearest double and write within bounds', () => {
+    const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
+    const largest = Buffer.from('08' + 'ff'.repeat(8) + '7f', 'hex');
+    expect(codec.decode(largest)).toMatchObject({ revision: 2 ** 63 });
+    expect(codec.encode(codec.decode(largest)).equals(largest)).toBe(true);
+    const least = Buffer.from('08' + '80'.repeat(9) + '01', 'hex');
+    expect(codec.decode(least)).toMatchObject({ revision: -(2 ** 63) });
+    expect(codec.encode(codec.decode(least)).equals(least)).toBe(true);
+    const header = allCodecs.get('etcdserverpb.RequestHeader')!;
+    const unsigned = Buffer.from('18' + 'ff'.repeat(9) + '01', 'hex');
+    expect(header.decode(unsigned)).toMatchObject({ authRevision: 2 ** 64 });
+    expect(header.encode(header.decode(unsigned)).equals(unsigned)).toBe(true);
+  });
+
+  test('a fraction is a fault of the program', () => {
+    const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
+    expect(() => codec.encode({ ...codec.create(), revision: 1.5 })).toThrow('invariant');
+  });
+});
+
+test('decoded bytes are views, from any kind of array', () => {
+  const bytes = new Uint8Array([0x0a, 0x01, 0x6b]);
+  const decoded = allCodecs.get('mvccpb.KeyValue')!.decode(bytes) as { key: Buffer };
+  expect(decoded.key.buffer).toBe(bytes.buffer);
+  expect(new Reader(bytes).length).toBe(3);
+});
+
+test('the generated code is up to date', () => {
+  for (const [path, text] of generate())
+    expect(readFileSync(resolve(import.meta.dirname, '../..', path), 'utf8'), path).toBe(text);
+});

@@ -1,0 +1,37 @@
+export type FieldKind =
+  | 'string'
+  | 'bytes'
+  | 'bool'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  /** 64-bit identities, held as bigint. */
+  | 'int64Big'
+  | 'uint64Big'
+  | 'enum'
+  | 'message';
+
+export interface FieldDescriptor {
+  /** The property that holds it, or the case of its oneof. */
+  readonly name: string;
+  /** As proto/ has it; what etcd's gateway writes. */
+  readonly protoName: string;
+  /** lowerCamelCase; read as well. */
+  readonly jsonName: string;
+  readonly kind: FieldKind;
+  readonly repeated?: true;
+  /** The property that holds the whole oneof. */
+  readonly oneof?: string;
+  /** Full name of a message or enum. */
+  readonly type?: string;
+}
+
+export interface MessageDescriptor {
+  /** In the order of declaration. */
+  readonly fields: readonly FieldDescriptor[];
+  /** Oneofs by property, with their names in proto/. */
+  readonly oneofs?: Readonly<Record<string, string>>;
+}
+
+export type EnumDescriptor = Readonly<Record<string, number>>;

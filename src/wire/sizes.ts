@@ -1,0 +1,64 @@
+import { utf8Size } from './writer.ts';
+
+/**
+ * Sizes on the wire, in bytes, of values without their tags: the counterparts of the {@link Writer}'s methods.
+ * A number's size is found by comparing, which never leaves doubles.
+ */
+
+const TWO_35 = 2 ** 35;
+const TWO_42 = 2 ** 42;
+const TWO_49 = 2 ** 49;
+const TWO_56 = 2 ** 56;
+const TWO_63 = 2 ** 63;
+
+export function uint32Size(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  return value < 0x1000_0000 ? 4 : 5;
+}
+
+export function int32Size(value: number): number {
+  return value < 0 ? 10 : uint32Size(value);
+}
+
+export function uint64Size(value: number): number {
+  if (value < TWO_35) return uint32Size(value);
+  if (value < TWO_42) return 6;
+  if (value < TWO_49) return 7;
+  if (value < TWO_56) return 8;
+  return value < TWO_63 ? 9 : 10;
+}
+
+/** The largest int64, which 2^63 stands for, takes nine bytes. */
+export function int64Size(value: number): number {
+  if (value < 0) return 10;
+  return value < TWO_56 ? uint64Size(value) : 9;
+}
+
+export function uint64BigSize(value: bigint): number {
+  if (value === 0n) return 1;
+  if (value > 0n && value < 0x10_0000_0000_0000n) return uint64Size(Number(value));
+  const unsigned = BigInt.asUintN(64, value);
+  let size = 1;
+  for (let rest = unsigned >> 7n; rest > 0n; rest >>= 7n) size += 1;
+  return size;
+}
+
+export const int64BigSize = uint64BigSize;
+
+/** With its length. */
+export function bytesSize(value: Uint8Array): number {
+  return uint32Size(value.length) + value.length;
+}
+
+/** With its length. */
+export function stringSize(value: string): number {
+  const size = utf8Size(value);
+  return uint32Size(size) + size;
+}
+
+/** Of a nested message with its length, from its own size. */
+export function nestedSize(size: number): number {
+  return uint32Size(size) + size;
+}
