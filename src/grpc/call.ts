@@ -127,11 +127,12 @@ export abstract class Call implements WheelEntry {
     const missing = length - this.stream.receiveWindow;
     if (missing <= 0) return undefined;
     const { stream } = this;
-    const claim: ReceiveClaim = {
-      bytes: missing,
-      granted: false,
-      onGrant: (bytes) => stream.connection.grant(stream, bytes),
-    };
+    return this.claimRoom(missing, () => stream.connection.grant(stream, missing));
+  }
+
+  /** Takes `bytes` of the connection's budget, until released or the call has ended; `onGrant` may be called at once. */
+  protected claimRoom(bytes: number, onGrant: () => void): ReceiveClaim {
+    const claim: ReceiveClaim = { bytes, granted: false, onGrant };
     this.#claims ??= [];
     this.#claims.push(claim);
     this.session.receiveBudget.claim(claim);

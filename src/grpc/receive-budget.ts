@@ -1,9 +1,9 @@
-/** A message longer than its stream's window, waiting for leave to be sent. */
+/** A message that needs more memory than its stream's window, waiting for it. */
 export interface ReceiveClaim {
   readonly bytes: number;
   granted: boolean;
-  /** Its turn has come: the stream gives the client the window. */
-  onGrant(bytes: number): void;
+  /** Its turn has come: the client may send the rest, or the message may be expanded. */
+  onGrant(): void;
 }
 
 /**
@@ -45,7 +45,7 @@ export class ReceiveBudget {
       this.#waiting.shift();
       this.#free -= next.bytes;
       next.granted = true;
-      next.onGrant(next.bytes);
+      next.onGrant();
     }
   }
 }

@@ -48,6 +48,7 @@ import type { CallContext } from './call-context.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
 import type { MessageCounters, MethodStats } from './method-stats.ts';
+import type { Logger } from '../ports/logger.ts';
 import { readRequestHeaders, type RequestHeaders } from './request-headers.ts';
 import { RefusedRequest } from './refused-request.ts';
 import { TEMPLATES, trailersOnlyBlock } from './response-blocks.ts';
@@ -64,6 +65,7 @@ export interface GrpcServerOptions {
   readonly keepalive?: Partial<KeepalivePolicy>;
   /** Serves the connections that speak HTTP/1.1; without it they are closed. It need not listen. */
   readonly http1?: HttpServer;
+  readonly logger?: Logger;
 }
 
 /** Where to listen: `host` and `port`, or `path` of a unix socket; with TLS if `tls` is given. */
@@ -95,6 +97,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #connections = new Set<Connection>();
   readonly #listeners: Server[] = [];
   readonly #http1: HttpServer | undefined;
+  readonly #logger: Logger | undefined;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
@@ -106,6 +109,7 @@ export class GrpcServer implements ConnectionOwner {
     const now = (): number => performance.now();
     const receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
+    this.#logger = options.logger;
     this.#wheel = new DeadlineWheel(now);
     this.#context = {
       wheel: this.#wheel,
@@ -159,6 +163,10 @@ export class GrpcServer implements ConnectionOwner {
         resolve();
       });
     });
+    // Accepting fails for want of file descriptors, for example; those that are accepted are served all the same.
+    listener.on('error', (error) =>
+      this.#logger?.warn('failed to accept a connection', { error: error.message }),
+    );
     this.#listeners.push(listener);
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     const bound = listener.address();
@@ -286,8 +294,13 @@ export class GrpcServer implements ConnectionOwner {
       if (protocols === 'http1' || socket.alpnProtocol === 'http/1.1') this.#serveHttp1(socket);
       else this.#sniff(socket, protocols === 'both' && socket.alpnProtocol !== 'h2');
     });
-    // A failed handshake is the client's affair; without a listener for it nothing would end the socket.
-    listener.on('tlsClientError', (_error, socket) => socket.destroy());
+    listener.on('tlsClientError', (error, socket) => {
+      this.#logger?.warn('rejected connection on client endpoint', {
+        'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
+        error: error.message,
+      });
+      socket.destroy();
+    });
     return listener;
   }
 

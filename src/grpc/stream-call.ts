@@ -42,6 +42,8 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   #decompressing = false;
   /** Compressed responses must keep their order: each waits for the one before. */
   #compression: Promise<void> | undefined;
+  #compressingBytes = 0;
+  #wantsRoom = false;
 
   /** Messages stop being delivered, and the client's window stops being refilled. */
   pause(): void {
@@ -69,7 +71,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     this.stats.messagesSent++;
     this.context.counters.messageBytesSent += bytes;
     if (this.gzip) {
-      this.#writeCompressed(Buffer.isBuffer(parts) ? [parts] : parts);
+      this.#writeCompressed(Buffer.isBuffer(parts) ? [parts] : parts, bytes);
       return this.#hasRoom();
     }
     if (!this.stream.headersSent) this.sendHeaders();
@@ -79,7 +81,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
 
   /** Bytes of messages that the client has not taken yet. */
   get queuedBytes(): number {
-    return this.stream.queuedBytes;
+    return this.stream.queuedBytes + this.#compressingBytes;
   }
 
   /** Ends the call after the messages written; OK unless a status is given. */
@@ -108,7 +110,13 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   }
 
   onDrain(): void {
-    if (!this.ended) this.onWritable?.();
+    if (this.ended || !this.#wantsRoom) return;
+    if (this.queuedBytes >= WRITE_HIGH_WATER_BYTES / 2) {
+      this.stream.wantDrain();
+      return;
+    }
+    this.#wantsRoom = false;
+    this.onWritable?.();
   }
 
   onMessageStart(length: number): void {
@@ -144,7 +152,8 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   }
 
   #hasRoom(): boolean {
-    if (this.stream.queuedBytes < WRITE_HIGH_WATER_BYTES) return true;
+    if (this.queuedBytes < WRITE_HIGH_WATER_BYTES) return true;
+    this.#wantsRoom = true;
     this.stream.wantDrain();
     return false;
   }
@@ -170,7 +179,9 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
         this.#deliver(next, next.bytes);
       } else if (this.gzip) {
         this.#decompressing = true;
-        void this.#decompressNext(next);
+        const claim = this.claimRoom(this.context.maxReceiveBytes, () => {
+          void this.#decompressNext(next, () => this.releaseRoom(claim));
+        });
       } else {
         this.fault(Status.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
       }
@@ -198,8 +209,9 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     return this.#halfClosed && !this.ended;
   }
 
-  async #decompressNext(received: ReceivedMessage): Promise<void> {
+  async #decompressNext(received: ReceivedMessage, release: () => void): Promise<void> {
     const expanded = await decompress(received.bytes, this.context.maxReceiveBytes);
+    release();
     this.#decompressing = false;
     if (this.ended) return;
     if (!Buffer.isBuffer(expanded)) {
@@ -210,17 +222,21 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     this.#deliverWaiting();
   }
 
-  #writeCompressed(parts: readonly Buffer[]): void {
+  #writeCompressed(parts: readonly Buffer[], bytes: number): void {
     const before = this.#compression ?? Promise.resolve();
     const compressed = compress(parts);
+    this.#compressingBytes += bytes;
     this.#compression = before.then(async () => {
       const body = await compressed;
+      this.#compressingBytes -= bytes;
       if (this.ended) return;
       if (!this.stream.headersSent) this.sendHeaders();
       const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
       prefix[0] = 1;
       prefix.writeUInt32BE(body.length, 1);
       this.stream.write([prefix, body]);
+      // Nothing may be queued any more to be taken and reported.
+      this.onDrain();
     });
   }
 }

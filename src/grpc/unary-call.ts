@@ -115,11 +115,15 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
       this.fault(Status.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
       return;
     }
-    void this.#dispatchCompressed(message);
+    // What a message expands to is not known: room for the longest is taken.
+    const claim = this.claimRoom(this.context.maxReceiveBytes, () => {
+      void this.#dispatchCompressed(message, () => this.releaseRoom(claim));
+    });
   }
 
-  async #dispatchCompressed(message: Buffer): Promise<void> {
+  async #dispatchCompressed(message: Buffer, release: () => void): Promise<void> {
     const expanded = await decompress(message, this.context.maxReceiveBytes);
+    release();
     if (this.ended) return;
     if (Buffer.isBuffer(expanded)) this.#dispatch(expanded);
     else this.fault(expanded.code, expanded.message);

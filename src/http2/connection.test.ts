@@ -249,7 +249,7 @@ describe('faults that end the connection', () => {
     act(client);
     expect((await client.goAway()).code).toBe(code);
     await client.until(() => client.closed);
-    expect(harness.closed).toBe(1);
+    await expect.poll(() => harness.closed).toBe(1);
     const other = await harness.connect();
     clients.push(other);
     other.request(1, '/bytes/1', [], END_BOTH);

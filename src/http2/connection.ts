@@ -38,7 +38,7 @@ export interface ConnectionOwner {
    * reused for the next request: what is kept must be copied out.
    */
   onRequest(stream: Http2Stream, fields: readonly HeaderField[], endStream: boolean): void;
-  /** The connection is gone; its streams have been reset. */
+  /** The socket is closed; the streams have been reset before. */
   onConnectionClosed(connection: Connection): void;
 }
 
@@ -101,7 +101,6 @@ export class Connection implements FrameSink, Flushable {
   /** Streams above this id arrived after the final GOAWAY and are ignored. */
   #finalStreamId = MAX_STREAM_ID;
   #draining = false;
-  #closeAt = Infinity;
   readonly #handshakeEnd: number;
 
   #sendWindow = DEFAULT_WINDOW;
@@ -135,7 +134,10 @@ export class Connection implements FrameSink, Flushable {
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#destroy());
     socket.on('error', () => this.#destroy());
-    socket.on('close', () => this.#destroy());
+    socket.on('close', () => {
+      this.#destroy();
+      owner.onConnectionClosed(this);
+    });
     this.#sendServerPreface();
   }
 
@@ -298,7 +300,8 @@ export class Connection implements FrameSink, Flushable {
 
   /** Timeouts of handshake, keepalive and closing; called about once a second. */
   sweep(now: number): void {
-    if (now >= this.#closeAt || (!this.#settingsSeen && now >= this.#handshakeEnd)) {
+    if (this.#closed) return;
+    if (!this.#settingsSeen && now >= this.#handshakeEnd) {
       this.#destroy();
       return;
     }
@@ -468,7 +471,8 @@ export class Connection implements FrameSink, Flushable {
     this.#streams.delete(stream.id);
     this.#closedRing[this.#closedNext] = lateFrames ? -stream.id : stream.id;
     this.#closedNext = (this.#closedNext + 1) % CLOSED_RING;
-    if (this.#draining && this.#streams.size === 0 && this.#finalStreamId !== MAX_STREAM_ID) this.#close();
+    if (this.#draining && this.#streams.size === 0 && this.#finalStreamId !== MAX_STREAM_ID)
+      this.#closeDrained();
   }
 
   /** A fault on one stream (RFC 9113 section 5.4.2). */
@@ -781,7 +785,7 @@ export class Connection implements FrameSink, Flushable {
     this.#finalStreamId = this.#lastStreamId;
     this.#writer.goAway(this.#lastStreamId, ErrorCode.NO_ERROR, 'graceful_stop');
     this.#scheduler.schedule(this);
-    if (this.#streams.size === 0) this.#close();
+    if (this.#streams.size === 0) this.#closeDrained();
   }
 
   #onGoAway(streamId: number, start: number, end: number): void {
@@ -832,9 +836,16 @@ export class Connection implements FrameSink, Flushable {
     this.#reader.stop();
     this.#writer.goAway(this.#lastStreamId, error.code, error.message);
     this.#close();
+    this.#destroyLater();
   }
 
-  /** Sends what is gathered and closes; the socket is dropped if the client does not close its side in time. */
+  /** All streams have ended after a shutdown: closes once the client has everything, however slowly it reads. */
+  #closeDrained(): void {
+    this.#close();
+    this.socket.once('finish', () => this.#destroyLater());
+  }
+
+  /** Hands what is gathered to the socket and ends it. */
   #close(): void {
     if (this.#closed) return;
     this.flush();
@@ -844,10 +855,13 @@ export class Connection implements FrameSink, Flushable {
     this.socket.end();
     // What still arrives is read and dropped, so that closing sends no TCP reset that could overtake the GOAWAY.
     this.socket.resume();
+  }
+
+  /** A client that does not close its side in time is dropped. */
+  #destroyLater(): void {
     const { socket } = this;
     const timer = setTimeout(() => socket.destroy(), this.#limits.closeGraceMs);
     socket.once('close', () => clearTimeout(timer));
-    this.#owner.onConnectionClosed(this);
   }
 
   #destroy(): void {
@@ -856,7 +870,6 @@ export class Connection implements FrameSink, Flushable {
       this.#reader.stop();
       this.#writer.discard();
       this.#resetAll();
-      this.#owner.onConnectionClosed(this);
     }
     this.socket.destroy();
   }

@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { SeededRandom } from '../lib/seeded-random.ts';
+import { fuzzRound } from './fuzz.ts';
+
+test('fuzzing on fixed seeds finds nothing', async () => {
+  for (let seed = 0; seed < 600; seed++) {
+    try {
+      await fuzzRound(new SeededRandom(seed));
+    } catch (error) {
+      expect.fail(`seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+  }
+});
