@@ -4,6 +4,7 @@
  * from then on only copied.
  */
 import { EMPTY } from './reader.ts';
+import { bigVarintSize, varintSize, writeBigVarint, writeVarint } from './varint.ts';
 
 const TAG_KEY = 0x0a;
 const TAG_CREATE = 0x10;
@@ -11,51 +12,6 @@ const TAG_MOD = 0x18;
 const TAG_VERSION = 0x20;
 const TAG_VALUE = 0x2a;
 const TAG_LEASE = 0x30;
-const TWO_32 = 2 ** 32;
-
-export function varintSize(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
-  let size = 5;
-  for (let rest = Math.floor(value / 0x8_0000_0000); rest > 0; rest = Math.floor(rest / 0x80)) size += 1;
-  return size;
-}
-
-/** Writes an unsigned varint up to 2^53; returns the position after it. */
-export function writeVarint(target: Buffer, at: number, value: number): number {
-  let position = at;
-  let rest = value;
-  while (rest >= TWO_32) {
-    target[position++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  let low = rest >>> 0;
-  while (low >= 0x80) {
-    target[position++] = (low & 0x7f) | 0x80;
-    low >>>= 7;
-  }
-  target[position++] = low;
-  return position;
-}
-
-function bigVarintSize(value: bigint): number {
-  let size = 1;
-  for (let rest = BigInt.asUintN(64, value); rest >= 0x80n; rest >>= 7n) size += 1;
-  return size;
-}
-
-function writeBigVarint(target: Buffer, at: number, value: bigint): number {
-  let position = at;
-  let rest = BigInt.asUintN(64, value);
-  while (rest >= 0x80n) {
-    target[position++] = Number(rest & 0x7fn) | 0x80;
-    rest >>= 7n;
-  }
-  target[position++] = Number(rest);
-  return position;
-}
 
 export interface KeyValueFields {
   readonly key: Buffer;

@@ -1,3 +1,4 @@
+import { bigVarintSize } from './varint.ts';
 import { utf8Size } from './writer.ts';
 
 /**
@@ -36,16 +37,9 @@ export function int64Size(value: number): number {
   return value < TWO_56 ? uint64Size(value) : 9;
 }
 
-export function uint64BigSize(value: bigint): number {
-  if (value === 0n) return 1;
-  if (value > 0n && value < 0x10_0000_0000_0000n) return uint64Size(Number(value));
-  const unsigned = BigInt.asUintN(64, value);
-  let size = 1;
-  for (let rest = unsigned >> 7n; rest > 0n; rest >>= 7n) size += 1;
-  return size;
-}
+export const uint64BigSize = bigVarintSize;
 
-export const int64BigSize = uint64BigSize;
+export const int64BigSize = bigVarintSize;
 
 /** With its length. */
 export function bytesSize(value: Uint8Array): number {

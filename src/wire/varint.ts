@@ -1,0 +1,59 @@
+/** Varints written by position into a buffer of the right size: for messages that are spliced by hand. */
+
+const TWO_32 = 2 ** 32;
+const TWO_35 = 2 ** 35;
+
+/** Bytes of an unsigned varint up to 2^53. */
+export function varintSize(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  if (value < 0x1000_0000) return 4;
+  let size = 5;
+  for (let rest = Math.floor(value / TWO_35); rest > 0; rest = Math.floor(rest / 0x80)) size += 1;
+  return size;
+}
+
+/** Writes an unsigned varint up to 2^53; returns the position after it. */
+export function writeVarint(target: Buffer, at: number, value: number): number {
+  let position = at;
+  let rest = value;
+  while (rest >= TWO_32) {
+    target[position++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  let low = rest >>> 0;
+  while (low >= 0x80) {
+    target[position++] = (low & 0x7f) | 0x80;
+    low >>>= 7;
+  }
+  target[position++] = low;
+  return position;
+}
+
+/** Joins and splits 64-bit integers without intermediate bigints. */
+const halves = new DataView(new ArrayBuffer(8));
+
+/** Bytes of a 64-bit varint, signed or not. */
+export function bigVarintSize(value: bigint): number {
+  if (value === 0n) return 1;
+  halves.setBigUint64(0, value);
+  const high = halves.getUint32(0);
+  const bits = high === 0 ? 32 - Math.clz32(halves.getUint32(4)) : 64 - Math.clz32(high);
+  return Math.ceil(bits / 7);
+}
+
+/** Writes the low 64 bits of `value`, so that signed and unsigned share their bytes. */
+export function writeBigVarint(target: Buffer, at: number, value: bigint): number {
+  halves.setBigUint64(0, value);
+  let high = halves.getUint32(0);
+  let low = halves.getUint32(4);
+  let position = at;
+  while (high !== 0 || low >= 0x80) {
+    target[position++] = (low & 0x7f) | 0x80;
+    low = ((low >>> 7) | (high << 25)) >>> 0;
+    high >>>= 7;
+  }
+  target[position++] = low;
+  return position;
+}
