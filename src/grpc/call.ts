@@ -127,7 +127,7 @@ export abstract class Call implements WheelEntry {
     const missing = length - this.stream.receiveWindow;
     if (missing <= 0) return undefined;
     const { stream } = this;
-    return this.claimRoom(missing, () => stream.connection.grant(stream, missing));
+    return this.claimRoom(missing, () => stream.grant(missing));
   }
 
   /** Takes `bytes` of the connection's budget, until released or the call has ended; `onGrant` may be called at once. */

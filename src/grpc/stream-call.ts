@@ -75,7 +75,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
       return this.#hasRoom();
     }
     if (!this.stream.headersSent) this.sendHeaders();
-    this.stream.connection.sendMessage(this.stream, parts, bytes);
+    this.stream.sendMessage(parts, bytes);
     return this.#hasRoom();
   }
 

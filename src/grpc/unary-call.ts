@@ -34,11 +34,11 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.#countResponse(totalBytes);
     if (this.contentType !== PLAIN_CONTENT_TYPE) {
       this.sendHeaders();
-      this.stream.connection.sendMessage(this.stream, parts, totalBytes);
+      this.stream.sendMessage(parts, totalBytes);
       this.stream.end(OK_TRAILERS_TEMPLATE);
       return;
     }
-    this.stream.connection.sendMessageResponse(this.stream, PLAIN_RESPONSE, parts, totalBytes);
+    this.stream.respond(PLAIN_RESPONSE, parts, totalBytes);
   }
 
   /**

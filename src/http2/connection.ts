@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ClosedStreams } from './closed-streams.ts';
 import {
   ConnectionError,
   DEFAULT_MAX_FRAME,
@@ -15,20 +16,15 @@ import {
 import { FloodGuard } from './flood-guard.ts';
 import type { FlushScheduler, Flushable } from './flush-scheduler.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
-import { FrameWriter } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { type HeaderPair, HpackEncoder } from './hpack-encoder.ts';
+import { HeaderBlock } from './header-block.ts';
+import type { HeaderPair } from './hpack-encoder.ts';
 import type { HeaderField } from './header-field.ts';
 import { KeepaliveGuard } from './keepalive.ts';
-import {
-  type ConnectionLimits,
-  type KeepalivePolicy,
-  MAX_CONTINUATIONS,
-  STREAMS_CEILING,
-  UNLIMITED_STREAMS,
-} from './limits.ts';
+import { type ConnectionLimits, type KeepalivePolicy, STREAMS_CEILING, UNLIMITED_STREAMS } from './limits.ts';
 import { readRequestHead, validTrailers } from './request-head.ts';
-import { SendRound } from './send-round.ts';
+import { boundData, boundHeaders, type PayloadBounds } from './payload-bounds.ts';
+import { Sender, type SenderHost } from './sender.ts';
 import { Http2Stream } from './stream.ts';
 
 /** Who answers the requests of a connection. */
@@ -53,12 +49,6 @@ export interface ConnectionOptions {
   readonly counters: TrafficCounters;
 }
 
-/** The templates of a whole response. */
-export interface ResponseShape {
-  readonly headers: number;
-  readonly trailers: number;
-}
-
 /** Bytes over all connections of a server. */
 export interface TrafficCounters {
   socketBytesRead: number;
@@ -66,8 +56,6 @@ export interface TrafficCounters {
 }
 
 const HEADER_TABLE_BYTES = 4096;
-/** Remembered ids of closed streams, to tell a late frame from one on a stream that never was. */
-const CLOSED_RING = 64;
 const DRAIN_PING = Buffer.from('drainack', 'latin1');
 const NO_DATA = Buffer.alloc(0);
 
@@ -83,16 +71,14 @@ export class Connection implements FrameSink, Flushable {
   readonly #scheduler: FlushScheduler;
   readonly #counters: TrafficCounters;
   readonly #reader: FrameReader;
-  readonly #writer = new FrameWriter();
+  readonly #sender: Sender;
   readonly #decoder: HpackDecoder;
-  readonly #encoder: HpackEncoder;
   readonly #streams = new Map<number, Http2Stream>();
-  readonly #round = new SendRound();
   readonly #flood: FloodGuard;
   readonly #keepalive: KeepaliveGuard;
-  readonly #parts: Buffer[] = [];
-  readonly #closedRing = new Int32Array(CLOSED_RING);
-  #closedNext = 0;
+  readonly #closedStreams = new ClosedStreams();
+  readonly #bounds: PayloadBounds = { from: 0, to: 0, selfDependent: false };
+  readonly #block: HeaderBlock;
 
   #prefaceLeft = PREFACE.length;
   #settingsSeen = false;
@@ -103,16 +89,8 @@ export class Connection implements FrameSink, Flushable {
   #draining = false;
   readonly #handshakeEnd: number;
 
-  #sendWindow = DEFAULT_WINDOW;
   #peerInitialWindow = DEFAULT_WINDOW;
   #receiveWindow = DEFAULT_WINDOW;
-  #backlogged = false;
-
-  /** A header block being continued: its stream (0 for none), flags, and fragments so far. */
-  #blockStream = 0;
-  #blockFlags = 0;
-  #blockBytes = 0;
-  #blockParts: Buffer[] = [];
 
   constructor(socket: Socket, owner: ConnectionOwner, options: ConnectionOptions) {
     const { limits, now } = options;
@@ -126,12 +104,16 @@ export class Connection implements FrameSink, Flushable {
       maxListBytes: limits.maxHeaderListBytes,
       tableBytes: HEADER_TABLE_BYTES,
     });
-    this.#encoder = new HpackEncoder(options.templates);
+    this.#block = new HeaderBlock(limits.maxHeaderListBytes);
+    this.#sender = new Sender(socket, this.#senderHost(), {
+      maxSocketBacklogBytes: limits.maxSocketBacklogBytes,
+      templates: options.templates,
+    });
     this.#flood = new FloodGuard(limits, now);
     this.#keepalive = new KeepaliveGuard(options.keepalive, now);
     this.#handshakeEnd = now() + limits.handshakeTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#onChunk(chunk));
-    socket.on('drain', () => this.#onDrain());
+    socket.on('drain', () => this.#sender.drained());
     socket.on('end', () => this.#destroy());
     socket.on('error', () => this.#destroy());
     socket.on('close', () => {
@@ -149,100 +131,12 @@ export class Connection implements FrameSink, Flushable {
     return this.#streams.size;
   }
 
-  /** The connection's share of a header block that an owner may send next. */
-  sendHeaders(stream: Http2Stream, headers: number | Buffer, endStream: boolean): void {
-    if (this.#closed) return;
-    this.#writeHeaders(stream.id, headers, endStream);
-    this.#scheduler.schedule(this);
-    if (endStream) this.#finishLocal(stream);
-  }
-
-  /**
-   * A whole gRPC response whose message is at hand: headers, one DATA frame and trailers, without passing any queue
-   * if the windows allow it.
-   */
-  sendMessageResponse(
-    stream: Http2Stream,
-    shape: ResponseShape,
-    parts: Buffer | readonly Buffer[],
-    messageBytes: number,
-  ): void {
-    if (this.#closed || stream.localClosed) return;
-    const length = messageBytes + 5;
-    const writer = this.#writer;
-    this.#writeHeaders(stream.id, shape.headers, false);
-    stream.headersSent = true;
-    if (
-      length <= this.#sendWindow &&
-      length <= stream.sendWindow &&
-      length <= writer.maxFrameBytes &&
-      !this.#backlogged
-    ) {
-      this.#sendWindow -= length;
-      writer.dataHeader(stream.id, length, false);
-      writer.messagePrefix(false, messageBytes);
-      if (Buffer.isBuffer(parts)) writer.bytes(parts);
-      else for (const part of parts) writer.bytes(part);
-      this.#writeHeaders(stream.id, shape.trailers, true);
-      this.#scheduler.schedule(this);
-      this.#finishLocal(stream);
-      return;
-    }
-    this.#queueMessage(stream, parts, messageBytes);
-    stream.end(shape.trailers);
-  }
-
-  /** One message of a response stream whose headers have been sent; framed at once if nothing holds it back. */
-  sendMessage(stream: Http2Stream, parts: Buffer | readonly Buffer[], messageBytes: number): void {
-    if (this.#closed || stream.localClosed) return;
-    const length = messageBytes + 5;
-    const writer = this.#writer;
-    if (
-      stream.hasOutput ||
-      length > this.#sendWindow ||
-      length > stream.sendWindow ||
-      length > writer.maxFrameBytes ||
-      this.#backlogged ||
-      writer.pendingBytes > this.#limits.maxSocketBacklogBytes
-    ) {
-      this.#queueMessage(stream, parts, messageBytes);
-      return;
-    }
-    this.#sendWindow -= length;
-    stream.sendWindow -= length;
-    writer.dataHeader(stream.id, length, false);
-    writer.messagePrefix(false, messageBytes);
-    if (Buffer.isBuffer(parts)) writer.bytes(parts);
-    else for (const part of parts) writer.bytes(part);
-    this.#keepalive.sentResponse();
-    this.#flood.progress();
-    this.#scheduler.schedule(this);
-  }
-
-  #queueMessage(stream: Http2Stream, parts: Buffer | readonly Buffer[], messageBytes: number): void {
-    const prefix = Buffer.allocUnsafe(5);
-    prefix[0] = 0;
-    prefix.writeUInt32BE(messageBytes, 1);
-    stream.write(Buffer.isBuffer(parts) ? [prefix, parts] : [prefix, ...parts]);
-  }
-
-  /** Sends of a stream's queue what windows and socket allow, now and as they open. */
-  sendQueued(stream: Http2Stream): void {
-    if (this.#closed || stream.gone) return;
-    this.#scheduler.schedule(this);
-    if (stream.hasSendableData) {
-      this.#round.add(stream);
-      this.#runRound();
-    } else {
-      this.#trySendEnd(stream);
-    }
-  }
-
+  /** Ends a stream at once in both directions. */
   resetStream(stream: Http2Stream, code: ErrorCode): void {
     if (this.#closed || stream.gone) return;
     stream.localClosed = true;
     stream.discardOutput();
-    this.#writer.rstStream(stream.id, code);
+    this.#sender.writer.rstStream(stream.id, code);
     this.#scheduler.schedule(this);
     this.#forget(stream, true);
   }
@@ -259,26 +153,15 @@ export class Connection implements FrameSink, Flushable {
   grant(stream: Http2Stream, bytes: number): void {
     if (this.#closed || stream.remoteClosed || stream.gone) return;
     stream.receiveWindow += bytes;
-    this.#writer.windowUpdate(stream.id, bytes);
+    this.#sender.writer.windowUpdate(stream.id, bytes);
     this.#scheduler.schedule(this);
   }
 
   /** Hands the gathered frames to the socket. Called by the scheduler. */
   flush(): void {
     if (this.#closed) return;
-    const bytes = this.#writer.pendingBytes;
-    if (bytes > 0) {
-      this.#counters.socketBytesWritten += bytes;
-      this.#writer.flush(this.socket);
-    }
-    const backlog = this.socket.writableLength;
-    if (backlog > this.#limits.maxSocketBacklogBytes) {
-      // A client that does not read its responses does not get further requests read either.
-      this.#backlogged = true;
-      this.socket.pause();
-    } else if (!this.#round.empty && !this.socket.writableNeedDrain) {
-      this.#runRound();
-    }
+    this.#counters.socketBytesWritten += this.#sender.writer.pendingBytes;
+    this.#sender.flush();
   }
 
   /**
@@ -288,8 +171,8 @@ export class Connection implements FrameSink, Flushable {
   shutdown(): void {
     if (this.#closed || this.#draining) return;
     this.#draining = true;
-    this.#writer.goAway(MAX_STREAM_ID, ErrorCode.NO_ERROR, 'graceful_stop');
-    this.#writer.ping(false, DRAIN_PING, 0);
+    this.#sender.writer.goAway(MAX_STREAM_ID, ErrorCode.NO_ERROR, 'graceful_stop');
+    this.#sender.writer.ping(false, DRAIN_PING, 0);
     this.#scheduler.schedule(this);
   }
 
@@ -308,7 +191,7 @@ export class Connection implements FrameSink, Flushable {
     const due = this.#keepalive.sweep(now);
     if (due === 'dead') this.#destroy();
     else if (due === 'ping') {
-      this.#writer.ping(false, KeepaliveGuard.PING, 0);
+      this.#sender.writer.ping(false, KeepaliveGuard.PING, 0);
       this.#scheduler.schedule(this);
     }
   }
@@ -317,7 +200,7 @@ export class Connection implements FrameSink, Flushable {
     if (!this.#settingsSeen && (type !== FrameType.SETTINGS || (flags & FrameFlag.ACK) !== 0)) {
       throw protocolError('the first frame is not SETTINGS');
     }
-    if (this.#blockStream !== 0 && type !== FrameType.CONTINUATION) {
+    if (this.#block.streamId !== 0 && type !== FrameType.CONTINUATION) {
       throw protocolError('a header block is interrupted');
     }
     switch (type) {
@@ -356,9 +239,9 @@ export class Connection implements FrameSink, Flushable {
     if (limits.maxConcurrentStreams < UNLIMITED_STREAMS) {
       settings.push([SettingId.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams]);
     }
-    this.#writer.settings(settings);
+    this.#sender.writer.settings(settings);
     if (limits.connectionReceiveWindow > DEFAULT_WINDOW) {
-      this.#writer.windowUpdate(0, limits.connectionReceiveWindow - DEFAULT_WINDOW);
+      this.#sender.writer.windowUpdate(0, limits.connectionReceiveWindow - DEFAULT_WINDOW);
       this.#receiveWindow = limits.connectionReceiveWindow;
     }
     this.#scheduler.schedule(this);
@@ -386,72 +269,15 @@ export class Connection implements FrameSink, Flushable {
     return chunk.subarray(length);
   }
 
-  #onDrain(): void {
-    if (this.#closed) return;
-    if (this.#backlogged) {
-      this.#backlogged = false;
-      this.socket.resume();
-    }
-    this.#runRound();
-  }
-
-  #writeHeaders(streamId: number, headers: number | Buffer, endStream: boolean): void {
-    const block =
-      typeof headers === 'number' ? this.#encoder.template(headers) : this.#encoder.prefixed(headers);
-    this.#writer.headers(streamId, block, endStream);
-    this.#keepalive.sentResponse();
-    this.#flood.progress();
-  }
-
-  /** Sends data of the streams in turn, one frame each, while the connection's window and the socket have room. */
-  #runRound(): void {
-    const { maxSocketBacklogBytes } = this.#limits;
-    const writer = this.#writer;
-    while (!this.#round.empty && this.#sendWindow > 0 && !this.#backlogged) {
-      if (writer.pendingBytes + this.socket.writableLength > maxSocketBacklogBytes) break;
-      const stream = this.#round.take();
-      if (stream.gone) continue;
-      if (this.#sendOneFrame(stream)) this.#round.add(stream);
-    }
-    if (writer.pendingBytes > 0) this.#scheduler.schedule(this);
-  }
-
-  /** Sends what one frame takes of a stream's data. True if the stream could send more at once. */
-  #sendOneFrame(stream: Http2Stream): boolean {
-    const writer = this.#writer;
-    const most = Math.min(writer.maxFrameBytes, this.#sendWindow, stream.sendWindow);
-    if (most <= 0) return false;
-    const parts = this.#parts;
-    const length = stream.takeData(most, parts);
-    if (length > 0) {
-      this.#sendWindow -= length;
-      stream.sendWindow -= length;
-      const end = stream.takeEnd();
-      writer.dataHeader(stream.id, length, end === 'data');
-      for (const part of parts) writer.bytes(part);
-      parts.length = 0;
-      this.#keepalive.sentResponse();
-      this.#flood.progress();
-      if (end !== undefined) {
-        this.#sendEnd(stream, end);
-        return false;
-      }
-      if (stream.takeDrain()) stream.listener?.onDrain();
-    }
-    return stream.sendWindow > 0 && stream.hasSendableData;
-  }
-
-  #trySendEnd(stream: Http2Stream): void {
-    const end = stream.takeEnd();
-    if (end === undefined) return;
-    if (end === 'data') this.#writer.dataHeader(stream.id, 0, true);
-    this.#sendEnd(stream, end);
-  }
-
-  #sendEnd(stream: Http2Stream, end: number | Buffer | 'data'): void {
-    if (end !== 'data') this.#writeHeaders(stream.id, end, true);
-    this.#scheduler.schedule(this);
-    this.#finishLocal(stream);
+  #senderHost(): SenderHost {
+    return {
+      scheduleFlush: () => this.#scheduler.schedule(this),
+      responseSent: () => {
+        this.#keepalive.sentResponse();
+        this.#flood.progress();
+      },
+      streamEnded: (stream) => this.#finishLocal(stream),
+    };
   }
 
   /** This side sent END_STREAM. A client that has not ended its side is told that nobody listens any more. */
@@ -461,7 +287,7 @@ export class Connection implements FrameSink, Flushable {
       this.#forget(stream, false);
       return;
     }
-    this.#writer.rstStream(stream.id, ErrorCode.NO_ERROR);
+    this.#sender.writer.rstStream(stream.id, ErrorCode.NO_ERROR);
     this.#forget(stream, true);
   }
 
@@ -469,42 +295,32 @@ export class Connection implements FrameSink, Flushable {
   #forget(stream: Http2Stream, lateFrames: boolean): void {
     stream.gone = true;
     this.#streams.delete(stream.id);
-    this.#closedRing[this.#closedNext] = lateFrames ? -stream.id : stream.id;
-    this.#closedNext = (this.#closedNext + 1) % CLOSED_RING;
-    if (this.#draining && this.#streams.size === 0 && this.#finalStreamId !== MAX_STREAM_ID)
-      this.#closeDrained();
+    this.#closedStreams.add(stream.id, lateFrames);
+    const drained = this.#draining && this.#streams.size === 0 && this.#finalStreamId !== MAX_STREAM_ID;
+    if (drained) this.#closeDrained();
   }
 
   /** A fault on one stream (RFC 9113 section 5.4.2). */
   #failStream(streamId: number, code: ErrorCode): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      this.#writer.rstStream(streamId, code);
-      this.#closedRing[this.#closedNext] = -streamId;
-      this.#closedNext = (this.#closedNext + 1) % CLOSED_RING;
+      this.#sender.writer.rstStream(streamId, code);
+      this.#closedStreams.add(streamId, true);
       this.#scheduler.schedule(this);
       this.#flood.idleFrame();
       return;
     }
     const { listener } = stream;
     this.resetStream(stream, code);
-    this.#flood.idleFrame();
     listener?.onReset(code);
+    this.#flood.idleFrame();
   }
 
   #onData(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
     if (streamId === 0) throw protocolError('DATA on stream 0');
     const length = end - start;
-    let from = start;
-    let to = end;
-    if ((flags & FrameFlag.PADDED) !== 0) {
-      if (length === 0)
-        throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'padded DATA without padding length');
-      const padding = source[start] as number;
-      if (padding >= length) throw protocolError('padding longer than its frame');
-      from = start + 1;
-      to = end - padding;
-    }
+    boundData(this.#bounds, flags, source, start, end);
+    const { from, to } = this.#bounds;
     this.#receiveOnConnection(length);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
@@ -547,7 +363,7 @@ export class Connection implements FrameSink, Flushable {
     // Each stream's own window bounds what it may buffer, so the connection's is given back on receipt.
     const most = this.#limits.connectionReceiveWindow;
     if (this.#receiveWindow * 2 < most) {
-      this.#writer.windowUpdate(0, most - this.#receiveWindow);
+      this.#sender.writer.windowUpdate(0, most - this.#receiveWindow);
       this.#receiveWindow = most;
       this.#scheduler.schedule(this);
     }
@@ -559,7 +375,7 @@ export class Connection implements FrameSink, Flushable {
       if (streamId > this.#finalStreamId) return;
       throw protocolError(`${what} on an idle stream`);
     }
-    if (this.#closedRing.includes(-streamId)) {
+    if (this.#closedStreams.expectsLateFrames(streamId)) {
       this.#flood.idleFrame();
       return;
     }
@@ -568,22 +384,8 @@ export class Connection implements FrameSink, Flushable {
 
   #onHeaders(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
     if (streamId === 0) throw protocolError('HEADERS on stream 0');
-    let from = start;
-    let to = end;
-    if ((flags & FrameFlag.PADDED) !== 0) {
-      if (from >= to)
-        throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'padded HEADERS without padding length');
-      to -= source[from] as number;
-      from++;
-    }
-    let selfDependent = false;
-    if ((flags & FrameFlag.PRIORITY) !== 0) {
-      if (end - from < 5)
-        throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS too short for its priority');
-      selfDependent = (source.readUInt32BE(from) & MAX_STREAM_ID) === streamId;
-      from += 5;
-    }
-    if (from > to) throw protocolError('padding longer than its frame');
+    boundHeaders(this.#bounds, { flags, streamId }, source, start, end);
+    const { from, to, selfDependent } = this.#bounds;
     if (selfDependent) {
       // The block is decoded all the same: the table must stay in step.
       this.#decoder.decode(source, from, to);
@@ -595,26 +397,18 @@ export class Connection implements FrameSink, Flushable {
       this.#onBlock(streamId, flags, source, from, to);
       return;
     }
-    this.#blockStream = streamId;
-    this.#blockFlags = flags;
-    this.#blockParts = [source.subarray(from, to)];
-    this.#blockBytes = to - from;
+    this.#block.begin(streamId, flags, source.subarray(from, to));
   }
 
   #onContinuation(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
-    if (this.#blockStream === 0 || streamId !== this.#blockStream) {
+    const block = this.#block;
+    if (block.streamId === 0 || streamId !== block.streamId) {
       throw protocolError('CONTINUATION without its HEADERS');
     }
-    this.#blockParts.push(source.subarray(start, end));
-    this.#blockBytes += end - start;
-    if (this.#blockBytes > this.#limits.maxHeaderListBytes || this.#blockParts.length > MAX_CONTINUATIONS) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'header block too large');
-    }
+    block.add(source.subarray(start, end));
     if ((flags & FrameFlag.END_HEADERS) === 0) return;
-    const block = Buffer.concat(this.#blockParts);
-    this.#blockStream = 0;
-    this.#blockParts = [];
-    this.#onBlock(streamId, this.#blockFlags, block, 0, block.length);
+    const whole = block.finish();
+    this.#onBlock(streamId, block.flags, whole, 0, whole.length);
   }
 
   #onBlock(streamId: number, flags: number, source: Buffer, start: number, end: number): void {
@@ -626,11 +420,11 @@ export class Connection implements FrameSink, Flushable {
       this.#onTrailers(existing, endStream);
       return;
     }
-    if (streamId <= this.#lastStreamId && this.#closedRing.includes(-streamId)) {
+    if (streamId <= this.#lastStreamId && this.#closedStreams.expectsLateFrames(streamId)) {
       this.#flood.idleFrame();
       return;
     }
-    if (streamId <= this.#lastStreamId && this.#closedRing.includes(streamId)) {
+    if (streamId <= this.#lastStreamId && this.#closedStreams.endedByClient(streamId)) {
       throw new ConnectionError(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
     }
     if (!this.#openId(streamId)) return;
@@ -642,7 +436,10 @@ export class Connection implements FrameSink, Flushable {
       this.#failStream(streamId, ErrorCode.REFUSED_STREAM);
       return;
     }
-    const stream = new Http2Stream(this, streamId, this.#peerInitialWindow, this.#limits.streamReceiveWindow);
+    const stream = new Http2Stream(this, this.#sender, streamId, {
+      send: this.#peerInitialWindow,
+      receive: this.#limits.streamReceiveWindow,
+    });
     if (!readRequestHead(decoder.fields, stream) || (endStream && stream.contentLength > 0)) {
       this.#failStream(streamId, ErrorCode.PROTOCOL_ERROR);
       return;
@@ -724,16 +521,16 @@ export class Connection implements FrameSink, Flushable {
     this.#settingsSeen = true;
     for (let at = start; at < end; at += 6)
       this.#applySetting(source.readUInt16BE(at), source.readUInt32BE(at + 2));
-    this.#writer.settingsAck();
+    this.#sender.writer.settingsAck();
     this.#scheduler.schedule(this);
     // After the acknowledgement: what a larger window lets out is then seen to belong to the new settings.
-    this.#runRound();
+    this.#sender.run();
   }
 
   #applySetting(id: number, value: number): void {
     switch (id) {
       case SettingId.HEADER_TABLE_SIZE:
-        this.#encoder.setPeerTableSize(value);
+        this.#sender.encoder.setPeerTableSize(value);
         return;
       case SettingId.ENABLE_PUSH:
         if (value > 1) throw protocolError('ENABLE_PUSH is neither 0 nor 1');
@@ -747,7 +544,7 @@ export class Connection implements FrameSink, Flushable {
         if (value < DEFAULT_MAX_FRAME || value > LARGEST_MAX_FRAME)
           throw protocolError('MAX_FRAME_SIZE out of range');
         // Larger frames than the default gain little and would let one stream hold up the others.
-        this.#writer.maxFrameBytes = Math.min(value, 4 * DEFAULT_MAX_FRAME);
+        this.#sender.writer.maxFrameBytes = Math.min(value, 4 * DEFAULT_MAX_FRAME);
         return;
       default:
     }
@@ -761,7 +558,7 @@ export class Connection implements FrameSink, Flushable {
       if (stream.sendWindow > MAX_WINDOW) {
         throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'window of a stream too large');
       }
-      if (stream.sendWindow > 0 && stream.hasSendableData) this.#round.add(stream);
+      this.#sender.unblock(stream);
     }
   }
 
@@ -773,7 +570,7 @@ export class Connection implements FrameSink, Flushable {
       else this.#flood.idleFrame();
       return;
     }
-    this.#writer.ping(true, source, start);
+    this.#sender.writer.ping(true, source, start);
     this.#scheduler.schedule(this);
     if (this.#keepalive.tooManyPings(this.#streams.size)) {
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too_many_pings');
@@ -783,7 +580,7 @@ export class Connection implements FrameSink, Flushable {
   #finishDraining(): void {
     if (this.#finalStreamId !== MAX_STREAM_ID) return;
     this.#finalStreamId = this.#lastStreamId;
-    this.#writer.goAway(this.#lastStreamId, ErrorCode.NO_ERROR, 'graceful_stop');
+    this.#sender.writer.goAway(this.#lastStreamId, ErrorCode.NO_ERROR, 'graceful_stop');
     this.#scheduler.schedule(this);
     if (this.#streams.size === 0) this.#closeDrained();
   }
@@ -802,11 +599,7 @@ export class Connection implements FrameSink, Flushable {
     this.#flood.idleFrame();
     if (streamId === 0) {
       if (increment === 0) throw protocolError('WINDOW_UPDATE of 0');
-      this.#sendWindow += increment;
-      if (this.#sendWindow > MAX_WINDOW) {
-        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'connection window too large');
-      }
-      this.#runRound();
+      this.#sender.grow(increment);
       return;
     }
     const stream = this.#streams.get(streamId);
@@ -825,16 +618,14 @@ export class Connection implements FrameSink, Flushable {
       this.#failStream(streamId, ErrorCode.FLOW_CONTROL_ERROR);
       return;
     }
-    if (stream.sendWindow > 0 && stream.hasSendableData) {
-      this.#round.add(stream);
-      this.#runRound();
-    }
+    this.#sender.unblock(stream);
+    this.#sender.run();
   }
 
   /** Ends the connection for a fault of the client (RFC 9113 section 5.4.1). */
   #fail(error: ConnectionError): void {
     this.#reader.stop();
-    this.#writer.goAway(this.#lastStreamId, error.code, error.message);
+    this.#sender.writer.goAway(this.#lastStreamId, error.code, error.message);
     this.#close();
     this.#destroyLater();
   }
@@ -868,7 +659,7 @@ export class Connection implements FrameSink, Flushable {
     if (!this.#closed) {
       this.#closed = true;
       this.#reader.stop();
-      this.#writer.discard();
+      this.#sender.writer.discard();
       this.#resetAll();
     }
     this.socket.destroy();
@@ -877,7 +668,7 @@ export class Connection implements FrameSink, Flushable {
   #resetAll(): void {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    this.#round.clear();
+    this.#sender.stop();
     for (const stream of streams) {
       stream.gone = true;
       stream.localClosed = true;

@@ -1,6 +1,7 @@
 import { ErrorCode } from './constants.ts';
 import type { Connection } from './connection.ts';
 import type { RequestHead } from './request-head.ts';
+import type { ResponseShape, Sender } from './sender.ts';
 
 /** What the owner of a stream hears. After `onReset` nothing more. */
 export interface StreamListener {
@@ -31,6 +32,7 @@ const LOW_WATER_BYTES = 16 * 1024;
 export class Http2Stream implements RequestHead {
   readonly id: number;
   readonly connection: Connection;
+  readonly #sender: Sender;
   listener: StreamListener | undefined;
 
   method = '';
@@ -66,11 +68,17 @@ export class Http2Stream implements RequestHead {
   #end: StreamEnd | undefined;
   #wantsDrain = false;
 
-  constructor(connection: Connection, id: number, sendWindow: number, receiveWindow: number) {
+  constructor(
+    connection: Connection,
+    sender: Sender,
+    id: number,
+    windows: { readonly send: number; readonly receive: number },
+  ) {
     this.connection = connection;
+    this.#sender = sender;
     this.id = id;
-    this.sendWindow = sendWindow;
-    this.receiveWindow = receiveWindow;
+    this.sendWindow = windows.send;
+    this.receiveWindow = windows.receive;
   }
 
   /** Data or an end waits to be sent. */
@@ -85,16 +93,22 @@ export class Http2Stream implements RequestHead {
 
   /** Sends response headers: a template of the connection's encoder, or a block of its own. */
   sendHeaders(headers: number | Buffer): void {
-    if (this.localClosed) return;
-    this.headersSent = true;
-    this.connection.sendHeaders(this, headers, false);
+    this.#sender.headers(this, headers, false);
   }
 
   /** Headers that are the whole response. */
   sendHeadersOnly(headers: Buffer): void {
-    if (this.localClosed) return;
-    this.headersSent = true;
-    this.connection.sendHeaders(this, headers, true);
+    this.#sender.headers(this, headers, true);
+  }
+
+  /** Sends headers, one gRPC message and trailers, which end the response. */
+  respond(shape: ResponseShape, parts: Buffer | readonly Buffer[], messageBytes: number): void {
+    this.#sender.messageResponse(this, shape, parts, messageBytes);
+  }
+
+  /** Sends one gRPC message after the headers. */
+  sendMessage(parts: Buffer | readonly Buffer[], messageBytes: number): void {
+    this.#sender.message(this, parts, messageBytes);
   }
 
   /** Queues payload bytes; they must not change until sent. */
@@ -102,7 +116,7 @@ export class Http2Stream implements RequestHead {
     if (this.localClosed) return;
     if (Buffer.isBuffer(parts)) this.#push(parts);
     else for (const part of parts) this.#push(part);
-    this.connection.sendQueued(this);
+    this.#sender.queued(this);
   }
 
   /** `onDrain` will be called once the queue is short. */
@@ -115,27 +129,32 @@ export class Http2Stream implements RequestHead {
     if (this.localClosed) return;
     this.#source = source;
     this.#sourceRemaining = totalBytes;
-    this.connection.sendQueued(this);
+    this.#sender.queued(this);
   }
 
   /** A source that had nothing has bytes now. */
   sourceReady(): void {
     if (!this.#sourceDry || this.localClosed) return;
     this.#sourceDry = false;
-    this.connection.sendQueued(this);
+    this.#sender.queued(this);
   }
 
   /** Ends the response after what is queued. */
   end(end: StreamEnd): void {
     if (this.localClosed || this.#end !== undefined) return;
     this.#end = end;
-    this.connection.sendQueued(this);
+    this.#sender.queued(this);
   }
 
   /** Ends the stream at once in both directions; queued data is dropped. */
   reset(code: ErrorCode): void {
     if (this.gone) return;
     this.connection.resetStream(this, code);
+  }
+
+  /** Lets the client send `bytes` more than its usual window. */
+  grant(bytes: number): void {
+    this.connection.grant(this, bytes);
   }
 
   /** The application took `bytes` of received payload: the client may send as many again. */
