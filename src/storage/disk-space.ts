@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
+import type { SpaceGauge } from '../ports/space.ts';
 
-/** Within the reserve divided by a fast disk's write rate. */
 const pollMs = 200;
 const mebibyte = 1 << 20;
 
@@ -14,7 +14,7 @@ export function reserveFor(capacity: number): number {
 }
 
 /** Watches the free space of the disk a directory lies on. */
-export class DiskSpace {
+export class DiskSpace implements SpaceGauge {
   readonly #directory: string;
   #capacity = 0;
   #free = 0;
@@ -37,7 +37,7 @@ export class DiskSpace {
     return this.#capacity;
   }
 
-  /** Bytes an unprivileged process can still take, as of the last look. */
+  /** Bytes an unprivileged process can still take, as of the last look and what was reported since. */
   get free(): number {
     return this.#free;
   }
@@ -45,6 +45,11 @@ export class DiskSpace {
   /** Whether there is room for the store to grow. False means that writes should be refused for now. */
   get hasRoom(): boolean {
     return this.#free > reserveFor(this.#capacity);
+  }
+
+  /** Counts bytes written since the last look as taken, so that a burst between two looks is not overlooked. */
+  took(bytes: number): void {
+    this.#free -= bytes;
   }
 
   stop(): void {

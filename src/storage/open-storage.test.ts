@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openStorage, type Storage } from './open-storage.ts';
-import { appliedKey, rowKey } from './testing/crash-writer.ts';
+import { appliedIndex, contiguousRows, lastNoted } from './testing/crash-writer.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
 let opened = 0;
@@ -25,22 +25,20 @@ const open = (dataDirectory: string): Promise<Storage> =>
 
 const writerPath = fileURLToPath(new URL('testing/crash-writer.ts', import.meta.url));
 
-/** Runs the writer for about `ms`, kills it, and gives the last index it acknowledged. */
+/** Runs the writer for about `ms` after its first acknowledgement, kills it, and gives the last one. */
 async function writeAndKill(dataDirectory: string, ms: number): Promise<number> {
-  const child = spawn(process.execPath, ['--import', 'tsx', writerPath, dataDirectory], {
+  const notes = `${dataDirectory}.notes`;
+  writeFileSync(notes, '');
+  const child = spawn(process.execPath, ['--import', 'tsx', writerPath, dataDirectory, notes], {
     env: { ...process.env, KEYSTEAD_CRASH_WRITER: '1' },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: 'inherit',
   });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  await once(child.stdout, 'data');
+  const closed = once(child, 'close');
+  while (lastNoted(notes, 'A') === 0) await sleep(5);
   await sleep(ms);
   child.kill('SIGKILL');
-  await once(child, 'close');
-  const whole = output.slice(0, output.lastIndexOf('\n'));
-  return Number(whole.slice(whole.lastIndexOf('\n') + 1));
+  await closed;
+  return lastNoted(notes, 'A');
 }
 
 describe('storage', () => {
@@ -80,14 +78,16 @@ describe('storage', () => {
       const storage = await open(directory);
       const { engine, log } = storage;
       expect(log.lastIndex).toBeGreaterThanOrEqual(acknowledged);
-      const applied = Number(engine.get('meta', appliedKey)?.toString() ?? 0);
+      const applied = appliedIndex(engine);
       expect(applied).toBeLessThanOrEqual(log.lastIndex);
-      expect(engine.get('event', rowKey(applied))?.toString()).toBe(String(applied));
-      expect(engine.get('event', rowKey(applied + 1))).toBeUndefined();
-      const entries = await log.read(1, log.lastIndex + 1, Infinity);
-      entries.forEach((entry, n) => {
-        expect(entry.index).toBe(n + 1);
-        expect(entry.data?.toString().startsWith(`${n + 1} `.slice(0, (entry.index * 31) % 700))).toBe(true);
+      expect(applied + 1).toBeGreaterThanOrEqual(log.firstIndex);
+      expect(contiguousRows(engine, 'event')).toBe(applied);
+      expect(contiguousRows(engine, 'latest')).toBe(applied);
+      const entries = await log.read(log.firstIndex, log.lastIndex + 1, Infinity);
+      expect(entries.length).toBe(log.lastIndex + 1 - log.firstIndex);
+      entries.forEach(({ index, data }, n) => {
+        expect(index).toBe(log.firstIndex + n);
+        expect(data?.length ?? 0).toBe(Math.max(`${index} `.length, (index * 31) % 700));
       });
       await storage.close();
     }

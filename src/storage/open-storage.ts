@@ -44,7 +44,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       directory: directory.wal,
       segmentBytes: segmentBytesFor(space.capacity),
       onFailure: options.onFailure,
-      ...(options.onSync === undefined ? {} : { onSync: options.onSync }),
+      onSync: (durationMs, bytes) => {
+        // The engine writes about the same again to its own log, and once more when it flushes.
+        space.took(2 * bytes);
+        options.onSync?.(durationMs, bytes);
+      },
     };
     const { log, contents } = isNew
       ? await createLog(logOptions, options.newMetadata())

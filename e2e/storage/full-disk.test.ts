@@ -1,0 +1,115 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openStorage, type Storage } from '../../src/storage/open-storage.ts';
+import { Entry } from '../../src/wire/gen/raftpb.ts';
+import { EngineWriteError, type Engine } from '../../src/ports/engine.ts';
+import { canMount, mount, type Mount } from './mounts.ts';
+
+const tmpfs = ['-t', 'tmpfs', '-o', 'size=160m', 'tmpfs'];
+const mebibyte = 1 << 20;
+
+const noise = (seed: number, length: number): Buffer => {
+  const bytes = Buffer.alloc(length);
+  let state = seed >>> 0;
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+};
+
+const eventKey = (index: number): Buffer => {
+  const key = Buffer.alloc(12);
+  key.writeUInt32BE(index, 4);
+  return key;
+};
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(20);
+}
+
+describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
+  let disk: Mount;
+  let storage: Storage;
+  let failure: Error | undefined;
+  let index = 0;
+  beforeAll(async () => {
+    disk = mount(...tmpfs);
+    storage = await openStorage({
+      dataDirectory: join(disk.path, 'data'),
+      newMetadata: () => Buffer.from('metadata'),
+      onFailure: (error) => {
+        failure = error;
+      },
+    });
+  });
+  afterAll(async () => {
+    await storage.close();
+    disk.unmount();
+  });
+
+  const isOpen = (): boolean => storage.space.hasRoom && storage.log.appendable(8192);
+  const appended = (): Promise<void> =>
+    new Promise((resolve) => {
+      const entries = [Entry.create({ index: ++index, term: 1, data: noise(index, 8000) })];
+      storage.log.append({ entries, hardState: undefined }, resolve);
+    });
+  const apply = (engine: Engine, at: number): void => {
+    const batch = engine.batch();
+    batch.put('event', eventKey(at), noise(at, 8000));
+    engine.write(batch);
+  };
+
+  it('closes for writes before anything fails, and opens again when there is space', async () => {
+    for (let round = 0; round < 2; round++) {
+      const ballast = join(disk.path, 'ballast');
+      writeFileSync(ballast, Buffer.alloc(40 * mebibyte));
+      for (const start = index; isOpen() && index < start + 20_000;) {
+        await appended();
+        apply(storage.engine, index);
+      }
+      expect(isOpen()).toBe(false);
+      expect(storage.engine.get('event', eventKey(1))).toEqual(noise(1, 8000));
+      rmSync(ballast);
+      await until(isOpen);
+      await appended();
+      apply(storage.engine, index);
+    }
+    expect(failure).toBeUndefined();
+  });
+
+  it('loses no applied row when the engine runs into the end of the disk after all, and goes on afterwards', async () => {
+    const ballast = join(disk.path, 'ballast');
+    writeFileSync(ballast, Buffer.alloc(Math.max(0, storage.space.free - 12 * mebibyte)));
+    let at = index;
+    expect(() => {
+      for (const end = at + 20_000; at < end;) apply(storage.engine, ++at);
+    }).toThrow(EngineWriteError);
+    expect(storage.engine.get('event', eventKey(at - 1))).toEqual(noise(at - 1, 8000));
+    expect(storage.engine.get('event', eventKey(at))).toBeUndefined();
+    rmSync(ballast);
+    await storage.engine.reopen();
+    expect(storage.engine.get('event', eventKey(at - 1))).toEqual(noise(at - 1, 8000));
+    expect(storage.engine.get('event', eventKey(at))).toBeUndefined();
+    apply(storage.engine, at);
+    expect(storage.engine.get('event', eventKey(at))).toEqual(noise(at, 8000));
+    expect(failure).toBeUndefined();
+  });
+
+  it('keeps the log going within what it prepared, and tells when that ends', async () => {
+    const ballast = join(disk.path, 'ballast');
+    writeFileSync(ballast, Buffer.alloc(Math.max(0, storage.space.free - mebibyte / 2)));
+    for (const start = index; storage.log.appendable(8192) && index < start + 20_000;) await appended();
+    expect(storage.log.appendable(8192)).toBe(false);
+    // What raft itself has to append still goes through.
+    for (let n = 0; n < 20; n++) await appended();
+    expect(failure).toBeUndefined();
+    rmSync(ballast);
+    await until(() => storage.log.appendable(8192));
+    await appended();
+    const [entry] = await storage.log.read(index, index + 1, Infinity);
+    expect(entry?.data).toEqual(noise(index, 8000));
+  });
+});
