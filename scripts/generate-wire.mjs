@@ -249,7 +249,10 @@ function emitEnum(type) {
 
 function emitMessage(type, from) {
   const name = localName(type);
-  const fields = type.fieldsArray.map((field) => describe(field, from)).sort((a, b) => a.id - b.id);
+  // Go writes fields by number, and oneofs after all others.
+  const fields = type.fieldsArray
+    .map((field) => describe(field, from))
+    .sort((a, b) => Number(a.oneof !== undefined) - Number(b.oneof !== undefined) || a.id - b.id);
   const oneofs = new Map();
   for (const f of fields) if (f.oneof !== undefined) oneofs.set(f.oneof, [...(oneofs.get(f.oneof) ?? []), f]);
   const plain = fields.filter((f) => f.oneof === undefined);

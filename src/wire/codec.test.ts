@@ -17,6 +17,11 @@ const ROUNDS = 60;
 
 type Message = Record<string, unknown>;
 
+/** Go writes oneofs after all other fields, protobufjs by number: these hold a Compare, where it makes a difference. */
+const oneofsElsewhere = new Set(
+  ['Compare', 'RequestOp', 'TxnRequest', 'InternalRaftRequest'].map((name) => `etcdserverpb.${name}`),
+);
+
 /** protobufjs writes an explicit proto2 field as it is given and a proto3 one too: zero fields are left out here. */
 function toReference(type: string, message: Message): Message {
   const result: Message = {};
@@ -69,10 +74,11 @@ describe('against protobufjs', () => {
       const message = randomMessage(random, name);
       const bytes = codec.encode(message);
       const expected = reference.encode(reference.fromObject(toReference(name, message))).finish();
-      expect(
-        bytes.equals(expected),
-        `${name}: ${bytes.toString('hex')} ${Buffer.from(expected).toString('hex')}`,
-      ).toBe(true);
+      const hex = `${name}: ${bytes.toString('hex')}`;
+      if (!oneofsElsewhere.has(name)) expect(bytes.equals(expected), hex).toBe(true);
+      expect(Buffer.from(reference.encode(reference.decode(bytes)).finish()).equals(expected), hex).toBe(
+        true,
+      );
       expect(codec.size(message)).toBe(bytes.length);
       const decoded = codec.decode(expected);
       expect(codec.encode(decoded).equals(bytes)).toBe(true);

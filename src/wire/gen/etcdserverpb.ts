@@ -780,16 +780,16 @@ export const Compare: MessageCodec<Compare> = {
     if (m.result !== 0) size += 1 + int32Size(m.result);
     if (m.target !== 0) size += 1 + int32Size(m.target);
     if (m.key.length > 0) size += 1 + bytesSize(m.key);
-    if (m.targetUnion !== undefined) switch (m.targetUnion.case) { case 'version': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'createRevision': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'modRevision': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'value': { const v = m.targetUnion.value; size += 1 + bytesSize(v); break; } case 'lease': { const v = m.targetUnion.value; size += 1 + int64BigSize(v); break; } }
     if (m.rangeEnd.length > 0) size += 2 + bytesSize(m.rangeEnd);
+    if (m.targetUnion !== undefined) switch (m.targetUnion.case) { case 'version': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'createRevision': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'modRevision': { const v = m.targetUnion.value; size += 1 + int64Size(v); break; } case 'value': { const v = m.targetUnion.value; size += 1 + bytesSize(v); break; } case 'lease': { const v = m.targetUnion.value; size += 1 + int64BigSize(v); break; } }
     return size;
   },
   write(m: Compare, w: Writer): void {
     if (m.result !== 0) { w.byte(8); w.int32(m.result); }
     if (m.target !== 0) { w.byte(16); w.int32(m.target); }
     if (m.key.length > 0) { w.byte(26); w.bytes(m.key); }
-    if (m.targetUnion !== undefined) switch (m.targetUnion.case) { case 'version': { const v = m.targetUnion.value; w.byte(32); w.int64(v); break; } case 'createRevision': { const v = m.targetUnion.value; w.byte(40); w.int64(v); break; } case 'modRevision': { const v = m.targetUnion.value; w.byte(48); w.int64(v); break; } case 'value': { const v = m.targetUnion.value; w.byte(58); w.bytes(v); break; } case 'lease': { const v = m.targetUnion.value; w.byte(64); w.int64Big(v); break; } }
     if (m.rangeEnd.length > 0) { w.uint32(514); w.bytes(m.rangeEnd); }
+    if (m.targetUnion !== undefined) switch (m.targetUnion.case) { case 'version': { const v = m.targetUnion.value; w.byte(32); w.int64(v); break; } case 'createRevision': { const v = m.targetUnion.value; w.byte(40); w.int64(v); break; } case 'modRevision': { const v = m.targetUnion.value; w.byte(48); w.int64(v); break; } case 'value': { const v = m.targetUnion.value; w.byte(58); w.bytes(v); break; } case 'lease': { const v = m.targetUnion.value; w.byte(64); w.int64Big(v); break; } }
   },
   read(r: Reader, end: number, into?: Compare): Compare {
     const m: Compare = into ?? { result: 0, target: 0, key: EMPTY, rangeEnd: EMPTY, targetUnion: undefined };
@@ -799,12 +799,12 @@ export const Compare: MessageCodec<Compare> = {
         case 8: m.result = r.int32() as CompareCompareResult; break;
         case 16: m.target = r.int32() as CompareCompareTarget; break;
         case 26: m.key = r.bytes(); break;
+        case 514: m.rangeEnd = r.bytes(); break;
         case 32: m.targetUnion = { case: 'version', value: r.int64() }; break;
         case 40: m.targetUnion = { case: 'createRevision', value: r.int64() }; break;
         case 48: m.targetUnion = { case: 'modRevision', value: r.int64() }; break;
         case 58: m.targetUnion = { case: 'value', value: r.bytes() }; break;
         case 64: m.targetUnion = { case: 'lease', value: r.int64Big() }; break;
-        case 514: m.rangeEnd = r.bytes(); break;
         default: r.skip(tag);
       }
     }
