@@ -158,6 +158,20 @@ describe('input that is no message', () => {
   });
 });
 
+test('clients are told what etcd tells them', () => {
+  const answerTo = (name: string, hex: string): string => {
+    try {
+      allCodecs.get(`etcdserverpb.${name}`)!.decode(Buffer.from(hex, 'hex'));
+    } catch (error) {
+      if (error instanceof WireError) return error.answer;
+    }
+    return '';
+  };
+  expect(answerTo('RangeRequest', '08ff')).toBe('proto: cannot parse invalid wire-format data');
+  expect(answerTo('AuthRoleAddRequest', '0a02c328')).toBe('string field contains invalid UTF-8');
+  expect(answerTo('RangeRequest', '2b'.repeat(20_000))).toBe('proto: exceeded maximum recursion depth');
+});
+
 describe('what readers must put up with', () => {
   test('unknown fields of every wire type are passed over', () => {
     const unknown =

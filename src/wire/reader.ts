@@ -12,6 +12,8 @@ const MAX_DEPTH = 1000;
 const TWO_32 = 2 ** 32;
 
 const TRUNCATED = 'unexpected EOF';
+const TOO_DEEP = 'exceeded maximum recursion depth';
+const NOT_UTF8 = 'string field contains invalid UTF-8';
 const OVERFLOW = 'variable length integer overflow';
 
 /** Joins the halves of a 64-bit integer to a bigint without intermediate bigints. */
@@ -153,7 +155,7 @@ export class Reader {
     this.position = end;
     const text = this.buffer.toString('utf8', start, end);
     if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(this.buffer.subarray(start, end))) {
-      throw new WireError('string field contains invalid UTF-8');
+      throw new WireError(NOT_UTF8, NOT_UTF8);
     }
     return text;
   }
@@ -170,7 +172,7 @@ export class Reader {
   nested(): number {
     const end = this.#extent();
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new WireError('exceeded maximum recursion depth');
+    if (this.#depth > MAX_DEPTH) throw new WireError(TOO_DEEP, `proto: ${TOO_DEEP}`);
     return end;
   }
 
@@ -219,7 +221,7 @@ export class Reader {
 
   #skipGroup(field: number): void {
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new WireError('exceeded maximum recursion depth');
+    if (this.#depth > MAX_DEPTH) throw new WireError(TOO_DEEP, `proto: ${TOO_DEEP}`);
     for (;;) {
       const tag = this.tag();
       if ((tag & 7) === 4) {
