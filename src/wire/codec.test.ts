@@ -122,9 +122,7 @@ describe('input that is no message', () => {
     ['a group that ends as another', '2b080134', 'mismatching end group marker'],
     ['a group without an end', '2b0801', 'unexpected EOF'],
   ])('%s', (_what, hex, text) => {
-    expect(() => allCodecs.get('mvccpb.KeyValue')!.decode(Buffer.from(hex, 'hex'))).toThrow(
-      new WireError(text),
-    );
+    expect(() => allCodecs.get('mvccpb.KeyValue')!.decode(Buffer.from(hex, 'hex'))).toThrow(text);
   });
 
   test('a nested message may not run past its end', () => {
@@ -144,16 +142,14 @@ describe('input that is no message', () => {
     const decoded = codec.decode(bytes);
     expect(codec.encode(decoded).equals(bytes)).toBe(true);
     for (let depth = 0; depth < 12_000; depth += 1) bytes = wrap(wrap(bytes, 34), 18);
-    expect(() => codec.decode(bytes)).toThrow(new WireError('exceeded maximum recursion depth'));
+    expect(() => codec.decode(bytes)).toThrow('exceeded maximum recursion depth');
     const groups = Buffer.alloc(100_000, 0x2b);
-    expect(() => codec.decode(groups)).toThrow(new WireError('exceeded maximum recursion depth'));
+    expect(() => codec.decode(groups)).toThrow('exceeded maximum recursion depth');
   });
 
   test('strings that are not UTF-8', () => {
     const codec = allCodecs.get('etcdserverpb.AuthRoleAddRequest')!;
-    expect(() => codec.decode(Buffer.from('0a02c328', 'hex'))).toThrow(
-      new WireError('string field contains invalid UTF-8'),
-    );
+    expect(() => codec.decode(Buffer.from('0a02c328', 'hex'))).toThrow('string field contains invalid UTF-8');
     expect(codec.decode(Buffer.from('0a03efbfbd', 'hex'))).toEqual({ name: '\ufffd' });
   });
 });
