@@ -2,6 +2,7 @@ import { ErrorCode } from './constants.ts';
 import type { Connection } from './connection.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseShape, Sender } from './sender.ts';
+import type { Streams } from './streams.ts';
 
 /** What the owner of a stream hears. After `onReset` nothing more. */
 export interface StreamListener {
@@ -32,6 +33,7 @@ const LOW_WATER_BYTES = 16 * 1024;
 export class Http2Stream implements RequestHead {
   readonly id: number;
   readonly connection: Connection;
+  readonly #streams: Streams;
   readonly #sender: Sender;
   listener: StreamListener | undefined;
 
@@ -70,11 +72,13 @@ export class Http2Stream implements RequestHead {
 
   constructor(
     connection: Connection,
+    streams: Streams,
     sender: Sender,
     id: number,
     windows: { readonly send: number; readonly receive: number },
   ) {
     this.connection = connection;
+    this.#streams = streams;
     this.#sender = sender;
     this.id = id;
     this.sendWindow = windows.send;
@@ -149,19 +153,19 @@ export class Http2Stream implements RequestHead {
   /** Ends the stream at once in both directions; queued data is dropped. */
   reset(code: ErrorCode): void {
     if (this.gone) return;
-    this.connection.resetStream(this, code);
+    this.#streams.reset(this, code);
   }
 
   /** Lets the client send `bytes` more than its usual window. */
   grant(bytes: number): void {
-    this.connection.grant(this, bytes);
+    this.#streams.grant(this, bytes);
   }
 
   /** The application took `bytes` of received payload: the client may send as many again. */
   consume(bytes: number): void {
     if (this.remoteClosed || this.gone) return;
     this.unacknowledged += bytes;
-    this.connection.replenish(this);
+    this.#streams.replenish(this);
   }
 
   /** The end, once no data is left before it. */
