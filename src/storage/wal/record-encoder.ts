@@ -71,8 +71,12 @@ export class RecordEncoder {
 
   entry(entry: Entry): void {
     const fields = this.#fields;
-    fields[0] = 0x08;
-    let size = writeVarint(fields, 1, entry.type);
+    let size = 0;
+    // A normal entry's type is left out, as etcd does.
+    if (entry.type !== 0) {
+      fields[size++] = 0x08;
+      size = writeVarint(fields, size, entry.type);
+    }
     fields[size++] = 0x10;
     size = writeVarint(fields, size, entry.term);
     fields[size++] = 0x18;
