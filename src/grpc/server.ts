@@ -95,6 +95,8 @@ export class GrpcServer implements ConnectionOwner {
   readonly #router = new Router();
   readonly #scheduler = new FlushScheduler();
   readonly #connections = new Set<Connection>();
+  /** Sockets that have not shown their protocol yet. */
+  readonly #undecided = new Set<Socket>();
   readonly #listeners: Server[] = [];
   readonly #http1: HttpServer | undefined;
   readonly #logger: Logger | undefined;
@@ -213,6 +215,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#closeListeners();
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
+    for (const socket of this.#undecided) socket.destroy();
     for (const connection of [...this.#connections]) connection.destroy();
     this.#wheel.stop();
   }
@@ -305,13 +308,19 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   #sniff(socket: Socket, http1Allowed: boolean): void {
+    this.#undecided.add(socket);
+    socket.once('close', () => this.#undecided.delete(socket));
     sniffProtocol(
       socket,
       {
-        http2: (http2Socket) => this.serveHttp2(http2Socket),
-        http1: (http1Socket) => {
-          if (http1Allowed) this.#serveHttp1(http1Socket);
-          else http1Socket.destroy();
+        http2: () => {
+          this.#undecided.delete(socket);
+          this.serveHttp2(socket);
+        },
+        http1: () => {
+          this.#undecided.delete(socket);
+          if (http1Allowed) this.#serveHttp1(socket);
+          else socket.destroy();
         },
       },
       this.#connectionOptions.limits.handshakeTimeoutMs,

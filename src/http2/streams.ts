@@ -133,8 +133,9 @@ export class Streams {
       stream.localClosed = true;
       stream.remoteClosed = true;
       stream.discardOutput();
-      stream.listener?.onReset(ErrorCode.CANCEL);
     }
+    // Told only when all are marked: a listener may act on other streams of the connection.
+    for (const stream of streams) stream.listener?.onReset(ErrorCode.CANCEL);
   }
 
   onData(flags: number, streamId: number, source: Buffer, start: number, end: number): void {

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { Metadata, validBinaryValue } from './metadata.ts';
+import { HeaderField } from '../http2/header-field.ts';
+import { ReceiveBudget, type ReceiveClaim } from './receive-budget.ts';
+import { encodeStatusMessage } from './status.ts';
+import { parseTimeout } from './timeout.ts';
+
+describe('grpc-timeout', () => {
+  test.each([
+    ['1H', 3_600_000],
+    ['2M', 120_000],
+    ['3S', 3_000],
+    ['4m', 4],
+    ['5000u', 5],
+    ['6000000n', 6],
+    ['99999999H', 99_999_999 * 3_600_000],
+    ['0m', 0],
+  ])('%s', (value, milliseconds) => {
+    expect(parseTimeout(value)).toBeCloseTo(milliseconds, 9);
+  });
+
+  test.each(['', 'm', '1', '1x', '-1m', '+1m', '1.5S', '123456789m', ' 1m', 'Hm'])(
+    '%j is malformed',
+    (value) => {
+      expect(typeof parseTimeout(value)).toBe('string');
+    },
+  );
+});
+
+test('status messages are percent-encoded outside printable ASCII', () => {
+  expect(encodeStatusMessage('etcdserver: no leader')).toBe('etcdserver: no leader');
+  expect(encodeStatusMessage('100%\n~')).toBe('100%25%0A~');
+  expect(encodeStatusMessage('é鍵\u007f')).toBe('%C3%A9%E9%8D%B5%7F');
+});
+
+describe('metadata', () => {
+  test('values by name, several of one name, binary ones decoded', () => {
+    const fields = [
+      new HeaderField(':path', '/a'),
+      new HeaderField('a', '1'),
+      new HeaderField('a', '2'),
+      new HeaderField('b-bin', 'AP8B'),
+      new HeaderField('content-type', 'application/grpc'),
+    ];
+    const metadata = new Metadata(fields);
+    expect(metadata.get('a')).toBe('1');
+    expect(metadata.getAll('a')).toEqual(['1', '2']);
+    expect(metadata.getBinary('b-bin')).toEqual(Buffer.from([0, 255, 1]));
+    expect(metadata.getBinary('c-bin')).toBeUndefined();
+    expect([...metadata.entries()].map(([name]) => name)).toEqual(['a', 'a', 'b-bin']);
+  });
+
+  test('base64 with and without padding is valid; anything else is not', () => {
+    for (const value of ['', 'AA==', 'AA', 'AAA=', 'AAAA', 'AA==,AAAA'])
+      expect(validBinaryValue(value)).toBe(true);
+    for (const value of ['A', '!', 'AA-_']) expect(validBinaryValue(value)).toBe(false);
+  });
+});
+
+describe('the budget for large messages', () => {
+  function claim(budget: ReceiveBudget, bytes: number): ReceiveClaim & { grants: number } {
+    const made = {
+      bytes,
+      granted: false,
+      grants: 0,
+      onGrant: () => {
+        made.grants++;
+      },
+    };
+    budget.claim(made);
+    return made;
+  }
+
+  test('first come, first served; what is released serves those who wait', () => {
+    const budget = new ReceiveBudget(100);
+    const first = claim(budget, 60);
+    const second = claim(budget, 60);
+    const third = claim(budget, 10);
+    // The third would fit, but must not starve the second.
+    expect([first.granted, second.granted, third.granted]).toEqual([true, false, false]);
+    budget.release(first);
+    expect([second.granted, third.granted]).toEqual([true, true]);
+    expect(second.grants).toBe(1);
+  });
+
+  test('giving up while waiting frees nothing and blocks nobody', () => {
+    const budget = new ReceiveBudget(100);
+    claim(budget, 50);
+    const second = claim(budget, 80);
+    const third = claim(budget, 50);
+    budget.release(second);
+    expect(third.granted).toBe(true);
+    budget.release(second);
+    expect(claim(budget, 1).granted).toBe(false);
+  });
+});
