@@ -1,0 +1,220 @@
+/**
+ * Messages from protobuf's JSON mapping, as etcd's gateway takes it: names as in proto/ or in lowerCamelCase,
+ * unknown fields and unknown enum names passed over, 64-bit integers as numbers or strings, bytes as base64 of
+ * either alphabet. What does not fit is refused in the words of Go's protojson.
+ */
+import { enums, messages } from './gen/descriptors.ts';
+import type { FieldDescriptor, MessageDescriptor } from './json-descriptor.ts';
+import { JsonError, readJson, type JsonMember, type JsonValue } from './json-text.ts';
+import { EMPTY } from './reader.ts';
+import { defined } from '../lib/assert.ts';
+
+type Message = Record<string, unknown>;
+
+/** Bounds of each kind of integer, both included. */
+const INTEGER_BOUNDS = {
+  int32: [-(2n ** 31n), 2n ** 31n - 1n],
+  uint32: [0n, 2n ** 32n - 1n],
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
+  uint64: [0n, 2n ** 64n - 1n],
+} as const;
+type IntegerKind = keyof typeof INTEGER_BOUNDS;
+
+/** More digits than this fit no 64-bit integer, whatever the exponent says. */
+const MAX_DIGITS = 20;
+
+function descriptorOf(type: string): MessageDescriptor {
+  return defined(messages[type], 'the type of a message field has a descriptor');
+}
+
+function defaultOf(field: FieldDescriptor): unknown {
+  if (field.repeated === true) return [];
+  switch (field.kind) {
+    case 'message':
+      return undefined;
+    case 'string':
+      return '';
+    case 'bytes':
+      return EMPTY;
+    case 'bool':
+      return false;
+    case 'int64Big':
+    case 'uint64Big':
+      return 0n;
+    default:
+      return 0;
+  }
+}
+
+function emptyMessage(descriptor: MessageDescriptor): Message {
+  const message: Message = {};
+  for (const field of descriptor.fields) {
+    if (field.oneof === undefined) message[field.name] = defaultOf(field);
+    else message[field.oneof] = undefined;
+  }
+  return message;
+}
+
+/** The value of an integral number, exponents included; undefined for fractions. */
+function parseInteger(text: string): bigint | undefined {
+  const match = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
+  const digits = (whole + fraction).replace(/^0+/, '');
+  const trimmed = digits.replace(/0+$/, '');
+  const shift = Number(exponent) - fraction.length + (digits.length - trimmed.length);
+  if (trimmed === '') return 0n;
+  if (shift < 0 || trimmed.length + shift > MAX_DIGITS) return undefined;
+  return BigInt(sign + trimmed) * 10n ** BigInt(shift);
+}
+
+function decodeBase64(text: string): Buffer | undefined {
+  const urlSafe = /[-_]/.test(text);
+  const compact = text.replace(/[\r\n]/g, '');
+  const padded = text.length % 4 === 0;
+  const alphabet = urlSafe ? /^[A-Za-z0-9_-]*(={0,2})$/ : /^[A-Za-z0-9+/]*(={0,2})$/;
+  const padding = alphabet.exec(compact)?.[1];
+  if (
+    padding === undefined ||
+    (padded ? compact.length % 4 !== 0 : padding !== '' || compact.length % 4 === 1)
+  ) {
+    return undefined;
+  }
+  return Buffer.from(compact, urlSafe ? 'base64url' : 'base64');
+}
+
+class Decoder {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  #raw(value: JsonValue): string {
+    if (value.kind === 'object' || value.kind === 'array') return this.#text.charAt(value.start);
+    return this.#text.slice(value.start, value.end);
+  }
+
+  /** Line and column from 1, the column in characters. */
+  #position(offset: number): string {
+    const before = this.#text.slice(0, offset);
+    const lines = before.split('\n');
+    const column = Array.from(lines.at(-1) ?? '').length + 1;
+    return `(line ${lines.length}:${column})`;
+  }
+
+  #refuse(offset: number, text: string): never {
+    throw new JsonError(`proto: ${this.#position(offset)}: ${text}`);
+  }
+
+  #unexpected(value: JsonValue): never {
+    throw new JsonError(
+      `proto: syntax error ${this.#position(value.start)}: unexpected token ${this.#raw(value)}`,
+    );
+  }
+
+  message(type: string, value: JsonValue): Message {
+    if (value.kind !== 'object') this.#unexpected(value);
+    const descriptor = descriptorOf(type);
+    const message = emptyMessage(descriptor);
+    const seen = new Set<FieldDescriptor>();
+    for (const member of value.members) {
+      const field =
+        descriptor.fields.find((each) => each.jsonName === member.name) ??
+        descriptor.fields.find((each) => each.protoName === member.name);
+      if (field === undefined) continue;
+      if (seen.has(field)) this.#refuse(member.start, `duplicate field ${member.raw}`);
+      seen.add(field);
+      if (member.value.kind !== 'null') this.#field(type, descriptor, message, field, member);
+    }
+    return message;
+  }
+
+  #field(
+    type: string,
+    descriptor: MessageDescriptor,
+    message: Message,
+    field: FieldDescriptor,
+    member: JsonMember,
+  ): void {
+    if (field.repeated === true) {
+      message[field.name] = this.#list(field, member.value);
+      return;
+    }
+    if (field.oneof === undefined) {
+      message[field.name] = this.#single(field, member.value) ?? message[field.name];
+      return;
+    }
+    if (message[field.oneof] !== undefined) {
+      const oneof = `${type}.${descriptor.oneofs?.[field.oneof] ?? ''}`;
+      this.#refuse(member.start, `error parsing ${member.raw}, oneof ${oneof} is already set`);
+    }
+    message[field.oneof] = { case: field.name, value: this.#single(field, member.value) };
+  }
+
+  #list(field: FieldDescriptor, value: JsonValue): unknown[] {
+    if (value.kind !== 'array') this.#unexpected(value);
+    return value.items.map((item) => this.#single(field, item)).filter((item) => item !== undefined);
+  }
+
+  /** Undefined for an enum name that is not known. */
+  #single(field: FieldDescriptor, value: JsonValue): unknown {
+    switch (field.kind) {
+      case 'message':
+        return this.message(field.type ?? '', value);
+      case 'string':
+        if (value.kind === 'string') return value.value;
+        break;
+      case 'bool':
+        if (value.kind === 'bool') return value.value;
+        break;
+      case 'bytes': {
+        const bytes = value.kind === 'string' ? decodeBase64(value.value) : undefined;
+        if (bytes !== undefined) return bytes;
+        break;
+      }
+      case 'enum': {
+        if (value.kind === 'string') return enums[field.type ?? '']?.[value.value];
+        const number = value.kind === 'number' ? this.#integer('int32', value) : undefined;
+        if (number !== undefined) return Number(number);
+        break;
+      }
+      case 'int64Big':
+      case 'uint64Big': {
+        const integer = this.#integer(field.kind === 'int64Big' ? 'int64' : 'uint64', value);
+        if (integer !== undefined) return integer;
+        break;
+      }
+      default: {
+        const integer = this.#integer(field.kind, value);
+        if (integer !== undefined) return Number(integer);
+      }
+    }
+    const kind = field.kind.replace('Big', '');
+    return this.#refuse(
+      value.start,
+      `invalid value for ${kind} field ${field.jsonName}: ${this.#raw(value)}`,
+    );
+  }
+
+  #integer(kind: IntegerKind, value: JsonValue): bigint | undefined {
+    if (value.kind !== 'number' && value.kind !== 'string') return undefined;
+    const integer = parseInteger(value.kind === 'string' ? value.value : this.#raw(value));
+    const [least, most] = INTEGER_BOUNDS[kind];
+    return integer === undefined || integer < least || integer > most ? undefined : integer;
+  }
+}
+
+/**
+ * Reads a message in the shape of its codec; blank text is the empty message, text after the first value is not
+ * looked at.
+ *
+ * @param type full name, as `etcdserverpb.RangeRequest`
+ * @throws JsonError
+ */
+export function decodeJson(type: string, text: string): Record<string, unknown> {
+  // Positions count from the value itself, not from the white space before it.
+  const trimmed = text.replace(/^[ \t\r\n]+/, '');
+  if (trimmed === '') return emptyMessage(descriptorOf(type));
+  return new Decoder(trimmed).message(type, readJson(trimmed));
+}

@@ -1,0 +1,3 @@
+export { decodeJson } from './json-decode.ts';
+export { encodeJson } from './json-encode.ts';
+export { JsonError } from './json-text.ts';
