@@ -37,6 +37,7 @@ export interface LogStore {
   /**
    * Records that the engine durably holds everything up to `mark`; whole segments before it may go. Entries at
    * or below a mark that lies ahead of the log need not exist: the log then goes on after the mark.
+   * Does nothing once the log is being closed.
    */
   release(mark: LogSnapshotMark): Promise<void>;
   /**

@@ -148,6 +148,7 @@ export class FileLog implements LogStore {
   }
 
   release(mark: LogSnapshotMark): Promise<void> {
+    if (this.#closing !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
       this.#lastIndex = Math.max(this.#lastIndex, mark.index);
       const bytes = maxFrameBytes(Snapshot.encode(mark).length);

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -57,6 +57,7 @@ function frameOffsets(bytes: Buffer): number[] {
 }
 
 const entryCount = 150;
+const all = Array.from({ length: entryCount }, (_, n) => n + 1);
 
 beforeAll(async () => {
   const { log } = await createLog(optionsOf(original), Buffer.from('metadata'));
@@ -68,24 +69,22 @@ beforeAll(async () => {
 });
 
 describe('recovery', () => {
-  it('repairs a last write cut short at any byte', async () => {
+  it('repairs a last write cut short at any byte', () => {
     const bytes = readFileSync(join(original, lastFile()));
     const frames = frameOffsets(bytes);
     // The last write: two entries and a state record.
     const [first, second, third, end] = frames.slice(-4) as [number, number, number, number];
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(original, copy, { recursive: true });
     for (let cut = first + 1; cut < end; cut++) {
-      for (const how of ['zeros', 'end of file'] as const) {
-        const contents = await openDamaged(lastFile(), (damaged, path) => {
-          if (how === 'zeros') return damaged.fill(0, cut);
-          truncateSync(path, cut);
-          return undefined;
-        });
-        const kept = contents.entries.length;
+      const kept = Buffer.from(bytes).fill(0, cut);
+      for (const damaged of [kept, kept.subarray(0, cut)]) {
+        writeFileSync(join(copy, lastFile()), damaged);
+        const found: number[] = [];
+        scanLog(copy, listSegments(copy), ({ index }) => found.push(index));
         const atLeast = entryCount - (cut < second ? 2 : cut < third ? 1 : 0);
-        expect([atLeast, atLeast + 1]).toContain(kept);
-        expect(contents.entries.map(({ index }) => index)).toEqual(
-          Array.from({ length: kept }, (_, n) => n + 1),
-        );
+        expect([atLeast, atLeast + 1]).toContain(found.length);
+        expect(found).toEqual(all.slice(0, found.length));
       }
     }
   });
@@ -142,9 +141,8 @@ describe('recovery', () => {
   }
 
   function* range(from: number, to: number): Generator<number> {
-    for (let at = from; at < to; at++) yield at;
+    for (let at = from; at < to; at += 3) yield at;
   }
-  const all = Array.from({ length: entryCount }, (_, n) => n + 1);
 
   it.each([
     ['the middle of the last segment', () => lastFile(), 0.5],

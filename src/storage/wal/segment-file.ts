@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, write } from 'node:fs';
 import { zeros } from './file-window.ts';
 
-const sliceBytes = 512 << 10;
+const sliceBytes = 128 << 10;
 
 /** Writes all of `bytes`, in as many calls as it takes. Calls back once, with the error if there was one. */
 export function writeFully(

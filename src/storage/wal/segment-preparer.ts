@@ -2,8 +2,8 @@ import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SegmentFile } from './segment-file.ts';
 
-/** Between two slices, so that preparing takes no more than about 25 MB/s from the disk while there is time. */
-const pauseMs = 20;
+/** Between two slices, so that preparing takes no more than about 20 MB/s from the disk while there is time. */
+const pauseMs = 6;
 const retryMs = 500;
 
 const isDiskFull = (error: unknown): boolean => {
