@@ -33,9 +33,9 @@ export class MessageReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** Between two messages. */
+  /** In no message; bytes of an unfinished prefix count as none, as for grpc-go. */
   get atBoundary(): boolean {
-    return this.#length < 0 && this.#prefixFilled === 0;
+    return this.#length < 0;
   }
 
   stop(): void {

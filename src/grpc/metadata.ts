@@ -31,10 +31,13 @@ export class Metadata {
   }
 }
 
-/** Standard base64, padded or not, as `-bin` values are sent; commas join several values. */
-export function validBinaryValue(value: string): boolean {
-  return value.split(',').every((part) => {
-    const digits = part.trim().replace(/=+$/, '');
-    return /^[A-Za-z0-9+/]*$/.test(digits) && digits.length % 4 !== 1;
-  });
+/**
+ * The offset of the first byte that makes a `-bin` value invalid base64, padded or not, or -1 if it is valid.
+ */
+export function illegalBase64At(value: string): number {
+  const padded = value.length % 4 === 0;
+  const digits = padded ? value.replace(/={1,2}$/, '') : value;
+  const illegal = digits.search(/[^A-Za-z0-9+/]/);
+  if (illegal >= 0) return illegal;
+  return digits.length % 4 === 1 ? digits.length - 1 : -1;
 }

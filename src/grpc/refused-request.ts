@@ -2,9 +2,12 @@ import type { Http2Stream, StreamListener } from '../http2/stream.ts';
 import type { Refusal } from './request-headers.ts';
 import { trailersOnlyBlock } from './response-blocks.ts';
 
+/** HTTP status for a content type that is not gRPC's. */
+const NOT_GRPC = 415;
+
 /**
- * Reads a request that is not gRPC to its end, drops what it holds, and answers it: with grpc-go's headers, and the
- * reason as a body for whoever looks at it with an HTTP client.
+ * Reads a request that is refused to its end, drops what it holds, and answers it with grpc-go's headers. One that is
+ * not gRPC gets the reason as a body, too: it comes from an HTTP client, which shows that.
  */
 export class RefusedRequest implements StreamListener {
   readonly #stream: Http2Stream;
@@ -17,7 +20,12 @@ export class RefusedRequest implements StreamListener {
 
   answer(): void {
     const { httpStatus, message } = this.#refusal;
-    this.#stream.sendHeaders(trailersOnlyBlock(this.#refusal, { httpStatus }));
+    const headers = trailersOnlyBlock(this.#refusal, { httpStatus });
+    if (httpStatus !== NOT_GRPC) {
+      this.#stream.sendHeadersOnly(headers);
+      return;
+    }
+    this.#stream.sendHeaders(headers);
     this.#stream.write(Buffer.from(`${message}\n`));
     this.#stream.end('data');
   }

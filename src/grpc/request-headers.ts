@@ -1,5 +1,5 @@
 import { type HeaderField, HeaderToken } from '../http2/header-field.ts';
-import { validBinaryValue } from './metadata.ts';
+import { illegalBase64At } from './metadata.ts';
 import { PLAIN_CONTENT_TYPE } from './response-blocks.ts';
 import { Status } from './status.ts';
 import { parseTimeout } from './timeout.ts';
@@ -23,17 +23,15 @@ export interface RequestHeaders {
 /** `application/grpc`, alone or with a suffix or parameters. */
 function isGrpcContentType(value: string): boolean {
   if (value === PLAIN_CONTENT_TYPE) return true;
-  const lower = value.toLowerCase();
-  if (!lower.startsWith(PLAIN_CONTENT_TYPE)) return false;
-  const next = lower.charAt(PLAIN_CONTENT_TYPE.length);
+  if (!value.startsWith(PLAIN_CONTENT_TYPE)) return false;
+  const next = value.charAt(PLAIN_CONTENT_TYPE.length);
   return next === '' || next === '+' || next === ';';
 }
 
 /** What to echo as the response's content type: a `+subtype` stays. */
 function echoedContentType(value: string): string {
   if (value === PLAIN_CONTENT_TYPE) return value;
-  const lower = value.toLowerCase();
-  return lower.charAt(PLAIN_CONTENT_TYPE.length) === '+' ? lower : PLAIN_CONTENT_TYPE;
+  return value.charAt(PLAIN_CONTENT_TYPE.length) === '+' ? value : PLAIN_CONTENT_TYPE;
 }
 
 /** Reads the headers that matter to gRPC into `out`, or says why the request is refused. */
@@ -66,11 +64,13 @@ export function readRequestHeaders(
       case HeaderToken.HOST:
         hosts++;
         break;
-      case HeaderToken.BINARY_METADATA:
-        if (!validBinaryValue(field.value)) {
-          headerFault = `malformed binary metadata ${JSON.stringify(field.value)} in header ${JSON.stringify(field.name)}: illegal base64 data`;
-        }
+      case HeaderToken.BINARY_METADATA: {
+        const at = illegalBase64At(field.value);
+        if (at < 0) break;
+        const where = `${JSON.stringify(field.value)} in header ${JSON.stringify(field.name)}`;
+        headerFault = `malformed binary metadata ${where}: illegal base64 data at input byte ${at}`;
         break;
+      }
       default:
     }
   }
@@ -86,6 +86,9 @@ export function readRequestHeaders(
   if (method !== 'POST') {
     const message = `Received a HEADERS frame with :method ${JSON.stringify(method)} which should be POST`;
     return { httpStatus: 405, code: Status.INTERNAL, message };
+  }
+  if (out.timeoutMs === 0) {
+    return { httpStatus: 200, code: Status.DEADLINE_EXCEEDED, message: 'context deadline exceeded' };
   }
   return undefined;
 }

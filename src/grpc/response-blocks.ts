@@ -45,13 +45,12 @@ export function trailersBlock(code: number, message: string): Buffer | number {
 /** A response of headers alone, for calls that end before any message. */
 export function trailersOnlyBlock(
   status: { code: number; message: string },
-  { contentType = PLAIN_CONTENT_TYPE, httpStatus = 200, extra = [] as readonly HeaderPair[] } = {},
+  { contentType = PLAIN_CONTENT_TYPE, httpStatus = 200 } = {},
 ): Buffer {
   return encodeStatic([
     [':status', String(httpStatus)],
     ['content-type', contentType],
     ['grpc-status', String(status.code)],
     ['grpc-message', encodeStatusMessage(status.message)],
-    ...extra,
   ]);
 }

@@ -279,7 +279,6 @@ describe('compression', () => {
       ':status': '200',
       'grpc-status': '12',
       'grpc-message': 'grpc: Decompressor is not installed for grpc-encoding "snappy"',
-      'grpc-accept-encoding': 'gzip',
     });
     raw.request(3, '/test.Test/Echo');
     raw.send(FrameType.DATA, 1, 3, [1, 0, 0, 0, 1, 7]);

@@ -362,6 +362,5 @@ function sessionOf(connection: Connection, receiveBudgetBytes: number): Session 
 function refuseEncoding(stream: Http2Stream, headers: RequestHeaders): void {
   const message = `grpc: Decompressor is not installed for grpc-encoding ${JSON.stringify(headers.encoding)}`;
   const { contentType } = headers;
-  const extra = [['grpc-accept-encoding', 'gzip']] as const;
-  stream.sendHeadersOnly(trailersOnlyBlock({ code: Status.UNIMPLEMENTED, message }, { contentType, extra }));
+  stream.sendHeadersOnly(trailersOnlyBlock({ code: Status.UNIMPLEMENTED, message }, { contentType }));
 }

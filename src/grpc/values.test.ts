@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Metadata, validBinaryValue } from './metadata.ts';
+import { Metadata, illegalBase64At } from './metadata.ts';
 import { HeaderField } from '../http2/header-field.ts';
 import { ReceiveBudget, type ReceiveClaim } from './receive-budget.ts';
 import { encodeStatusMessage } from './status.ts';
@@ -50,10 +50,12 @@ describe('metadata', () => {
     expect([...metadata.entries()].map(([name]) => name)).toEqual(['a', 'a', 'b-bin']);
   });
 
-  test('base64 with and without padding is valid; anything else is not', () => {
-    for (const value of ['', 'AA==', 'AA', 'AAA=', 'AAAA', 'AA==,AAAA'])
-      expect(validBinaryValue(value)).toBe(true);
-    for (const value of ['A', '!', 'AA-_']) expect(validBinaryValue(value)).toBe(false);
+  test('base64 with and without padding is valid; else the first wrong byte is named', () => {
+    for (const value of ['', 'AA==', 'AA', 'AAA=', 'AAAA']) expect(illegalBase64At(value)).toBe(-1);
+    expect(illegalBase64At('!')).toBe(0);
+    expect(illegalBase64At('QQ==,QUI=')).toBe(2);
+    expect(illegalBase64At('AAAAA')).toBe(4);
+    expect(illegalBase64At('AA-_')).toBe(2);
   });
 });
 
