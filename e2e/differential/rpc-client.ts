@@ -1,0 +1,98 @@
+import { Client, credentials, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import type { MessageCodec } from '../../src/wire/codec.ts';
+
+/** A method with its message types kept, as the generated service tables have it. */
+export interface Method<Q, R> {
+  readonly path: string;
+  readonly request: MessageCodec<Q>;
+  readonly response: MessageCodec<R>;
+}
+
+/** What a server answered: messages, or a status with its text. Both have to agree between two servers. */
+export type Answer = { messages: unknown[] } | { code: number; details: string };
+
+/** gRPC calls by the reference client for Node, with this project's codecs. */
+export class RpcClient {
+  readonly #client: Client;
+
+  constructor(endpoint: string) {
+    this.#client = new Client(endpoint, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+    });
+  }
+
+  unary<Q, R>(method: Method<Q, R>, request: Q): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.#client.makeUnaryRequest(
+        method.path,
+        encoder(method),
+        decoder(method),
+        request,
+        deadline(),
+        (error, response) => {
+          resolve(error === null ? { messages: [response] } : failure(error));
+        },
+      );
+    });
+  }
+
+  /** All messages of a call that the server ends by itself. */
+  serverStream<Q, R>(method: Method<Q, R>, request: Q): Promise<Answer> {
+    return new Promise((resolve) => {
+      const messages: R[] = [];
+      const call = this.#client.makeServerStreamRequest(
+        method.path,
+        encoder(method),
+        decoder(method),
+        request,
+        deadline(),
+      );
+      call.on('data', (message: R) => messages.push(message));
+      call.on('error', (error: ServiceError) => resolve(failure(error)));
+      call.on('end', () => resolve({ messages }));
+    });
+  }
+
+  /** One message there and one back on a call of its own. */
+  exchange<Q, R>(method: Method<Q, R>, request: Q): Promise<Answer> {
+    return new Promise((resolve) => {
+      const call = this.#client.makeBidiStreamRequest(
+        method.path,
+        encoder(method),
+        decoder(method),
+        deadline(),
+      );
+      call.once('data', (message: R) => {
+        resolve({ messages: [message] });
+        call.end();
+      });
+      call.on('error', (error: ServiceError) => resolve(failure(error)));
+      call.write(request);
+    });
+  }
+
+  openStream<Q, R>(method: Method<Q, R>): ClientDuplexStream<Q, R> {
+    return this.#client.makeBidiStreamRequest(method.path, encoder(method), decoder(method));
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function encoder<Q, R>(method: Method<Q, R>): (message: Q) => Buffer {
+  return (message) => method.request.encode(message);
+}
+
+function decoder<Q, R>(method: Method<Q, R>): (bytes: Buffer) => R {
+  return (bytes) => method.response.decode(bytes);
+}
+
+function deadline(): { deadline: number } {
+  return { deadline: Date.now() + 20_000 };
+}
+
+function failure(error: ServiceError): Answer {
+  return { code: error.code, details: error.details };
+}
