@@ -59,7 +59,7 @@ export class EngineWriteError extends Error {
 export interface EngineControl extends Engine {
   /** Makes all earlier writes durable, off the calling thread. Rejects when the disk fails. */
   syncLog(): Promise<void>;
-  /** Rewrites files so that removed data gives its space back, off the calling thread; reads and writes go on. */
+  /** Has removed data give its space back, off the calling thread; reads and writes go on. Takes seconds to minutes. */
   compactFiles(): Promise<void>;
   /** Bytes on disk, and the bytes of them that hold live data. Both are estimates that may lag by seconds. */
   sizes(): { total: number; inUse: number };

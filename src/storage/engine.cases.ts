@@ -161,6 +161,8 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       put(engine, 'latest', { a: '1' });
       await Promise.all([engine.syncLog(), engine.syncLog(), engine.syncLog()]);
       await engine.compactFiles();
+      for (const column of columns)
+        expect(list(engine, column, everything)).toHaveLength(column === 'latest' ? 1 : 0);
       await engine.reopen();
       expect(engine.get('latest', key('a'))).toEqual(bytes('1'));
       put(engine, 'latest', { b: '2' });

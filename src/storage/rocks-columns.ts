@@ -42,12 +42,22 @@ const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: numb
   cacheSize,
 });
 
+const eventMemory = 32 << 20;
+/** Small buffers beside the events' flush about as often, so that they hold little of RocksDB's log back. */
+const indexMemory = 6 << 20;
+
+/** Bytes written to a family after which all it held before is in files: two buffers of a quarter each. */
+export const flushedBytes = {
+  event: eventMemory / 2,
+  latest: indexMemory / 2,
+  version: indexMemory / 2,
+} as const;
+
 /** Options of the whole database. The info log stays off as long as no level is named. */
 export function openOptions(tuning: RocksTuning): NativeOpenOptions {
-  const event = family(32 << 20, 8 << 10, tuning.blockCacheBytes >>> 1);
-  // Small buffers beside the events' flush about as often, so that they hold little of RocksDB's log back.
-  const latest = family(6 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
-  const version = family(6 << 20, 4 << 10, tuning.blockCacheBytes >>> 2);
+  const event = family(eventMemory, 8 << 10, tuning.blockCacheBytes >>> 1);
+  const latest = family(indexMemory, 4 << 10, tuning.blockCacheBytes >>> 2);
+  const version = family(indexMemory, 4 << 10, tuning.blockCacheBytes >>> 2);
   return {
     ...event,
     createIfMissing: true,

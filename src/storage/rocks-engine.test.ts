@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +35,31 @@ describe('rocksdb', () => {
     const directory = freshDirectory();
     const engine = await RocksEngine.open(directory);
     await expect(RocksEngine.open(directory)).rejects.toMatchObject({ code: 'LEVEL_LOCKED' });
+    await engine.close();
+  });
+
+  it('gives the space of deleted rows back when it is asked to', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const key = (n: number): Buffer => {
+      const bytes = Buffer.alloc(12);
+      bytes.writeUInt32BE(n, 4);
+      return bytes;
+    };
+    for (let n = 0; n < 20_000; n++) {
+      const batch = engine.batch();
+      batch.put('event', key(n), randomBytes(1024));
+      engine.write(batch);
+    }
+    await engine.compactFiles();
+    const before = engine.sizes().total;
+    expect(before).toBeGreaterThan(20 << 20);
+    const batch = engine.batch();
+    for (let n = 0; n < 20_000; n++) if (n % 10 !== 0) batch.del('event', key(n));
+    engine.write(batch);
+    await engine.compactFiles();
+    expect(engine.sizes().total).toBeLessThan(before / 3);
+    expect(engine.get('event', key(10))?.length).toBe(1024);
+    expect(engine.get('event', key(11))).toBeUndefined();
     await engine.close();
   });
 

@@ -1,7 +1,7 @@
 import { promises as fs } from 'node:fs';
 import { assert, defined } from '../lib/assert.ts';
 import { EngineWriteError, type Column, type EngineControl, type WriteBatch } from '../ports/engine.ts';
-import { defaultTuning, openOptions, type RocksTuning } from './rocks-columns.ts';
+import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
 import { openColumns, RocksReader, storedKey, type OpenColumns } from './rocks-reader.ts';
 import { RocksSizes } from './rocks-sizes.ts';
@@ -11,7 +11,12 @@ import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-b
 const maxKeptBatchOperations = 4096;
 
 const compactionPollMs = 100;
-const maxCompactionWaits = 300;
+const maxCompactionWaits = 600;
+
+const empty = Buffer.alloc(0);
+const filler = Buffer.alloc(128 << 10);
+/** Flushing takes space before it gives any back. */
+const minFreeForFlush = 64 << 20;
 
 class RocksBatch implements WriteBatch {
   readonly #binding = rocksBinding();
@@ -70,6 +75,7 @@ function closeDatabase(database: DatabaseHandle): Promise<void> {
 
 /** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
 export class RocksEngine extends RocksReader implements EngineControl {
+  readonly #directory: string;
   readonly #tuning: RocksTuning;
   readonly #logSync: RocksLogSync;
   readonly #sizes: RocksSizes;
@@ -82,6 +88,7 @@ export class RocksEngine extends RocksReader implements EngineControl {
     tuning: RocksTuning,
   ) {
     super(database, columns);
+    this.#directory = directory;
     this.#tuning = tuning;
     this.#logSync = new RocksLogSync(directory);
     this.#sizes = new RocksSizes(directory);
@@ -132,14 +139,35 @@ export class RocksEngine extends RocksReader implements EngineControl {
   }
 
   /**
-   * RocksDB drops deleted rows in its own background compactions, which the binding can't be asked to start;
-   * levels keep what they waste near a tenth. So all there is to do is to wait for those under way.
+   * RocksDB drops deleted rows in its own background compactions, which the binding can't be asked to start, and
+   * keeps what levels waste near a tenth. What may be missing is a flush: deletions still in memory do nothing for
+   * the files. So memory is filled until it flushes, with rows that no reader can see and no file keeps; then the
+   * compactions that follow are waited for.
    */
   async compactFiles(): Promise<void> {
-    for (let waits = 0; this.#isCompacting() && waits < maxCompactionWaits; waits++) {
+    const { bavail, bsize } = await fs.statfs(this.#directory);
+    if (bavail * bsize > minFreeForFlush) await this.#flushMemory();
+    let idle = 0;
+    for (let waits = 0; idle < 2 && waits < maxCompactionWaits; waits++) {
       await new Promise((resolve) => setTimeout(resolve, compactionPollMs));
+      idle = this.#isCompacting() ? 0 : idle + 1;
     }
     await this.#sizes.refresh();
+  }
+
+  /** A put and a delete of the empty key, which is no row's, in one batch: it takes memory and shows nothing. */
+  async #flushMemory(): Promise<void> {
+    for (const column of ['event', 'latest', 'version'] as const) {
+      const { choice } = this.columns[column];
+      for (let filled = 0; filled <= flushedBytes[column]; filled += filler.length) {
+        const handle = this.binding.batch_init();
+        this.binding.batch_put(handle, empty, filler, choice);
+        this.binding.batch_del(handle, empty, choice);
+        this.binding.batch_write(this.database, handle, undefined);
+        this.binding.batch_clear(handle);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
   }
 
   sizes(): { total: number; inUse: number } {
