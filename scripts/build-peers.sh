@@ -74,6 +74,7 @@ kubernetes_version_flags() { # v1.35.4
   echo "-X $variables.gitVersion=$1 -X $variables.gitMajor=$major -X $variables.gitMinor=${rest%%.*}"
 }
 
+began=$SECONDS
 groups=("$@")
 if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark h2spec common kubernetes); fi
 for group in "${groups[@]}"; do
@@ -85,3 +86,4 @@ for group in "${groups[@]}"; do
       ;;
   esac
 done
+echo "peers: ready in .cache/peers/bin after $((SECONDS - began)) s"

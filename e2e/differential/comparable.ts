@@ -1,4 +1,4 @@
-import type { Answer } from './rpc-client.ts';
+import type { Answer } from '../harness/rpc-client.ts';
 import { plain } from './plain.ts';
 
 type Fields = Record<string, unknown>;

@@ -6,7 +6,7 @@ import { eventually } from '../harness/wait.ts';
 import { comparable } from './comparable.ts';
 import { plain } from './plain.ts';
 import { RequestMaker, type Progress } from './requests.ts';
-import { RpcClient } from './rpc-client.ts';
+import { RpcClient } from '../harness/rpc-client.ts';
 import { StepMaker, unary, type DifferentialStep } from './steps.ts';
 import { WatchRecorder } from './watch-recorder.ts';
 

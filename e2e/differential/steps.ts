@@ -18,7 +18,7 @@ import {
 import { Permission } from '../../src/wire/gen/authpb.ts';
 import { Auth, Cluster, KV, Lease, Maintenance } from '../../src/wire/services.ts';
 import type { SeededRandom } from '../../src/lib/seeded-random.ts';
-import type { Answer, Method, RpcClient } from './rpc-client.ts';
+import type { Answer, Method, RpcClient } from '../harness/rpc-client.ts';
 import type { Progress, RequestMaker } from './requests.ts';
 
 /** One request that is sent to both servers. */

@@ -11,7 +11,7 @@ import { Watch } from '../../src/wire/services.ts';
 import { eventually } from '../harness/wait.ts';
 import { comparableMessage } from './comparable.ts';
 import { plain } from './plain.ts';
-import type { RpcClient } from './rpc-client.ts';
+import type { RpcClient } from '../harness/rpc-client.ts';
 
 /** One watch stream and all that it told: the life of each watch, and the events of each in order. */
 export class WatchRecorder {
