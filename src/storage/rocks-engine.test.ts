@@ -52,7 +52,7 @@ describe('rocksdb', () => {
     }
     await engine.compactFiles();
     const before = engine.sizes().total;
-    expect(before).toBeGreaterThan(20 << 20);
+    expect(before).toBeGreaterThan(20_000_000);
     const batch = engine.batch();
     for (let n = 0; n < 20_000; n++) if (n % 10 !== 0) batch.del('event', key(n));
     engine.write(batch);

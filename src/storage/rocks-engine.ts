@@ -168,6 +168,7 @@ export class RocksEngine extends RocksReader implements EngineControl {
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
+    await this.#sizes.logsWereFlushed();
   }
 
   sizes(): { total: number; inUse: number } {

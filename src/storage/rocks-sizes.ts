@@ -3,23 +3,25 @@ import { join } from 'node:path';
 
 const refreshAfterMs = 2000;
 
-/** Bytes of the regular files in `directory`. Files that go away meanwhile count as nothing. */
-export async function directoryBytes(directory: string): Promise<number> {
-  let total = 0;
+/** Sizes of the regular files in `directory`. Files that go away meanwhile are left out. */
+async function fileSizes(directory: string): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
   for (const name of await fs.readdir(directory)) {
     try {
       const stat = await fs.stat(join(directory, name));
-      if (stat.isFile()) total += stat.size;
+      if (stat.isFile()) sizes.set(name, stat.size);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
-  return total;
+  return sizes;
 }
 
 /** Keeps the store's size at hand for synchronous readers, refreshed in the background when asked for. */
 export class RocksSizes {
   readonly #directory: string;
+  /** Bytes of RocksDB's logs whose rows are all in tables, by file. */
+  #flushed = new Map<string, number>();
   #bytes = 0;
   #refreshedAt = 0;
   #refreshing = false;
@@ -31,11 +33,20 @@ export class RocksSizes {
   async refresh(): Promise<void> {
     this.#refreshing = true;
     try {
-      this.#bytes = await directoryBytes(this.#directory);
+      let bytes = 0;
+      for (const [name, size] of await fileSizes(this.#directory))
+        bytes += size - (this.#flushed.get(name) ?? 0);
+      this.#bytes = bytes;
     } finally {
       this.#refreshing = false;
       this.#refreshedAt = performance.now();
     }
+  }
+
+  /** All memory was flushed: the logs as they are now hold nothing that counts, and will be removed. */
+  async logsWereFlushed(): Promise<void> {
+    const sizes = await fileSizes(this.#directory);
+    this.#flushed = new Map([...sizes].filter(([name]) => name.endsWith('.log')));
   }
 
   /** @param liveBytes live part of `tableBytes`, both of the largest column family, which sets the ratio */
