@@ -1,0 +1,35 @@
+import type { AutoCompaction } from './config.ts';
+import { parseGoDuration, quote } from './go-syntax.ts';
+
+const hourMs = 3_600_000;
+
+/**
+ * Reads `--auto-compaction-retention` in the light of the mode: a bare number is hours or revisions, anything
+ * else a duration. In revision mode etcd takes a duration's nanoseconds as revisions, and so does this.
+ *
+ * @returns the policy, or what is wrong, in etcd's words
+ */
+export function autoCompaction(mode: 'periodic' | 'revision', retention: string): AutoCompaction | string {
+  const text = retention === '' ? '0' : retention;
+  if (/^\+?\d+$/.test(text) && Number.isSafeInteger(Number(text))) {
+    const amount = Number(text);
+    if (amount === 0) return { mode: 'off' };
+    return mode === 'periodic'
+      ? { mode, retentionMs: amount * hourMs }
+      : { mode, retentionRevisions: amount };
+  }
+  const durationMs = parseGoDuration(text);
+  if (durationMs === undefined) return `error parsing CompactionRetention: ${durationFault(text)}`;
+  if (durationMs <= 0) return { mode: 'off' };
+  return mode === 'periodic'
+    ? { mode, retentionMs: durationMs }
+    : { mode, retentionRevisions: Math.round(durationMs * 1e6) };
+}
+
+function durationFault(text: string): string {
+  const body = text.replace(/^[+-]/, '');
+  if (/^\d+\.?\d*$/.test(body)) return `time: missing unit in duration ${quote(text)}`;
+  const unit = /^(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*[\d.]*\d[\d.]*([^\d.]+)/.exec(body)?.[1];
+  if (unit !== undefined) return `time: unknown unit ${quote(unit)} in duration ${quote(text)}`;
+  return `time: invalid duration ${quote(text)}`;
+}

@@ -1,0 +1,150 @@
+import type { AutoCompaction, Config, InitialCluster, LogSettings, TlsSettings } from './config.ts';
+import { featureGateText, resolveFeatureGates } from './feature-gates.ts';
+import {
+  defaultCompactionBatchLimit,
+  defaultCompactionSleepMs,
+  defaultWatchProgressMs,
+  minRaftConnectionTimeoutMs,
+  requestWorkTimeoutMs,
+} from './limits.ts';
+import type { FlagValues } from './value-kinds.ts';
+
+export interface ConfigParts {
+  readonly values: FlagValues;
+  readonly log: LogSettings;
+  readonly autoCompaction: AutoCompaction;
+  readonly initialCluster: InitialCluster;
+}
+
+/** The frozen configuration of valid values; zero values get the defaults that etcd's server fills in late. */
+export function buildConfig({ values, log, autoCompaction, initialCluster }: ConfigParts): Config {
+  return Object.freeze({
+    ...identity(values, initialCluster),
+    ...raftSettings(values),
+    ...serving(values),
+    ...upkeep(values, autoCompaction),
+    ...security(values),
+    log,
+    featureGates: resolveFeatureGates(values['feature-gates']),
+    featureGateText: featureGateText(values['feature-gates']),
+    blockCacheBytes: values['keystead-block-cache-bytes'],
+    maxConnections: values['keystead-max-connections'],
+    maxInflightBytes: values['keystead-max-inflight-bytes'],
+    diskReserveBytes: values['keystead-disk-reserve-bytes'],
+  } satisfies Config);
+}
+
+function identity(values: FlagValues, initialCluster: InitialCluster) {
+  return {
+    name: values.name,
+    dataDir: values['data-dir'],
+    walDir: values['wal-dir'],
+    snapshotCount: values['snapshot-count'],
+    snapshotCatchupEntries: values['snapshot-catchup-entries'],
+    maxSnapshotFiles: values['max-snapshots'],
+    maxWalFiles: values['max-wals'],
+    unsafeNoFsync: values['unsafe-no-fsync'],
+    initialCluster,
+    initialClusterText: values['initial-cluster'],
+    initialClusterState: values['initial-cluster-state'] === 'existing' ? 'existing' : 'new',
+    initialClusterToken: values['initial-cluster-token'],
+    forceNewCluster: values['force-new-cluster'],
+    strictReconfigCheck: values['strict-reconfig-check'],
+    maxLearners: values['max-learners'],
+  } as const;
+}
+
+function raftSettings(values: FlagValues) {
+  const heartbeatIntervalMs = values['heartbeat-interval'];
+  const electionTicks = Math.floor(values['election-timeout'] / heartbeatIntervalMs);
+  return {
+    heartbeatIntervalMs,
+    electionTimeoutMs: values['election-timeout'],
+    electionTicks,
+    initialElectionTickAdvance: values['initial-election-tick-advance'],
+    preVote: values['pre-vote'],
+    raftReadTimeoutMs: Math.max(values['raft-read-timeout'], minRaftConnectionTimeoutMs),
+    raftWriteTimeoutMs: Math.max(values['raft-write-timeout'], minRaftConnectionTimeoutMs),
+    requestTimeoutMs: requestWorkTimeoutMs + 2 * electionTicks * heartbeatIntervalMs,
+  };
+}
+
+function serving(values: FlagValues) {
+  return {
+    listenPeerUrls: values['listen-peer-urls'],
+    listenClientUrls: values['listen-client-urls'],
+    listenClientHttpUrls: values['listen-client-http-urls'],
+    listenMetricsUrls: values['listen-metrics-urls'],
+    advertisePeerUrls: values['initial-advertise-peer-urls'],
+    advertiseClientUrls: values['advertise-client-urls'],
+    quotaBackendBytes: values['quota-backend-bytes'],
+    maxTxnOps: values['max-txn-ops'],
+    maxRequestBytes: values['max-request-bytes'],
+    maxConcurrentStreams: values['max-concurrent-streams'],
+    grpcKeepaliveMinTimeMs: values['grpc-keepalive-min-time'],
+    grpcKeepaliveIntervalMs: values['grpc-keepalive-interval'],
+    grpcKeepaliveTimeoutMs: values['grpc-keepalive-timeout'],
+    enableGrpcGateway: values['enable-grpc-gateway'],
+    socketReusePort: values['socket-reuse-port'],
+    corsOrigins: values.cors,
+    hostWhitelist: values['host-whitelist'],
+    enablePprof: values['enable-pprof'],
+    metricsLevel: values.metrics,
+  };
+}
+
+function upkeep(values: FlagValues, autoCompaction: AutoCompaction) {
+  const mode = values['auto-compaction-mode'] === 'revision' ? 'revision' : 'periodic';
+  return {
+    autoCompaction,
+    autoCompactionMode: mode,
+    compactionBatchLimit: values['compaction-batch-limit'] || defaultCompactionBatchLimit,
+    compactionSleepIntervalMs: values['compaction-sleep-interval'] || defaultCompactionSleepMs,
+    watchProgressNotifyIntervalMs: values['watch-progress-notify-interval'] || defaultWatchProgressMs,
+    corruptCheckTimeMs: values['corrupt-check-time'],
+    compactHashCheckTimeMs: values['compact-hash-check-time'],
+    downgradeCheckTimeMs: values['downgrade-check-time'],
+    warningApplyDurationMs: values['warning-apply-duration'],
+    warningUnaryRequestDurationMs: values['warning-unary-request-duration'] || 300,
+  } as const;
+}
+
+function security(values: FlagValues) {
+  const clientTls: TlsSettings = {
+    certFile: values['cert-file'],
+    keyFile: values['key-file'],
+    clientCertFile: values['client-cert-file'],
+    clientKeyFile: values['client-key-file'],
+    clientCertAuth: values['client-cert-auth'],
+    trustedCaFile: values['trusted-ca-file'],
+    crlFile: values['client-crl-file'],
+    allowedCommonNames: [],
+    allowedHostnames: values['client-cert-allowed-hostname'],
+    autoTls: values['auto-tls'],
+    skipClientSanVerification: false,
+  };
+  const peerTls: TlsSettings = {
+    certFile: values['peer-cert-file'],
+    keyFile: values['peer-key-file'],
+    clientCertFile: values['peer-client-cert-file'],
+    clientKeyFile: values['peer-client-key-file'],
+    clientCertAuth: values['peer-client-cert-auth'],
+    trustedCaFile: values['peer-trusted-ca-file'],
+    crlFile: values['peer-crl-file'],
+    allowedCommonNames: values['peer-cert-allowed-cn'],
+    allowedHostnames: values['peer-cert-allowed-hostname'],
+    autoTls: values['peer-auto-tls'],
+    skipClientSanVerification: values['peer-skip-client-san-verification'],
+  };
+  return {
+    clientTls,
+    peerTls,
+    cipherSuites: values['cipher-suites'],
+    tlsMinVersion: values['tls-min-version'],
+    tlsMaxVersion: values['tls-max-version'],
+    selfSignedCertValidityYears: values['self-signed-cert-validity'] || 1,
+    authToken: values['auth-token'],
+    authTokenTtlSeconds: values['auth-token-ttl'],
+    bcryptCost: values['bcrypt-cost'],
+  };
+}

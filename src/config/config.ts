@@ -1,0 +1,141 @@
+import type { FeatureGate } from './feature-gates.ts';
+import type { EndpointUrl } from './urls.ts';
+
+/** One side's TLS settings as given; file contents are read by whoever serves. */
+export interface TlsSettings {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCertFile: string;
+  readonly clientKeyFile: string;
+  readonly clientCertAuth: boolean;
+  readonly trustedCaFile: string;
+  readonly crlFile: string;
+  readonly allowedCommonNames: readonly string[];
+  readonly allowedHostnames: readonly string[];
+  readonly autoTls: boolean;
+  readonly skipClientSanVerification: boolean;
+}
+
+export interface LogRotationSettings {
+  readonly maxSizeMegabytes: number;
+  /** 0 keeps files of any age. */
+  readonly maxAgeDays: number;
+  /** 0 keeps any number. */
+  readonly maxBackups: number;
+  /** Names rotated files after local time instead of UTC. */
+  readonly localTime: boolean;
+  /** Compresses rotated files with gzip. */
+  readonly compress: boolean;
+}
+
+export interface LogSettings {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'panic' | 'fatal';
+  readonly format: 'json' | 'console';
+  readonly outputs: readonly string[];
+  readonly rotation: LogRotationSettings | undefined;
+}
+
+/** Automatic compaction: history kept by time, by revisions, or for ever. */
+export type AutoCompaction =
+  | { readonly mode: 'off' }
+  | { readonly mode: 'periodic'; readonly retentionMs: number }
+  | { readonly mode: 'revision'; readonly retentionRevisions: number };
+
+/** Peer URLs by member name, of `--initial-cluster`. */
+export type InitialCluster = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * The whole configuration of a server: validated, defaults filled in, frozen. Times are milliseconds, sizes
+ * bytes.
+ */
+export interface Config {
+  readonly name: string;
+  readonly dataDir: string;
+  /** Empty when the log lies in the data directory. */
+  readonly walDir: string;
+  readonly snapshotCount: number;
+  readonly snapshotCatchupEntries: number;
+  readonly maxSnapshotFiles: number;
+  readonly maxWalFiles: number;
+  readonly unsafeNoFsync: boolean;
+
+  readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
+  /** Heartbeats that make up an election timeout, at least 5. */
+  readonly electionTicks: number;
+  readonly initialElectionTickAdvance: boolean;
+  readonly preVote: boolean;
+  readonly raftReadTimeoutMs: number;
+  readonly raftWriteTimeoutMs: number;
+  /** Time a request may take: five seconds and two elections. */
+  readonly requestTimeoutMs: number;
+
+  readonly listenPeerUrls: readonly EndpointUrl[];
+  readonly listenClientUrls: readonly EndpointUrl[];
+  /** When not empty, HTTP is served here alone and `listenClientUrls` serve gRPC alone. */
+  readonly listenClientHttpUrls: readonly EndpointUrl[];
+  readonly listenMetricsUrls: readonly EndpointUrl[];
+  readonly advertisePeerUrls: readonly EndpointUrl[];
+  readonly advertiseClientUrls: readonly EndpointUrl[];
+
+  /** Only read when there is no data yet. */
+  readonly initialCluster: InitialCluster;
+  readonly initialClusterText: string;
+  readonly initialClusterState: 'new' | 'existing';
+  readonly initialClusterToken: string;
+  readonly forceNewCluster: boolean;
+  readonly strictReconfigCheck: boolean;
+  readonly maxLearners: number;
+
+  /** 0 when not given: the default of 2 GiB applies. Negative: no limit. */
+  readonly quotaBackendBytes: number;
+  readonly maxTxnOps: number;
+  readonly maxRequestBytes: number;
+  readonly maxConcurrentStreams: number;
+  /** 0 turns the policy off. */
+  readonly grpcKeepaliveMinTimeMs: number;
+  /** 0 turns server pings off. */
+  readonly grpcKeepaliveIntervalMs: number;
+  readonly grpcKeepaliveTimeoutMs: number;
+  readonly enableGrpcGateway: boolean;
+  readonly socketReusePort: boolean;
+
+  readonly autoCompaction: AutoCompaction;
+  readonly autoCompactionMode: 'periodic' | 'revision';
+  readonly compactionBatchLimit: number;
+  readonly compactionSleepIntervalMs: number;
+  readonly watchProgressNotifyIntervalMs: number;
+  readonly corruptCheckTimeMs: number;
+  readonly compactHashCheckTimeMs: number;
+  readonly downgradeCheckTimeMs: number;
+  readonly warningApplyDurationMs: number;
+  readonly warningUnaryRequestDurationMs: number;
+
+  readonly clientTls: TlsSettings;
+  readonly peerTls: TlsSettings;
+  readonly cipherSuites: readonly string[];
+  readonly tlsMinVersion: string;
+  readonly tlsMaxVersion: string;
+  readonly selfSignedCertValidityYears: number;
+  /** `*` allows all. */
+  readonly corsOrigins: readonly string[];
+  /** `*` allows all, as does an empty list. */
+  readonly hostWhitelist: readonly string[];
+
+  readonly authToken: string;
+  readonly authTokenTtlSeconds: number;
+  readonly bcryptCost: number;
+
+  readonly enablePprof: boolean;
+  readonly metricsLevel: string;
+  readonly log: LogSettings;
+  readonly featureGates: ReadonlyMap<FeatureGate, boolean>;
+  /** The gates given, as text for the log. */
+  readonly featureGateText: string;
+
+  readonly blockCacheBytes: number;
+  /** 0 means as many as the open-file limit leaves room for. */
+  readonly maxConnections: number;
+  readonly maxInflightBytes: number;
+  readonly diskReserveBytes: number;
+}

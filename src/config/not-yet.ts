@@ -1,0 +1,133 @@
+import type { Config } from './config.ts';
+import { flagDefinitions, type FlagName } from './flags.ts';
+import { defaultValue, type FlagValues } from './value-kinds.ts';
+
+/**
+ * Capabilities still to come. Asking for one is refused by the flag's name: a flag silently ignored would be
+ * worse than a server that does not start. An entry goes when its capability arrives.
+ */
+const flagsToCome: Readonly<Record<string, readonly FlagName[]>> = {
+  'cluster discovery': [
+    'discovery-token',
+    'discovery-endpoints',
+    'discovery-dial-timeout',
+    'discovery-request-timeout',
+    'discovery-keepalive-time',
+    'discovery-keepalive-timeout',
+    'discovery-insecure-transport',
+    'discovery-insecure-skip-tls-verify',
+    'discovery-cert',
+    'discovery-key',
+    'discovery-cacert',
+    'discovery-user',
+    'discovery-password',
+    'discovery-srv',
+    'discovery-srv-name',
+  ],
+  'TLS for clients': [
+    'cert-file',
+    'key-file',
+    'client-cert-auth',
+    'client-cert-file',
+    'client-key-file',
+    'client-crl-file',
+    'client-cert-allowed-hostname',
+    'trusted-ca-file',
+    'auto-tls',
+    'cipher-suites',
+    'tls-min-version',
+    'tls-max-version',
+    'self-signed-cert-validity',
+  ],
+  'TLS between peers': [
+    'peer-cert-file',
+    'peer-key-file',
+    'peer-client-cert-auth',
+    'peer-client-cert-file',
+    'peer-client-key-file',
+    'peer-trusted-ca-file',
+    'peer-cert-allowed-cn',
+    'peer-cert-allowed-hostname',
+    'peer-auto-tls',
+    'peer-crl-file',
+    'peer-skip-client-san-verification',
+  ],
+  'starting over from one member': ['force-new-cluster'],
+  'distributed tracing': [
+    'enable-distributed-tracing',
+    'distributed-tracing-address',
+    'distributed-tracing-service-name',
+    'distributed-tracing-instance-id',
+    'distributed-tracing-sampling-rate',
+  ],
+  'corruption checks among members': ['corrupt-check-time'],
+  'locked memory': ['memory-mlock'],
+  'SO_REUSEPORT listeners': ['socket-reuse-port'],
+};
+
+interface ConditionToCome {
+  readonly flag: FlagName;
+  readonly capability: string;
+  asked(config: Config): boolean;
+}
+
+const conditionsToCome: readonly ConditionToCome[] = [
+  {
+    flag: 'initial-cluster',
+    capability: 'clusters of more than one member',
+    asked: (config) => config.initialCluster.size > 1,
+  },
+  {
+    flag: 'initial-cluster-state',
+    capability: 'joining an existing cluster',
+    asked: (config) => config.initialClusterState === 'existing',
+  },
+  { flag: 'auth-token', capability: 'JSON web tokens', asked: (config) => config.authToken !== 'simple' },
+  {
+    flag: 'listen-client-urls',
+    capability: 'TLS for clients',
+    asked: (config) => [...config.listenClientUrls, ...config.listenClientHttpUrls].some((url) => url.secure),
+  },
+  {
+    flag: 'listen-metrics-urls',
+    capability: 'TLS for clients',
+    asked: (config) => config.listenMetricsUrls.some((url) => url.secure),
+  },
+  {
+    flag: 'listen-peer-urls',
+    capability: 'TLS between peers',
+    asked: (config) => config.listenPeerUrls.some((url) => url.secure),
+  },
+];
+
+/** Flags whose capability is to come, whatever their value. */
+export function flagsNotYet(): ReadonlyMap<FlagName, string> {
+  const entries = Object.entries(flagsToCome);
+  return new Map(entries.flatMap(([capability, flags]) => flags.map((flag) => [flag, capability] as const)));
+}
+
+/** Why the configuration cannot be served yet, naming the flag; undefined when it can. */
+export function notYetFault(values: FlagValues, config: Config): string | undefined {
+  const toCome = flagsNotYet();
+  for (const flag of flagDefinitions) {
+    const capability = toCome.get(flag.name);
+    if (capability === undefined) continue;
+    if (JSON.stringify(values[flag.name]) !== JSON.stringify(defaultValue(flag))) {
+      return refusal(flag.name, capability);
+    }
+  }
+  const condition = conditionsToCome.find((entry) => entry.asked(config));
+  return condition === undefined ? undefined : refusal(condition.flag, condition.capability);
+}
+
+function refusal(flag: FlagName, capability: string): string {
+  return `--${flag} asks for ${capability}, which this version of Keystead does not have yet`;
+}
+
+/** Flags that set what only bbolt has: accepted, and said in the log to do nothing. */
+export const flagsWithoutEffect: ReadonlySet<FlagName> = new Set([
+  'backend-bbolt-freelist-type',
+  'backend-batch-interval',
+  'backend-batch-limit',
+  'bootstrap-defrag-threshold-megabytes',
+]);
