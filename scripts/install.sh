@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Installs the dependencies of the lockfile where they are missing or older than it. No package's scripts run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  npm ci --ignore-scripts --silent
+  touch node_modules/.package-lock.json
+fi

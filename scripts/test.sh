@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything: install, build, types, lint, format, unit tests, and with Go the end-to-end tests beside real peers.
+# Ends with a line "N passed, N failed". Arguments go to the unit tests.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PWD/node_modules/.bin:$PATH"
+
+bash scripts/install.sh || exit 1
+npm run --silent build || exit 1
+
+failed=0
+step() {
+  echo "== $1"
+  shift
+  "$@" || { echo "== failed: $*"; failed=1; }
+}
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+step types npm run --silent typecheck
+step lint npm run --silent lint
+step format npm run --silent format:check
+step 'unit tests' vitest run --project unit --reporter=default --reporter=json --outputFile.json="$results/unit.json" "$@"
+if command -v go >/dev/null; then
+  step 'real peers' bash scripts/build-peers.sh
+  step 'end-to-end tests' vitest run --project e2e --reporter=default --reporter=json --outputFile.json="$results/e2e.json"
+else
+  echo "== skipped: the end-to-end suites (e2e/), as the real peers they need are built with Go, which is not installed"
+fi
+node scripts/count-tests.mjs "$failed" "$results"/*.json || failed=1
+exit "$failed"

@@ -1,0 +1,76 @@
+import type { Config } from '../config/config.ts';
+import { helpText, usageText } from '../config/help.ts';
+import type { Logging } from '../logging/logging.ts';
+import { runServer } from './run-server.ts';
+import { versionText } from './version.ts';
+
+export interface CliStreams {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+/** Serves until the server has stopped. Returns the exit code. Main wires the real adapters behind it. */
+export type Serve = (config: Config, logging: Logging) => Promise<number>;
+
+export interface CliInput extends CliStreams {
+  /** Without the program itself. */
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly serve: Serve;
+}
+
+/** A subcommand returns its exit code: 0 done, 1 failed, 2 used wrongly. Its code is loaded only when it runs. */
+type Subcommand = (args: readonly string[], streams: CliStreams) => Promise<number>;
+
+/**
+ * The subcommands by name; anything else is the server. A tool hooks in here.
+ */
+const subcommands: Readonly<Record<string, Subcommand>> = {
+  verify: async (args, { out, err }) => {
+    const { runVerify } = await import('./verify.ts');
+    return runVerify(args, line(out), line(err));
+  },
+  version: (_args, { out }) => {
+    out(versionText());
+    return Promise.resolve(0);
+  },
+  help: (_args, { out }) => {
+    out(usageText() + helpText());
+    return Promise.resolve(0);
+  },
+  snapshot: toCome('snapshot'),
+  import: toCome('import'),
+  bench: (_args, { err }) => {
+    err('keystead bench: the benchmark is a script of the repository: npm run bench\n');
+    return Promise.resolve(2);
+  },
+  gateway: absent('gateway'),
+  'grpc-proxy': absent('grpc-proxy'),
+};
+
+function line(write: (text: string) => void): (text: string) => void {
+  return (text) => write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+function toCome(name: string): Subcommand {
+  return (_args, { err }) => {
+    err(`keystead ${name}: this version of Keystead does not have this subcommand yet\n`);
+    return Promise.resolve(1);
+  };
+}
+
+/** Proxies stand beside a server, so etcd's own go on serving in front of Keystead. */
+function absent(name: string): Subcommand {
+  return (_args, { err }) => {
+    err(`keystead ${name}: not part of Keystead; etcd's own ${name} works in front of it\n`);
+    return Promise.resolve(1);
+  };
+}
+
+/** Runs what the arguments ask for, a subcommand or the server. Returns the exit code. */
+export async function runCli({ args, environment, serve, out, err }: CliInput): Promise<number> {
+  const name = args[0] ?? '';
+  const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
+  if (subcommand !== undefined) return subcommand(args.slice(1), { out, err });
+  return runServer({ args, environment, serve, out, err });
+}
