@@ -1,0 +1,94 @@
+/** Bounds that grow by a constant factor, as Prometheus' exponential buckets. */
+export function exponentialBounds(first: number, factor: number, count: number): readonly number[] {
+  const bounds: number[] = [];
+  let bound = first;
+  for (let i = 0; i < count; i++, bound *= factor) bounds.push(Number(bound.toPrecision(12)));
+  return bounds;
+}
+
+/** Counts of observations by fixed bounds. `observe` allocates nothing: it is on hot paths. */
+export class Histogram {
+  readonly bounds: readonly number[];
+  /** One count a bound and one for what lies above all; not cumulative. */
+  readonly counts: Float64Array;
+  sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = new Float64Array(bounds.length + 1);
+  }
+
+  observe(value: number): void {
+    const { bounds } = this;
+    let at = 0;
+    // Most observations fall into the first few buckets, so a walk beats a search.
+    while (at < bounds.length && value > (bounds[at] ?? 0)) at++;
+    this.counts[at] = (this.counts[at] ?? 0) + 1;
+    this.sum += value;
+  }
+
+  get count(): number {
+    let total = 0;
+    for (const count of this.counts) total += count;
+    return total;
+  }
+}
+
+/** A family of histograms told apart by label values, each made when first asked for. Callers keep what they get. */
+export class HistogramFamily {
+  readonly labels: readonly string[];
+  readonly #bounds: readonly number[];
+  readonly #byKey = new Map<string, { readonly values: readonly string[]; readonly histogram: Histogram }>();
+
+  constructor(labels: readonly string[], bounds: readonly number[]) {
+    this.labels = labels;
+    this.#bounds = bounds;
+  }
+
+  /** The histogram of these label values, given in the order of `labels`. */
+  with(...values: readonly string[]): Histogram {
+    const key = values.join('\0');
+    let entry = this.#byKey.get(key);
+    if (entry === undefined) {
+      entry = { values, histogram: new Histogram(this.#bounds) };
+      this.#byKey.set(key, entry);
+    }
+    return entry.histogram;
+  }
+
+  *entries(): IterableIterator<readonly [readonly string[], Histogram]> {
+    for (const { values, histogram } of this.#byKey.values()) yield [values, histogram];
+  }
+}
+
+/** A family of counts told apart by label values. */
+export class CounterFamily {
+  readonly labels: readonly string[];
+  readonly #byKey = new Map<string, { readonly values: readonly string[]; count: number }>();
+
+  constructor(labels: readonly string[]) {
+    this.labels = labels;
+  }
+
+  add(values: readonly string[], amount = 1): void {
+    this.#entry(values).count += amount;
+  }
+
+  set(values: readonly string[], count: number): void {
+    this.#entry(values).count = count;
+  }
+
+  #entry(values: readonly string[]): { count: number } {
+    const key = values.join('\0');
+    let entry = this.#byKey.get(key);
+    if (entry === undefined) {
+      entry = { values, count: 0 };
+      this.#byKey.set(key, entry);
+    }
+    return entry;
+  }
+
+  *entries(): IterableIterator<readonly [readonly string[], number]> {
+    for (const { values, count } of this.#byKey.values()) yield [values, count];
+  }
+}

@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { EventLoopDelay } from './event-loop.ts';
+import { numberText } from './exposition.ts';
+import { Metrics } from './metrics.ts';
+import { Registry } from './registry.ts';
+
+interface WireFact {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** A metric of a real etcd 3.7.1 as scraped: its label names, and a histogram's bounds. */
+interface ScrapeFact {
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly bounds?: readonly string[];
+}
+
+function facts<T>(file: string): T[] {
+  return JSON.parse(readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')) as T[];
+}
+
+function sampleRegistry(): Registry {
+  const metrics = new Metrics();
+  metrics.server.id = 'abc';
+  metrics.server.clusterVersion = '3.7';
+  metrics.server.features.set('AllAlpha', { stage: 'ALPHA', enabled: false });
+  metrics.server.applyDuration.with('v3', 'Put', 'true').observe(0.0001);
+  metrics.server.rangeDuration.with('true').observe(0.1);
+  metrics.server.requestDuration.with('Put', 'true').observe(100);
+  metrics.server.healthChecks.add(['readyz', 'non_learner', 'success']);
+  metrics.server.healthCheck.set(['readyz', 'non_learner'], 1);
+  metrics.network.knownPeers.set(['abc', 'def'], 1);
+  metrics.methods = () => [
+    {
+      service: 's',
+      method: 'm',
+      type: 'unary',
+      started: 1,
+      messagesReceived: 1,
+      messagesSent: 1,
+      handled: [1],
+    },
+  ];
+  const eventLoop = new EventLoopDelay();
+  eventLoop.stop();
+  return new Registry({
+    metrics,
+    versions: { server: '3.7.1', runtime: 'node20' },
+    eventLoop,
+    extensive: false,
+  });
+}
+
+it('every metric of etcd has its name and type', () => {
+  const types = new Map(
+    sampleRegistry()
+      .families()
+      .map((family) => [family.name, family.type]),
+  );
+  for (const { name, type } of facts<WireFact>('metrics.json'))
+    expect([name, types.get(name)]).toEqual([name, type]);
+});
+
+it('no family is exposed twice', () => {
+  const names = sampleRegistry()
+    .families()
+    .map((family) => family.name);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+it('labels and bounds are those of a scraped etcd', () => {
+  const lines = sampleRegistry().render().split('\n');
+  for (const { name, labels, bounds } of facts<ScrapeFact>('scrape.json')) {
+    const own = lines.filter((line) => new RegExp(`^${name}(_bucket)?[{ ]`).test(line));
+    const found = new Set(own.flatMap((line) => [...line.matchAll(/(\w+)="/g)].map((match) => match[1])));
+    found.delete('le');
+    expect([name, [...found].sort()]).toEqual([name, labels]);
+    const foundBounds = own.flatMap((line) => [...line.matchAll(/le="([^"]+)"/g)].map((match) => match[1]));
+    expect([name, foundBounds]).toEqual([name, bounds ?? []]);
+  }
+});
+
+it('histograms are cumulative, with sum and count', () => {
+  const lines = sampleRegistry().render().split('\n');
+  const own = lines.filter((line) => line.startsWith('etcd_server_range_duration_seconds'));
+  expect(own).toContain('etcd_server_range_duration_seconds_bucket{success="true",le="0.0512"} 0');
+  expect(own).toContain('etcd_server_range_duration_seconds_bucket{success="true",le="0.1024"} 1');
+  expect(own).toContain('etcd_server_range_duration_seconds_bucket{success="true",le="+Inf"} 1');
+  expect(own.slice(-2)).toEqual([
+    'etcd_server_range_duration_seconds_sum{success="true"} 0.1',
+    'etcd_server_range_duration_seconds_count{success="true"} 1',
+  ]);
+});
+
+it.each([
+  [0, '0'],
+  [1, '1'],
+  [0.0512, '0.0512'],
+  [6e-5, '6e-05'],
+  [999999, '999999'],
+  [1048576, '1.048576e+06'],
+  [2147483648, '2.147483648e+09'],
+  [2 ** 64, '1.8446744073709552e+19'],
+  [Infinity, '+Inf'],
+])('%d is printed as Go prints it', (value, text) => {
+  expect(numberText(value)).toBe(text);
+});
