@@ -1,0 +1,49 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Headers } from './reply.ts';
+
+export interface AccessRules {
+  /** `*` allows all origins, as does an empty list. */
+  readonly corsOrigins: readonly string[];
+  /** `*` allows all hosts, as does an empty list. */
+  readonly hostWhitelist: readonly string[];
+}
+
+/** Adds what lets a browser's page of an allowed origin call. */
+export function addCorsHeaders(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { corsOrigins }: AccessRules,
+): void {
+  const origin = request.headers.origin ?? '';
+  const all = corsOrigins.length === 0 || corsOrigins.includes('*');
+  if (!all && !corsOrigins.includes(origin)) return;
+  const headers: Headers = [
+    ['Access-Control-Allow-Headers', 'accept, content-type, authorization'],
+    ['Access-Control-Allow-Methods', 'POST, GET, OPTIONS, PUT, DELETE'],
+    ['Access-Control-Allow-Origin', all ? '*' : origin],
+  ];
+  for (const [name, value] of headers) response.setHeader(name, value);
+}
+
+/**
+ * The host name a plain request may not use, since a page could have pointed that name here (DNS rebinding,
+ * CVE-2018-5702); undefined when it may.
+ */
+export function refusedHost(request: IncomingMessage, { hostWhitelist }: AccessRules): string | undefined {
+  if (hostWhitelist.length === 0 || hostWhitelist.includes('*')) return undefined;
+  const host = hostName(request.headers.host ?? '');
+  return hostWhitelist.includes(host) ? undefined : host;
+}
+
+function hostName(host: string): string {
+  const bracketed = /^\[([^\]]*)\](?::\d*)?$/.exec(host)?.[1];
+  return bracketed ?? host.replace(/:\d*$/, '');
+}
+
+/** What a client with a refused host name is told. */
+export function refusedHostText(host: string): string {
+  return [
+    `Host ${JSON.stringify(host)} is not among those this server answers plain HTTP for.`,
+    'Either call it over TLS, or start it with the name in --host-whitelist.',
+  ].join('\n');
+}

@@ -1,0 +1,16 @@
+import { openFileLimit } from '../../metrics/process-families.ts';
+
+/** The variables of `/debug/vars`, under the names that Go's and etcd's have. */
+export function debugVars(commandLine: readonly string[], raftStatus: unknown): string {
+  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+  const variables: Record<string, unknown> = {
+    cmdline: commandLine,
+    file_descriptor_limit: openFileLimit(),
+    memstats: { Alloc: heapUsed, Sys: rss, HeapAlloc: heapUsed, HeapSys: heapTotal, OtherSys: external },
+    'raft.status': raftStatus,
+  };
+  const lines = Object.entries(variables).map(
+    ([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`,
+  );
+  return `{\n${lines.join(',\n')}\n}\n`;
+}

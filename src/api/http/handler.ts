@@ -1,0 +1,144 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import { expositionType } from '../../metrics/exposition.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { Registry } from '../../metrics/registry.ts';
+import type { Logger } from '../../ports/logger.ts';
+import { addCorsHeaders, refusedHost, refusedHostText, type AccessRules } from './access.ts';
+import { debugVars } from './debug-vars.ts';
+import { probeChecks, serveHealth, serveProbe } from './health.ts';
+import type { HealthSource, VersionSource } from './health-source.ts';
+import { allowsGet, reply, replyChunked, replyError, replyNotFound, requestUrl } from './reply.ts';
+
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface MetricsHttpOptions {
+  readonly health: HealthSource;
+  readonly metrics: Metrics;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+export interface ClientHttpOptions extends MetricsHttpOptions, AccessRules {
+  readonly versions: VersionSource;
+  /** The release this server answers as. */
+  readonly serverVersion: string;
+  /** Shown by `/debug/vars`. */
+  readonly commandLine: readonly string[];
+  readonly raftStatus: () => unknown;
+  readonly enablePprof: boolean;
+  /** Serves what lies under /v3/; undefined when the gateway is off. */
+  readonly gateway: HttpHandler | undefined;
+}
+
+/** HTTP/1.1 of the client addresses. */
+export function createClientHttpHandler(options: ClientHttpOptions): HttpHandler {
+  return (request, response) => {
+    const refused = isSecure(request) ? undefined : refusedHost(request, options);
+    if (refused !== undefined) {
+      options.logger.warn('rejecting HTTP request to prevent DNS rebinding attacks', { host: refused });
+      replyError(response, 421, refusedHostText(refused));
+      return;
+    }
+    addCorsHeaders(request, response, options);
+    if (request.method === 'OPTIONS') reply(response, 200, [], '');
+    else run(response, options.logger, serveClient(request, response, options));
+  };
+}
+
+/** HTTP/1.1 of the further addresses for metrics and health alone. */
+export function createMetricsHttpHandler(options: MetricsHttpOptions): HttpHandler {
+  return (request, response) => {
+    run(response, options.logger, serveMetricsAndHealth(request, response, options));
+  };
+}
+
+/** Ends a response whose handler failed, so that no client hangs. */
+function run(response: ServerResponse, logger: Logger, work: Promise<void>): void {
+  work.catch((error: unknown) => {
+    logger.error('HTTP request failed', { error });
+    if (response.headersSent) response.destroy();
+    else replyError(response, 500, 'Internal Server Error');
+  });
+}
+
+function isSecure(request: IncomingMessage): boolean {
+  return 'encrypted' in request.socket && request.socket.encrypted === true;
+}
+
+async function serveClient(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ClientHttpOptions,
+): Promise<void> {
+  const { path, query } = requestUrl(request);
+  // The gateway's path of old releases.
+  const isGateway = path.startsWith('/v3/') || path.startsWith('/v3beta/');
+  if (isGateway && options.gateway !== undefined) {
+    if (path.startsWith('/v3beta/')) request.url = (request.url ?? '').replace('/v3beta/', '/v3/');
+    options.gateway(request, response);
+    return;
+  }
+  if (path.startsWith('/debug/pprof/') && options.enablePprof) {
+    const { serveProfile } = await import('./profiles.ts');
+    return serveProfile(path, query, response, options.commandLine);
+  }
+  switch (path) {
+    case '/version':
+      return serveVersion(request, response, options);
+    case '/debug/vars':
+      if (!allowsGet(request, response)) return;
+      return replyChunked(
+        response,
+        [['Content-Type', 'application/json; charset=utf-8']],
+        debugVars(options.commandLine, options.raftStatus()),
+      );
+    default:
+      return serveMetricsAndHealth(request, response, options);
+  }
+}
+
+function serveVersion(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { serverVersion, versions }: ClientHttpOptions,
+): void {
+  if (!allowsGet(request, response)) return;
+  const body = JSON.stringify({
+    etcdserver: serverVersion,
+    etcdcluster: versions.clusterVersion() ?? 'not_decided',
+    storage: versions.storageVersion() ?? 'unknown',
+  });
+  reply(response, 200, [['Content-Type', 'application/json']], body);
+}
+
+async function serveMetricsAndHealth(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: MetricsHttpOptions,
+): Promise<void> {
+  const { path } = requestUrl(request);
+  const { health: source, metrics, logger } = options;
+  if (path === '/metrics') return serveMetrics(request, response, options);
+  if (path === '/health') return serveHealth(request, response, { source, metrics, logger });
+  const asked = probeChecks(path);
+  if (asked === undefined) return replyNotFound(response);
+  return serveProbe(request, response, asked, { source, metrics, logger });
+}
+
+function serveMetrics(request: IncomingMessage, response: ServerResponse, options: MetricsHttpOptions): void {
+  const { scrapes } = options.metrics;
+  scrapes.inFlight++;
+  try {
+    const text = options.registry.render();
+    const type = ['Content-Type', expositionType] as const;
+    if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {
+      replyChunked(response, [['Content-Encoding', 'gzip'], type], gzipSync(text));
+    } else {
+      replyChunked(response, [type], text);
+    }
+    scrapes.byCode.set('200', (scrapes.byCode.get('200') ?? 0) + 1);
+  } finally {
+    scrapes.inFlight--;
+  }
+}
