@@ -28,7 +28,8 @@ export function autoCompaction(mode: 'periodic' | 'revision', retention: string)
 
 function durationFault(text: string): string {
   const body = text.replace(/^[+-]/, '');
-  if (/^\d+\.?\d*$/.test(body)) return `time: missing unit in duration ${quote(text)}`;
+  if (/^(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*\d+\.?\d*$/.test(body))
+    return `time: missing unit in duration ${quote(text)}`;
   const unit = /^(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*[\d.]*\d[\d.]*([^\d.]+)/.exec(body)?.[1];
   if (unit !== undefined) return `time: unknown unit ${quote(unit)} in duration ${quote(text)}`;
   return `time: invalid duration ${quote(text)}`;

@@ -169,10 +169,23 @@ function stringItems(flag: NamedFlag, path: readonly string[], value: Json): str
   });
 }
 
+/** Flags that etcd's file keeps as one text, apart from the fields they fill. */
+const textFields: ReadonlySet<FlagName> = new Set([
+  'listen-peer-urls',
+  'listen-client-urls',
+  'listen-client-http-urls',
+  'initial-advertise-peer-urls',
+  'advertise-client-urls',
+  'cors',
+  'host-whitelist',
+  'feature-gates',
+]);
+
+/** The place of a value in words of Go's decoder. */
 function fieldName(flag: NamedFlag, path: readonly string[]): string {
-  const owner =
-    flag.kind === 'urls' || flag.name === 'cors' || flag.name === 'feature-gates' ? 'configJSON' : 'Config';
+  const owner = textFields.has(flag.name) ? 'configJSON' : 'Config';
   if (path.length === 1) return `Go struct field configYAML.${owner}.${path.join('.')}`;
+  if (path[0] === 'socket-options') return `Go struct field SocketOpts.Config.${path.join('.')}`;
   return `Go struct field securityConfig.configJSON.${path.join('.')}`;
 }
 

@@ -84,6 +84,11 @@ const conditionsToCome: readonly ConditionToCome[] = [
   },
   { flag: 'auth-token', capability: 'JSON web tokens', asked: (config) => config.authToken !== 'simple' },
   {
+    flag: 'metrics',
+    capability: 'latency histograms of each RPC',
+    asked: (config) => config.metricsLevel === 'extensive',
+  },
+  {
     flag: 'listen-client-urls',
     capability: 'TLS for clients',
     asked: (config) => [...config.listenClientUrls, ...config.listenClientHttpUrls].some((url) => url.secure),
