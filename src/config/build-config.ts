@@ -30,7 +30,6 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     blockCacheBytes: values['keystead-block-cache-bytes'],
     maxConnections: values['keystead-max-connections'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],
-    diskReserveBytes: values['keystead-disk-reserve-bytes'],
   } satisfies Config);
 }
 

@@ -137,5 +137,4 @@ export interface Config {
   /** 0 means as many as the open-file limit leaves room for. */
   readonly maxConnections: number;
   readonly maxInflightBytes: number;
-  readonly diskReserveBytes: number;
 }
