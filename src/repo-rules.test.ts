@@ -1,0 +1,180 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/*
+ * Rules of the repository that no linter knows. Each message names what to do instead. Tests and their helpers may
+ * use what they like.
+ */
+
+const source = dirname(fileURLToPath(import.meta.url));
+const root = dirname(source);
+
+/** Rooms whose code runs the same in a server and in a simulation of one: all they need is handed in. */
+const pureRooms = new Set(['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply']);
+
+/** What each room may import beside itself. `main.ts`, `cli` and `sim` wire everything and may import all. */
+const allowedImports: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  wire: ['lib'],
+  ports: ['lib', 'wire'],
+  raft: ['lib', 'wire', 'ports'],
+  mvcc: ['lib', 'wire', 'ports'],
+  lease: ['lib', 'wire', 'ports', 'mvcc'],
+  auth: ['lib', 'wire', 'ports', 'mvcc'],
+  membership: ['lib', 'wire', 'ports', 'raft', 'mvcc'],
+  apply: ['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership'],
+  metrics: ['lib'],
+  config: ['lib', 'ports'],
+  logging: ['lib', 'ports'],
+  bbolt: ['lib', 'wire', 'ports'],
+  storage: ['lib', 'wire', 'ports'],
+  peer: ['lib', 'wire', 'ports'],
+  http2: ['lib', 'wire', 'ports'],
+  grpc: ['lib', 'wire', 'ports', 'http2'],
+  server: [
+    'lib',
+    'wire',
+    'ports',
+    'raft',
+    'mvcc',
+    'lease',
+    'auth',
+    'membership',
+    'apply',
+    'config',
+    'metrics',
+  ],
+  api: [
+    ...['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'config', 'metrics'],
+    ...['server', 'grpc', 'http2', 'bbolt'],
+  ],
+};
+
+/** What pure rooms must not use, and what to use instead. */
+const impure: readonly (readonly [pattern: RegExp, instead: string])[] = [
+  [/\bDate\b(?=\.|\()/, 'time: take it as an argument, or a Clock of src/ports/clock.ts'],
+  [/\bset(Timeout|Interval|Immediate)\(/, 'timers: be driven by tick, or leave the timer to src/server'],
+  [/\bMath\.random\(/, 'randomness: take a seeded source as an argument'],
+  [/\b(async |await |new Promise\b|Promise\.)/, 'promises: return what is to be done, or take a callback'],
+  [/\bprocess\./, 'the process: take what is needed as an argument'],
+];
+
+/** Beyond this a file has more than one subject; longer ones are named with the reason. */
+const maxLines = 500;
+const longFiles: Readonly<Record<string, string>> = {};
+
+interface SourceFile {
+  readonly path: string;
+  readonly room: string;
+  readonly text: string;
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === 'testdata' ? [] : listFiles(path);
+    return entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+/** Tests, and what only they use. */
+function isTestCode(path: string): boolean {
+  return /(\.test|\.cases|-harness|[/\\]fuzz|[/\\]test-[a-z-]+|[/\\]raw-client)\.ts$|[/\\]testing[/\\]|[/\\]sim[/\\]/.test(
+    path,
+  );
+}
+
+const files: readonly SourceFile[] = listFiles(source).map((path) => {
+  const inside = relative(source, path).split(sep);
+  return {
+    path: inside.join('/'),
+    room: inside.length > 1 ? (inside[0] ?? '') : '',
+    text: readFileSync(path, 'utf8'),
+  };
+});
+const production = files.filter(({ path }) => !isTestCode(`/${path}`));
+
+function importsOf({ text }: SourceFile): string[] {
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+}
+
+/** The room that a relative import leads to; undefined for packages and the top level. */
+function importedRoom(file: SourceFile, specifier: string): string | undefined {
+  if (!specifier.startsWith('.')) return undefined;
+  const target = relative(source, resolve(source, dirname(file.path), specifier)).split(sep);
+  return target.length > 1 ? target[0] : undefined;
+}
+
+describe('rules', () => {
+  it('rooms import in one direction', () => {
+    const faults = production.flatMap((file) => {
+      const allowed = allowedImports[file.room];
+      if (allowed === undefined) return [];
+      return importsOf(file)
+        .map((specifier) => importedRoom(file, specifier))
+        .filter((room) => room !== undefined && room !== file.room && !allowed.includes(room))
+        .map(
+          (room) =>
+            `${file.path} imports ${String(room)}: declare an interface in src/ports and have main.ts hand it in`,
+        );
+    });
+    expect(faults).toEqual([]);
+  });
+
+  it('pure rooms touch neither the machine nor the clock', () => {
+    const faults = production
+      .filter(({ room }) => pureRooms.has(room))
+      .flatMap((file) => {
+        const nodes = importsOf(file)
+          .filter((specifier) => specifier.startsWith('node:'))
+          .map((specifier) => `${file.path} imports ${specifier}: declare a port in src/ports`);
+        const code = withoutComments(file.text);
+        const uses = impure
+          .filter(([pattern]) => pattern.test(code))
+          .map(([, instead]) => `${file.path} uses ${instead}`);
+        return [...nodes, ...uses];
+      });
+    expect(faults).toEqual([]);
+  });
+
+  it('files have one subject', () => {
+    const faults = production
+      .filter(({ path }) => !path.startsWith('wire/gen/'))
+      .filter(({ path, text }) => text.split('\n').length > maxLines && longFiles[path] === undefined)
+      .map(
+        ({ path, text }) =>
+          `${path} has ${text.split('\n').length} lines, more than ${maxLines}: split it by subject`,
+      );
+    expect(faults).toEqual([]);
+  });
+
+  it('every room is known to these rules', () => {
+    const known = new Set([...Object.keys(allowedImports), 'cli', 'sim', 'workers', '']);
+    expect([...new Set(files.map(({ room }) => room))].filter((room) => !known.has(room))).toEqual([]);
+  });
+
+  it('nothing names a place on one machine', () => {
+    const homes = new RegExp(['/(?:home|Users)/[a-z]', `/work/`, `/root/`].join('|'));
+    const faults = files
+      .filter(({ text }) => homes.test(text))
+      .map(({ path }) => `${path}: make the path relative or take it as an argument`);
+    expect(faults).toEqual([]);
+  });
+
+  it('the documentation is linked from the README', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const missing = readdirSync(join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .filter((name) => !readme.includes(`docs/${name}`));
+    expect(missing).toEqual([]);
+  });
+});
+
+function withoutComments(text: string): string {
+  return text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '$1')
+    .replace(/'(?:[^'\\\n]|\\.)*'|`[^`]*`/g, "''");
+}
