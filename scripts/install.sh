@@ -3,6 +3,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  npm ci --ignore-scripts --silent
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel error
   touch node_modules/.package-lock.json
 fi
