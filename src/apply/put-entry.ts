@@ -57,6 +57,13 @@ export class PutEntry {
     return puts === 1 && headers === 1;
   }
 
+  /** Lets go of the entry's memory, of which key and value are views. */
+  release(): void {
+    this.key = EMPTY;
+    this.value = EMPTY;
+    this.#data = EMPTY;
+  }
+
   #readHeader(end: number): boolean {
     this.idPrefix = 0;
     this.idSequence = 0;

@@ -1,0 +1,379 @@
+import { type AuthInfo, type AuthStore, NOBODY } from '../auth/auth-store.ts';
+import { assert, defined } from '../lib/assert.ts';
+import type { Lessor } from '../lease/lessor.ts';
+import type { Cluster } from '../membership/cluster.ts';
+import { applyConfChange, type MembershipChange, validateConfChange } from '../membership/conf-change.ts';
+import type { Member } from '../membership/member.ts';
+import type { MvccStore, StoreEvent } from '../mvcc/store.ts';
+import type { Engine, WriteBatch } from '../ports/engine.ts';
+import { type EtcdError, errors } from '../wire/errors.ts';
+import { AlarmType, InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
+import { ConfChange, type ConfState, type Entry, EntryType } from '../wire/gen/raftpb.ts';
+import type { AlarmStore } from './alarms.ts';
+import type { AppliedState } from './applied-state.ts';
+import {
+  checkDeleteAllowed,
+  checkLeaseKeysWritable,
+  checkPutAllowed,
+  checkTxnAllowed,
+} from './auth-checks.ts';
+import { applyAuthRequest, type TokenAssigner } from './auth-requests.ts';
+import { applyAlarm, applyClusterRequest } from './cluster-requests.ts';
+import {
+  deleteRange,
+  put,
+  rangeOptions,
+  refusePut,
+  refuseRevision,
+  writeDeleteBody,
+  writePutBody,
+  writeRangeBody,
+} from './kv-context.ts';
+import { applyCheckpoint, applyGrant, applyRevoke } from './lease-requests.ts';
+import { PutEntry } from './put-entry.ts';
+import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
+import { ResponseBody } from './response-body.ts';
+import { type Applied, type ApplyResult, headerOnly } from './results.ts';
+import { hasPinnedRange, runTxn } from './txn.ts';
+import { touchedKeys } from './touched-keys.ts';
+
+const LOW_48_BITS = 0xffff_ffff_ffffn;
+
+export interface ApplierOptions {
+  readonly engine: Engine;
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+  readonly cluster: Cluster;
+  readonly auth: AuthStore;
+  readonly alarms: AlarmStore;
+  readonly applied: AppliedState;
+  readonly quota: Quota;
+  readonly tokens?: TokenAssigner;
+  readonly maxLearners: number;
+  /** Tells raft about a committed change (one with node id 0 changes nothing); gives the configuration after it. */
+  readonly applyToRaft: (change: ConfChange) => ConfState;
+}
+
+export interface ConfChangeResult {
+  /** The request's id, for the local caller. */
+  readonly id: bigint;
+  readonly error: EtcdError | undefined;
+  readonly change: MembershipChange | undefined;
+  /** All members after the change. */
+  readonly members: readonly Member[];
+}
+
+/**
+ * What comes of a batch. The calls are made after the batch is in the engine, in the order of the entries; requests
+ * are named by the upper 16 and the lower 48 bits of their id.
+ */
+export interface ApplyListener {
+  /** Whether a local caller waits for this request; asked before it is applied. */
+  isWanted(idPrefix: number, idSequence: number): boolean;
+  /** A wanted request has taken effect or was refused. */
+  onResult(idPrefix: number, idSequence: number, result: ApplyResult): void;
+  onConfChange(result: ConfChangeResult): void;
+  /** The empty entry with which a leader begins its term has been applied. */
+  onEmptyEntry(index: number, term: number): void;
+  /** Changes of the store for the watchers; called once a batch, before any result. */
+  onEvents(events: readonly StoreEvent[]): void;
+}
+
+/** A decoded entry that waits for its turn within the batch. */
+type Decoded = PutEntry | InternalRaftRequest | ConfChange | undefined;
+
+/**
+ * Applies committed entries: a pure function of the state before and the entry, run on each member in the order of
+ * the log. A batch of entries becomes one engine batch together with the index it reaches, so that whatever happens
+ * to the process, each entry has taken effect once or not at all.
+ */
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #listener: ApplyListener;
+  readonly #puts: PutEntry[] = [];
+  readonly #decoded: Decoded[] = [];
+  readonly #prefetch: Buffer[] = [];
+  /** Calls to the listener about what is rare, by the entry's place in the batch. */
+  readonly #announcements = new Map<number, () => void>();
+  readonly #resultPrefixes: number[] = [];
+  readonly #resultSequences: number[] = [];
+  readonly #results: (ApplyResult | undefined)[] = [];
+  #who: AuthInfo = NOBODY;
+  /** The engine batch under way, once something has gone into it before the end. */
+  #batch: WriteBatch | undefined;
+
+  constructor(options: ApplierOptions, listener: ApplyListener) {
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  /** Entries at or below it are in the engine already and are passed over. */
+  get appliedIndex(): number {
+    return this.#options.applied.index;
+  }
+
+  /** Applies entries, which follow each other; those applied before are passed over. */
+  applyBatch(entries: readonly Entry[]): void {
+    const { applied } = this.#options;
+    let first = 0;
+    while (first < entries.length && defined(entries[first], 'entries have no holes').index <= applied.index)
+      first++;
+    const count = entries.length - first;
+    if (count === 0) return;
+    this.#decodeAll(entries, first);
+    for (let i = 0; i < count; i++) {
+      const entry = defined(entries[first + i], 'entries have no holes');
+      this.#results[i] = this.#applyEntry(entry, this.#decoded[i], i);
+      applied.advance(entry.index, entry.term);
+    }
+    this.#commit();
+    this.#deliver(count);
+  }
+
+  #decodeAll(entries: readonly Entry[], first: number): void {
+    let puts = 0;
+    for (let at = first; at < entries.length; at++) {
+      const { type, data } = defined(entries[at], 'entries have no holes');
+      const place = at - first;
+      if (type === EntryType.EntryConfChange) {
+        this.#decoded[place] = ConfChange.decode(data ?? Buffer.alloc(0));
+        continue;
+      }
+      assert(type === EntryType.EntryNormal, 'a committed entry is a request or a configuration change');
+      if (data === undefined || data.length === 0) {
+        this.#decoded[place] = undefined;
+        continue;
+      }
+      const put = (this.#puts[puts] ??= new PutEntry());
+      if (put.read(data)) {
+        puts++;
+        this.#decoded[place] = put;
+        this.#prefetch.push(put.key);
+      } else {
+        const request = InternalRaftRequest.decode(data);
+        this.#decoded[place] = request;
+        touchedKeys(request, this.#prefetch);
+      }
+    }
+    this.#options.store.prefetch(this.#prefetch);
+    this.#prefetch.length = 0;
+  }
+
+  #applyEntry(entry: Entry, decoded: Decoded, place: number): ApplyResult | undefined {
+    if (decoded === undefined) {
+      this.#announcements.set(place, () => this.#listener.onEmptyEntry(entry.index, entry.term));
+      return undefined;
+    }
+    if (decoded instanceof PutEntry) {
+      const wanted = this.#name(place, decoded.idPrefix, decoded.idSequence);
+      const result = this.#applyPut(decoded, wanted);
+      return wanted ? result : undefined;
+    }
+    if (entry.type === EntryType.EntryConfChange) {
+      this.#applyConfChange(decoded as ConfChange, place);
+      return undefined;
+    }
+    return this.#applyRequest(decoded as InternalRaftRequest, place);
+  }
+
+  /** Notes whose result comes at this place. @returns whether somebody local waits for it */
+  #name(place: number, prefix: number, sequence: number): boolean {
+    this.#resultPrefixes[place] = prefix;
+    this.#resultSequences[place] = sequence;
+    return this.#listener.isWanted(prefix, sequence);
+  }
+
+  #applyPut(request: PutEntry, wanted: boolean): ApplyResult {
+    const { alarms, auth, store, quota } = this.#options;
+    if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
+    if (alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
+    if (auth.isEnabled) {
+      const who = { username: request.username, revision: request.authRevision };
+      const denied = checkPutAllowed(this.#options, who, request);
+      if (denied !== undefined) return denied;
+    }
+    const fits = quota.fits(putCost(request.key.length, request.value.length));
+    const refusal = refusePut(this.#options, request);
+    if (refusal !== undefined) return refusal;
+    const txn = store.begin();
+    const previous = put(this.#options, txn, request);
+    const { revision } = txn;
+    let result: Applied = headerOnly(revision);
+    if (wanted && request.prevKv && previous !== undefined) {
+      const body = new ResponseBody();
+      writePutBody(body, txn, request, previous);
+      result = { revision, body };
+    }
+    txn.end();
+    // As in etcd, the put that finds the store full is made and yet answered with the error that raises the alarm.
+    return fits ? result : errors.NoSpace;
+  }
+
+  #applyRequest(request: InternalRaftRequest, place: number): ApplyResult | undefined {
+    const { header } = request;
+    const id = request.id === 0n ? defined(header, 'a logged request has an id or a header').id : request.id;
+    const wanted = this.#name(place, Number(id >> 48n), Number(id & LOW_48_BITS));
+    if (applyClusterRequest(this.#options.cluster, request))
+      return wanted ? headerOnly(this.#options.store.revision) : undefined;
+    if (!wanted && hasNoEffect(request)) return undefined;
+    this.#who = header === undefined ? NOBODY : { username: header.username, revision: header.authRevision };
+    const result = this.#applyKv(request, wanted) ?? this.#applyLease(request) ?? this.#applyOther(request);
+    return wanted ? result : undefined;
+  }
+
+  #applyKv(request: InternalRaftRequest, wanted: boolean): ApplyResult | undefined {
+    if (request.txn !== undefined) return this.#applyTxn(request.txn, wanted);
+    if (request.deleteRange !== undefined) return this.#applyDelete(request.deleteRange, wanted);
+    if (request.put !== undefined) return this.#applyDecodedPut(request, wanted);
+    if (request.range !== undefined) return this.#applyRange(request.range);
+    if (request.compaction !== undefined) return this.#applyCompaction(request.compaction.revision);
+    return undefined;
+  }
+
+  #applyDecodedPut(request: InternalRaftRequest, wanted: boolean): ApplyResult {
+    const entry = new PutEntry();
+    Object.assign(entry, request.put, { username: this.#who.username, authRevision: this.#who.revision });
+    return this.#applyPut(entry, wanted);
+  }
+
+  #applyTxn(request: NonNullable<InternalRaftRequest['txn']>, wanted: boolean): ApplyResult {
+    const { alarms, quota, store } = this.#options;
+    if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
+    const cost = txnCost(request);
+    if (cost > 0 && alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
+    const denied = checkTxnAllowed(this.#options, this.#who, request);
+    if (denied !== undefined) return denied;
+    // Reads at a revision look at what the engine holds, so what earlier entries of the batch wrote goes there first.
+    if (store.pendingEvents > 0 && hasPinnedRange(request)) this.#commit();
+    const fits = quota.fits(cost);
+    const result = runTxn(this.#options, request, wanted);
+    return fits || 'code' in result ? result : errors.NoSpace;
+  }
+
+  #applyDelete(request: NonNullable<InternalRaftRequest['deleteRange']>, wanted: boolean): ApplyResult {
+    const { alarms, store } = this.#options;
+    if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
+    const denied = checkDeleteAllowed(this.#options, this.#who, request);
+    if (denied !== undefined) return denied;
+    const txn = store.begin();
+    const deleted = deleteRange(this.#options, txn, request.key, request.rangeEnd);
+    const body = new ResponseBody();
+    if (wanted) writeDeleteBody(body, store, request, deleted);
+    const { revision } = txn;
+    txn.end();
+    return { revision, body };
+  }
+
+  /** Old members sent reads through the log; nobody does now. */
+  #applyRange(request: NonNullable<InternalRaftRequest['range']>): ApplyResult {
+    const { alarms, auth, store } = this.#options;
+    if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
+    const refusal =
+      auth.checkRange(this.#who, request.key, request.rangeEnd) ?? refuseRevision(store, request.revision);
+    if (refusal !== undefined) return refusal;
+    const body = new ResponseBody();
+    writeRangeBody(body, store.range(rangeOptions(request)));
+    return { revision: store.revision, body };
+  }
+
+  #applyCompaction(revision: number): ApplyResult {
+    const { alarms, engine, store } = this.#options;
+    if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
+    this.#batch ??= engine.batch();
+    const refusal = store.compact(revision, this.#batch);
+    if (refusal !== undefined) return refusal === 'compacted' ? errors.Compacted : errors.FutureRev;
+    return { ...headerOnly(store.revision), compacting: revision };
+  }
+
+  #applyLease(request: InternalRaftRequest): ApplyResult | undefined {
+    const { alarms, lessor, store, quota } = this.#options;
+    const isCorrupt = alarms.isRaised(AlarmType.CORRUPT);
+    if (request.leaseGrant !== undefined) {
+      if (isCorrupt) return errors.Corrupt;
+      if (alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
+      const fits = quota.fits(LEASE_GRANT_COST);
+      const result = applyGrant(lessor, request.leaseGrant, store.revision);
+      return fits || 'code' in result ? result : errors.NoSpace;
+    }
+    if (request.leaseRevoke !== undefined) {
+      if (isCorrupt) return errors.Corrupt;
+      const denied = checkLeaseKeysWritable(this.#options, this.#who, request.leaseRevoke.id);
+      return denied ?? applyRevoke(this.#options, request.leaseRevoke);
+    }
+    if (request.leaseCheckpoint !== undefined)
+      return applyCheckpoint(lessor, request.leaseCheckpoint, store.revision);
+    return undefined;
+  }
+
+  #applyOther(request: InternalRaftRequest): ApplyResult {
+    const { alarms, auth, tokens, store, applied } = this.#options;
+    const { revision } = store;
+    if (request.alarm !== undefined) return applyAlarm(alarms, request.alarm, revision);
+    const result = applyAuthRequest(
+      { auth, tokens, who: this.#who, revision, index: applied.index },
+      request,
+    );
+    assert(result !== undefined, 'every logged request is of a kind this version can apply');
+    return result;
+  }
+
+  #applyConfChange(change: ConfChange, place: number): void {
+    const { applied, applyToRaft, cluster, maxLearners } = this.#options;
+    const error = validateConfChange(cluster, change, maxLearners);
+    let done: MembershipChange | undefined;
+    if (error === undefined) {
+      applied.setConfState(applyToRaft(change));
+      done = applyConfChange(cluster, change);
+    } else {
+      applyToRaft({ ...change, nodeId: 0n });
+    }
+    const result: ConfChangeResult = { id: change.id, error, change: done, members: cluster.members() };
+    this.#announcements.set(place, () => this.#listener.onConfChange(result));
+  }
+
+  #commit(): void {
+    const { engine, store, lessor, cluster, auth, alarms, applied } = this.#options;
+    const batch = this.#batch ?? engine.batch();
+    this.#batch = undefined;
+    store.stage(batch);
+    lessor.stage(batch);
+    cluster.stage(batch);
+    auth.stage(batch);
+    alarms.stage(batch);
+    applied.stage(batch);
+    engine.write(batch);
+    const events = store.committed();
+    if (events.length > 0) this.#listener.onEvents(events);
+  }
+
+  #deliver(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const result = this.#results[i];
+      if (result !== undefined) {
+        this.#results[i] = undefined;
+        const prefix = defined(this.#resultPrefixes[i], 'a result belongs to a named request');
+        this.#listener.onResult(
+          prefix,
+          defined(this.#resultSequences[i], 'a result belongs to a named request'),
+          result,
+        );
+        continue;
+      }
+      const announce = this.#announcements.get(i);
+      if (announce !== undefined) announce();
+    }
+    this.#announcements.clear();
+    for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
+    this.#decoded.length = 0;
+  }
+}
+
+/** Requests that only answer; nothing is lost when nobody is there to hear it. */
+function hasNoEffect(request: InternalRaftRequest): boolean {
+  return (
+    request.range !== undefined ||
+    request.authUserGet !== undefined ||
+    request.authRoleGet !== undefined ||
+    request.authStatus !== undefined
+  );
+}

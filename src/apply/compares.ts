@@ -1,0 +1,96 @@
+import type { IndexMeta } from '../mvcc/index-meta.ts';
+import { keyRange } from '../mvcc/key-range.ts';
+import type { MvccStore } from '../mvcc/store.ts';
+import { KeyValueView } from '../wire/key-value.ts';
+import {
+  type Compare,
+  CompareCompareResult,
+  CompareCompareTarget,
+  type TxnRequest,
+} from '../wire/gen/etcdserverpb.ts';
+
+const EMPTY = Buffer.alloc(0);
+
+/** What compares look at; a missing key counts as all zeros, except that no value compares to a missing one. */
+type Subject = Pick<KeyValueView, 'createRevision' | 'modRevision' | 'version' | 'value' | 'lease'>;
+
+const MISSING: Subject = { createRevision: 0, modRevision: 0, version: 0, value: EMPTY, lease: 0n };
+
+/**
+ * The branches a transaction takes, its own first and then those of the nested ones in it, in order. All compares
+ * are decided before the first operation, so a nested one doesn't see what its parent writes.
+ */
+export function decideBranches(store: MvccStore, request: TxnRequest, branches: boolean[] = []): boolean[] {
+  const succeeded = request.compare.every((compare) => holds(store, compare));
+  branches.push(succeeded);
+  for (const { request: op } of succeeded ? request.success : request.failure) {
+    if (op?.case === 'requestTxn') decideBranches(store, op.value, branches);
+  }
+  return branches;
+}
+
+function holds(store: MvccStore, compare: Compare): boolean {
+  if (compare.rangeEnd.length > 0) return holdsForAll(store, compare);
+  const meta = store.get(compare.key);
+  if (meta === undefined)
+    return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
+  return isResult(compare, orderOf(compare, subjectOf(store, compare, meta)));
+}
+
+function subjectOf(store: MvccStore, compare: Compare, meta: IndexMeta): Subject {
+  const value =
+    compare.target === CompareCompareTarget.VALUE ? view.read(store.readValue(meta)).value : EMPTY;
+  return {
+    createRevision: meta.create,
+    modRevision: meta.mod,
+    version: meta.version,
+    value,
+    lease: meta.lease,
+  };
+}
+
+const view = new KeyValueView();
+
+function holdsForAll(store: MvccStore, compare: Compare): boolean {
+  const entries = store.entries(keyRange(compare.key, compare.rangeEnd));
+  if (entries.length === 0)
+    return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
+  return entries.every(({ meta }) => isResult(compare, orderOf(compare, subjectOf(store, compare, meta))));
+}
+
+/** Negative, zero or positive as the subject is below, equal to or above what the compare names. */
+function orderOf({ target, targetUnion }: Compare, subject: Subject): number {
+  switch (target) {
+    case CompareCompareTarget.VALUE:
+      return Buffer.compare(subject.value, targetUnion?.case === 'value' ? targetUnion.value : EMPTY);
+    case CompareCompareTarget.CREATE:
+      return subject.createRevision - (targetUnion?.case === 'createRevision' ? targetUnion.value : 0);
+    case CompareCompareTarget.MOD:
+      return subject.modRevision - (targetUnion?.case === 'modRevision' ? targetUnion.value : 0);
+    case CompareCompareTarget.VERSION:
+      return subject.version - (targetUnion?.case === 'version' ? targetUnion.value : 0);
+    case CompareCompareTarget.LEASE: {
+      const lease = targetUnion?.case === 'lease' ? targetUnion.value : 0n;
+      if (subject.lease === lease) return 0;
+      return subject.lease < lease ? -1 : 1;
+    }
+    default:
+      return 0;
+  }
+}
+
+/** An unknown operator holds, as in etcd. */
+function isResult({ result }: Compare, order: number): boolean {
+  switch (result) {
+    case CompareCompareResult.EQUAL:
+      return order === 0;
+    case CompareCompareResult.NOT_EQUAL:
+      return order !== 0;
+    case CompareCompareResult.GREATER:
+      return order > 0;
+    case CompareCompareResult.LESS:
+      return order < 0;
+    default:
+      return true;
+  }
+}

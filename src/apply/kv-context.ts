@@ -1,0 +1,118 @@
+import type { Lessor } from '../lease/lessor.ts';
+import type { IndexMeta } from '../mvcc/index-meta.ts';
+import { keyRange } from '../mvcc/key-range.ts';
+import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import type { MvccStore } from '../mvcc/store.ts';
+import type { DeletedKey, WriteTxn } from '../mvcc/write-txn.ts';
+import { KeyValueView } from '../wire/key-value.ts';
+import { type EtcdError, errors } from '../wire/errors.ts';
+import type { DeleteRangeRequest, PutRequest, RangeRequest } from '../wire/gen/etcdserverpb.ts';
+import { ResponseBody } from './response-body.ts';
+
+const NO_LEASE = 0n;
+const EMPTY = Buffer.alloc(0);
+
+export type PutFields = Pick<
+  PutRequest,
+  'key' | 'value' | 'lease' | 'prevKv' | 'ignoreValue' | 'ignoreLease'
+>;
+
+/** The store and the leases its keys hang on, changed together. */
+export interface KvContext {
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+}
+
+/** Why a put can't be made: its lease, or the key it takes value or lease from, is missing. */
+export function refusePut({ store, lessor }: KvContext, request: PutFields): EtcdError | undefined {
+  if (request.lease !== NO_LEASE && lessor.lookup(request.lease) === undefined) return errors.LeaseNotFound;
+  if ((request.ignoreValue || request.ignoreLease) && store.get(request.key) === undefined)
+    return errors.KeyNotFound;
+  return undefined;
+}
+
+const view = new KeyValueView();
+
+/** Puts and moves the key from its old lease to the new one. @returns what the key was before */
+export function put(context: KvContext, txn: WriteTxn, request: PutFields): IndexMeta | undefined {
+  let { value, lease } = request;
+  if (request.ignoreValue || request.ignoreLease) {
+    // A delete of everything from some key on, earlier in the same transaction, may have taken the key away.
+    const present = txn.get(request.key);
+    if (request.ignoreValue) value = present === undefined ? EMPTY : view.read(txn.read(present)).value;
+    if (request.ignoreLease) lease = present?.lease ?? NO_LEASE;
+  }
+  const previous = txn.put(request.key, value, lease);
+  const oldLease = previous === undefined ? NO_LEASE : previous.lease;
+  if (oldLease !== lease) {
+    if (oldLease !== NO_LEASE) context.lessor.detach(oldLease, request.key);
+    if (lease !== NO_LEASE) context.lessor.attach(lease, request.key);
+  }
+  return previous;
+}
+
+/** Deletes and takes the keys off their leases. */
+export function deleteRange(context: KvContext, txn: WriteTxn, key: Buffer, rangeEnd: Buffer): DeletedKey[] {
+  const deleted = txn.deleteRange(keyRange(key, rangeEnd));
+  for (const { key: gone, previous } of deleted) {
+    if (previous.lease !== NO_LEASE) context.lessor.detach(previous.lease, gone);
+  }
+  return deleted;
+}
+
+export function rangeOptions(request: RangeRequest): RangeOptions {
+  return {
+    range: keyRange(request.key, request.rangeEnd),
+    revision: request.revision,
+    limit: request.limit,
+    keysOnly: request.keysOnly,
+    countOnly: request.countOnly,
+    sortOrder: request.sortOrder,
+    sortTarget: request.sortTarget,
+    minModRevision: request.minModRevision,
+    maxModRevision: request.maxModRevision,
+    minCreateRevision: request.minCreateRevision,
+    maxCreateRevision: request.maxCreateRevision,
+  };
+}
+
+/** Why a read at this revision can't be answered. */
+export function refuseRevision(store: MvccStore, revision: number): EtcdError | undefined {
+  switch (store.refusal(revision)) {
+    case 'compacted':
+      return errors.Compacted;
+    case 'future':
+      return errors.FutureRev;
+    case undefined:
+      return undefined;
+  }
+}
+
+/** PutResponse after its header. */
+export function writePutBody(
+  body: ResponseBody,
+  txn: WriteTxn,
+  request: PutFields,
+  previous: IndexMeta | undefined,
+): void {
+  if (request.prevKv && previous !== undefined) body.field(2, txn.read(previous));
+}
+
+/** DeleteRangeResponse after its header. */
+export function writeDeleteBody(
+  body: ResponseBody,
+  store: MvccStore,
+  request: DeleteRangeRequest,
+  deleted: readonly DeletedKey[],
+): void {
+  body.varint(2, deleted.length);
+  if (!request.prevKv || deleted.length === 0) return;
+  for (const kv of store.readValues(deleted.map(({ previous }) => previous))) body.field(3, kv);
+}
+
+/** RangeResponse after its header. */
+export function writeRangeBody(body: ResponseBody, result: RangeResult): void {
+  for (const kv of result.readAll()) body.field(2, kv);
+  if (result.more) body.varint(3, 1);
+  body.varint(4, result.count);
+}

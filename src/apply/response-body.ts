@@ -1,0 +1,72 @@
+/**
+ * Responses as slices of bytes without their header (field 1), whose ids only the serving side knows: it writes
+ * length, header and these slices. KeyValues are the stored bytes, spliced in and never decoded.
+ */
+export class ResponseBody {
+  readonly slices: Buffer[] = [];
+  /** Bytes of all slices together. */
+  size = 0;
+
+  bytes(bytes: Buffer): void {
+    this.slices.push(bytes);
+    this.size += bytes.length;
+  }
+
+  /** A varint field; left out when zero, as proto3 has it. */
+  varint(field: number, value: number): void {
+    if (value !== 0) this.bytes(encodeVarints(field << 3, value));
+  }
+
+  /** A length-delimited field. */
+  field(field: number, value: Buffer): void {
+    this.bytes(encodeVarints((field << 3) | 2, value.length));
+    if (value.length > 0) this.bytes(value);
+  }
+
+  /** A nested message. */
+  message(field: number, body: ResponseBody): void {
+    this.bytes(encodeVarints((field << 3) | 2, body.size));
+    for (const slice of body.slices) this.slices.push(slice);
+    this.size += body.size;
+  }
+
+  /** The header of a response nested in a transaction's: the revision, or nothing. */
+  nestedHeader(revision: number): void {
+    if (revision === 0) {
+      this.bytes(EMPTY_HEADER);
+      return;
+    }
+    const fields = encodeVarints(HEADER_REVISION << 3, revision);
+    this.field(1, fields);
+  }
+}
+
+const HEADER_REVISION = 3;
+const EMPTY_HEADER = Buffer.from([0x0a, 0x00]);
+
+/** The body of a response that holds nothing but its header. */
+export const EMPTY_BODY: ResponseBody = Object.freeze(new ResponseBody());
+
+/** Two varints in a row: a tag and a length or value. Values are non-negative and safe. */
+function encodeVarints(first: number, second: number): Buffer {
+  const bytes = Buffer.allocUnsafe(varintSize(first) + varintSize(second));
+  writeVarint(bytes, writeVarint(bytes, 0, first), second);
+  return bytes;
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
+  return size;
+}
+
+function writeVarint(target: Buffer, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  while (rest >= 0x80) {
+    target[at++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  target[at++] = rest;
+  return at;
+}

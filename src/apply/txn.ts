@@ -1,0 +1,165 @@
+import { assert, defined } from '../lib/assert.ts';
+import type { RangeResult } from '../mvcc/range-scan.ts';
+import type { WriteTxn } from '../mvcc/write-txn.ts';
+import { type EtcdError, errors } from '../wire/errors.ts';
+import type { RequestOp, TxnRequest } from '../wire/gen/etcdserverpb.ts';
+import { decideBranches } from './compares.ts';
+import {
+  deleteRange,
+  type KvContext,
+  put,
+  rangeOptions,
+  refusePut,
+  refuseRevision,
+  writeDeleteBody,
+  writePutBody,
+  writeRangeBody,
+} from './kv-context.ts';
+import { EMPTY_BODY, ResponseBody } from './response-body.ts';
+import type { ApplyResult } from './results.ts';
+
+type Op = RequestOp['request'];
+
+/**
+ * Runs a transaction in three passes over the branches it takes: compares decide the branches, then everything that
+ * could fail is checked, and only then is anything written. So a transaction either fails without a trace or writes
+ * all it has to, at one revision, on every member alike.
+ *
+ * @param wanted whether somebody waits for the response; without, nothing is read for it
+ */
+export function runTxn(context: KvContext, request: TxnRequest, wanted: boolean): ApplyResult {
+  const branches = decideBranches(context.store, request);
+  const refusal = new Branches(branches).check(context, request);
+  if (refusal !== undefined) return refusal;
+  const pinned: RangeResult[] = [];
+  if (wanted) new Branches(branches).readPinned(context, request, pinned);
+  const txn = context.store.begin();
+  const body = wanted ? new ResponseBody() : EMPTY_BODY;
+  new Branches(branches, pinned).execute(context, txn, request, wanted ? body : undefined);
+  const { revision } = txn;
+  txn.end();
+  return { revision, body };
+}
+
+/** One walk over a transaction along its decided branches. */
+class Branches {
+  readonly #decided: readonly boolean[];
+  readonly #pinned: readonly RangeResult[];
+  #at = 0;
+  #pinnedAt = 0;
+
+  constructor(decided: readonly boolean[], pinned: readonly RangeResult[] = []) {
+    this.#decided = decided;
+    this.#pinned = pinned;
+  }
+
+  #next(): boolean {
+    return defined(this.#decided[this.#at++], 'a branch is decided for each transaction that runs');
+  }
+
+  #nextPinned(): RangeResult {
+    return defined(this.#pinned[this.#pinnedAt++], 'reads at a revision were made before the writes');
+  }
+
+  check(context: KvContext, request: TxnRequest): EtcdError | undefined {
+    for (const { request: op } of this.#next() ? request.success : request.failure) {
+      const refusal = this.#checkOp(context, op);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  #checkOp(context: KvContext, op: Op): EtcdError | undefined {
+    switch (op?.case) {
+      case 'requestRange':
+        return op.value.revision === 0 ? undefined : refuseTxnRevision(context, op.value.revision);
+      case 'requestPut':
+        return refusePut(context, op.value);
+      case 'requestTxn':
+        return this.check(context, op.value);
+      case 'requestDeleteRange':
+      case undefined:
+        return undefined;
+    }
+  }
+
+  /** Reads what names a revision: those reads must not see the transaction's own writes, so they come before them. */
+  readPinned(context: KvContext, request: TxnRequest, results: RangeResult[]): void {
+    for (const { request: op } of this.#next() ? request.success : request.failure) {
+      if (op?.case === 'requestTxn') this.readPinned(context, op.value, results);
+      else if (op?.case === 'requestRange' && op.value.revision > 0) {
+        results.push(context.store.range(rangeOptions(op.value)));
+      }
+    }
+  }
+
+  /** @param body takes TxnResponse after its header; undefined when nobody wants it */
+  execute(context: KvContext, txn: WriteTxn, request: TxnRequest, body: ResponseBody | undefined): void {
+    const succeeded = this.#next();
+    body?.varint(2, succeeded ? 1 : 0);
+    for (const { request: op } of succeeded ? request.success : request.failure) {
+      assert(op !== undefined, 'operations of a logged transaction name a request');
+      if (body === undefined) {
+        this.#executeOp(context, txn, op, undefined);
+        continue;
+      }
+      const response = new ResponseBody();
+      const field = this.#executeOp(context, txn, op, response);
+      const wrapped = new ResponseBody();
+      wrapped.message(field, response);
+      body.message(3, wrapped);
+    }
+  }
+
+  /** @returns the operation's field in ResponseOp */
+  #executeOp(
+    context: KvContext,
+    txn: WriteTxn,
+    op: Exclude<Op, undefined>,
+    body: ResponseBody | undefined,
+  ): number {
+    switch (op.case) {
+      case 'requestRange': {
+        if (body === undefined) return 1;
+        const result = op.value.revision > 0 ? this.#nextPinned() : txn.range(rangeOptions(op.value));
+        body.nestedHeader(txn.revision);
+        writeRangeBody(body, result);
+        return 1;
+      }
+      case 'requestPut': {
+        const previous = put(context, txn, op.value);
+        body?.nestedHeader(txn.revision);
+        if (body !== undefined) writePutBody(body, txn, op.value, previous);
+        return 2;
+      }
+      case 'requestDeleteRange': {
+        const deleted = deleteRange(context, txn, op.value.key, op.value.rangeEnd);
+        body?.nestedHeader(txn.revision);
+        if (body !== undefined) writeDeleteBody(body, context.store, op.value, deleted);
+        return 3;
+      }
+      case 'requestTxn': {
+        // etcd fills in the revision at the outermost level only.
+        body?.nestedHeader(0);
+        this.execute(context, txn, op.value, body);
+        return 4;
+      }
+    }
+  }
+}
+
+/** Unlike in a plain range, a revision below zero is one long compacted here, except -1 before any compaction. */
+function refuseTxnRevision({ store }: KvContext, revision: number): EtcdError | undefined {
+  if (revision < 0) return revision < store.compactRevision ? errors.Compacted : undefined;
+  return refuseRevision(store, revision);
+}
+
+/** Whether a range anywhere in the transaction names a revision. */
+export function hasPinnedRange(request: TxnRequest): boolean {
+  return request.success.some(isPinned) || request.failure.some(isPinned);
+}
+
+function isPinned({ request: op }: RequestOp): boolean {
+  if (op?.case === 'requestTxn') return hasPinnedRange(op.value);
+  return op?.case === 'requestRange' && op.value.revision > 0;
+}
