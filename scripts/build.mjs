@@ -1,7 +1,7 @@
 // Bundles src/main.ts into dist/keystead.js, with each worker of src/workers beside it: few files load faster than
 // hundreds of modules. What only some runs need (YAML, tools) stays in chunks of its own, loaded on demand.
 import { build } from 'esbuild';
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -36,4 +36,9 @@ const result = await build({
   logLevel: 'warning',
 });
 if (result.errors.length > 0) process.exit(1);
-chmodSync(join(root, 'dist/keystead.js'), 0o755);
+
+// Installed as a command, by the names of package.json's bin.
+const command = join(root, 'dist/keystead.js');
+const code = readFileSync(command, 'utf8');
+if (!code.startsWith('#!')) writeFileSync(command, `#!/usr/bin/env node\n${code}`);
+chmodSync(command, 0o755);
