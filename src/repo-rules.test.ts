@@ -156,7 +156,8 @@ describe('rules', () => {
   });
 
   it('nothing names a place on one machine', () => {
-    const homes = new RegExp(['/(?:home|Users)/[a-z]', `/work/`, `/root/`].join('|'));
+    // Spelled so that this very line does not match.
+    const homes = /[/](?:(?:home|Users)[/][a-z]|(?:work|root)[/])/;
     const faults = files
       .filter(({ text }) => homes.test(text))
       .map(({ path }) => `${path}: make the path relative or take it as an argument`);
