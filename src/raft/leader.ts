@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { handleAppendResponse } from './append-response.ts';
 import { handleHeartbeatResponse, handleReadIndex } from './leader-reads.ts';
-import { handleProposal } from './proposals.ts';
+import { acceptProposal } from './proposals.ts';
 import type { Raft } from './raft.ts';
 import { broadcastHeartbeat, sendAppend } from './replication.ts';
 import { ProgressState } from './tracker/progress.ts';
@@ -35,7 +35,11 @@ export function stepLeader(r: Raft, message: Message): StepError | undefined {
       checkQuorum(r);
       return undefined;
     case MessageType.MsgProp:
-      return handleProposal(r, message);
+      // Entries of a message may be in use elsewhere, and accepting them changes them.
+      return acceptProposal(
+        r,
+        message.entries.map((entry) => ({ ...entry })),
+      );
     case MessageType.MsgReadIndex:
       handleReadIndex(r, message);
       return undefined;

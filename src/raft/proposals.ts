@@ -5,11 +5,15 @@ import type { Raft } from './raft.ts';
 import { broadcastAppend } from './replication.ts';
 import { describeConfig } from './tracker/tracker.ts';
 import { EntryType, None, StepError, hex } from './types.ts';
-import type { ConfChangeV2, Entry, Message } from './types.ts';
+import type { ConfChangeV2, Entry } from './types.ts';
 
-/** A leader takes the entries of a proposal into its log, all of them or none. */
-export function handleProposal(r: Raft, message: Message): StepError | undefined {
-  assert(message.entries.length > 0, 'a proposal has entries');
+/**
+ * A leader takes the entries of a proposal into its log, all of them or none.
+ *
+ * @param entries owned by the log from here on: they are numbered in place
+ */
+export function acceptProposal(r: Raft, entries: readonly Entry[]): StepError | undefined {
+  assert(entries.length > 0, 'a proposal has entries');
   if (!r.tracker.progress.has(r.id)) return StepError.ProposalDropped; // Removed while leading.
   if (r.leadTransferee !== None) {
     r.logger.debug(
@@ -18,8 +22,6 @@ export function handleProposal(r: Raft, message: Message): StepError | undefined
     );
     return StepError.ProposalDropped;
   }
-  // Numbering changes entries, and those of a message from elsewhere are not ours to change.
-  const entries = message.from === r.id ? message.entries : message.entries.map((entry) => ({ ...entry }));
   const first = r.log.lastIndex() + 1;
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i];

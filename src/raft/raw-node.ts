@@ -4,6 +4,7 @@ import { asV2, confChangeEntry } from './confchange/conf-change.ts';
 import type { AnyConfChange } from './confchange/conf-change.ts';
 import { entriesSize } from './entry-size.ts';
 import { applyConfChange } from './membership.ts';
+import { acceptProposal } from './proposals.ts';
 import { Raft } from './raft.ts';
 import { statusOf } from './status.ts';
 import type { Status } from './status.ts';
@@ -17,13 +18,14 @@ import {
 import {
   MessageType,
   None,
+  Role,
   StepError,
   isLocalMessage,
   isLocalTarget,
   isResponseMessage,
   newMessage,
 } from './types.ts';
-import type { ConfState, Entry, HardState, Message, Ready, Role, SoftState } from './types.ts';
+import type { ConfState, Entry, HardState, Message, Ready, SoftState } from './types.ts';
 
 /** A member of a new group, with what the application wants to keep with it. */
 export interface Peer {
@@ -68,6 +70,9 @@ export interface Peer {
  * A single voter commits when its own append is delivered back: the `ready` after that hands out the entries to
  * apply. A `MsgStorageAppend` without responses (only the commit index moved) need not be synced, nor even be
  * written before the next one that has some.
+ *
+ * When a `MsgStorageAppend` carries a snapshot, entries handed out before and not applied yet are in it: they are
+ * acknowledged without being applied. Its configuration is in force already, and must not be changed by them.
  *
  * Without `asyncStorageWrites`: write `ready.hardState`, `ready.entries` and `ready.snapshot`, sync if
  * `ready.mustSync`, send `ready.messages`, apply `ready.committedEntries`, call `advance`, and only then `ready`
@@ -168,6 +173,7 @@ export class RawNode {
   }
 
   private proposeEntries(entries: Entry[]): StepError | undefined {
+    if (this.raft.role === Role.Leader) return acceptProposal(this.raft, entries);
     const message = newMessage(MessageType.MsgProp, None);
     message.from = this.raft.id;
     message.entries = entries;

@@ -11,7 +11,11 @@ export type LogGap = 'compacted' | 'unavailable';
  * Implementations throw only when they are broken beyond use; raft does not catch.
  */
 export interface LogStorage {
-  /** What was saved before a restart; all zero and empty for a new node. */
+  /**
+   * What was saved before a restart; all zero and empty for a new node. The commit index is not below that of
+   * the snapshot the log starts from: it is written without a sync of its own, so whoever compacts the log sees
+   * to it.
+   */
   initialState(): { readonly hardState: HardState; readonly confState: ConfState };
   /** Index of the first entry that `entries` can return; 1 for an empty log. */
   firstIndex(): number;
@@ -24,6 +28,10 @@ export interface LogStorage {
    * the caller's to keep.
    */
   entries(from: number, to: number, maxSize: number): Entry[] | LogGap;
-  /** The latest snapshot to send to a follower; `temporarily-unavailable` makes raft ask again later. */
+  /**
+   * The snapshot to send to a follower: the state applied lately, in any case no older than where the log begins
+   * and than the configuration change that added the follower, which otherwise ignores it.
+   * `temporarily-unavailable` makes raft ask again later.
+   */
   snapshot(): Snapshot | 'temporarily-unavailable';
 }

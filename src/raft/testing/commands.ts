@@ -27,6 +27,8 @@ const handlers: Readonly<Record<string, Handler>> = {
   'raft-state': (env) => env.describeStates(),
   'read-index': (env, d) => env.member(firstId(d)).node.readIndex(Buffer.from(d.args[1]?.key ?? '')),
   'report-unreachable': (env, d) => env.member(firstId(d)).node.reportUnreachable(nodeIds(d)[1] ?? 0n),
+  'report-snapshot': (env, d) =>
+    env.member(firstId(d)).node.reportSnapshot(BigInt(d.args[1]?.key ?? 0), snapshotOutcome(d.args[2]?.key)),
   'send-snapshot': (env, d) => env.sendSnapshot(firstId(d), nodeIds(d)[1] ?? 0n),
   'set-randomized-election-timeout': (env, d) =>
     env.member(firstId(d)).node.setRandomizedElectionTimeout(Number(value(d, 'timeout'))),
@@ -63,6 +65,11 @@ function firstId(directive: Directive): bigint {
 
 function value({ args }: Directive, name: string): string | undefined {
   return args.find(({ key }) => key === name)?.values[0];
+}
+
+function snapshotOutcome(text: string | undefined): 'finished' | 'failed' {
+  if (text === 'finished' || text === 'failed') return text;
+  throw new CommandError('a snapshot is finished or failed');
 }
 
 function forEachNode(
