@@ -1,25 +1,25 @@
 import { KeyIntervals } from '../lib/key-intervals.ts';
 import { type Permission, PermissionType } from '../wire/gen/authpb.ts';
+import { InvertedRanges, type KeyInterval } from './inverted-ranges.ts';
 
 /** What a user may read and write: the permissions of all its roles, merged. */
 export class Permissions {
-  readonly #read = new KeyIntervals();
-  readonly #write = new KeyIntervals();
+  readonly #read = new PermittedKeys();
+  readonly #write = new PermittedKeys();
 
   add(permission: Permission): void {
     const { permType } = permission;
-    if (permType === PermissionType.READ || permType === PermissionType.READWRITE)
-      addTo(this.#read, permission);
+    if (permType === PermissionType.READ || permType === PermissionType.READWRITE) this.#read.add(permission);
     if (permType === PermissionType.WRITE || permType === PermissionType.READWRITE)
-      addTo(this.#write, permission);
+      this.#write.add(permission);
   }
 
   mayRead(key: Buffer, rangeEnd: Buffer): boolean {
-    return isWithin(this.#read, key, rangeEnd);
+    return this.#read.hold(key, rangeEnd);
   }
 
   mayWrite(key: Buffer, rangeEnd: Buffer): boolean {
-    return isWithin(this.#write, key, rangeEnd);
+    return this.#write.hold(key, rangeEnd);
   }
 }
 
@@ -34,12 +34,27 @@ export function isValidPermissionRange(key: Buffer, rangeEnd: Buffer): boolean {
   return rangeEnd.length === 0 || Buffer.compare(key, rangeEnd) < 0 || isOpenEnded(rangeEnd);
 }
 
-function addTo(intervals: KeyIntervals, { key, rangeEnd }: Permission): void {
-  if (rangeEnd.length === 0) intervals.addKey(key);
-  else intervals.add(key, isOpenEnded(rangeEnd) ? undefined : rangeEnd);
-}
+const ZERO = Buffer.alloc(1);
 
-function isWithin(intervals: KeyIntervals, key: Buffer, rangeEnd: Buffer): boolean {
-  if (rangeEnd.length === 0) return intervals.has(key);
-  return intervals.covers(key, isOpenEnded(rangeEnd) ? undefined : rangeEnd);
+class PermittedKeys {
+  readonly #merged = new KeyIntervals();
+  readonly #granted: KeyInterval[] = [];
+  /** Made when the first inverted range is asked about, which is next to never. */
+  #inverted: InvertedRanges | undefined;
+
+  add({ key, rangeEnd }: Permission): void {
+    const end =
+      rangeEnd.length === 0 ? Buffer.concat([key, ZERO]) : isOpenEnded(rangeEnd) ? undefined : rangeEnd;
+    this.#merged.add(key, end);
+    this.#granted.push({ begin: key, end });
+    this.#inverted = undefined;
+  }
+
+  hold(key: Buffer, rangeEnd: Buffer): boolean {
+    if (rangeEnd.length === 0) return this.#merged.has(key);
+    if (isOpenEnded(rangeEnd)) return this.#merged.covers(key, undefined);
+    if (Buffer.compare(rangeEnd, key) >= 0) return this.#merged.covers(key, rangeEnd);
+    this.#inverted ??= new InvertedRanges(this.#granted);
+    return this.#inverted.isPermitted(key, rangeEnd);
+  }
 }
