@@ -233,7 +233,8 @@ export class AuthStore {
     if (role === undefined) return errors.RoleNotFound;
     const permissions = [...role.keyPermission];
     // Only the first permission on the key is looked at: etcd's search stops there, so another range on the same
-    // key is added beside it, even twice.
+    // key is added beside it, even twice. (With 13 to 49 permissions in a role, etcd's sort may order those on one
+    // key differently than here, as it isn't stable then.)
     const place = permissions.findIndex(({ key }) => Buffer.compare(key, granted.key) >= 0);
     const present = permissions[place];
     if (present?.key.equals(granted.key) === true && present.rangeEnd.equals(granted.rangeEnd)) {
