@@ -1,0 +1,69 @@
+const HEADER_TAG = 0x0a;
+const REVISION_TAG = 0x18;
+const TERM_TAG = 0x20;
+const MAX_VARINTS = 2 * 10;
+
+function writeVarint(target: Buffer, at: number, value: number): number {
+  let rest = value;
+  let position = at;
+  while (rest >= 0x80) {
+    target[position++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  target[position++] = rest;
+  return position;
+}
+
+function idField(tag: number, id: bigint): number[] {
+  if (id === 0n) return [];
+  const bytes = [tag];
+  let rest = id;
+  while (rest >= 0x80n) {
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return bytes;
+}
+
+/**
+ * Encodes `ResponseHeader` as field 1 of a response, which is its place in every response of etcd's services.
+ * Cluster and member id never change, so that only revision and term are written anew.
+ */
+export class ResponseHeaders {
+  readonly #ids: Buffer;
+  #lastRevision = -1;
+  #lastTerm = -1;
+  #last: Buffer = Buffer.alloc(0);
+
+  constructor(
+    readonly clusterId: bigint,
+    readonly memberId: bigint,
+  ) {
+    this.#ids = Buffer.from([...idField(0x08, clusterId), ...idField(0x10, memberId)]);
+  }
+
+  /** Tag, length and body; the result must not be written to, as equal headers share it. */
+  field(revision: number, term: number): Buffer {
+    if (revision === this.#lastRevision && term === this.#lastTerm) return this.#last;
+    const ids = this.#ids;
+    const buffer = Buffer.allocUnsafe(2 + ids.length + 2 + MAX_VARINTS);
+    let at = 2;
+    for (const byte of ids) buffer[at++] = byte;
+    if (revision > 0) {
+      buffer[at++] = REVISION_TAG;
+      at = writeVarint(buffer, at, revision);
+    }
+    if (term > 0) {
+      buffer[at++] = TERM_TAG;
+      at = writeVarint(buffer, at, term);
+    }
+    // Both ids, revision and term take at most 44 bytes: the length is a single byte.
+    buffer[0] = HEADER_TAG;
+    buffer[1] = at - 2;
+    this.#lastRevision = revision;
+    this.#lastTerm = term;
+    this.#last = buffer.subarray(0, at);
+    return this.#last;
+  }
+}
