@@ -2,7 +2,8 @@ import type { EngineIterator, WriteBatch } from '../ports/engine.ts';
 import { decodeEventRow } from './event-row.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { encodeRevision } from './revision.ts';
-import { type MvccStore, eventRevision } from './store.ts';
+import { decodeIndexMeta } from './index-meta.ts';
+import { type MvccStore, eventRevision, REVISION_OVERHEAD_BYTES } from './store.ts';
 import { versionKey } from './version-key.ts';
 
 /**
@@ -18,6 +19,7 @@ export class CompactionJob {
   readonly #revision: number;
   readonly #rows: EngineIterator;
   readonly #view = new KeyValueView();
+  readonly #versionKeys: Buffer[] = [];
   #removed = 0;
 
   constructor(store: MvccStore, revision: number) {
@@ -47,6 +49,7 @@ export class CompactionJob {
   step(batch: WriteBatch, count: number): boolean {
     const rows = this.#rows.next(count);
     for (let at = 0; at + 1 < rows.length; at += 2) this.#visit(batch, rows[at], rows[at + 1]);
+    this.#stageSize(batch);
     if (rows.length > 0) return false;
     this.#rows.close();
     this.#store.marks.stageFinished(batch, this.#revision);
@@ -67,9 +70,22 @@ export class CompactionJob {
     if (main < this.#revision) this.#remove(batch, userKey, main, sub);
   }
 
+  /** What a removal interrupted earlier has taken away is not counted again: its row is gone. */
+  #stageSize(batch: WriteBatch): void {
+    if (this.#versionKeys.length === 0) return;
+    let bytes = 0;
+    for (const row of this.#store.engine.getMany('version', this.#versionKeys)) {
+      if (row !== undefined) bytes += decodeIndexMeta(row).size + REVISION_OVERHEAD_BYTES;
+    }
+    this.#versionKeys.length = 0;
+    this.#store.marks.stageSize(batch, -bytes);
+  }
+
   #remove(batch: WriteBatch, key: Buffer, main: number, sub: number): void {
     batch.del('event', encodeRevision(main, sub));
-    batch.del('version', versionKey(key, main, sub));
+    const version = versionKey(key, main, sub);
+    batch.del('version', version);
+    this.#versionKeys.push(version);
     this.#removed += 1;
   }
 }

@@ -2,6 +2,7 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 
 const REVISION = Buffer.from('mvcc/revision');
 const SCHEDULED = Buffer.from('mvcc/compact-scheduled');
+const SIZE = Buffer.from('mvcc/size');
 const FINISHED = Buffer.from('mvcc/compact-finished');
 
 function encode(revision: number): Buffer {
@@ -20,11 +21,13 @@ export class StoreMarks {
   readonly revision: number;
   #compactRevision: number;
   #finished: number;
+  #sizeBytes: number;
 
   constructor(engine: Engine) {
     this.revision = decode(engine.get('meta', REVISION), 1);
     this.#compactRevision = decode(engine.get('meta', SCHEDULED), -1);
     this.#finished = decode(engine.get('meta', FINISHED), -1);
+    this.#sizeBytes = decode(engine.get('meta', SIZE), 0);
   }
 
   /** The last compaction asked for; -1 before the first. */
@@ -37,8 +40,18 @@ export class StoreMarks {
     return this.#finished;
   }
 
+  /** Bytes of all revisions that are not removed, as the quota counts them. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
   stageRevision(batch: WriteBatch, revision: number): void {
     batch.put('meta', REVISION, encode(revision));
+  }
+
+  stageSize(batch: WriteBatch, changeBytes: number): void {
+    this.#sizeBytes = Math.max(0, this.#sizeBytes + changeBytes);
+    batch.put('meta', SIZE, encode(this.#sizeBytes));
   }
 
   stageCompaction(batch: WriteBatch, revision: number): void {

@@ -60,6 +60,9 @@ export type RangeRefusal = 'compacted' | 'future';
 
 const CHUNK_KEYS = 512;
 
+/** Estimate of what one revision takes beside its KeyValue: its key, its back pointer and the index. */
+export const REVISION_OVERHEAD_BYTES = 48;
+
 export class MvccStore {
   readonly engine: Engine;
   readonly fences: Fences;
@@ -100,6 +103,11 @@ export class MvccStore {
   /** Live keys as of the last commit. */
   get keyCount(): number {
     return this.fences.total;
+  }
+
+  /** What the quota limits: the bytes of all revisions not removed yet, with what keeping each one costs. */
+  get sizeBytes(): number {
+    return this.marks.sizeBytes;
   }
 
   /** Changes that wait to be staged. */
@@ -161,7 +169,11 @@ export class MvccStore {
   stage(batch: WriteBatch): void {
     assert(!this.#staged, 'a batch is committed before the next one is staged');
     this.#staged = true;
-    for (const event of this.#events) stageEvent(batch, event);
+    let bytes = 0;
+    for (const event of this.#events) {
+      stageEvent(batch, event);
+      bytes += event.kv.length + REVISION_OVERHEAD_BYTES;
+    }
     for (const [name, { key, meta, stored }] of this.#pending) {
       if (meta !== undefined) batch.put('latest', key, encodeIndexMeta(meta));
       else if (stored) batch.del('latest', key);
@@ -169,7 +181,10 @@ export class MvccStore {
       if (meta === undefined && stored) this.fences.change(name, -1);
     }
     this.fences.stage(batch);
-    if (this.#events.length > 0) this.marks.stageRevision(batch, this.#revision);
+    if (this.#events.length > 0) {
+      this.marks.stageRevision(batch, this.#revision);
+      this.marks.stageSize(batch, bytes);
+    }
   }
 
   /** The staged batch is in the engine. Returns its events in order, for the watchers. */

@@ -15,6 +15,7 @@ const emptyConfState: ConfState = {
 /** The log since the last compaction, held in memory. The application mirrors in it what it has made durable. */
 export class MemoryStorage implements LogStorage {
   private hardState: HardState = { term: 0, vote: None, commit: 0 };
+  private restoredConfState: ConfState | undefined;
   private latestSnapshot: Snapshot = {
     data: undefined,
     metadata: { confState: emptyConfState, index: 0, term: 0 },
@@ -27,12 +28,17 @@ export class MemoryStorage implements LogStorage {
   initialState(): { readonly hardState: HardState; readonly confState: ConfState } {
     return {
       hardState: this.hardState,
-      confState: this.latestSnapshot.metadata?.confState ?? emptyConfState,
+      confState: this.restoredConfState ?? this.latestSnapshot.metadata?.confState ?? emptyConfState,
     };
   }
 
   setHardState(state: HardState): void {
     this.hardState = state;
+  }
+
+  /** The configuration as of the applied index of a restart, where that lies beyond the snapshot. */
+  restoreConfState(confState: ConfState): void {
+    this.restoredConfState = confState;
   }
 
   firstIndex(): number {

@@ -23,6 +23,10 @@ export class Waiters<Result> {
     return this.#pending.size;
   }
 
+  has(sequence: number): boolean {
+    return this.#pending.has(sequence);
+  }
+
   register(sequence: number, deadlineMs: number, waiter: Waiter<Result>): void {
     this.#pending.set(sequence, { sequence, deadlineMs, waiter });
   }

@@ -1,0 +1,125 @@
+import { putCost, txnCost } from '../apply/quota.ts';
+import { checkDelete, checkPut, checkRange, checkTxn, isReadonlyTxn, isSerializableTxn } from '../apply/checks.ts';
+import { checkTxnAllowed } from '../apply/auth-checks.ts';
+import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
+import { isError } from '../apply/results.ts';
+import { runTxn } from '../apply/txn.ts';
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import type { UnaryCall } from '../grpc/unary-call.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import { type EtcdError, errors } from '../wire/errors.ts';
+import { type CompactionRequest, type RangeRequest, type TxnRequest } from '../wire/gen/etcdserverpb.ts';
+import { KV } from '../wire/services.ts';
+import { answerRange } from './range-response.ts';
+import { registerRangeStream } from './range-stream.ts';
+import { failCall, type ServiceContext } from './service-context.ts';
+
+/** The KV service. */
+export function registerKv(context: ServiceContext): void {
+  const { member } = context;
+  const { methods } = KV;
+
+  context.unary(
+    methods.range,
+    (call, request) => {
+      refuse(checkRange(request));
+      // A learner answers serializable reads alone.
+      if (member.cluster.isLocalLearner && !request.serializable) throw errors.NotSupportedForLearner;
+      if (request.serializable) range(context, call, request);
+      else afterConsensus(context, call, () => range(context, call, request));
+    },
+    { learner: true },
+  );
+
+  context.unary(methods.put, (call, request, bytes) => {
+    refuse(checkPut(request));
+    withRoom(context, call, putCost(request.key.length, request.value.length), () =>
+      context.asCaller(call, (who) => context.propose(call, RaftRequestField.put, bytes, who)),
+    );
+  });
+
+  context.unary(methods.deleteRange, (call, request, bytes) => {
+    refuse(checkDelete(request));
+    context.asCaller(call, (who) => context.propose(call, RaftRequestField.deleteRange, bytes, who));
+  });
+
+  context.unary(methods.txn, (call, request, bytes) => {
+    refuse(checkTxn(request, member.config.maxTxnOps));
+    if (isReadonlyTxn(request)) {
+      if (isSerializableTxn(request)) readTxn(context, call, request);
+      else afterConsensus(context, call, () => readTxn(context, call, request));
+      return;
+    }
+    withRoom(context, call, txnCost(request), () =>
+      context.asCaller(call, (who) => context.propose(call, RaftRequestField.txn, bytes, who)),
+    );
+  });
+
+  context.unary(methods.compact, (call, request, bytes) => {
+    context.asCaller(call, (who) => compact(context, call, { request, bytes, who }));
+  });
+
+  registerRangeStream(context);
+}
+
+function refuse(error: EtcdError | undefined): void {
+  if (error !== undefined) throw error;
+}
+
+/** Goes on once the read may see everything acknowledged before it began. */
+export function afterConsensus(context: ServiceContext, call: UnaryCall, next: () => void): void {
+  context.member.read({
+    readable: () => {
+      try {
+        next();
+      } catch (error) {
+        failCall(call, error);
+      }
+    },
+    failed: (error) => failCall(call, error),
+  });
+}
+
+/** The quota is looked at before proposing, so that a full store fills no log either; the alarm goes up first. */
+export function withRoom(context: ServiceContext, call: UnaryCall, cost: number, next: () => void): void {
+  const { member } = context;
+  if (member.quota.fits(cost)) next();
+  else member.raiseNoSpace(() => call.fail(errors.NoSpace.code, errors.NoSpace.message));
+}
+
+function range(context: ServiceContext, call: UnaryCall, request: RangeRequest): void {
+  context.asCaller(call, (who) => {
+    const { member } = context;
+    refuse(member.auth.checkRange(who ?? NOBODY, request.key, request.rangeEnd));
+    refuse(refuseRevision(member.store, request.revision));
+    answerRange(context, call, rangeOptions(request));
+  });
+}
+
+function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest): void {
+  context.asCaller(call, (who) => {
+    const { member } = context;
+    refuse(checkTxnAllowed(member, who ?? NOBODY, request));
+    const result = runTxn(member, request, true);
+    if (isError(result)) throw result;
+    context.answer(call, result);
+  });
+}
+
+interface Compaction {
+  readonly request: CompactionRequest;
+  readonly bytes: Buffer;
+  readonly who: AuthInfo | undefined;
+}
+
+function compact(context: ServiceContext, call: UnaryCall, { request, bytes, who }: Compaction): void {
+  const { member } = context;
+  refuse(member.auth.checkAdmin(who ?? NOBODY));
+  member.propose(RaftRequestField.compaction, bytes, who, {
+    settled: (result) => {
+      if (isError(result) || result.compacting === undefined || !request.physical) context.answer(call, result);
+      else member.compactor.whenDone(result.compacting, () => context.answer(call, result));
+    },
+    failed: (error) => failCall(call, error),
+  });
+}

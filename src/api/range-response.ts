@@ -1,0 +1,96 @@
+import type { UnaryCall } from '../grpc/unary-call.ts';
+import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import { fieldHead } from '../wire/splice.ts';
+import { varintSize, writeVarint } from '../wire/varint.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** Keys visited in one turn of the event loop. */
+const KEYS_PER_SLICE = 1000;
+/** Responses up to this size are made at once; larger ones as the client takes them. */
+const AT_ONCE_BYTES = 128 * 1024;
+
+const KVS = 2;
+const MORE_FIELD = Buffer.from([0x18, 0x01]);
+const COUNT_TAG = 0x20;
+
+/** Scans in slices and answers with what is found. */
+export function answerRange(context: ServiceContext, call: UnaryCall, options: RangeOptions): void {
+  const { member } = context;
+  const header = context.header();
+  const scan = member.store.scan(options);
+  if (scan.step(KEYS_PER_SLICE)) {
+    respond(context, call, header, scan.result());
+    return;
+  }
+  // What it found may be superseded and compacted before it is read.
+  const release = member.compactor.hold();
+  const step = (): void => {
+    if (call.ended) {
+      scan.cancel();
+      release();
+    } else if (scan.step(KEYS_PER_SLICE)) {
+      respond(context, call, header, scan.result());
+      release();
+    } else member.scheduler.soon(step);
+  };
+  member.scheduler.soon(step);
+}
+
+function respond(context: ServiceContext, call: UnaryCall, header: Buffer, result: RangeResult): void {
+  const tail = encodeTail(result);
+  let total = header.length + tail.length;
+  for (const size of result.sizes) total += 1 + varintSize(size) + size;
+  if (total <= AT_ONCE_BYTES) {
+    const parts = [header];
+    for (const kv of result.readAll()) parts.push(fieldHead(KVS, kv.length), kv);
+    parts.push(tail);
+    call.respond(parts, total);
+    return;
+  }
+  respondLarge(context, call, { header, result, tail, total });
+}
+
+interface LargeResponse {
+  readonly header: Buffer;
+  readonly result: RangeResult;
+  readonly tail: Buffer;
+  readonly total: number;
+}
+
+/** The values are read as the client takes them; until then no compaction takes them away. */
+function respondLarge(
+  context: ServiceContext,
+  call: UnaryCall,
+  { header, result, tail, total }: LargeResponse,
+): void {
+  const release = context.member.compactor.hold();
+  call.onCancel = release;
+  let started = false;
+  call.respondStream(total, {
+    read: (maxBytes) => {
+      const parts: Buffer[] = [];
+      if (!started) parts.push(header);
+      started = true;
+      const kvs = result.read(maxBytes);
+      for (const kv of kvs) parts.push(fieldHead(KVS, kv.length), kv);
+      if (kvs.length > 0) return parts;
+      release();
+      parts.push(tail);
+      return parts;
+    },
+  });
+}
+
+/** `more` and `count`. */
+function encodeTail(result: RangeResult): Buffer {
+  const { count, more } = result;
+  if (count === 0) return more ? MORE_FIELD : NOTHING;
+  const tail = Buffer.allocUnsafe((more ? 2 : 0) + 1 + varintSize(count));
+  let at = 0;
+  if (more) at = MORE_FIELD.copy(tail);
+  tail[at++] = COUNT_TAG;
+  writeVarint(tail, at, count);
+  return tail;
+}
+
+const NOTHING = Buffer.alloc(0);

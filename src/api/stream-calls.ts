@@ -1,0 +1,34 @@
+import type { AuthInfo } from '../auth/auth-store.ts';
+import type { StreamCall } from '../grpc/stream-call.ts';
+import { EtcdError, GrpcCode } from '../wire/errors.ts';
+import { WireError } from '../wire/wire-error.ts';
+import type { ServiceContext } from './service-context.ts';
+
+export type StreamIdentity = AuthInfo | undefined;
+
+const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
+
+/** Ends a stream with an error: etcd's own, or a message that cannot be read. Anything else is a fault of the server. */
+export function endStream(call: StreamCall, error: unknown): void {
+  if (error instanceof EtcdError) call.end(error.code, error.message);
+  else if (error instanceof WireError) call.end(GrpcCode.Internal, DECODE_FAULT + error.answer);
+  else throw error;
+}
+
+/** Goes on with who opened the stream; without auth at once, with nobody. */
+export function streamIdentity(
+  context: ServiceContext,
+  call: StreamCall,
+  next: (who: StreamIdentity) => void,
+): void {
+  if (!context.member.auth.isEnabled) {
+    next(undefined);
+    return;
+  }
+  const who = context.identify(call);
+  if (!(who instanceof Promise)) {
+    next(who);
+    return;
+  }
+  who.then(next).catch((error: unknown) => endStream(call, error));
+}

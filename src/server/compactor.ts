@@ -1,0 +1,131 @@
+import type { Metrics } from '../metrics/metrics.ts';
+import { CompactionJob } from '../mvcc/compaction.ts';
+import type { MvccStore } from '../mvcc/store.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Scheduler } from '../ports/scheduler.ts';
+
+export interface CompactorOptions {
+  readonly store: MvccStore;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Revisions visited in one slice. */
+  readonly batchLimit: number;
+  /** Pause between slices. */
+  readonly sleepMs: number;
+}
+
+/** A slice must not hold the event loop; a batch limit beyond this is done in several. */
+const MAX_SLICE = 500;
+
+/** Removes what compactions made unreachable, one compaction after another, in slices between other work. */
+export class Compactor {
+  readonly #options: CompactorOptions;
+  readonly #queue: number[] = [];
+  #waiters: { revision: number; done: () => void }[] = [];
+  #job: CompactionJob | undefined;
+  #startedMs = 0;
+  #cancelPause: (() => void) | undefined;
+  #held = 0;
+  #stopped = false;
+
+  constructor(options: CompactorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up a removal that a restart interrupted. */
+  resume(): void {
+    const { compactRevision, finishedRevision } = this.#options.store.marks;
+    if (compactRevision > finishedRevision) this.start(compactRevision);
+  }
+
+  start(revision: number): void {
+    this.#queue.push(revision);
+    if (this.#job === undefined && this.#cancelPause === undefined) this.#next();
+  }
+
+  /** Calls back when the removal of a compaction that was started is done. */
+  whenDone(revision: number, done: () => void): void {
+    if (this.#options.store.marks.finishedRevision >= revision) done();
+    else this.#waiters.push({ revision, done });
+  }
+
+  /** Nothing is removed until the function returned is called: a long read goes on reading superseded values. */
+  hold(): () => void {
+    this.#held += 1;
+    let released = false;
+    return () => {
+      if (!released) this.#held -= 1;
+      released = true;
+    };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelPause?.();
+    this.#job?.cancel();
+  }
+
+  #next(): void {
+    const revision = this.#queue.shift();
+    if (revision === undefined || this.#stopped) return;
+    const { store, clock } = this.#options;
+    if (revision <= store.marks.finishedRevision) {
+      this.#next();
+      return;
+    }
+    this.#job = new CompactionJob(store, revision);
+    this.#startedMs = clock.now();
+    this.#pause(0);
+  }
+
+  #pause(delayMs: number): void {
+    this.#cancelPause = this.#options.scheduler.after(delayMs, () => {
+      this.#cancelPause = undefined;
+      this.#step();
+    });
+  }
+
+  #step(): void {
+    const job = this.#job;
+    if (job === undefined || this.#stopped) return;
+    const { store, clock, metrics, batchLimit, sleepMs, scheduler } = this.#options;
+    if (this.#held > 0) {
+      this.#pause(sleepMs);
+      return;
+    }
+    const startedMs = clock.now();
+    const removedBefore = job.removed;
+    const batch = store.engine.batch();
+    const count = Math.min(batchLimit, MAX_SLICE);
+    const done = job.step(batch, count);
+    store.engine.write(batch);
+    metrics.mvcc.compactionPauseMs.observe(clock.now() - startedMs);
+    metrics.mvcc.compactionKeys += job.removed - removedBefore;
+    if (!done) {
+      if (sleepMs === 0) scheduler.soon(() => this.#step());
+      else this.#pause((sleepMs * count) / batchLimit);
+      return;
+    }
+    this.#finish(job);
+  }
+
+  #finish(job: CompactionJob): void {
+    const { clock, metrics, logger } = this.#options;
+    const tookMs = clock.now() - this.#startedMs;
+    metrics.mvcc.compactionTotalMs.observe(tookMs);
+    metrics.mvcc.compactionLastSeconds = clock.wall() / 1000;
+    logger.info('finished scheduled compaction', {
+      'compact-revision': job.revision,
+      took: `${tookMs.toFixed(3)}ms`,
+      removed: job.removed,
+    });
+    this.#job = undefined;
+    const done = this.#waiters.filter(({ revision }) => revision <= job.revision);
+    this.#waiters = this.#waiters.filter(({ revision }) => revision > job.revision);
+    for (const waiter of done) waiter.done();
+    this.#next();
+  }
+}

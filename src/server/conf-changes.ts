@@ -1,0 +1,55 @@
+import type { ConfChangeResult } from '../apply/applier.ts';
+import type { Member as ClusterMember } from '../membership/member.ts';
+import type { ConfChange } from '../raft/types.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import type { Member } from './member.ts';
+
+interface PendingChange {
+  readonly settled: (members: readonly ClusterMember[]) => void;
+  readonly failed: (error: EtcdError) => void;
+  readonly cancelTimeout: () => void;
+}
+
+/** Changes of the membership on their way through the log, and who waits for them. */
+export class ConfChanges {
+  readonly #member: Member;
+  readonly #pending = new Map<bigint, PendingChange>();
+  readonly #observers: ((result: ConfChangeResult) => void)[] = [];
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  /** Each applied change, for whoever keeps connections to the members. */
+  onApplied(observer: (result: ConfChangeResult) => void): void {
+    this.#observers.push(observer);
+  }
+
+  /** @param change without an id; rejects with etcd's error, or the timeout's, after which the outcome is unknown */
+  propose(change: Omit<ConfChange, 'id'>): Promise<readonly ClusterMember[]> {
+    const member = this.#member;
+    const id = member.ids.full(member.ids.next());
+    return new Promise((resolve, reject) => {
+      const cancelTimeout = member.scheduler.after(member.config.requestTimeoutMs, () => {
+        this.#pending.delete(id);
+        reject(errors.Timeout);
+      });
+      this.#pending.set(id, { settled: resolve, failed: reject, cancelTimeout });
+      const refused = member.loop.proposeConfChange({ ...change, id });
+      if (refused === undefined) return;
+      cancelTimeout();
+      this.#pending.delete(id);
+      reject(new EtcdError(GrpcCode.Unknown, refused));
+    });
+  }
+
+  applied(result: ConfChangeResult): void {
+    for (const observer of this.#observers) observer(result);
+    const pending = this.#pending.get(result.id);
+    if (pending === undefined) return;
+    this.#pending.delete(result.id);
+    pending.cancelTimeout();
+    if (result.error === undefined) pending.settled(result.members);
+    else pending.failed(result.error);
+  }
+}

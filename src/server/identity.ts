@@ -1,0 +1,39 @@
+import { assert } from '../lib/assert.ts';
+import { Metadata } from '../wire/gen/etcdserverpb.ts';
+import { bootstrapCluster } from '../membership/cluster.ts';
+import type { Member as ClusterMember } from '../membership/member.ts';
+
+/** Who this member is, for as long as its data directory lives. */
+export interface Identity {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+}
+
+/** A member that begins with nothing. */
+export interface Founding extends Identity {
+  /** All members of the cluster, in a new one; empty for a member that joins and learns them from the log. */
+  readonly members: readonly ClusterMember[];
+}
+
+/** The metadata record of the log, as etcd writes it. */
+export function encodeIdentity({ memberId, clusterId }: Identity): Buffer {
+  return Metadata.encode({ nodeId: memberId, clusterId });
+}
+
+export function decodeIdentity(metadata: Buffer): Identity {
+  const { nodeId, clusterId } = Metadata.decode(metadata);
+  return { memberId: nodeId, clusterId };
+}
+
+/** A static bootstrap: every founding member derives the same ids from the same flags. */
+export function foundCluster(
+  name: string,
+  initial: ReadonlyMap<string, readonly string[]>,
+  token: string,
+): Founding {
+  const founded = bootstrapCluster(initial, token);
+  assert(founded !== undefined, 'members of the initial cluster have different ids');
+  const local = founded.members.find((member) => member.name === name);
+  assert(local !== undefined, 'the member is one of its initial cluster');
+  return { memberId: local.id, clusterId: founded.id, members: founded.members };
+}

@@ -1,0 +1,399 @@
+import { AlarmStore } from '../apply/alarms.ts';
+import { AppliedState } from '../apply/applied-state.ts';
+import { Applier, type ConfChangeResult } from '../apply/applier.ts';
+import { Quota } from '../apply/quota.ts';
+import type { TokenAssigner } from '../apply/auth-requests.ts';
+import { type ApplyResult, isError } from '../apply/results.ts';
+import { AuthStore, type TokenObserver } from '../auth/auth-store.ts';
+import type { Config } from '../config/config.ts';
+import { Lessor, minimumLeaseTtl } from '../lease/lessor.ts';
+import { Cluster } from '../membership/cluster.ts';
+import { formatId } from '../membership/member.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
+import type { Clock } from '../ports/clock.ts';
+import { type EngineControl, EngineWriteError } from '../ports/engine.ts';
+import type { LogContents, LogStore } from '../ports/log-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Scheduler } from '../ports/scheduler.ts';
+import type { SpaceGauge } from '../ports/space.ts';
+import { type ConfChange, type Entry, type Message, None, Role } from '../raft/types.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/etcdserverpb.ts';
+import { Compactor } from './compactor.ts';
+import { ConfChanges } from './conf-changes.ts';
+import type { Founding, Identity } from './identity.ts';
+import { LogKeeper } from './log-keeper.ts';
+import { Proposals, type ResultWaiter } from './proposals.ts';
+import { RaftLoop } from './raft-loop.ts';
+import { RaftRequestField, type RequestAuth } from './raft-request.ts';
+import type { ReadWaiter } from './read-queue.ts';
+import { RequestIds } from './request-ids.ts';
+import { startRaft } from './start-raft.ts';
+
+/** What a data directory gives, opened. */
+export interface MemberStorage {
+  readonly engine: EngineControl;
+  readonly log: LogStore;
+  readonly contents: LogContents;
+  readonly isNew: boolean;
+  readonly space: SpaceGauge;
+}
+
+export interface MemberOptions {
+  readonly config: Config;
+  readonly storage: MemberStorage;
+  readonly identity: Identity;
+  /** The founding members, where the member is new and its cluster too; empty for one that joins. */
+  readonly founders: Founding['members'];
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** A uniform random integer in [0, bound). */
+  readonly randomInt: (bound: number) => number;
+  readonly logger: (caller: string) => Logger;
+  readonly metrics: Metrics;
+  readonly tokens?: TokenAssigner & TokenObserver;
+  /** Messages to other members. */
+  readonly send: (messages: readonly Message[]) => void;
+}
+
+/** Committed entries that may wait to be applied before proposals are refused. */
+const MAX_COMMIT_APPLY_GAP = 5000;
+const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
+const READ_RETRY_MS = 500;
+
+/** A leader change, as the streams that asked for a leader and the gauges see it. */
+export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
+
+/**
+ * One member of a cluster: raft, what is applied, and what a leader owes its cluster. Requests come as proposals and
+ * reads; everything happens on one thread, in turns of the raft loop.
+ */
+export class Member {
+  readonly config: Config;
+  readonly identity: Identity;
+  readonly engine: EngineControl;
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+  readonly cluster: Cluster;
+  readonly auth: AuthStore;
+  readonly alarms: AlarmStore;
+  readonly applied: AppliedState;
+  readonly quota: Quota;
+  readonly ids: RequestIds;
+  readonly compactor: Compactor;
+  readonly confChanges: ConfChanges;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly metrics: Metrics;
+  readonly loop: RaftLoop;
+  readonly #logger: Logger;
+  readonly #options: MemberOptions;
+  readonly #applier: Applier;
+  readonly #proposals: Proposals;
+  readonly #log: LogKeeper;
+  readonly #observers = new Set<LeadershipObserver>();
+  readonly #eventObservers: ((events: readonly StoreEvent[]) => void)[] = [];
+  readonly #turnObservers: (() => void)[] = [];
+  readonly #stopTimers: (() => void)[] = [];
+  #leaderSinceMs = 0;
+  #leaderLostMs = 0;
+  #raisingNoSpace: ((result: ApplyResult) => void)[] | undefined;
+  #stopped = false;
+
+  constructor(options: MemberOptions) {
+    const { config, storage, identity, clock, scheduler, metrics } = options;
+    const { engine } = storage;
+    this.#options = options;
+    this.config = config;
+    this.identity = identity;
+    this.clock = clock;
+    this.scheduler = scheduler;
+    this.metrics = metrics;
+    this.engine = engine;
+    this.#logger = options.logger('server/member.ts');
+    this.store = new MvccStore(engine);
+    this.lessor = new Lessor({
+      engine,
+      clock,
+      minTtl: minimumLeaseTtl({ electionTicks: config.electionTicks, tickMs: config.heartbeatIntervalMs }),
+      checkpoints: config.featureGates.get('LeaseCheckpoint') === true,
+    });
+    this.cluster = new Cluster({ engine, localId: identity.memberId, id: identity.clusterId });
+    this.auth = new AuthStore({ engine, ...(options.tokens === undefined ? {} : { tokens: options.tokens }) });
+    this.alarms = new AlarmStore(engine);
+    this.applied = new AppliedState(engine);
+    this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);
+    this.ids = new RequestIds(identity.memberId, clock.wall());
+    const { node, memory } = startRaft({
+      config,
+      storage,
+      identity,
+      founders: options.founders,
+      applied: this.applied,
+      randomInt: options.randomInt,
+      logger: options.logger('raft/raft.ts'),
+      maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
+    });
+    this.loop = new RaftLoop({
+      node,
+      memory,
+      log: storage.log,
+      soon: (task) => scheduler.soon(task),
+      readRetryMs: READ_RETRY_MS,
+      now: () => clock.now(),
+      hooks: {
+        apply: (entries) => this.#apply(entries),
+        send: options.send,
+        install: () => this.#fail('a snapshot arrives only where there are other members'),
+        leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
+        dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
+        turned: () => {
+          for (const observer of this.#turnObservers) observer();
+        },
+      },
+    });
+    this.#proposals = new Proposals({
+      ids: this.ids,
+      now: () => clock.now(),
+      timeoutMs: config.requestTimeoutMs,
+      refusal: (field, bytes) => this.#refusal(field, bytes),
+      propose: (data) => this.loop.propose(data),
+    });
+    this.#applier = this.#makeApplier();
+    this.confChanges = new ConfChanges(this);
+    this.compactor = new Compactor({
+      store: this.store,
+      scheduler,
+      batchLimit: config.compactionBatchLimit,
+      sleepMs: config.compactionSleepIntervalMs,
+      metrics,
+      clock,
+      logger: options.logger('server/compactor.ts'),
+    });
+    this.#log = new LogKeeper({
+      loop: this.loop,
+      memory,
+      log: storage.log,
+      engine,
+      applied: this.applied,
+      snapshotCount: config.snapshotCount,
+      catchupEntries: config.snapshotCatchupEntries,
+      logger: options.logger('server/log-keeper.ts'),
+      failed: (error) => this.#fail(error.message),
+    });
+  }
+
+  /** Starts ticking; a cluster of one elects itself at once. */
+  start(): void {
+    const { config, scheduler } = this;
+    this.#stopTimers.push(
+      scheduler.every(config.heartbeatIntervalMs, () => {
+        this.loop.tick();
+        this.#expire();
+      }),
+    );
+    const { voters } = this.loop.node.confState();
+    if (voters.length === 1 && voters[0] === this.identity.memberId) this.loop.node.campaign();
+    this.compactor.resume();
+    this.loop.schedule();
+  }
+
+  get memberIdText(): string {
+    return formatId(this.identity.memberId);
+  }
+
+  get isLeader(): boolean {
+    return this.loop.node.role === Role.Leader;
+  }
+
+  get hasLeader(): boolean {
+    return this.loop.node.lead !== None;
+  }
+
+  get term(): number {
+    return this.loop.node.term;
+  }
+
+  get pendingProposals(): number {
+    return this.#proposals.pending;
+  }
+
+  onLeadership(observer: LeadershipObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
+  /** Changes of the store, once a batch, before anyone is answered. */
+  onEvents(observer: (events: readonly StoreEvent[]) => void): void {
+    this.#eventObservers.push(observer);
+  }
+
+  /** The end of each turn of the raft loop: responses may leave. */
+  onTurn(observer: () => void): void {
+    this.#turnObservers.push(observer);
+  }
+
+  /** Proposes a request, given as its own bytes. */
+  propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
+    if (this.#stopped) waiter.failed(errors.Stopped);
+    else this.#proposals.propose(field, body, auth, waiter);
+  }
+
+  /** Calls back once everything acknowledged before this call is applied here. */
+  read(waiter: ReadWaiter): void {
+    if (this.#stopped) waiter.failed(errors.Stopped);
+    else this.loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
+  }
+
+  /**
+   * Answers what the store has no room for: raises the NOSPACE alarm first, unless it is raised.
+   */
+  raiseNoSpace(then: () => void): void {
+    if (this.alarms.isRaised(AlarmType.NOSPACE)) {
+      then();
+      return;
+    }
+    if (this.#raisingNoSpace !== undefined) {
+      this.#raisingNoSpace.push(then);
+      return;
+    }
+    const waiting = [then];
+    this.#raisingNoSpace = waiting;
+    this.#logger.warn('database space exceeded; raising the NOSPACE alarm', {
+      'quota-size-bytes': this.quota.limitBytes,
+      'db-size-bytes': this.store.sizeBytes,
+    });
+    const request = AlarmRequest.encode({
+      action: AlarmRequestAlarmAction.ACTIVATE,
+      memberId: this.identity.memberId,
+      alarm: AlarmType.NOSPACE,
+    });
+    const done = (): void => {
+      this.#raisingNoSpace = undefined;
+      for (const each of waiting) each();
+    };
+    this.propose(RaftRequestField.alarm, request, undefined, { settled: done, failed: done });
+  }
+
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const stop of this.#stopTimers) stop();
+    this.compactor.stop();
+    this.loop.stop();
+    this.#proposals.failAll(errors.Stopped);
+    this.loop.reads.failAll(errors.Stopped);
+  }
+
+  #makeApplier(): Applier {
+    const { engine, store, lessor, cluster, auth, alarms, applied, quota } = this;
+    const { tokens } = this.#options;
+    return new Applier(
+      {
+        ...{ engine, store, lessor, cluster, auth, alarms, applied, quota },
+        ...(tokens === undefined ? {} : { tokens }),
+        maxLearners: this.config.maxLearners,
+        applyToRaft: (change: ConfChange) => this.loop.node.applyConfChange(change),
+      },
+      {
+        isWanted: (prefix, sequence) => this.#proposals.isWanted(prefix, sequence),
+        onResult: (_prefix, sequence, result) => this.#settle(sequence, result),
+        onConfChange: (result) => this.#confChanged(result),
+        onEmptyEntry: (_index, term) => this.#termBegan(term),
+        onEvents: (events) => {
+          for (const observer of this.#eventObservers) observer(events);
+        },
+      },
+    );
+  }
+
+  #apply(entries: readonly Entry[]): boolean {
+    try {
+      this.#applier.applyBatch(entries);
+    } catch (error) {
+      if (!(error instanceof EngineWriteError)) throw error;
+      this.#fail(`the store cannot be written: ${error.message}`);
+    }
+    this.#log.applied();
+    return true;
+  }
+
+  #settle(sequence: number, result: ApplyResult): void {
+    const waiter = this.#proposals.take(sequence);
+    if (waiter === undefined) return;
+    if (isError(result) && result === errors.NoSpace && !this.alarms.isRaised(AlarmType.NOSPACE)) {
+      this.raiseNoSpace(() => waiter.settled(result));
+      return;
+    }
+    if (!isError(result) && result.compacting !== undefined) this.compactor.start(result.compacting);
+    waiter.settled(result);
+  }
+
+  #confChanged(result: ConfChangeResult): void {
+    this.confChanges.applied(result);
+  }
+
+  /** As leader, everything of earlier terms is applied now: leases may expire again. */
+  #termBegan(term: number): void {
+    if (!this.isLeader || term !== this.term) return;
+    this.lessor.promote(this.config.electionTimeoutMs);
+    for (const observer of this.#observers) observer(this.loop.node.lead, true);
+  }
+
+  #leadershipChanged(lead: bigint, role: Role): void {
+    const now = this.clock.now();
+    const { server } = this.metrics;
+    if (lead === None) this.#leaderLostMs = now;
+    else {
+      this.#leaderSinceMs = now;
+      server.leaderChangesSeen++;
+    }
+    if (role !== Role.Leader) this.lessor.demote();
+    this.#logger.info('raft leadership', {
+      'local-member-id': this.memberIdText,
+      leader: formatId(lead),
+      role,
+      term: this.term,
+    });
+    for (const observer of this.#observers) observer(lead, role === Role.Leader);
+  }
+
+  #refusal(field: RaftRequestField, bytes: number): EtcdError | undefined {
+    if (this.loop.backlog > MAX_COMMIT_APPLY_GAP) return TOO_MANY_REQUESTS;
+    if (bytes > this.config.maxRequestBytes) return errors.RequestTooLarge;
+    const { space, log } = this.#options.storage;
+    if (!log.appendable(bytes)) return errors.NoSpace;
+    if (!space.hasRoom && takesSpace.has(field)) return errors.NoSpace;
+    return undefined;
+  }
+
+  #expire(): void {
+    this.#proposals.expire((startedAtMs) => this.#timeout(startedAtMs));
+    this.loop.reads.expire(this.clock.now(), () => errors.Timeout);
+    if (this.#proposals.pending === 0) this.loop.withdrawAll();
+  }
+
+  /** As etcd: a request that began while there was no leader blames that. */
+  #timeout(startedAtMs: number): EtcdError {
+    const since = this.#leaderSinceMs - 2 * this.config.electionTimeoutMs;
+    const lostLeader = startedAtMs > since && startedAtMs < this.#leaderSinceMs && this.#leaderLostMs > 0;
+    return lostLeader ? errors.TimeoutDueToLeaderFail : errors.Timeout;
+  }
+
+  /** Running on could corrupt data. */
+  #fail(reason: string): never {
+    this.#logger.error('the member cannot go on', { reason });
+    throw new Error(reason);
+  }
+}
+
+/** What can only be refused when the disk is full; the rest helps to free space, or takes next to none. */
+const takesSpace: ReadonlySet<RaftRequestField> = new Set([
+  RaftRequestField.put,
+  RaftRequestField.txn,
+  RaftRequestField.leaseGrant,
+]);
+
+/** etcd answers with its internal error here, which clients see as unknown. */
+const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);

@@ -1,0 +1,81 @@
+import type { ApplyResult } from '../apply/results.ts';
+import type { EtcdError } from '../wire/errors.ts';
+import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
+import type { RequestIds } from './request-ids.ts';
+import { encodeRaftRequest, type RaftRequestField, type RequestAuth } from './raft-request.ts';
+import { type Waiter, Waiters } from './waiters.ts';
+
+const LOW_48_BITS = 0xffff_ffff_ffffn;
+
+export type ResultWaiter = Waiter<ApplyResult>;
+
+export interface ProposalsOptions {
+  readonly ids: RequestIds;
+  readonly now: () => number;
+  readonly timeoutMs: number;
+  /** Why no proposal of that size and kind can be taken now. */
+  readonly refusal: (field: RaftRequestField, bytes: number) => EtcdError | undefined;
+  readonly propose: (data: Buffer) => void;
+}
+
+/**
+ * Local requests that become log entries: their ids, and whoever waits for what comes of them. A waiter that gives
+ * up, for time or a lost leader, knows nothing: its entry may still be applied.
+ */
+export class Proposals {
+  readonly #options: ProposalsOptions;
+  readonly #waiters = new Waiters<ApplyResult>();
+
+  constructor(options: ProposalsOptions) {
+    this.#options = options;
+  }
+
+  get pending(): number {
+    return this.#waiters.size;
+  }
+
+  /** @param body the request's own bytes */
+  propose(
+    field: RaftRequestField,
+    body: Buffer,
+    auth: RequestAuth | undefined,
+    waiter: ResultWaiter,
+  ): void {
+    const { ids, now, timeoutMs, refusal, propose } = this.#options;
+    const sequence = ids.next();
+    const data = encodeRaftRequest(field, body, ids.prefix, sequence, auth);
+    const refused = refusal(field, data.length);
+    if (refused !== undefined) {
+      waiter.failed(refused);
+      return;
+    }
+    this.#waiters.register(sequence, now() + timeoutMs, waiter);
+    propose(data);
+  }
+
+  /** Raft dropped these for certain; their waiters may be told so. */
+  dropped(datas: readonly Buffer[], error: Error): void {
+    for (const data of datas) {
+      const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
+      this.#waiters.take(Number(id & LOW_48_BITS))?.failed(error);
+    }
+  }
+
+  isWanted(prefix: number, sequence: number): boolean {
+    return prefix === this.#options.ids.prefix && this.#waiters.has(sequence);
+  }
+
+  take(sequence: number): ResultWaiter | undefined {
+    return this.#waiters.take(sequence);
+  }
+
+  expire(error: (startedAtMs: number) => Error): number {
+    const { now, timeoutMs } = this.#options;
+    const time = now();
+    return this.#waiters.expire(time, () => error(time - timeoutMs));
+  }
+
+  failAll(error: Error): void {
+    this.#waiters.failAll(error);
+  }
+}

@@ -1,0 +1,274 @@
+import { assert, defined } from '../lib/assert.ts';
+import type { LogStore } from '../ports/log-store.ts';
+import type { MemoryStorage } from '../raft/memory-storage.ts';
+import type { RawNode } from '../raft/raw-node.ts';
+import {
+  type ConfChange,
+  type Entry,
+  LocalAppendThread,
+  LocalApplyThread,
+  type Message,
+  None,
+  type Ready,
+  Role,
+  type Snapshot,
+  StepError,
+} from '../raft/types.ts';
+import { ReadQueue, type ReadWaiter } from './read-queue.ts';
+
+/** What the loop hands on. All are called from within a turn and must not call the loop back at once. */
+export interface RaftLoopHooks {
+  /** Applies committed entries that follow each other. Returns false when it cannot now and `resume` will be called. */
+  apply(entries: readonly Entry[]): boolean;
+  /** Messages to other members, in order. */
+  send(messages: readonly Message[]): void;
+  /** A snapshot of the leader takes the place of log and state; `done` once both are durable. */
+  install(snapshot: Snapshot, done: () => void): void;
+  leadershipChanged(lead: bigint, role: Role): void;
+  /** Proposals dropped for certain. */
+  dropped(datas: readonly Buffer[], reason: StepError): void;
+  /** The turn is over: what it produced may be sent. */
+  turned(): void;
+}
+
+export interface RaftLoopOptions {
+  readonly node: RawNode;
+  readonly memory: MemoryStorage;
+  readonly log: LogStore;
+  readonly hooks: RaftLoopHooks;
+  /** Runs a task soon, after what arrived together has been taken in. */
+  readonly soon: (task: () => void) => void;
+  /** Milliseconds after which a read that nobody confirmed is asked for again. */
+  readonly readRetryMs: number;
+  readonly now: () => number;
+}
+
+/**
+ * Drives raft: everything that arrives between two turns (proposals, reads, messages, disk completions, ticks) goes
+ * into raft together, so that concurrent proposals share one append and concurrent reads one ReadIndex. Within a
+ * turn the append is handed to the disk before committed entries are applied, so that the two overlap.
+ */
+export class RaftLoop {
+  readonly node: RawNode;
+  readonly reads = new ReadQueue();
+  readonly #memory: MemoryStorage;
+  readonly #log: LogStore;
+  readonly #hooks: RaftLoopHooks;
+  readonly #soon: (task: () => void) => void;
+  readonly #readRetryMs: number;
+  readonly #now: () => number;
+  #proposals: Buffer[] = [];
+  #readDeadlineMs = 0;
+  #asked = new Map<number, number>();
+  readonly #applying: Message[] = [];
+  #applyStalled = false;
+  #installing = false;
+  #scheduled = false;
+  #turning = false;
+  #stopped = false;
+  #lead = None;
+  #role: Role = Role.Follower;
+  readonly #turnTask = (): void => {
+    this.#scheduled = false;
+    this.#turn();
+  };
+
+  constructor(options: RaftLoopOptions) {
+    this.node = options.node;
+    this.#memory = options.memory;
+    this.#log = options.log;
+    this.#hooks = options.hooks;
+    this.#soon = options.soon;
+    this.#readRetryMs = options.readRetryMs;
+    this.#now = options.now;
+  }
+
+  /** Entries committed and not applied yet. */
+  get backlog(): number {
+    return this.node.committed - this.node.applied;
+  }
+
+  /** Proposals that raft has not seen, as there is no leader to take them. */
+  get waitingProposals(): number {
+    return this.#proposals.length;
+  }
+
+  schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    this.#soon(this.#turnTask);
+  }
+
+  propose(data: Buffer): void {
+    this.#proposals.push(data);
+    this.schedule();
+  }
+
+  /** Takes back proposals that raft has not seen: nobody waits for them any more. */
+  withdrawAll(): void {
+    this.#proposals = [];
+  }
+
+  proposeConfChange(change: ConfChange): StepError | undefined {
+    const refused = this.node.proposeConfChange(change);
+    this.schedule();
+    return refused;
+  }
+
+  read(waiter: ReadWaiter, deadlineMs: number): void {
+    this.reads.add(waiter);
+    this.#readDeadlineMs = deadlineMs;
+    this.schedule();
+  }
+
+  /** A message of another member. */
+  step(message: Message): void {
+    this.node.step(message);
+    this.schedule();
+  }
+
+  tick(): void {
+    this.node.tick();
+    this.#retryReads();
+    this.schedule();
+  }
+
+  /** Goes on applying after `apply` returned false. */
+  resume(): void {
+    this.#applyStalled = false;
+    this.schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #turn(): void {
+    if (this.#stopped) return;
+    assert(!this.#turning, 'turns of the raft loop do not nest');
+    this.#turning = true;
+    this.#takeProposals();
+    this.#takeReads();
+    while (this.node.hasReady() && !this.#stopped) this.#handle(this.node.ready());
+    this.#apply();
+    while (this.node.hasReady() && !this.#stopped) this.#handle(this.node.ready());
+    this.reads.release(this.node.applied);
+    this.#turning = false;
+    this.#hooks.turned();
+  }
+
+  #takeProposals(): void {
+    if (this.#proposals.length === 0) return;
+    // Without a leader proposals wait for one, or for their time to run out.
+    if (this.node.role !== Role.Leader && this.node.lead === None) return;
+    const datas = this.#proposals;
+    this.#proposals = [];
+    const refused = this.node.proposeBatch(datas);
+    if (refused !== undefined) this.#hooks.dropped(datas, refused);
+  }
+
+  #takeReads(): void {
+    if (!this.reads.hasArrivals) return;
+    if (this.node.role !== Role.Leader && this.node.lead === None) return;
+    this.#ask(this.reads.ask(this.#readDeadlineMs));
+  }
+
+  #ask(context: number): void {
+    this.#asked.set(context, this.#now());
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeUInt32BE(Math.floor(context / 2 ** 32), 0);
+    bytes.writeUInt32BE(context % 2 ** 32, 4);
+    this.node.readIndex(bytes);
+  }
+
+  /** A ReadIndex may be lost on its way; the newest one answers for all before it. */
+  #retryReads(): void {
+    const context = this.reads.unconfirmed();
+    if (context === undefined) {
+      this.#asked.clear();
+      return;
+    }
+    const askedAt = this.#asked.get(context) ?? 0;
+    if (this.#now() - askedAt < this.#readRetryMs) return;
+    if (this.node.role !== Role.Leader && this.node.lead === None) return;
+    this.#ask(context);
+  }
+
+  #handle(ready: Ready): void {
+    const { softState } = ready;
+    if (softState !== undefined) this.#noteLeadership(softState.lead, softState.role);
+    let outgoing: Message[] | undefined;
+    for (const message of ready.messages) {
+      if (message.to === LocalAppendThread) this.#append(message);
+      else if (message.to === LocalApplyThread) this.#applying.push(message);
+      else (outgoing ??= []).push(message);
+    }
+    if (outgoing !== undefined) this.#hooks.send(outgoing);
+    for (const { requestCtx, index } of ready.readStates) {
+      const context = requestCtx.readUInt32BE(0) * 2 ** 32 + requestCtx.readUInt32BE(4);
+      this.#asked.delete(context);
+      this.reads.confirmed(context, index);
+    }
+  }
+
+  #noteLeadership(lead: bigint, role: Role): void {
+    if (lead === this.#lead && role === this.#role) return;
+    this.#lead = lead;
+    this.#role = role;
+    this.#hooks.leadershipChanged(lead, role);
+  }
+
+  #append(message: Message): void {
+    const { entries, snapshot, responses } = message;
+    if (snapshot !== undefined) {
+      this.#install(message, snapshot);
+      return;
+    }
+    const hardState =
+      message.term === 0 && message.vote === None && message.commit === 0
+        ? undefined
+        : { term: message.term, vote: message.vote, commit: message.commit };
+    this.#memory.append(entries);
+    if (hardState !== undefined) this.#memory.setHardState(hardState);
+    this.#log.append({ entries, hardState }, () => {
+      this.#deliver(responses);
+      this.schedule();
+    });
+  }
+
+  #install(message: Message, snapshot: Snapshot): void {
+    this.#installing = true;
+    this.#hooks.install(snapshot, () => {
+      this.#installing = false;
+      this.#memory.applySnapshot(snapshot);
+      const hardState = { term: message.term, vote: message.vote, commit: message.commit };
+      this.#memory.append(message.entries);
+      this.#memory.setHardState(hardState);
+      this.#log.append({ entries: message.entries, hardState }, () => {
+        this.#deliver(message.responses);
+        this.schedule();
+      });
+    });
+  }
+
+  #apply(): void {
+    while (this.#applying.length > 0 && !this.#applyStalled && !this.#installing && !this.#stopped) {
+      const message = defined(this.#applying[0], 'the queue of entries to apply is not empty');
+      if (!this.#hooks.apply(message.entries)) {
+        this.#applyStalled = true;
+        return;
+      }
+      this.#applying.shift();
+      this.#deliver(message.responses);
+    }
+  }
+
+  #deliver(responses: readonly Message[]): void {
+    let outgoing: Message[] | undefined;
+    for (const response of responses) {
+      if (response.to === this.node.id) this.node.step(response);
+      else (outgoing ??= []).push(response);
+    }
+    if (outgoing !== undefined && !this.#stopped) this.#hooks.send(outgoing);
+  }
+}

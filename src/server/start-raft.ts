@@ -1,0 +1,59 @@
+import type { AppliedState } from '../apply/applied-state.ts';
+import type { Config } from '../config/config.ts';
+import { encodeMember } from '../membership/member-json.ts';
+import type { Logger } from '../ports/logger.ts';
+import { MemoryStorage } from '../raft/memory-storage.ts';
+import { RawNode } from '../raft/raw-node.ts';
+import type { Founding, Identity } from './identity.ts';
+import type { MemberStorage } from './member.ts';
+
+const MAX_SIZE_PER_MESSAGE = 512 * 1024;
+/** As etcd: fills a few round trips, and bounds what waits for a slow follower. */
+const MAX_INFLIGHT_MESSAGES = 512;
+
+export interface StartRaftOptions {
+  readonly config: Config;
+  readonly storage: Pick<MemberStorage, 'contents' | 'isNew'>;
+  readonly identity: Identity;
+  readonly founders: Founding['members'];
+  readonly applied: AppliedState;
+  readonly randomInt: (bound: number) => number;
+  readonly logger: Logger;
+  readonly maxCommittedBytesPerTurn: number;
+}
+
+/** Brings raft back to where the log and the engine stand, or founds a group on empty ones. */
+export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
+  const { config, storage, identity, founders, applied, randomInt, logger } = options;
+  const { mark, entries, hardState } = storage.contents;
+  const memory = new MemoryStorage();
+  if (mark.index > 0) {
+    memory.applySnapshot({
+      data: undefined,
+      metadata: { confState: mark.confState, index: mark.index, term: mark.term },
+    });
+  }
+  memory.append(entries);
+  // The engine never holds what was not committed, and the commit index is written without a sync of its own.
+  const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
+  memory.setHardState({ ...hardState, commit });
+  if (applied.index > mark.index) memory.restoreConfState(applied.confState);
+  const node = new RawNode({
+    id: identity.memberId,
+    electionTick: config.electionTicks,
+    heartbeatTick: 1,
+    storage: memory,
+    applied: applied.index,
+    asyncStorageWrites: true,
+    maxSizePerMessage: MAX_SIZE_PER_MESSAGE,
+    maxCommittedSizePerReady: options.maxCommittedBytesPerTurn,
+    maxInflightMessages: MAX_INFLIGHT_MESSAGES,
+    checkQuorum: true,
+    preVote: config.preVote,
+    randomInt,
+    logger,
+  });
+  if (storage.isNew && founders.length > 0)
+    node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
+  return { node, memory };
+}
