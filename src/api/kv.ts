@@ -1,5 +1,12 @@
 import { putCost, txnCost } from '../apply/quota.ts';
-import { checkDelete, checkPut, checkRange, checkTxn, isReadonlyTxn, isSerializableTxn } from '../apply/checks.ts';
+import {
+  checkDelete,
+  checkPut,
+  checkRange,
+  checkTxn,
+  isReadonlyTxn,
+  isSerializableTxn,
+} from '../apply/checks.ts';
 import { checkTxnAllowed } from '../apply/auth-checks.ts';
 import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
 import { isError } from '../apply/results.ts';
@@ -117,7 +124,8 @@ function compact(context: ServiceContext, call: UnaryCall, { request, bytes, who
   refuse(member.auth.checkAdmin(who ?? NOBODY));
   member.propose(RaftRequestField.compaction, bytes, who, {
     settled: (result) => {
-      if (isError(result) || result.compacting === undefined || !request.physical) context.answer(call, result);
+      if (isError(result) || result.compacting === undefined || !request.physical)
+        context.answer(call, result);
       else member.compactor.whenDone(result.compacting, () => context.answer(call, result));
     },
     failed: (error) => failCall(call, error),

@@ -139,7 +139,13 @@ class ChunkedRange {
     }
     const last = kvs[kvs.length - 1];
     if (last !== undefined) this.#key = Buffer.concat([new KeyValueView().read(last).key, ZERO]);
-    const count = { ...this.#options, revision: this.#revision, limit: 0, countOnly: true, range: this.#range() };
+    const count = {
+      ...this.#options,
+      revision: this.#revision,
+      limit: 0,
+      countOnly: true,
+      range: this.#range(),
+    };
     this.#scan(count, (rest) => this.#finish(kvs, true, this.#sent + rest.count));
   }
 

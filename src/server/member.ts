@@ -120,7 +120,10 @@ export class Member {
       checkpoints: config.featureGates.get('LeaseCheckpoint') === true,
     });
     this.cluster = new Cluster({ engine, localId: identity.memberId, id: identity.clusterId });
-    this.auth = new AuthStore({ engine, ...(options.tokens === undefined ? {} : { tokens: options.tokens }) });
+    this.auth = new AuthStore({
+      engine,
+      ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
+    });
     this.alarms = new AlarmStore(engine);
     this.applied = new AppliedState(engine);
     this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);

@@ -35,12 +35,7 @@ export class Proposals {
   }
 
   /** @param body the request's own bytes */
-  propose(
-    field: RaftRequestField,
-    body: Buffer,
-    auth: RequestAuth | undefined,
-    waiter: ResultWaiter,
-  ): void {
+  propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
     const { ids, now, timeoutMs, refusal, propose } = this.#options;
     const sequence = ids.next();
     const data = encodeRaftRequest(field, body, ids.prefix, sequence, auth);

@@ -16,7 +16,7 @@ export class RequestIds {
 
   constructor(memberId: bigint, startedAtMs: number) {
     this.#prefix = Number(memberId & 0xffffn);
-    this.#sequence = (startedAtMs % 2 ** 40) * 256;
+    this.#sequence = Math.floor(startedAtMs % 2 ** 40) * 256;
   }
 
   /** The member's 16 bits, the high part of each id it assigns. */
