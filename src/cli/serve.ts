@@ -17,6 +17,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { decodeIdentity, encodeIdentity, type Founding, foundCluster } from '../server/identity.ts';
 import { Member } from '../server/member.ts';
+import { observeMember } from '../server/member-metrics.ts';
 import { DataDirectoryError } from '../storage/data-dir.ts';
 import { openStorage, type Storage } from '../storage/open-storage.ts';
 import { CorruptLogError } from '../storage/wal/corrupt-log-error.ts';
@@ -144,6 +145,7 @@ class RunningServer {
       tokens,
       send: () => undefined,
     });
+    observeMember(member, metrics);
     const grpcAndHttp = makeServers(config, logging, { member, metrics });
     await listen(config, logger, grpcAndHttp);
     member.start();

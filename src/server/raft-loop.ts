@@ -1,4 +1,4 @@
-import { assert, defined } from '../lib/assert.ts';
+import { assert } from '../lib/assert.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { RawNode } from '../raft/raw-node.ts';
@@ -15,6 +15,9 @@ import {
   StepError,
 } from '../raft/types.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
+
+/** Entries applied in one turn. */
+const ENTRIES_PER_SLICE = 64;
 
 /** What the loop hands on. All are called from within a turn and must not call the loop back at once. */
 export interface RaftLoopHooks {
@@ -61,6 +64,8 @@ export class RaftLoop {
   #readDeadlineMs = 0;
   #asked = new Map<number, number>();
   readonly #applying: Message[] = [];
+  /** Entries of the first of `#applying` that are applied. */
+  #appliedOfFirst = 0;
   #applyStalled = false;
   #installing = false;
   #scheduled = false;
@@ -149,9 +154,10 @@ export class RaftLoop {
     this.#turning = true;
     this.#takeProposals();
     this.#takeReads();
-    while (this.node.hasReady() && !this.#stopped) this.#handle(this.node.ready());
+    while (this.node.hasReady()) this.#handle(this.node.ready());
     this.#apply();
-    while (this.node.hasReady() && !this.#stopped) this.#handle(this.node.ready());
+    while (this.node.hasReady()) this.#handle(this.node.ready());
+    if (this.#applying.length > 0 && !this.#applyStalled && !this.#installing) this.schedule();
     this.reads.release(this.node.applied);
     this.#turning = false;
     this.#hooks.turned();
@@ -251,16 +257,28 @@ export class RaftLoop {
     });
   }
 
+  /**
+   * Applies one slice and leaves the rest to the next turns: the clients of the first entries are answered, and
+   * their next requests on their way to the disk, while the later ones are still being applied.
+   */
   #apply(): void {
-    while (this.#applying.length > 0 && !this.#applyStalled && !this.#installing && !this.#stopped) {
-      const message = defined(this.#applying[0], 'the queue of entries to apply is not empty');
-      if (!this.#hooks.apply(message.entries)) {
-        this.#applyStalled = true;
-        return;
-      }
+    const message = this.#applying[0];
+    if (message === undefined || this.#applyStalled || this.#installing) return;
+    const { entries } = message;
+    const from = this.#appliedOfFirst;
+    const isWhole = from === 0 && entries.length <= ENTRIES_PER_SLICE;
+    const slice = isWhole ? entries : entries.slice(from, from + ENTRIES_PER_SLICE);
+    if (!this.#hooks.apply(slice)) {
+      this.#applyStalled = true;
+      return;
+    }
+    this.#appliedOfFirst += slice.length;
+    if (this.#appliedOfFirst >= entries.length) {
       this.#applying.shift();
+      this.#appliedOfFirst = 0;
       this.#deliver(message.responses);
     }
+    if (this.#applying.length > 0) this.schedule();
   }
 
   #deliver(responses: readonly Message[]): void {
