@@ -29,6 +29,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   config: ['lib', 'ports'],
   logging: ['lib', 'ports'],
   bbolt: ['lib', 'wire', 'ports'],
+  snapshot: ['lib', 'wire', 'ports', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'bbolt'],
   storage: ['lib', 'wire', 'ports'],
   peer: ['lib', 'wire', 'ports'],
   http2: ['lib', 'wire', 'ports'],

@@ -1,6 +1,8 @@
 import { defined } from '../lib/assert.ts';
 import type { Column, Engine, EngineIterator, EngineRange } from '../ports/engine.ts';
+import type { StoreView } from '../ports/store-view.ts';
 import { columnPlaces, firstPrefix } from './rocks-columns.ts';
+import { RocksView } from './rocks-view.ts';
 import {
   rocksBinding,
   type ColumnChoice,
@@ -131,5 +133,10 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     const place = this.columns[column];
     const handle = this.binding.iterator_init(this.database, iteratorOptions(place, column, range));
     return new RocksIterator(handle, place.prefix !== undefined);
+  }
+
+  /** The state of this instant, for reads that must agree with each other. It holds disk space back until closed. */
+  view(): StoreView {
+    return new RocksView(this.database, this.columns);
   }
 }

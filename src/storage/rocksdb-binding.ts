@@ -51,6 +51,8 @@ export interface NativeIteratorOptions {
   readonly keyEncoding: 'buffer';
   readonly valueEncoding: 'buffer';
   readonly asyncIO: boolean;
+  /** Ends a batch after the row with which its keys and values come to more than this many bytes. */
+  readonly highWaterMarkBytes?: number;
 }
 
 type Callback<T> = (error: Error | null, result: T) => void;
@@ -71,6 +73,8 @@ export interface RocksBinding {
   ): (Buffer | undefined)[];
   db_get_property(database: DatabaseHandle, property: string): string;
   iterator_init(database: DatabaseHandle, options: NativeIteratorOptions): IteratorHandle;
+  /** Moves an iterator within the view it was made with. */
+  iterator_seek(iterator: IteratorHandle, target: Uint8Array): void;
   iterator_nextv_sync(
     iterator: IteratorHandle,
     count: number,

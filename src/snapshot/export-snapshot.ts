@@ -1,0 +1,157 @@
+import type { Worker } from 'node:worker_threads';
+import type { SnapshotExport } from '../ports/snapshot.ts';
+import { ConfState } from '../wire/gen/raftpb.ts';
+import { startSnapshotWorker } from './worker-file.ts';
+import type { ExportMessage, MoreMessage, WorkerTask } from './worker-messages.ts';
+
+const CHUNK_BYTES = 256 << 10;
+/** Chunks made ahead of being read. */
+const CHUNKS_AHEAD = 3;
+
+const more: MoreMessage = { type: 'more' };
+
+type Opened = Extract<ExportMessage, { type: 'opened' }>;
+
+/**
+ * Exports the store as a file in the format of etcd's database: buckets, keys and values as a real etcd would have
+ * them, HashKV included. It shows one instant between this call and its resolving: `index` says which.
+ *
+ * All reading is done on a worker thread, which reads the store twice: for the size, then for the bytes. Writes and
+ * compactions go on meanwhile.
+ *
+ * @param engine stays open until the export is closed
+ */
+export async function exportSnapshot(engine: { readonly sharedHandle: bigint }): Promise<SnapshotExport> {
+  const task: WorkerTask = { kind: 'export', sharedHandle: engine.sharedHandle, chunkBytes: CHUNK_BYTES };
+  const snapshot = new WorkerExport(startSnapshotWorker(task));
+  try {
+    await snapshot.opened();
+  } catch (error) {
+    await snapshot.close();
+    throw error;
+  }
+  return snapshot;
+}
+
+interface Waiting {
+  readonly resolve: (chunk: Buffer | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class WorkerExport implements SnapshotExport {
+  readonly #worker: Worker;
+  readonly #chunks: Buffer[] = [];
+  readonly #whenOpened: Promise<Opened>;
+  #opened: Opened | undefined;
+  #confState = ConfState.create();
+  #waiting: Waiting | undefined;
+  #failure: Error | undefined;
+  #sha256: Buffer | undefined;
+  #isClosed = false;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    this.#whenOpened = new Promise((resolve, reject) => {
+      worker.on('message', (message: ExportMessage) => {
+        if (message.type === 'opened') resolve(message);
+        else this.#take(message);
+      });
+      const fail = (error: Error): void => {
+        reject(error);
+        this.#fail(error);
+      };
+      worker.once('error', fail);
+      worker.once('exit', () => fail(new Error('the snapshot was closed before its end')));
+    });
+    // Whoever opens the export is told; afterwards failures reach whoever reads it.
+    this.#whenOpened.catch(() => undefined);
+  }
+
+  async opened(): Promise<void> {
+    this.#opened = await this.#whenOpened;
+    this.#confState = ConfState.decode(this.#opened.confState);
+    for (let n = 0; n < CHUNKS_AHEAD; n += 1) this.#worker.postMessage(more);
+  }
+
+  get #head(): Opened {
+    if (this.#opened === undefined) throw new Error('the snapshot is not open yet');
+    return this.#opened;
+  }
+
+  get totalBytes(): number {
+    return this.#head.totalBytes;
+  }
+
+  get index(): number {
+    return this.#head.index;
+  }
+
+  get term(): number {
+    return this.#head.term;
+  }
+
+  get confState(): ConfState {
+    return this.#confState;
+  }
+
+  get storageVersion(): string {
+    return this.#head.storageVersion;
+  }
+
+  get sha256(): Buffer | undefined {
+    return this.#chunks.length > 0 ? undefined : this.#sha256;
+  }
+
+  read(): Promise<Buffer | undefined> {
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      if (this.#sha256 === undefined) this.#worker.postMessage(more);
+      return Promise.resolve(chunk);
+    }
+    if (this.#sha256 !== undefined) return Promise.resolve(undefined);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#waiting !== undefined)
+      return Promise.reject(new Error('a snapshot is read one chunk at a time'));
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  async *chunks(): AsyncGenerator<Buffer, void> {
+    try {
+      for (let chunk = await this.read(); chunk !== undefined; chunk = await this.read()) yield chunk;
+    } finally {
+      await this.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#worker.terminate();
+  }
+
+  #take(message: Exclude<ExportMessage, Opened>): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (message.type === 'end') {
+      this.#sha256 = Buffer.from(message.sha256);
+      waiting?.resolve(undefined);
+      return;
+    }
+    const { buffer, byteOffset, length } = message.bytes;
+    const chunk = Buffer.from(buffer, byteOffset, length);
+    if (waiting === undefined) this.#chunks.push(chunk);
+    else {
+      this.#worker.postMessage(more);
+      waiting.resolve(chunk);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#sha256 !== undefined) return;
+    this.#failure ??= error;
+    this.#waiting?.reject(this.#failure);
+    this.#waiting = undefined;
+  }
+}

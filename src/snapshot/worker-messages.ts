@@ -1,0 +1,22 @@
+/** What the snapshot worker is started with. */
+export type WorkerTask =
+  | { readonly kind: 'export'; readonly sharedHandle: bigint; readonly chunkBytes: number }
+  | { readonly kind: 'import'; readonly file: string; readonly directory: string };
+
+/** To an exporting worker: make one more chunk. */
+export interface MoreMessage {
+  readonly type: 'more';
+}
+
+export type ExportMessage =
+  | {
+      readonly type: 'opened';
+      readonly totalBytes: number;
+      readonly index: number;
+      readonly term: number;
+      /** Encoded raftpb.ConfState. */
+      readonly confState: Uint8Array;
+      readonly storageVersion: string;
+    }
+  | { readonly type: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly type: 'end'; readonly sha256: Uint8Array };
