@@ -80,6 +80,11 @@ export class ServiceContext {
     const codec = method.request;
     const learner = options.learner === true;
     this.server.unary(method, (call, bytes) => {
+      if (member.isReopening) {
+        member.whenOpen(() => handle(call, bytes));
+      } else handle(call, bytes);
+    });
+    const handle = (call: UnaryCall, bytes: Buffer): void => {
       try {
         const request = codec.decode(bytes);
         if (!learner && member.cluster.isLocalLearner) throw errors.NotSupportedForLearner;
@@ -88,7 +93,7 @@ export class ServiceContext {
       } catch (error) {
         failCall(call, error);
       }
-    });
+    };
   }
 
   /** Goes on with who makes the call; without auth at once, with nobody. */

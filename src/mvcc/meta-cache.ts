@@ -29,7 +29,10 @@ export class MetaCache {
   }
 
   set(key: string, meta: IndexMeta): void {
+    const { size } = this.#young;
     this.#young.set(key, meta);
+    // Overwriting a hot key again and again must not push the others out.
+    if (this.#young.size === size) return;
     this.#youngBytes += key.length + ENTRY_OVERHEAD + (meta.kv?.length ?? 0);
     if (this.#youngBytes > this.#generationBytes) {
       this.#old = this.#young;

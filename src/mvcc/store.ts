@@ -53,7 +53,7 @@ export interface StoreOptions {
   readonly keyChangeCapacity: number;
 }
 
-export const defaultStoreOptions: StoreOptions = { cacheBytes: 64 * 2 ** 20, keyChangeCapacity: 32_768 };
+export const defaultStoreOptions: StoreOptions = { cacheBytes: 160 * 2 ** 20, keyChangeCapacity: 32_768 };
 
 /** What a read was refused for. */
 export type RangeRefusal = 'compacted' | 'future';
@@ -65,10 +65,11 @@ export const REVISION_OVERHEAD_BYTES = 48;
 
 export class MvccStore {
   readonly engine: Engine;
-  readonly fences: Fences;
-  readonly marks: StoreMarks;
+  fences: Fences;
+  marks: StoreMarks;
   readonly #cache: MetaCache;
-  readonly #changes: KeyChanges;
+  readonly #options: StoreOptions;
+  #changes: KeyChanges;
   #revision: number;
   #committedRevision: number;
   #pending = new Map<string, PendingKey>();
@@ -77,12 +78,27 @@ export class MvccStore {
 
   constructor(engine: Engine, options: StoreOptions = defaultStoreOptions) {
     this.engine = engine;
+    this.#options = options;
     this.marks = new StoreMarks(engine);
     this.fences = new Fences(engine);
     this.#cache = new MetaCache(options.cacheBytes);
     this.#revision = Math.max(lastEventRevision(engine), this.marks.revision);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
+  }
+
+  /** Reads everything from the engine anew, dropping changes that were not committed. */
+  recover(): void {
+    const { engine } = this;
+    this.marks = new StoreMarks(engine);
+    this.fences = new Fences(engine);
+    this.#cache.clear();
+    this.#revision = Math.max(lastEventRevision(engine), this.marks.revision);
+    this.#committedRevision = this.#revision;
+    this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
+    this.#pending = new Map();
+    this.#events = [];
+    this.#staged = false;
   }
 
   /** The revision of the last transaction that changed something; a new store begins at 1. */

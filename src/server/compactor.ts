@@ -1,6 +1,7 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import { CompactionJob } from '../mvcc/compaction.ts';
 import type { MvccStore } from '../mvcc/store.ts';
+import { EngineWriteError } from '../ports/engine.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
@@ -15,10 +16,13 @@ export interface CompactorOptions {
   readonly batchLimit: number;
   /** Pause between slices. */
   readonly sleepMs: number;
+  /** The disk took none of a slice; the removal begins anew after a while. */
+  readonly writeFailed: (error: EngineWriteError) => void;
 }
 
 /** A slice must not hold the event loop; a batch limit beyond this is done in several. */
 const MAX_SLICE = 500;
+const WRITE_RETRY_MS = 1000;
 
 /** Removes what compactions made unreachable, one compaction after another, in slices between other work. */
 export class Compactor {
@@ -101,7 +105,13 @@ export class Compactor {
     const batch = store.engine.batch();
     const count = Math.min(batchLimit, MAX_SLICE);
     const done = job.step(batch, count);
-    store.engine.write(batch);
+    try {
+      store.engine.write(batch);
+    } catch (error) {
+      if (!(error instanceof EngineWriteError)) throw error;
+      this.#retryLater(job, error);
+      return;
+    }
     metrics.mvcc.compactionPauseMs.observe(clock.now() - startedMs);
     metrics.mvcc.compactionKeys += job.removed - removedBefore;
     if (!done) {
@@ -110,6 +120,17 @@ export class Compactor {
       return;
     }
     this.#finish(job);
+  }
+
+  #retryLater(job: CompactionJob, error: EngineWriteError): void {
+    job.cancel();
+    this.#job = undefined;
+    this.#queue.unshift(job.revision);
+    this.#options.writeFailed(error);
+    this.#cancelPause = this.#options.scheduler.after(WRITE_RETRY_MS, () => {
+      this.#cancelPause = undefined;
+      this.#next();
+    });
   }
 
   #finish(job: CompactionJob): void {

@@ -22,6 +22,7 @@ import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
+import { EngineRecovery } from './engine-recovery.ts';
 import type { Founding, Identity } from './identity.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
@@ -89,7 +90,8 @@ export class Member {
   readonly loop: RaftLoop;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
-  readonly #applier: Applier;
+  #applier: Applier;
+  readonly #recovery: EngineRecovery;
   readonly #proposals: Proposals;
   readonly #log: LogKeeper;
   readonly #observers = new Set<LeadershipObserver>();
@@ -164,6 +166,13 @@ export class Member {
       propose: (data) => this.loop.propose(data),
     });
     this.#applier = this.#makeApplier();
+    this.#recovery = new EngineRecovery({
+      engine,
+      space: storage.space,
+      scheduler,
+      logger: options.logger('server/engine-recovery.ts'),
+      reload: () => this.#reload(),
+    });
     this.confChanges = new ConfChanges(this);
     this.compactor = new Compactor({
       store: this.store,
@@ -173,6 +182,7 @@ export class Member {
       metrics,
       clock,
       logger: options.logger('server/compactor.ts'),
+      writeFailed: (error) => this.#recover(error),
     });
     this.#log = new LogKeeper({
       loop: this.loop,
@@ -235,6 +245,16 @@ export class Member {
   /** The end of each turn of the raft loop: responses may leave. */
   onTurn(observer: () => void): void {
     this.#turnObservers.push(observer);
+  }
+
+  /** The store cannot even be read at this moment. */
+  get isReopening(): boolean {
+    return this.#recovery.isReopening;
+  }
+
+  /** Runs `task` now, or where the store is just being opened again after its disk was full, right after that. */
+  whenOpen(task: () => void): void {
+    this.#recovery.whenOpen(task);
   }
 
   /** Proposes a request, given as its own bytes. */
@@ -316,10 +336,27 @@ export class Member {
       this.#applier.applyBatch(entries);
     } catch (error) {
       if (!(error instanceof EngineWriteError)) throw error;
-      this.#fail(`the store cannot be written: ${error.message}`);
+      this.#recover(error);
+      return false;
     }
     this.#log.applied();
     return true;
+  }
+
+  /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */
+  #recover(error: EngineWriteError): void {
+    this.#logger.error('the store cannot be written; waiting for space', { error: error.message });
+    this.#applier = this.#makeApplier();
+    this.#recovery.begin();
+  }
+
+  /** State in memory goes back to what the engine holds. */
+  #reload(): void {
+    const { store, lessor, cluster, auth, alarms, applied } = this;
+    for (const state of [store, lessor, cluster, auth, alarms]) state.recover();
+    applied.recover(this.engine);
+    if (this.isLeader) this.lessor.promote(this.config.electionTimeoutMs);
+    this.loop.resume();
   }
 
   #settle(sequence: number, result: ApplyResult): void {
