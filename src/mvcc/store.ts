@@ -73,6 +73,8 @@ export class MvccStore {
   #revision: number;
   #committedRevision: number;
   #pending = new Map<string, PendingKey>();
+  /** Keys that a prefetch found missing; only until the next commit, as they may come into being. */
+  readonly #absent = new Set<string>();
   #events: StoreEvent[] = [];
   #staged = false;
 
@@ -97,6 +99,7 @@ export class MvccStore {
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
     this.#pending = new Map();
+    this.#absent.clear();
     this.#events = [];
     this.#staged = false;
   }
@@ -151,7 +154,9 @@ export class MvccStore {
     for (let at = 0; at < rows.length; at += 1) {
       const row = rows[at];
       const name = names[at];
-      if (row !== undefined && name !== undefined) this.#cache.set(name, decodeIndexMeta(row));
+      if (name === undefined) continue;
+      if (row === undefined) this.#absent.add(name);
+      else this.#cache.set(name, decodeIndexMeta(row));
     }
   }
 
@@ -161,6 +166,7 @@ export class MvccStore {
     if (pending !== undefined) return pending.meta;
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached;
+    if (this.#absent.has(name)) return undefined;
     const row = this.engine.get('latest', key);
     if (row === undefined) return undefined;
     const meta = decodeIndexMeta(row);
@@ -218,6 +224,7 @@ export class MvccStore {
       else if (event.isDelete) this.#changes.add(event.main, event.key, -1);
     }
     this.#pending = new Map();
+    this.#absent.clear();
     this.#events = [];
     this.fences.settle();
     return events;
