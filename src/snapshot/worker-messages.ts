@@ -1,7 +1,14 @@
+import type { ImportedState } from './import-backend.ts';
+
 /** What the snapshot worker is started with. */
 export type WorkerTask =
   | { readonly kind: 'export'; readonly sharedHandle: bigint; readonly chunkBytes: number }
-  | { readonly kind: 'import'; readonly file: string; readonly directory: string };
+  | {
+      readonly kind: 'import';
+      readonly file: string;
+      readonly directory: string;
+      readonly fallback: { readonly term: number; readonly confState: Uint8Array } | undefined;
+    };
 
 /** To an exporting worker: make one more chunk. */
 export interface MoreMessage {
@@ -20,3 +27,12 @@ export type ExportMessage =
     }
   | { readonly type: 'chunk'; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly sha256: Uint8Array };
+
+export type ImportMessage =
+  | { readonly type: 'progress'; readonly events: number }
+  | {
+      readonly type: 'imported';
+      readonly state: Omit<ImportedState, 'confState'>;
+      /** Encoded raftpb.ConfState. */
+      readonly confState: Uint8Array | undefined;
+    };

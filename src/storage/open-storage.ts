@@ -3,6 +3,7 @@ import { DataDirectoryError, dataDirectory, prepareDataDirectory, type DataDirec
 import { DiskSpace } from './disk-space.ts';
 import { defaultTuning, type RocksTuning } from './rocks-columns.ts';
 import { RocksEngine } from './rocks-engine.ts';
+import { settleReplacement } from './replacement.ts';
 import { segmentBytesFor, type FileLog, type FileLogOptions } from './wal/file-log.ts';
 import { createLog, logExists, openLog } from './wal/open-log.ts';
 
@@ -35,6 +36,7 @@ export interface Storage {
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const directory = dataDirectory(options.dataDirectory, options.walDirectory);
+  settleReplacement(directory.rocksdb);
   prepareDataDirectory(directory);
   const space = await DiskSpace.watch(directory.root);
   const engine = await openEngine(directory, options.tuning ?? defaultTuning);

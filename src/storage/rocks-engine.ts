@@ -4,6 +4,7 @@ import { EngineWriteError, type Column, type EngineControl, type WriteBatch } fr
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
 import { openColumns, RocksReader, storedKey, type OpenColumns } from './rocks-reader.ts';
+import { buildingDirectory, exchangeDirectories, finishBuilding, removeReplaced } from './replacement.ts';
 import { RocksSizes } from './rocks-sizes.ts';
 import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
 
@@ -77,8 +78,8 @@ function closeDatabase(database: DatabaseHandle): Promise<void> {
 export class RocksEngine extends RocksReader implements EngineControl {
   readonly #directory: string;
   readonly #tuning: RocksTuning;
-  readonly #logSync: RocksLogSync;
-  readonly #sizes: RocksSizes;
+  #logSync: RocksLogSync;
+  #sizes: RocksSizes;
   #spareBatch: BatchHandle | undefined;
 
   private constructor(
@@ -184,6 +185,29 @@ export class RocksEngine extends RocksReader implements EngineControl {
     // A store that failed reports that failure once more on closing.
     await closeDatabase(this.database).catch(() => undefined);
     this.columns = await openDatabase(this.database, this.#tuning);
+    await this.#sizes.refresh();
+  }
+
+  /** Where a store is made that is to replace this one. What lies there otherwise counts for nothing. */
+  get replacementDirectory(): string {
+    return buildingDirectory(this.#directory);
+  }
+
+  /**
+   * Goes on with the store in `replacementDirectory`, complete, closed and synced, in place of its own. Open
+   * iterators end, shared readers must be gone, and no call may be made until it resolves. A crash in between leaves
+   * the one or the other, whole.
+   */
+  async replaceFiles(): Promise<void> {
+    await finishBuilding(this.#directory);
+    this.#spareBatch = undefined;
+    await this.#logSync.idle();
+    await closeDatabase(this.database).catch(() => undefined);
+    await exchangeDirectories(this.#directory);
+    this.#logSync = new RocksLogSync(this.#directory);
+    this.#sizes = new RocksSizes(this.#directory);
+    this.columns = await openDatabase(this.database, this.#tuning);
+    await removeReplaced(this.#directory);
     await this.#sizes.refresh();
   }
 

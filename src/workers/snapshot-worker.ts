@@ -1,11 +1,40 @@
 /** Worker thread: reads a store into a snapshot file's bytes, or a snapshot file into a store. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert } from '../lib/assert.ts';
+import { defined } from '../lib/assert.ts';
 import { runExport } from '../snapshot/export-task.ts';
-import type { WorkerTask } from '../snapshot/worker-messages.ts';
+import { importFile } from '../snapshot/import-task.ts';
+import type { ImportMessage, WorkerTask } from '../snapshot/worker-messages.ts';
+import { RocksEngine } from '../storage/rocks-engine.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
+import { ConfState } from '../wire/gen/raftpb.ts';
 
 const task = workerData as WorkerTask;
-assert(parentPort !== null, 'the snapshot worker runs as a worker thread');
-if (task.kind === 'export')
-  runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, parentPort);
+const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
+
+if (task.kind === 'export') runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
+else {
+  const send = (message: ImportMessage): void => port.postMessage(message);
+  const { file, directory, fallback } = task;
+  const engine = await RocksEngine.open(directory);
+  try {
+    const { confState, ...state } = importFile({
+      file,
+      engine,
+      fallback:
+        fallback === undefined
+          ? undefined
+          : { term: fallback.term, confState: ConfState.decode(fallback.confState) },
+      onProgress: (events) => send({ type: 'progress', events }),
+    });
+    await engine.syncLog();
+    await engine.close();
+    send({
+      type: 'imported',
+      state,
+      confState: confState === undefined ? undefined : ConfState.encode(confState),
+    });
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}

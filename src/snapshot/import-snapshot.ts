@@ -1,0 +1,68 @@
+import { promises as fs } from 'node:fs';
+import { ConfState } from '../wire/gen/raftpb.ts';
+import type { ImportedState } from './import-backend.ts';
+import { startSnapshotWorker } from './worker-file.ts';
+import type { ImportMessage, WorkerTask } from './worker-messages.ts';
+
+export interface ImportSnapshotOptions {
+  /**
+   * A file in the format of etcd's database: of a data directory, of `etcdctl snapshot save` (its checksum is
+   * verified), or received from a leader.
+   */
+  readonly file: string;
+  /** Where the store is made; what lies there is removed first. */
+  readonly directory: string;
+  /** Raft's state where the file does not say, as those of etcd before 3.5. */
+  readonly fallback?: { readonly term: number; readonly confState: ConfState };
+  /** Called with the changes taken so far. */
+  readonly onProgress?: (events: number) => void;
+}
+
+/**
+ * Makes a store of Keystead's out of a file of etcd's database, on a worker thread. When it resolves, the store is
+ * complete, closed and on disk; when it rejects, the directory is gone. To make a running member go on from it, see
+ * `RocksEngine.replaceFiles`.
+ *
+ * Rejects with a message that names the page where the file is damaged.
+ */
+export async function importSnapshot(options: ImportSnapshotOptions): Promise<ImportedState> {
+  const { file, directory, fallback } = options;
+  await fs.rm(directory, { recursive: true, force: true });
+  try {
+    return await importOnWorker(
+      {
+        kind: 'import',
+        file,
+        directory,
+        fallback:
+          fallback === undefined
+            ? undefined
+            : { term: fallback.term, confState: ConfState.encode(fallback.confState) },
+      },
+      options.onProgress,
+    );
+  } catch (error) {
+    await fs.rm(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function importOnWorker(
+  task: WorkerTask,
+  onProgress: ImportSnapshotOptions['onProgress'],
+): Promise<ImportedState> {
+  return new Promise((resolve, reject) => {
+    const worker = startSnapshotWorker(task);
+    let imported: ImportedState | undefined;
+    worker.on('message', (message: ImportMessage) => {
+      if (message.type === 'progress') return onProgress?.(message.events);
+      const confState = message.confState === undefined ? undefined : ConfState.decode(message.confState);
+      imported = { ...message.state, confState };
+    });
+    worker.once('error', reject);
+    worker.once('exit', () => {
+      if (imported === undefined) reject(new Error('the import ended before its end'));
+      else resolve(imported);
+    });
+  });
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { stageAppliedState } from '../apply/applied-state.ts';
+import { BoltFormatError } from '../bbolt/errors.ts';
+import { BoltReader } from '../bbolt/reader.ts';
+import type { Engine } from '../ports/engine.ts';
+import type { ConfState } from '../wire/gen/raftpb.ts';
+import { FileSource } from './file-source.ts';
+import { importBackend, type ImportedState } from './import-backend.ts';
+
+const CHECKSUM_BYTES = 32;
+/** Files consist of sectors; one that is a checksum longer has it at its end. */
+const SECTOR_BYTES = 512;
+const READ_BYTES = 1 << 20;
+
+/**
+ * Whether a saved snapshot ends with the SHA-256 of what is before, as those of `etcdctl snapshot save` do and files
+ * of a data directory don't.
+ *
+ * @throws BoltFormatError when the checksum is wrong
+ */
+export function verifyChecksum(path: string): boolean {
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    if (size % SECTOR_BYTES !== CHECKSUM_BYTES) return false;
+    const hash = createHash('sha256');
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    for (let at = 0; at < size - CHECKSUM_BYTES;) {
+      const count = readSync(file, buffer, 0, Math.min(READ_BYTES, size - CHECKSUM_BYTES - at), at);
+      if (count === 0) throw new BoltFormatError(`${path} ended while it was read`);
+      hash.update(buffer.subarray(0, count));
+      at += count;
+    }
+    readSync(file, buffer, 0, CHECKSUM_BYTES, size - CHECKSUM_BYTES);
+    if (!hash.digest().equals(buffer.subarray(0, CHECKSUM_BYTES)))
+      throw new BoltFormatError(`${path} does not have the SHA-256 that stands at its end`);
+    return true;
+  } finally {
+    closeSync(file);
+  }
+}
+
+export interface ImportFileOptions {
+  /** A file of etcd's database, with or without a checksum behind it. */
+  readonly file: string;
+  /** Empty. */
+  readonly engine: Engine;
+  /** Raft's state where the file does not say, as those of etcd before 3.5. */
+  readonly fallback?: { readonly term: number; readonly confState: ConfState } | undefined;
+  readonly onProgress?: (events: number) => void;
+}
+
+/** Reads a file into an engine, synchronously: for worker threads and tools. See `importBackend`. */
+export function importFile({ file, engine, fallback, onProgress }: ImportFileOptions): ImportedState {
+  verifyChecksum(file);
+  const source = new FileSource(file);
+  try {
+    const state = importBackend(BoltReader.open(source), engine, onProgress);
+    if (state.confState !== undefined || fallback === undefined) return state;
+    const batch = engine.batch();
+    const filled = { ...state, ...fallback };
+    stageAppliedState(batch, { index: state.index, ...fallback });
+    engine.write(batch);
+    return filled;
+  } finally {
+    source.close();
+  }
+}
