@@ -100,6 +100,13 @@ export class KeyValueView {
     return this;
   }
 
+  /** The key alone, as a view into `bytes`. */
+  readKey(bytes: Buffer): Buffer {
+    if (bytes[0] !== TAG_KEY) return EMPTY;
+    this.#at = 1;
+    return this.#bytes(bytes);
+  }
+
   #field(bytes: Buffer): void {
     const tag = bytes[this.#at++];
     switch (tag) {

@@ -1,0 +1,81 @@
+import type { EventBatch } from '../mvcc/watch-event.ts';
+import type { EtcdError } from '../wire/errors.ts';
+import { errors, GrpcCode } from '../wire/errors.ts';
+import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
+import { bigVarintSize, writeBigVarint } from '../wire/varint.ts';
+
+/** The watch id of responses that are about no watch in particular. */
+export const NO_WATCH = -1n;
+
+const TAG_WATCH_ID = 0x10;
+/** `fragment`, field 7, set. */
+const FRAGMENT = Buffer.from([0x38, 1]);
+
+/** `watch_id` as a field; nothing for 0. */
+export function watchIdField(id: bigint): Buffer {
+  if (id === 0n) return Buffer.alloc(0);
+  const field = Buffer.alloc(1 + bigVarintSize(id));
+  field[0] = TAG_WATCH_ID;
+  writeBigVarint(field, 1, id);
+  return field;
+}
+
+/** A response without events, but for its header. */
+export function controlBody(fields: Partial<WatchResponse>): Buffer {
+  return WatchResponse.encode(WatchResponse.create(fields));
+}
+
+/** Slices of one response and their size. */
+export interface ResponseParts {
+  readonly parts: readonly Buffer[];
+  readonly bytes: number;
+}
+
+/**
+ * Splits events into responses below `limit` bytes where one event alone is not larger, all marked as fragments but
+ * the last. As etcd counts: each response is measured with the mark.
+ *
+ * @param head header and watch id
+ */
+export function fragments(head: readonly Buffer[], batch: EventBatch, limit: number): ResponseParts[] {
+  const headBytes = head.reduce((sum, { length }) => sum + length, 0);
+  const whole = headBytes + batch.bytes;
+  if (whole < limit || batch.fields.length < 2) return [{ parts: [...head, ...batch.parts], bytes: whole }];
+  const marked = headBytes + FRAGMENT.length;
+  const responses: ResponseParts[] = [];
+  let parts = [...head, FRAGMENT];
+  let bytes = marked;
+  let events = 0;
+  for (const field of batch.fields) {
+    if (events > 0 && bytes + field.length >= limit) {
+      responses.push({ parts, bytes });
+      parts = [...head, FRAGMENT];
+      bytes = marked;
+      events = 0;
+    }
+    parts.push(field);
+    bytes += field.length;
+    events += 1;
+  }
+  parts.splice(head.length, 1);
+  responses.push({ parts, bytes: bytes - FRAGMENT.length });
+  return responses;
+}
+
+const codeNames = new Map<GrpcCode, string>(
+  Object.entries(GrpcCode).map(([name, code]): [GrpcCode, string] => [code, name]),
+);
+
+/** What may be said about why a watch is not permitted; anything else is a denial. */
+const reasons: ReadonlySet<EtcdError> = new Set([
+  errors.InvalidAuthToken,
+  errors.AuthOldRevision,
+  errors.UserEmpty,
+  errors.PermissionDenied,
+]);
+
+/** The cancel reason of a watch that is not permitted: a gRPC error in the words of Go's library. */
+export function denialReason(error: EtcdError): string {
+  const { code, message } = reasons.has(error) ? error : errors.PermissionDenied;
+  return `rpc error: code = ${codeNames.get(code) ?? ''} desc = ${message}`;
+}

@@ -1,0 +1,167 @@
+import { varintSize, writeVarint } from '../wire/varint.ts';
+
+const TAG_TYPE = 0x08;
+const TAG_KV = 0x12;
+const TAG_PREV_KV = 0x1a;
+/** `events`, field 11 of a WatchResponse. */
+const TAG_EVENT = 0x5a;
+/** `mod_revision`, field 3 of a KeyValue. */
+const TAG_MOD = 0x18;
+const DELETE = 1;
+
+/** The revision that a change superseded, with the KeyValue's bytes where they are at hand. */
+export interface Superseded {
+  readonly mod: number;
+  readonly sub: number;
+  readonly kv: Buffer | undefined;
+}
+
+/**
+ * One change as watchers get it. It is encoded once for those who asked for the previous value and once for those
+ * who did not, however many there are.
+ */
+export class WatchEvent {
+  readonly main: number;
+  readonly isDelete: boolean;
+  readonly superseded: Superseded | undefined;
+  /** Some watcher asked for the previous value. */
+  previousWanted = false;
+  /** What the key held before, once read; undefined if it did not exist or is compacted. */
+  previousKv: Buffer | undefined;
+  readonly #kv: Buffer;
+  #plain: Buffer | undefined;
+  #full: Buffer | undefined;
+
+  /** @param kv the encoded KeyValue; of a delete, one with the key alone */
+  constructor(main: number, isDelete: boolean, kv: Buffer, superseded: Superseded | undefined) {
+    this.main = main;
+    this.isDelete = isDelete;
+    this.superseded = superseded;
+    this.#kv = kv;
+  }
+
+  /** About how many bytes it takes on the wire. */
+  get bytes(): number {
+    return this.#kv.length + (this.previousKv?.length ?? 0);
+  }
+
+  /** The event as a field of a WatchResponse, tag and length included. */
+  field(withPrevious: boolean): Buffer {
+    if (withPrevious && this.previousKv !== undefined) return (this.#full ??= this.#encode(this.previousKv));
+    return (this.#plain ??= this.#encode(undefined));
+  }
+
+  #encode(previous: Buffer | undefined): Buffer {
+    const kv = this.#kv;
+    const kvBytes = kv.length + (this.isDelete ? 1 + varintSize(this.main) : 0);
+    let bytes = (this.isDelete ? 2 : 0) + nestedSize(kvBytes);
+    if (previous !== undefined) bytes += nestedSize(previous.length);
+    const field = Buffer.allocUnsafe(nestedSize(bytes));
+    field[0] = TAG_EVENT;
+    let at = writeVarint(field, 1, bytes);
+    if (this.isDelete) {
+      field[at++] = TAG_TYPE;
+      field[at++] = DELETE;
+    }
+    field[at++] = TAG_KV;
+    at = writeVarint(field, at, kvBytes);
+    field.set(kv, at);
+    at += kv.length;
+    if (this.isDelete) {
+      field[at++] = TAG_MOD;
+      at = writeVarint(field, at, this.main);
+    }
+    if (previous !== undefined) {
+      field[at++] = TAG_PREV_KV;
+      at = writeVarint(field, at, previous.length);
+      field.set(previous, at);
+    }
+    return field;
+  }
+}
+
+/** Tag, length and bytes of a length-delimited field below 16. */
+function nestedSize(bytes: number): number {
+  return 1 + varintSize(bytes) + bytes;
+}
+
+/** Fields up to this size are joined into larger pieces. */
+const JOIN_LIMIT_BYTES = 4096;
+
+/** Events of whole revisions, in order, as one response carries them: shared by all watchers that get the same. */
+export class EventBatch {
+  /** The watcher has seen everything up to this revision once it has this batch. */
+  readonly revision: number;
+  readonly firstRevision: number;
+  /** One field of a WatchResponse for each event. */
+  readonly fields: readonly Buffer[];
+  /** Of all fields. */
+  readonly bytes: number;
+  #parts: readonly Buffer[] | undefined;
+
+  constructor(revision: number, firstRevision: number, fields: readonly Buffer[], bytes: number) {
+    this.revision = revision;
+    this.firstRevision = firstRevision;
+    this.fields = fields;
+    this.bytes = bytes;
+  }
+
+  /** The fields in as few pieces as is worth while. */
+  get parts(): readonly Buffer[] {
+    return (this.#parts ??= this.fields.length === 1 ? this.fields : join(this.fields));
+  }
+}
+
+function join(fields: readonly Buffer[]): Buffer[] {
+  const parts: Buffer[] = [];
+  let run: Buffer[] = [];
+  const endRun = (): void => {
+    if (run.length > 0) parts.push(run.length === 1 ? (run[0] ?? EMPTY) : Buffer.concat(run));
+    run = [];
+  };
+  for (const field of fields) {
+    if (field.length <= JOIN_LIMIT_BYTES) run.push(field);
+    else {
+      endRun();
+      parts.push(field);
+    }
+  }
+  endRun();
+  return parts;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Beyond this a response is not filled further with events of later revisions. */
+const BATCH_BYTES = 256 * 1024;
+
+/**
+ * Gathers events into batches of whole revisions.
+ *
+ * @param revision what a watcher has seen with the last batch
+ */
+export function makeBatches(
+  events: readonly WatchEvent[],
+  withPrevious: boolean,
+  revision: number,
+): readonly EventBatch[] {
+  const batches: EventBatch[] = [];
+  let fields: Buffer[] = [];
+  let bytes = 0;
+  let first = 0;
+  let last = 0;
+  for (const event of events) {
+    if (bytes >= BATCH_BYTES && event.main !== last) {
+      batches.push(new EventBatch(event.main - 1, first, fields, bytes));
+      fields = [];
+      bytes = 0;
+    }
+    if (fields.length === 0) first = event.main;
+    last = event.main;
+    const field = event.field(withPrevious);
+    fields.push(field);
+    bytes += field.length;
+  }
+  if (fields.length > 0) batches.push(new EventBatch(revision, first, fields, bytes));
+  return batches;
+}

@@ -1,0 +1,246 @@
+import { assert } from '../lib/assert.ts';
+import { CatchUp } from './catch-up.ts';
+import type { MvccStore, StoreEvent } from './store.ts';
+import { deliver, readPrevious } from './watch-delivery.ts';
+import { WatchEvent } from './watch-event.ts';
+import { WatchIndex } from './watch-index.ts';
+import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher } from './watcher.ts';
+
+/** Histories read at the same time. More watchers that are behind share them. */
+const MAX_CATCH_UPS = 4;
+/** A watcher this few revisions ahead of a history that is read waits for it, instead of having its own. */
+const NEAR_REVISIONS = 1024;
+/** Changes looked at in one step of one history. */
+const STEP_CHANGES = 512;
+
+/**
+ * Who watches what, and who has seen how much.
+ *
+ * Watchers that have seen everything get the events of each applied batch at once, in one response. A watcher whose
+ * outlet is full, and one that begins in the past, is behind: the history is read for it in slices, one a `step`,
+ * until it has caught up. Both are exact: each event goes to each of its watchers once, in order, and all events of a
+ * revision together.
+ */
+export class WatchHub {
+  /** Someone is behind: `step` is to be called until it returns false. */
+  onBacklog: (() => void) | undefined;
+  readonly counters = { watchers: 0, slowWatchers: 0, outlets: 0, eventsTotal: 0 };
+
+  #store: MvccStore;
+  readonly #synced = new WatchIndex();
+  readonly #catchUps: CatchUp[] = [];
+  /** Synced watchers have seen everything up to it. */
+  #revision: number;
+  /** Changes since the start, to read a history faster than it grows. */
+  #changes = 0;
+  #changesAtStep = 0;
+
+  constructor(store: MvccStore) {
+    this.#store = store;
+    this.#revision = store.committedRevision;
+  }
+
+  /** The newest revision that watchers hear of. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Events that were read and wait for the end of their revision. */
+  get pendingEvents(): number {
+    let events = 0;
+    for (const catchUp of this.#catchUps) events += catchUp.pendingEvents;
+    return events;
+  }
+
+  /** A new stream of watchers. */
+  open(): WatchOutlet {
+    this.counters.outlets += 1;
+    return new WatchOutlet();
+  }
+
+  /** The stream is gone; its watchers are to be removed as well. */
+  close(outlet: WatchOutlet): void {
+    assert(outlet.parked.size === 0, 'an outlet is closed after its watchers are removed');
+    this.counters.outlets -= 1;
+  }
+
+  /** Begins to watch. Nothing is delivered before this returns. */
+  watch(options: WatchOptions, outlet: WatchOutlet, receiver: WatchReceiver): Watcher {
+    const { startRevision } = options;
+    const isBehind = startRevision > 0 && startRevision <= this.#revision;
+    const next = isBehind ? startRevision : Math.max(startRevision, this.#revision + 1);
+    const watcher = new Watcher(options, outlet, receiver, next);
+    this.counters.watchers += 1;
+    if (!isBehind) this.#sync(watcher);
+    else {
+      this.counters.slowWatchers += 1;
+      if (outlet.isFull) park(watcher);
+      else this.#chase(watcher);
+    }
+    return watcher;
+  }
+
+  /** Stops watching. Nothing is delivered any more. */
+  remove(watcher: Watcher): void {
+    const { state, outlet, catchUp } = watcher;
+    if (state === 'closed') return;
+    watcher.state = 'closed';
+    this.counters.watchers -= 1;
+    if (state === 'synced') this.#synced.delete(watcher);
+    else if (state !== 'compacted') this.counters.slowWatchers -= 1;
+    if (state === 'parked') outlet.parked.delete(watcher);
+    if (catchUp === undefined) return;
+    catchUp.leave(watcher);
+    this.#dropIfEmpty(catchUp);
+  }
+
+  /** Whether the watcher has been given everything up to the present, and began by then. */
+  isCurrent(watcher: Watcher): boolean {
+    return watcher.state === 'synced' && watcher.options.startRevision <= this.#revision;
+  }
+
+  /** A full outlet has room again. */
+  writable(outlet: WatchOutlet): void {
+    outlet.isFull = false;
+    if (outlet.parked.size === 0) return;
+    const parked = [...outlet.parked];
+    outlet.parked.clear();
+    for (const watcher of parked) this.#chase(watcher);
+  }
+
+  /** Takes the events of an applied batch, in order. They are in the store. */
+  notify(events: readonly StoreEvent[]): void {
+    const last = events[events.length - 1];
+    if (last === undefined) return;
+    assert((events[0]?.main ?? 0) > this.#revision, 'each revision is announced once, in order');
+    this.#revision = last.main;
+    this.#changes += events.length;
+    if (this.#synced.size === 0) return;
+    const wanted: WatchEvent[] = [];
+    for (const event of events) {
+      const groups = this.#synced.match(event.key);
+      if (groups.length === 0) continue;
+      const watchEvent = new WatchEvent(event.main, event.isDelete, event.kv, event.previous);
+      this.#synced.gather(groups, watchEvent);
+      if (watchEvent.previousWanted) wanted.push(watchEvent);
+    }
+    if (wanted.length > 0) readPrevious(this.#store.engine, wanted);
+    for (const watcher of deliver(this.#synced, this.#revision, this.counters)) {
+      this.#synced.delete(watcher);
+      this.counters.slowWatchers += 1;
+      park(watcher);
+    }
+  }
+
+  /**
+   * Reads on for those who are behind.
+   *
+   * @returns whether some still are, and have room
+   */
+  step(): boolean {
+    const grown = this.#changes - this.#changesAtStep;
+    this.#changesAtStep = this.#changes;
+    // Twice what came meanwhile, or a history might grow faster than it is read.
+    const count = Math.max(STEP_CHANGES, 2 * grown);
+    for (const catchUp of [...this.#catchUps]) this.#advance(catchUp, count);
+    return this.#catchUps.length > 0;
+  }
+
+  /** The store was replaced by a newer one: all watchers go on in its history. */
+  restored(store: MvccStore): void {
+    const synced = this.#synced.watchers();
+    const seen = this.#revision;
+    assert(store.committedRevision >= seen, 'a store is replaced by one that is not older');
+    const behind = [...this.#catchUps].flatMap((catchUp) => this.#disband(catchUp));
+    this.#store = store;
+    this.#revision = store.committedRevision;
+    for (const watcher of synced) {
+      watcher.nextRevision = Math.max(watcher.nextRevision, seen + 1);
+      if (watcher.nextRevision > this.#revision) continue;
+      this.#synced.delete(watcher);
+      this.counters.slowWatchers += 1;
+      behind.push(watcher);
+    }
+    for (const watcher of behind) {
+      if (watcher.outlet.isFull) park(watcher);
+      else this.#chase(watcher);
+    }
+  }
+
+  #sync(watcher: Watcher): void {
+    watcher.state = 'synced';
+    this.#synced.add(watcher);
+  }
+
+  /** Finds a history to read for the watcher. */
+  #chase(watcher: Watcher): void {
+    const { nextRevision } = watcher;
+    let nearest: CatchUp | undefined;
+    for (const catchUp of this.#catchUps) {
+      if (catchUp.position > nextRevision) continue;
+      if (nearest === undefined || catchUp.position > nearest.position) nearest = catchUp;
+    }
+    const hasRoom = this.#catchUps.length < MAX_CATCH_UPS;
+    const isNear = nearest !== undefined && nextRevision - nearest.position <= NEAR_REVISIONS;
+    const chosen =
+      nearest !== undefined && (isNear || !hasRoom) ? nearest : this.#begin(nextRevision, hasRoom);
+    chosen.join(watcher);
+  }
+
+  #begin(position: number, hasRoom: boolean): CatchUp {
+    if (hasRoom) {
+      const catchUp = new CatchUp(this.#store, position);
+      this.#catchUps.push(catchUp);
+      if (this.#catchUps.length === 1) {
+        this.#changesAtStep = this.#changes;
+        this.onBacklog?.();
+      }
+      return catchUp;
+    }
+    let earliest: CatchUp | undefined;
+    for (const catchUp of this.#catchUps) {
+      if (earliest === undefined || catchUp.position < earliest.position) earliest = catchUp;
+    }
+    assert(earliest !== undefined, 'where no history can be added there are some');
+    earliest.rewind(position);
+    return earliest;
+  }
+
+  #advance(catchUp: CatchUp, count: number): void {
+    const { compactRevision } = this.#store;
+    for (const watcher of catchUp.takeCompacted(compactRevision)) {
+      watcher.state = 'compacted';
+      this.counters.slowWatchers -= 1;
+      watcher.receiver.compacted(compactRevision);
+    }
+    this.#dropIfEmpty(catchUp);
+    if (catchUp.size === 0) return;
+    for (const watcher of catchUp.step(count, this.counters)) park(watcher);
+    if (catchUp.isDone) {
+      for (const watcher of this.#disband(catchUp)) {
+        this.counters.slowWatchers -= 1;
+        this.#sync(watcher);
+      }
+    } else this.#dropIfEmpty(catchUp);
+  }
+
+  /** Ends the reading; the watchers are in no index then, and know what they have seen. */
+  #disband(catchUp: CatchUp): Watcher[] {
+    const watchers = catchUp.disband();
+    this.#dropIfEmpty(catchUp);
+    return watchers;
+  }
+
+  #dropIfEmpty(catchUp: CatchUp): void {
+    if (catchUp.size > 0) return;
+    catchUp.close();
+    const at = this.#catchUps.indexOf(catchUp);
+    if (at >= 0) this.#catchUps.splice(at, 1);
+  }
+}
+
+/** Waits for room; the watcher is in no index. */
+function park(watcher: Watcher): void {
+  watcher.state = 'parked';
+  watcher.outlet.parked.add(watcher);
+}
