@@ -216,7 +216,10 @@ export class MvccStore {
     this.#committedRevision = this.#revision;
     for (const [name, { meta }] of this.#pending) {
       if (meta === undefined) this.#cache.delete(name);
-      else this.#cache.set(name, meta);
+      else {
+        meta.kv = undefined;
+        this.#cache.set(name, meta);
+      }
     }
     const events = this.#events;
     for (const event of events) {
