@@ -66,7 +66,9 @@ export class HistoryImport {
   #write(): void {
     if (this.#changes.length === 0) return;
     const { engine, store } = this.#options;
-    store.prefetch(this.#changes.filter(({ kv }) => kv.version !== 1).map(({ kv }) => kv.key));
+    store.prefetch(
+      this.#changes.filter(({ kv }) => kv.version !== 1 && kv.key.length > 0).map(({ kv }) => kv.key),
+    );
     const batch = engine.batch();
     for (const change of this.#changes) this.#take(batch, change);
     store.stage(batch);
