@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { HashJob } from '../src/mvcc/hash.ts';
 import { MvccStore } from '../src/mvcc/store.ts';
+import { importDataDirectory } from '../src/cli/import.ts';
+import { verifyDataDirectory } from '../src/cli/verify.ts';
 import { verifyStore } from '../src/cli/verify-store.ts';
 import { exportSnapshot } from '../src/snapshot/export-snapshot.ts';
 import { importSnapshot } from '../src/snapshot/import-snapshot.ts';
@@ -90,6 +92,41 @@ describe.skipIf(missing !== undefined)(`database files ${missing ?? ''}`, () => 
       await etcdctl.ok(['get', '', '--prefix', '--limit=1']);
       await etcd.stop();
       expect(await etcdutl('snapshot', 'status', join(restored, 'member/snap/db'))).toContain(', ');
+    } finally {
+      await etcd.destroy();
+    }
+  });
+
+  it('and log of an etcd that was killed are taken over by a Keystead', async () => {
+    const etcd = await Member.start({ kind: 'etcd', name: 'taken', flags: ['--snapshot-count=20'] });
+    const dataDir = join(tempDir('taken-over'), 'data');
+    try {
+      const etcdctl = new Etcdctl(etcd.endpoint);
+      await fill(etcdctl, new SeededRandom(10));
+      await expect(importDataDirectory({ from: etcd.dataDir, to: dataDir })).rejects.toThrow(
+        'stop etcd first',
+      );
+      for (let n = 0; n < 5; n += 1) await etcdctl.ok(['put', 'last', `${n}`]);
+      const before = await etcdctl.ok(['get', '', '--prefix', '--hex']);
+      const hash = await hashOf(etcdctl, 0);
+      const leases = await etcdctl.ok(['lease', 'list']);
+      await etcd.kill();
+
+      const state = await importDataDirectory({ from: etcd.dataDir, to: dataDir });
+      expect(state.revision).toBeLessThanOrEqual(hash.hash_revision);
+      expect((await verifyDataDirectory(dataDir)).findings).toEqual([]);
+      await expect(importDataDirectory({ from: etcd.dataDir, to: dataDir })).rejects.toThrow('already');
+      const { clientPort, peerPort } = etcd;
+      const keystead = await Member.start({ kind: 'keystead', name: 'taken', dataDir, clientPort, peerPort });
+      try {
+        const successor = new Etcdctl(keystead.endpoint);
+        expect(await successor.ok(['get', '', '--prefix', '--hex'])).toBe(before);
+        expect(await successor.ok(['lease', 'list'])).toBe(leases);
+        expect(await hashOf(successor, hash.hash_revision)).toEqual(hash);
+        await successor.ok(['put', 'goes', 'on']);
+      } finally {
+        await keystead.destroy();
+      }
     } finally {
       await etcd.destroy();
     }

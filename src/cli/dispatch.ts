@@ -39,7 +39,10 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     return Promise.resolve(0);
   },
   snapshot: toCome('snapshot'),
-  import: toCome('import'),
+  import: async (args, { out, err }) => {
+    const { runImport } = await import('./import.ts');
+    return runImport(args, line(out), line(err));
+  },
   bench: (_args, { err }) => {
     err('keystead bench: the benchmark is a script of the repository: npm run bench\n');
     return Promise.resolve(2);

@@ -88,6 +88,11 @@ export function importBackend(
   return { index, term, confState, revision, compactRevision, keys: store.keyCount, events, storageVersion };
 }
 
+/** Index of the last entry that a database has applied. */
+export function readAppliedIndex(reader: BoltReader): number {
+  return readMeta(reader.root.bucket(Bucket.meta)).index;
+}
+
 interface BackendMeta {
   readonly index: number;
   readonly term: number;
