@@ -32,6 +32,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['lib', 'wire', 'ports', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'bbolt'],
   storage: ['lib', 'wire', 'ports'],
   peer: ['lib', 'wire', 'ports'],
+  tls: ['lib', 'ports', 'config'],
   http2: ['lib', 'wire', 'ports'],
   grpc: ['lib', 'wire', 'ports', 'http2'],
   server: [

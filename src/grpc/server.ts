@@ -27,7 +27,13 @@
  */
 import type { Server as HttpServer } from 'node:http';
 import { createServer as createNetServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type SecureContextOptions, type TlsOptions } from 'node:tls';
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type Server as TlsServer,
+  type TlsOptions,
+  type TLSSocket,
+} from 'node:tls';
 import {
   Connection,
   type ConnectionOptions,
@@ -68,12 +74,22 @@ export interface GrpcServerOptions {
   readonly logger?: Logger;
 }
 
+/** Keeps a TLS listener's certificates up to date and looks at its connections after their handshakes. */
+export interface TlsGuard {
+  attach(server: TlsServer): void;
+  /** Calls back for a connection that may go on; it ends any other itself. */
+  admit(socket: TLSSocket, admitted: () => void): void;
+  logRefused(socket: TLSSocket, error: Error): void;
+}
+
 /** Where to listen: `host` and `port`, or `path` of a unix socket; with TLS if `tls` is given. */
 export interface ListenAddress {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
   readonly tls?: TlsOptions;
+  /** What a TLS listener is held to beyond its options. */
+  readonly guard?: TlsGuard;
   /** What the address serves; both unless said otherwise. */
   readonly protocols?: 'both' | 'grpc' | 'http1';
 }
@@ -286,22 +302,26 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   #tlsListener(address: ListenAddress, tls: TlsOptions): Server {
-    const { protocols = 'both' } = address;
+    const { protocols = 'both', guard } = address;
     const listener = createTlsServer({
       handshakeTimeout: this.#connectionOptions.limits.handshakeTimeoutMs,
       ...tls,
       ...(protocols === 'http1' ? { ALPNProtocols: ['http/1.1'] } : { ALPNCallback: chooseProtocol }),
     });
-    listener.on('secureConnection', (socket) => {
+    guard?.attach(listener);
+    const serve = (socket: TLSSocket): void => {
       socket.setNoDelay(true);
       if (protocols === 'http1' || socket.alpnProtocol === 'http/1.1') this.#serveHttp1(socket);
       else this.#sniff(socket, protocols === 'both' && socket.alpnProtocol !== 'h2');
+    };
+    listener.on('secureConnection', (socket) => {
+      if (guard === undefined) serve(socket);
+      else guard.admit(socket, () => serve(socket));
     });
     listener.on('tlsClientError', (error, socket) => {
-      this.#logger?.warn('rejected connection on client endpoint', {
-        'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
-        error: error.message,
-      });
+      if (guard === undefined)
+        this.#logger?.warn('rejected connection on client endpoint', { error: error.message });
+      else guard.logRefused(socket, error);
       socket.destroy();
     });
     return listener;

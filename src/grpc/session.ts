@@ -35,9 +35,9 @@ export class Session {
     return this.#certificate;
   }
 
-  /** The common name in the client's certificate; the first one if it has several. */
+  /** The common name in the client's certificate; the last one if it has several, as Go takes it. */
   get commonName(): string | undefined {
     const names: string | string[] | undefined = this.peerCertificate?.subject.CN;
-    return typeof names === 'object' ? names[0] : names;
+    return typeof names === 'object' ? names.at(-1) : names;
   }
 }

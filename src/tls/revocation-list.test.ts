@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { revokedSerials } from './revocation-list.ts';
+import { Authority } from './testing/authority.ts';
+
+/** Made by `openssl ca -gencrl`, with times, reasons and extensions. */
+const OPENSSL =
+  'MIIBAzCBqgIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJjYRcNMjYxMTIxMDE0NzU3WhcNMjYxMTI0MDE0NzU3WjA7MCACAQoXDTIwMDEwMTAwMDAwMFowDDAKBgNVHRUEAwoBATAXAgYAq83vAQIXDTIwMDEwMTAwMDAwMFqgLzAtMB8GA1UdIwQYMBaAFJ2Wj8ol1JPwXyjs2Nu6hcNwUoxsMAoGA1UdFAQDAgEBMAoGCCqGSM49BAMCA0gAMEUCIAKfzIYRAb6UV+blcYdWxdgrlOeyKg6Pk0vOVOoZrU8JAiEAo4KbY6vHaNYVD+9pHBBwSswUhmWKtVay0/VoiKOEDWo=';
+
+test('lists of openssl and of our own', () => {
+  expect([...revokedSerials(Buffer.from(OPENSSL, 'base64'))]).toEqual(['A', 'ABCDEF0102']);
+  const authority = new Authority();
+  const made = [authority.issue({}), authority.issue({})];
+  expect(revokedSerials(authority.revoke(...made)).size).toBe(2);
+  expect(revokedSerials(authority.revoke()).size).toBe(0);
+});
+
+test('what is cut off or has more is refused', () => {
+  const list = Buffer.from(OPENSSL, 'base64');
+  expect(() => revokedSerials(Buffer.alloc(0))).toThrow();
+  expect(() => revokedSerials(Buffer.concat([list, list]))).toThrow('bytes follow');
+  for (let length = 0; length < list.length; length++)
+    expect(() => revokedSerials(list.subarray(0, length))).toThrow();
+});

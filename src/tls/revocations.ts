@@ -1,0 +1,54 @@
+import type { X509Certificate } from 'node:crypto';
+import { bareSerial, revokedSerials } from './revocation-list.ts';
+import { reasonOf, TlsFileError } from './tls-file-error.ts';
+import { WatchedFiles } from './watched-files.ts';
+
+/**
+ * The serial numbers of a certificate revocation list, in DER or PEM. As etcd, it goes by the serial number alone:
+ * neither the list's signature nor its validity is looked at, since whoever writes the file is trusted.
+ */
+export class Revocations {
+  readonly #file: string;
+  readonly #watched: WatchedFiles;
+  #serials: ReadonlySet<string> = new Set();
+
+  /** @throws TlsFileError */
+  constructor(file: string) {
+    this.#file = file;
+    this.#watched = new WatchedFiles([file]);
+    this.#refresh();
+  }
+
+  /**
+   * Why one of the certificates is refused; undefined when none is revoked. A list that cannot be read refuses all:
+   * a revocation must not be undone by damage to its file.
+   */
+  refusal(certificates: readonly X509Certificate[]): string | undefined {
+    if (this.#watched.haveChanged) {
+      try {
+        this.#refresh();
+      } catch (error) {
+        this.#watched.forget();
+        return reasonOf(error);
+      }
+    }
+    const revoked = certificates.find(({ serialNumber }) => this.#serials.has(bareSerial(serialNumber)));
+    return revoked === undefined
+      ? undefined
+      : `certificate serial ${revoked.serialNumber.toLowerCase()} revoked`;
+  }
+
+  #refresh(): void {
+    const [bytes] = this.#watched.read();
+    try {
+      this.#serials = revokedSerials(derOf(bytes ?? Buffer.alloc(0)));
+    } catch (error) {
+      throw new TlsFileError(this.#file, `no certificate revocation list (${reasonOf(error)})`);
+    }
+  }
+}
+
+function derOf(bytes: Buffer): Buffer {
+  const base64 = /-----BEGIN X509 CRL-----([^-]*)-----END X509 CRL-----/.exec(bytes.toString('latin1'))?.[1];
+  return base64 === undefined ? bytes : Buffer.from(base64, 'base64');
+}

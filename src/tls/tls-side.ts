@@ -1,0 +1,185 @@
+import { X509Certificate } from 'node:crypto';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  createServer,
+  type PeerCertificate,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TlsOptions,
+  type TLSSocket,
+} from 'node:tls';
+import type { Logger } from '../ports/logger.ts';
+import { addressRefusal, type Resolver } from './client-address.ts';
+import type { Credentials } from './credentials.ts';
+import { commonName, isForHost } from './host-names.ts';
+import type { Revocations } from './revocations.ts';
+import { reasonOf } from './tls-file-error.ts';
+
+/** How long a handshake may take, in milliseconds; etcd's. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+export interface TlsSideParts {
+  /** Which side this is, in the log. */
+  readonly endpoint: 'client' | 'peer';
+  readonly logger: Logger;
+  /** What listeners present. */
+  readonly server: Credentials;
+  /** What outgoing connections present. */
+  readonly client: Credentials;
+  /** Clients must present a certificate of a trusted authority. */
+  readonly requiresClientCertificate: boolean;
+  readonly allowedCommonNames: readonly string[];
+  readonly allowedHostnames: readonly string[];
+  readonly revocations: Revocations | undefined;
+  /** Set where clients' certificates must fit the addresses they come from. */
+  readonly resolver: Resolver | undefined;
+  /** Certificates of other members were made by themselves and prove nothing. */
+  readonly isSelfSigned: boolean;
+}
+
+const REFUSED = 'client certificate authentication failed';
+
+/**
+ * TLS of the client port or of the peer port: listeners and outgoing connections whose certificates follow their
+ * files, and the checks that come after the handshake.
+ *
+ *     const server = tls.createServer(side.options);
+ *     side.attach(server);
+ *     server.on('secureConnection', (socket) => side.admit(socket, () => serve(socket)));
+ */
+export class TlsSide {
+  /** For a TLS or HTTPS server. */
+  readonly options: TlsOptions;
+  readonly #parts: TlsSideParts;
+  #outgoing: { readonly from: SecureContextOptions; readonly context: SecureContext } | undefined;
+
+  constructor(parts: TlsSideParts) {
+    this.#parts = parts;
+    this.options = {
+      ...parts.server.current(),
+      requestCert: parts.requiresClientCertificate,
+      rejectUnauthorized: parts.requiresClientCertificate,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    };
+  }
+
+  /** Has a server look at the files before each handshake. Call it before the server takes connections. */
+  attach(server: Server): void {
+    let served = this.#parts.server.current();
+    server.setSecureContext(served);
+    // Before the listener that begins the handshake with what the server holds then.
+    server.prependListener('connection', () => {
+      const current = this.#parts.server.current();
+      if (current === served) return;
+      served = current;
+      server.setSecureContext(current);
+      this.#parts.logger.info('TLS files have changed; new connections use them', {
+        endpoint: this.#parts.endpoint,
+      });
+    });
+  }
+
+  /** Calls back for a connection that passes the checks after the handshake; ends and logs any other. */
+  admit(socket: TLSSocket, admitted: () => void): void {
+    const { resolver } = this.#parts;
+    const chain = chainOf(socket.getPeerX509Certificate());
+    const leaf = chain[0];
+    if (leaf === undefined) {
+      admitted();
+      return;
+    }
+    const refusal = this.#nameRefusal(leaf) ?? this.#parts.revocations?.refusal(chain);
+    if (refusal !== undefined) {
+      this.#refuse(socket, refusal);
+      return;
+    }
+    const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+    if (resolver === undefined || address === undefined) {
+      admitted();
+      return;
+    }
+    const ignore = (): void => undefined;
+    socket.on('error', ignore);
+    addressRefusal(leaf, address, resolver)
+      .then((reason) => {
+        socket.off('error', ignore);
+        if (socket.destroyed) return;
+        if (reason === undefined) admitted();
+        else this.#refuse(socket, reason);
+      })
+      .catch((error: unknown) => this.#refuse(socket, reasonOf(error)));
+  }
+
+  /** A server that hands over the connections it has admitted; it serves plain HTTP by `http.emit('connection')`. */
+  createServer(onSocket: (socket: TLSSocket) => void, options: TlsOptions = {}): Server {
+    const server = createServer({ ...this.options, ...options });
+    this.attach(server);
+    server.on('secureConnection', (socket) => this.admit(socket, () => onSocket(socket)));
+    server.on('tlsClientError', (error, socket) => this.logRefused(socket, error));
+    return server;
+  }
+
+  /** For `tls.connect` or an HTTPS request, as the files are now: to be asked for each connection. */
+  connectOptions(): ConnectionOptions {
+    const from = this.#parts.client.current();
+    if (this.#outgoing?.from !== from) this.#outgoing = { from, context: createSecureContext(from) };
+    return {
+      secureContext: this.#outgoing.context,
+      minVersion: from.minVersion,
+      maxVersion: from.maxVersion,
+      rejectUnauthorized: !this.#parts.isSelfSigned,
+      checkServerIdentity: (host, certificate) => this.#serverRefusal(host, certificate),
+    };
+  }
+
+  /** Logs a handshake that failed. */
+  logRefused(socket: TLSSocket, error: Error): void {
+    const untrusted: unknown = socket.authorizationError;
+    this.#parts.logger.warn(`rejected connection on ${this.#parts.endpoint} endpoint`, {
+      'remote-addr': remoteOf(socket),
+      error: typeof untrusted === 'string' ? `certificate is not trusted: ${untrusted}` : error.message,
+    });
+  }
+
+  #serverRefusal(host: string, { raw }: PeerCertificate): Error | undefined {
+    const certificate = new X509Certificate(raw);
+    if (!isForHost(certificate, host))
+      return new Error(
+        `x509: certificate is not valid for ${host}, but for ${certificate.subjectAltName ?? 'no name'}`,
+      );
+    const refusal = this.#nameRefusal(certificate);
+    return refusal === undefined ? undefined : new Error(refusal);
+  }
+
+  #nameRefusal(certificate: X509Certificate): string | undefined {
+    const { allowedCommonNames, allowedHostnames } = this.#parts;
+    if (allowedCommonNames.length > 0 && !allowedCommonNames.includes(commonName(certificate)))
+      return REFUSED;
+    if (allowedHostnames.length > 0 && !allowedHostnames.some((name) => isForHost(certificate, name)))
+      return REFUSED;
+    return undefined;
+  }
+
+  #refuse(socket: TLSSocket, reason: string): void {
+    this.logRefused(socket, new Error(reason));
+    socket.on('error', () => undefined);
+    socket.destroy();
+  }
+}
+
+/** A certificate and those that vouch for it. */
+function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  for (let next = leaf; next !== undefined && chain.length < 16; next = next.issuerCertificate) {
+    const last = chain.at(-1);
+    if (last?.raw.equals(next.raw) === true) break;
+    chain.push(next);
+  }
+  return chain;
+}
+
+function remoteOf({ remoteAddress, remotePort }: TLSSocket): string {
+  return remoteAddress === undefined ? '' : `${remoteAddress}:${remotePort ?? ''}`;
+}
