@@ -19,7 +19,7 @@ export interface SnapshotExport {
   read(): Promise<Buffer | undefined>;
   /** Reads all chunks, and closes the export also when the reader stops early. */
   chunks(): AsyncIterable<Buffer>;
-  /** Idempotent. To be called before the engine is closed. */
+  /** Idempotent. */
   close(): Promise<void>;
 }
 

@@ -17,3 +17,19 @@ export interface StoreView {
   /** Idempotent. */
   close(): void;
 }
+
+/** An open store that worker threads of this process may read. */
+export interface SharedStore {
+  /**
+   * Lends the store to a worker. Before the store is closed, also for a moment, `recall` is called and awaited: by
+   * then no thread may use the handle any more.
+   */
+  lend(recall: () => Promise<void>): StoreLoan;
+}
+
+export interface StoreLoan {
+  /** What the worker attaches to. */
+  readonly handle: bigint;
+  /** The worker is gone. Idempotent. */
+  giveBack(): void;
+}

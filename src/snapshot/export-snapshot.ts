@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import type { SnapshotExport } from '../ports/snapshot.ts';
+import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import { startSnapshotWorker } from './worker-file.ts';
 import type { ExportMessage, MoreMessage, WorkerTask } from './worker-messages.ts';
@@ -19,11 +20,12 @@ type Opened = Extract<ExportMessage, { type: 'opened' }>;
  * All reading is done on a worker thread, which reads the store twice: for the size, then for the bytes. Writes and
  * compactions go on meanwhile.
  *
- * @param engine stays open until the export is closed
+ * When the store is closed or opened anew meanwhile, the export ends with an error.
  */
-export async function exportSnapshot(engine: { readonly sharedHandle: bigint }): Promise<SnapshotExport> {
-  const task: WorkerTask = { kind: 'export', sharedHandle: engine.sharedHandle, chunkBytes: CHUNK_BYTES };
-  const snapshot = new WorkerExport(startSnapshotWorker(task));
+export async function exportSnapshot(store: SharedStore): Promise<SnapshotExport> {
+  const loan = store.lend(() => snapshot.close());
+  const task: WorkerTask = { kind: 'export', sharedHandle: loan.handle, chunkBytes: CHUNK_BYTES };
+  const snapshot = new WorkerExport(startSnapshotWorker(task), loan);
   try {
     await snapshot.opened();
   } catch (error) {
@@ -47,9 +49,9 @@ class WorkerExport implements SnapshotExport {
   #waiting: Waiting | undefined;
   #failure: Error | undefined;
   #sha256: Buffer | undefined;
-  #isClosed = false;
+  #closing: Promise<unknown> | undefined;
 
-  constructor(worker: Worker) {
+  constructor(worker: Worker, loan: StoreLoan) {
     this.#worker = worker;
     this.#whenOpened = new Promise((resolve, reject) => {
       worker.on('message', (message: ExportMessage) => {
@@ -61,7 +63,10 @@ class WorkerExport implements SnapshotExport {
         this.#fail(error);
       };
       worker.once('error', fail);
-      worker.once('exit', () => fail(new Error('the snapshot was closed before its end')));
+      worker.once('exit', () => {
+        loan.giveBack();
+        fail(new Error('the snapshot was closed before its end'));
+      });
     });
     // Whoever opens the export is told; afterwards failures reach whoever reads it.
     this.#whenOpened.catch(() => undefined);
@@ -126,9 +131,8 @@ class WorkerExport implements SnapshotExport {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#worker.terminate();
+    this.#closing ??= this.#worker.terminate();
+    await this.#closing;
   }
 
   #take(message: Exclude<ExportMessage, Opened>): void {

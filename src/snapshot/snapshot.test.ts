@@ -24,6 +24,7 @@ import { confStateFromJson, confStateToJson } from './conf-state-json.ts';
 import { exportSnapshot } from './export-snapshot.ts';
 import { importFile } from './import-task.ts';
 import { importSnapshot } from './import-snapshot.ts';
+import { membershipData } from './membership-data.ts';
 import { parseRevisionKey, revisionKey } from './schema.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-snapshot-'));
@@ -277,6 +278,27 @@ describe('an export on a worker', () => {
   });
 });
 
+describe('an export of a store that is closed meanwhile', () => {
+  it('ends with an error, whether it was begun or not', async () => {
+    const history = await History.make(23);
+    history.run(4000);
+    const begun = await exportSnapshot(history.engine);
+    expect((await begun.read())?.length).toBeGreaterThan(0);
+    const early = exportSnapshot(history.engine);
+    const refused = expect(early).rejects.toThrow('the snapshot was closed before its end');
+    await history.engine.reopen();
+    await refused;
+    await expect(
+      (async () => {
+        for (let chunk = await begun.read(); chunk !== undefined;) chunk = await begun.read();
+      })(),
+    ).rejects.toThrow('the snapshot was closed before its end');
+    const after = await exportSnapshot(history.engine);
+    expect(after.index).toBe(history.index);
+    await history.engine.close();
+  });
+});
+
 describe('a file that cannot be imported', () => {
   const bucket = (elements: [string, Buffer][]): BucketContents => ({
     elements: () => elements.map(([key, value]) => ({ key: Buffer.from(key, 'latin1'), value })),
@@ -328,6 +350,24 @@ describe('a file that cannot be imported', () => {
     const fallback = { term: 4, confState: ConfState.create({ voters: [3n] }) };
     expect(importFile({ file: `${path}.db`, engine, fallback })).toMatchObject({ index: 0, ...fallback });
     await engine.close();
+  });
+});
+
+describe('the membership in a raft snapshot', () => {
+  it('is a store of version 2', () => {
+    const member = { id: 2n ** 64n - 1n, name: '', peerUrls: ['http://p'], clientUrls: [], isLearner: true };
+    const data = membershipData({
+      members: [member],
+      removedIds: [7n],
+      version: { major: 3, minor: 7, patch: 0 },
+    });
+    const { Root } = JSON.parse(data.toString()) as { Root: { Children: Record<string, unknown> } };
+    const cluster = Root.Children['0'] as { Children: Record<string, { Value: string; Children: unknown }> };
+    expect(Object.keys(cluster.Children)).toEqual(['members', 'removed_members', 'version']);
+    expect(cluster.Children['version']?.Value).toBe('3.7.0');
+    expect(JSON.stringify(cluster.Children['members'])).toContain(
+      '"Path":"/0/members/ffffffffffffffff/raftAttributes"',
+    );
   });
 });
 

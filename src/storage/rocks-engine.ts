@@ -1,5 +1,6 @@
 import { promises as fs } from 'node:fs';
 import { assert, defined } from '../lib/assert.ts';
+import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import { EngineWriteError, type Column, type EngineControl, type WriteBatch } from '../ports/engine.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
@@ -75,12 +76,13 @@ function closeDatabase(database: DatabaseHandle): Promise<void> {
 }
 
 /** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
-export class RocksEngine extends RocksReader implements EngineControl {
+export class RocksEngine extends RocksReader implements EngineControl, SharedStore {
   readonly #directory: string;
   readonly #tuning: RocksTuning;
   #logSync: RocksLogSync;
   #sizes: RocksSizes;
   #spareBatch: BatchHandle | undefined;
+  readonly #recalls = new Set<() => Promise<void>>();
 
   private constructor(
     database: DatabaseHandle,
@@ -113,6 +115,20 @@ export class RocksEngine extends RocksReader implements EngineControl {
   /** Names the open store to a worker thread, which passes it to `RocksReader.attach`. */
   get sharedHandle(): bigint {
     return this.binding.db_get_handle(this.database);
+  }
+
+  lend(recall: () => Promise<void>): StoreLoan {
+    const entry = (): Promise<void> => recall();
+    this.#recalls.add(entry);
+    return { handle: this.sharedHandle, giveBack: () => this.#recalls.delete(entry) };
+  }
+
+  /** RocksDB's own threads and memory go with the store; a worker that still used them would end the process. */
+  async #release(): Promise<void> {
+    this.#spareBatch = undefined;
+    await Promise.all([...this.#recalls].map((recall) => recall()));
+    this.#recalls.clear();
+    await this.#logSync.idle();
   }
 
   batch(): WriteBatch {
@@ -180,8 +196,7 @@ export class RocksEngine extends RocksReader implements EngineControl {
   }
 
   async reopen(): Promise<void> {
-    this.#spareBatch = undefined;
-    await this.#logSync.idle();
+    await this.#release();
     // A store that failed reports that failure once more on closing.
     await closeDatabase(this.database).catch(() => undefined);
     this.columns = await openDatabase(this.database, this.#tuning);
@@ -195,13 +210,12 @@ export class RocksEngine extends RocksReader implements EngineControl {
 
   /**
    * Goes on with the store in `replacementDirectory`, complete, closed and synced, in place of its own. Open
-   * iterators end, shared readers must be gone, and no call may be made until it resolves. A crash in between leaves
+   * iterators end, workers are recalled, and no call may be made until it resolves. A crash in between leaves
    * the one or the other, whole.
    */
   async replaceFiles(): Promise<void> {
     await finishBuilding(this.#directory);
-    this.#spareBatch = undefined;
-    await this.#logSync.idle();
+    await this.#release();
     await closeDatabase(this.database).catch(() => undefined);
     await exchangeDirectories(this.#directory);
     this.#logSync = new RocksLogSync(this.#directory);
@@ -212,7 +226,7 @@ export class RocksEngine extends RocksReader implements EngineControl {
   }
 
   async close(): Promise<void> {
-    await this.#logSync.idle();
+    await this.#release();
     await closeDatabase(this.database);
   }
 
