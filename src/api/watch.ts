@@ -50,7 +50,7 @@ export function registerWatch(server: GrpcServer, deps: WatchDeps): void {
   });
 }
 
-/** Steps the hub while someone is behind, once a turn of the event loop. */
+/** Steps the hub while someone is behind, once a turn of the event loop, and times its pauses. */
 function driveHub({ hub, scheduler }: WatchDeps): void {
   let scheduled = false;
   const schedule = (): void => {
@@ -62,4 +62,5 @@ function driveHub({ hub, scheduler }: WatchDeps): void {
     });
   };
   hub.onBacklog = schedule;
+  hub.onPause = (pauseMs) => scheduler.after(pauseMs, () => hub.flush(true));
 }

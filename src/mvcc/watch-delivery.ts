@@ -9,6 +9,8 @@ import type { Watcher } from './watcher.ts';
 export interface WatchCounters {
   /** Events given to watchers since the start, one for each watcher. */
   eventsTotal: number;
+  /** Times that a watcher was given events. */
+  responses: number;
 }
 
 /** Reads what the events' keys held before, where somebody wants it and nobody has it at hand. */
@@ -81,5 +83,6 @@ function send(watcher: Watcher, batches: readonly EventBatch[], { counters, bloc
     }
     outlet.isFull = !receiver.deliver(batch);
     counters.eventsTotal += batch.fields.length;
+    counters.responses += 1;
   }
 }

@@ -41,10 +41,14 @@ function seen({ type, kv, prevKv }: Event): Seen {
 class World {
   readonly engine = new MemoryEngine();
   readonly store = new MvccStore(this.engine);
-  readonly hub = new WatchHub(this.store);
+  readonly hub: WatchHub;
   readonly history: Seen[] = [];
   readonly live = new Map<string, { value: string; create: number }>();
   #job: CompactionJob | undefined;
+
+  constructor(options: { responsesPerPauseMs?: number } = {}) {
+    this.hub = new WatchHub(this.store, options);
+  }
 
   /** One applied batch; each inner list is one transaction of changes to different keys. */
   apply(txns: readonly (readonly { key: string; value: string | undefined }[])[]): void {
@@ -208,6 +212,27 @@ describe('WatchHub', () => {
     expect(recorder.revisions.at(-1)).toBe(3);
   });
 
+  it('rests after many responses, and gathers what comes meanwhile', () => {
+    const world = new World({ responsesPerPauseMs: 2 });
+    const pauses: number[] = [];
+    world.hub.onPause = (pauseMs) => pauses.push(pauseMs);
+    const outlet = world.hub.open();
+    const recorders = Array.from({ length: 5 }, () => new Recorder(world, outlet, key('a')));
+    for (let n = 0; n < 3; n += 1) world.put('a', `${n}`);
+    expect(recorders[0]!.revisions).toEqual([2]);
+    expect(world.hub.pendingEvents).toBe(2);
+    const late = new Recorder(world, outlet, key('a'));
+    world.hub.flush(true);
+    expect(recorders[0]!.revisions).toEqual([2, 4]);
+    world.put('a', 'seen when asked');
+    expect(world.hub.isCurrent(late.watcher)).toBe(true);
+    expect(late.revisions).toEqual([5]);
+    for (const recorder of recorders) recorder.check(world, 5);
+    expect(pauses).toEqual([2, 2]);
+    for (let n = 0; n < 20; n += 1) world.put('a', 'large'.repeat(20_000));
+    expect(world.hub.pendingEvents).toBeLessThan(20);
+  });
+
   it('a full outlet holds back its own watchers alone', () => {
     const world = new World();
     const full = world.hub.open();
@@ -278,7 +303,9 @@ describe('WatchHub against a naive model', () => {
 });
 
 function randomHistory(random: SeededRandom): void {
-  const world = new World();
+  const world = new World(random.chance(0.5) ? { responsesPerPauseMs: 1 } : {});
+  let pauses = 0;
+  world.hub.onPause = () => (pauses += 1);
   const outlets = Array.from({ length: 4 }, () => world.hub.open());
   const recorders: Recorder[] = [];
   const name = (): string => random.pick(['a', 'b', 'ba', 'c', 'd', 'e']);
@@ -321,6 +348,12 @@ function randomHistory(random: SeededRandom): void {
     recorder.isClosed = true;
     world.hub.remove(recorder.watcher);
   };
+  const endPause = (): void => {
+    if (pauses === 0) return;
+    expect(pauses).toBe(1);
+    pauses = 0;
+    world.hub.flush(true);
+  };
   const checkCurrent = (): void => {
     for (const recorder of recorders) {
       if (!recorder.isClosed && world.hub.isCurrent(recorder.watcher))
@@ -336,9 +369,11 @@ function randomHistory(random: SeededRandom): void {
     else if (dice < 55) world.compact(random.between(1, world.store.revision));
     else if (dice < 65) world.remove(random.between(1, 20));
     else if (dice < 80) world.hub.writable(random.pick(outlets));
-    else if (dice < 97) world.hub.step();
+    else if (dice < 90) world.hub.step();
+    else if (dice < 97) endPause();
     else checkCurrent();
   }
+  world.hub.flush();
   for (let round = 0; round < 10_000; round += 1) {
     for (const outlet of outlets) world.hub.writable(outlet);
     if (!world.hub.step() && outlets.every(({ parked }) => parked.size === 0)) break;

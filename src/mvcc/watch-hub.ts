@@ -12,19 +12,30 @@ const MAX_CATCH_UPS = 4;
 const NEAR_REVISIONS = 1024;
 /** Changes looked at in one step of one history. */
 const STEP_CHANGES = 512;
+/** A pause lasts a millisecond for so many responses made before it. */
+const RESPONSES_PER_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 10;
+/** So much gathered is delivered without waiting further. */
+const MAX_GATHERED_BYTES = 2 ** 20;
 
 /**
  * Who watches what, and who has seen how much.
  *
- * Watchers that have seen everything get the events of each applied batch at once, in one response. A watcher whose
- * outlet is full, and one that begins in the past, is behind: the history is read for it in slices, one a `step`,
- * until it has caught up. Both are exact: each event goes to each of its watchers once, in order, and all events of a
- * revision together.
+ * Watchers that have seen everything get the events of each applied batch at once, in one response. Where that makes
+ * many responses a short pause follows, in which events are gathered: under load a response then carries many events,
+ * instead of each event costing both ends a response for each of its watchers.
+ *
+ * A watcher whose outlet is full, and one that begins in the past, is behind: the history is read for it in slices,
+ * one a `step`, until it has caught up.
+ *
+ * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
  */
 export class WatchHub {
   /** Someone is behind: `step` is to be called until it returns false. */
   onBacklog: (() => void) | undefined;
-  readonly counters = { watchers: 0, slowWatchers: 0, outlets: 0, eventsTotal: 0 };
+  /** Many responses were made: `flush` is to be called in so many milliseconds. */
+  onPause: ((pauseMs: number) => void) | undefined;
+  readonly counters = { watchers: 0, slowWatchers: 0, outlets: 0, eventsTotal: 0, responses: 0 };
 
   #store: MvccStore;
   readonly #synced = new WatchIndex();
@@ -34,9 +45,16 @@ export class WatchHub {
   /** Changes since the start, to read a history faster than it grows. */
   #changes = 0;
   #changesAtStep = 0;
+  /** Of events for synced watchers that wait for the end of a pause. */
+  #gatheredBytes = 0;
+  #gatheredEvents = 0;
+  #pausing = false;
 
-  constructor(store: MvccStore) {
+  readonly #responsesPerPauseMs: number;
+
+  constructor(store: MvccStore, { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS } = {}) {
     this.#store = store;
+    this.#responsesPerPauseMs = responsesPerPauseMs;
     this.#revision = store.committedRevision;
   }
 
@@ -45,9 +63,9 @@ export class WatchHub {
     return this.#revision;
   }
 
-  /** Events that were read and wait for the end of their revision. */
+  /** Events that wait: for the end of a pause, or of the revision that is read. */
   get pendingEvents(): number {
-    let events = 0;
+    let events = this.#gatheredEvents;
     for (const catchUp of this.#catchUps) events += catchUp.pendingEvents;
     return events;
   }
@@ -96,6 +114,7 @@ export class WatchHub {
 
   /** Whether the watcher has been given everything up to the present, and began by then. */
   isCurrent(watcher: Watcher): boolean {
+    this.flush();
     return watcher.state === 'synced' && watcher.options.startRevision <= this.#revision;
   }
 
@@ -116,20 +135,46 @@ export class WatchHub {
     this.#revision = last.main;
     this.#changes += events.length;
     if (this.#synced.size === 0) return;
+    this.#gather(events);
+    if (!this.#pausing || this.#gatheredBytes >= MAX_GATHERED_BYTES) this.#deliver();
+  }
+
+  /** Delivers what was gathered; the pause that `onPause` asked for is over, or somebody cannot wait for its end. */
+  flush(isPauseOver = false): void {
+    if (isPauseOver) this.#pausing = false;
+    this.#deliver();
+  }
+
+  #gather(events: readonly StoreEvent[]): void {
     const wanted: WatchEvent[] = [];
     for (const event of events) {
       const groups = this.#synced.match(event.key);
       if (groups.length === 0) continue;
       const watchEvent = new WatchEvent(event.main, event.isDelete, event.kv, event.previous);
       this.#synced.gather(groups, watchEvent);
+      this.#gatheredBytes += event.kv.length;
+      this.#gatheredEvents += 1;
       if (watchEvent.previousWanted) wanted.push(watchEvent);
     }
+    // Now, as a compaction may remove them before the events are delivered.
     if (wanted.length > 0) readPrevious(this.#store.engine, wanted);
+  }
+
+  #deliver(): void {
+    if (this.#gatheredEvents === 0) return;
+    this.#gatheredEvents = 0;
+    this.#gatheredBytes = 0;
+    const before = this.counters.responses;
     for (const watcher of deliver(this.#synced, this.#revision, this.counters)) {
       this.#synced.delete(watcher);
       this.counters.slowWatchers += 1;
       park(watcher);
     }
+    const made = this.counters.responses - before;
+    const pauseMs = Math.min(MAX_PAUSE_MS, Math.floor(made / this.#responsesPerPauseMs));
+    if (pauseMs === 0 || this.#pausing || this.onPause === undefined) return;
+    this.#pausing = true;
+    this.onPause(pauseMs);
   }
 
   /**
@@ -148,6 +193,7 @@ export class WatchHub {
 
   /** The store was replaced by a newer one: all watchers go on in its history. */
   restored(store: MvccStore): void {
+    this.flush();
     const synced = this.#synced.watchers();
     const seen = this.#revision;
     assert(store.committedRevision >= seen, 'a store is replaced by one that is not older');
