@@ -93,6 +93,10 @@ export class HistoryImport {
       );
       return;
     }
+    if (!isDelete && kv.modRevision !== main)
+      throw new BoltFormatError(
+        `bucket "key": the change at revision ${main} says that it is of ${kv.modRevision}`,
+      );
     const name = keyString(kv.key);
     const isCreate = !isDelete && kv.version === 1;
     const previous = isCreate ? undefined : store.lookup(kv.key, name);

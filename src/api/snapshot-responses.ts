@@ -1,0 +1,22 @@
+import type { SnapshotExport } from '../ports/snapshot.ts';
+import { SnapshotResponse } from '../wire/gen/etcdserverpb.ts';
+
+/** As etcd sends them; some clients count on messages of a modest size. */
+const BLOB_BYTES = 32 * 1024;
+
+/**
+ * The messages of Maintenance.Snapshot: the file piece by piece, then its SHA-256, which clients save behind it and
+ * check on restoring. The export is closed at the end, also when the client goes away before.
+ */
+export async function* snapshotResponses(snapshot: SnapshotExport): AsyncGenerator<SnapshotResponse, void> {
+  const version = snapshot.storageVersion;
+  let remaining = snapshot.totalBytes;
+  for await (const chunk of snapshot.chunks()) {
+    for (let at = 0; at < chunk.length; at += BLOB_BYTES) {
+      const blob = chunk.subarray(at, at + BLOB_BYTES);
+      remaining -= blob.length;
+      yield SnapshotResponse.create({ remainingBytes: remaining, blob, version });
+    }
+  }
+  yield SnapshotResponse.create({ remainingBytes: 0, blob: snapshot.sha256 ?? Buffer.alloc(0), version });
+}
