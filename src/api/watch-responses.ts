@@ -67,15 +67,14 @@ const codeNames = new Map<GrpcCode, string>(
 );
 
 /** What may be said about why a watch is not permitted; anything else is a denial. */
-const reasons: ReadonlySet<EtcdError> = new Set([
-  errors.InvalidAuthToken,
-  errors.AuthOldRevision,
-  errors.UserEmpty,
-  errors.PermissionDenied,
+const reasons: ReadonlySet<string> = new Set([
+  errors.InvalidAuthToken.message,
+  errors.AuthOldRevision.message,
+  errors.UserEmpty.message,
 ]);
 
 /** The cancel reason of a watch that is not permitted: a gRPC error in the words of Go's library. */
 export function denialReason(error: EtcdError): string {
-  const { code, message } = reasons.has(error) ? error : errors.PermissionDenied;
+  const { code, message } = reasons.has(error.message) ? error : errors.PermissionDenied;
   return `rpc error: code = ${codeNames.get(code) ?? ''} desc = ${message}`;
 }

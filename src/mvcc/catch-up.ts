@@ -18,6 +18,8 @@ const SLICE_BYTES = 256 * 1024;
  * a slice, or by the largest revision where that is larger.
  */
 export class CatchUp {
+  /** How many changes the hub had seen at the last step; owned by it. */
+  changesAtStep: number;
   readonly #store: MvccStore;
   readonly #index = new WatchIndex();
   readonly #view = new KeyValueView();
@@ -36,8 +38,9 @@ export class CatchUp {
   /** Changes looked at since the last delivery. */
   #looked = 0;
 
-  constructor(store: MvccStore, position: number) {
+  constructor(store: MvccStore, position: number, changes: number) {
     this.#store = store;
+    this.changesAtStep = changes;
     this.#position = position;
     this.#undelivered = position;
   }

@@ -44,7 +44,6 @@ export class WatchHub {
   #revision: number;
   /** Changes since the start, to read a history faster than it grows. */
   #changes = 0;
-  #changesAtStep = 0;
   /** Of events for synced watchers that wait for the end of a pause. */
   #gatheredBytes = 0;
   #gatheredEvents = 0;
@@ -178,16 +177,18 @@ export class WatchHub {
   }
 
   /**
-   * Reads on for those who are behind.
+   * Reads on for those who are behind, one history after the other.
    *
    * @returns whether some still are, and have room
    */
   step(): boolean {
-    const grown = this.#changes - this.#changesAtStep;
-    this.#changesAtStep = this.#changes;
-    // Twice what came meanwhile, or a history might grow faster than it is read.
-    const count = Math.max(STEP_CHANGES, 2 * grown);
-    for (const catchUp of [...this.#catchUps]) this.#advance(catchUp, count);
+    const catchUp = this.#catchUps.shift();
+    if (catchUp === undefined) return false;
+    this.#catchUps.push(catchUp);
+    // Twice what came since its last turn, or a history might grow faster than it is read.
+    const count = Math.max(STEP_CHANGES, 2 * (this.#changes - catchUp.changesAtStep));
+    catchUp.changesAtStep = this.#changes;
+    this.#advance(catchUp, count);
     return this.#catchUps.length > 0;
   }
 
@@ -235,12 +236,9 @@ export class WatchHub {
 
   #begin(position: number, hasRoom: boolean): CatchUp {
     if (hasRoom) {
-      const catchUp = new CatchUp(this.#store, position);
+      const catchUp = new CatchUp(this.#store, position, this.#changes);
       this.#catchUps.push(catchUp);
-      if (this.#catchUps.length === 1) {
-        this.#changesAtStep = this.#changes;
-        this.onBacklog?.();
-      }
+      if (this.#catchUps.length === 1) this.onBacklog?.();
       return catchUp;
     }
     let earliest: CatchUp | undefined;
