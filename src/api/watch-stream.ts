@@ -16,6 +16,8 @@ import { controlBody, denialReason, fragments, NO_WATCH, watchIdField } from './
 const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
 /** What etcd adds to the largest request to get the largest response before it fragments. */
 const RESPONSE_OVERHEAD_BYTES = 512 * 1024;
+/** Reports more often than this are of no use to anyone. As in etcd. */
+const MIN_PROGRESS_MS = 100;
 /** The smallest key: what an empty one stands for. */
 const SMALLEST_KEY = Buffer.from([0]);
 
@@ -68,7 +70,8 @@ export class WatchStream {
     this.#call = call;
     this.#deps = deps;
     this.#outlet = deps.hub.open();
-    const { progressIntervalMs, randomInt, scheduler } = deps;
+    const { randomInt, scheduler } = deps;
+    const progressIntervalMs = Math.max(MIN_PROGRESS_MS, deps.progressIntervalMs);
     // Streams that were opened together, as after a restart, do not all report at the same time.
     const jitterMs = randomInt(Math.max(1, Math.floor(progressIntervalMs / 10)));
     this.#stops.push(scheduler.every(progressIntervalMs + jitterMs, () => this.#reportProgress()));

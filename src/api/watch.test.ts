@@ -224,7 +224,7 @@ describe('Watch', () => {
   });
 
   it('reports progress by itself where no event came', async () => {
-    const { server, open } = await setUp({ progressIntervalMs: 50 });
+    const { server, open } = await setUp({ progressIntervalMs: 1 });
     const stream = open();
     stream.create({ key: bytes('a'), progressNotify: true });
     stream.create({ key: bytes('a') });
