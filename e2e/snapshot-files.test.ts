@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { HashJob } from '../src/mvcc/hash.ts';
 import { MvccStore } from '../src/mvcc/store.ts';
 import { importDataDirectory } from '../src/cli/import.ts';
+import { runSnapshot } from '../src/cli/restore.ts';
 import { verifyDataDirectory } from '../src/cli/verify.ts';
 import { verifyStore } from '../src/cli/verify-store.ts';
 import { exportSnapshot } from '../src/snapshot/export-snapshot.ts';
@@ -122,8 +123,8 @@ describe.skipIf(missing !== undefined)(`database files ${missing ?? ''}`, () => 
         const successor = new Etcdctl(keystead.endpoint);
         expect(await successor.ok(['get', '', '--prefix', '--hex'])).toBe(before);
         expect(await successor.ok(['lease', 'list'])).toBe(leases);
-        expect(await hashOf(successor, hash.hash_revision)).toEqual(hash);
         await successor.ok(['put', 'goes', 'on']);
+        expect(await stoppedHash(keystead, hash.hash_revision)).toEqual(hash);
       } finally {
         await keystead.destroy();
       }
@@ -131,6 +132,57 @@ describe.skipIf(missing !== undefined)(`database files ${missing ?? ''}`, () => 
       await etcd.destroy();
     }
   });
+
+  it.each(['', '1000'])(
+    'saved from a real etcd are restored for a Keystead, revision raised by %j',
+    async (bump) => {
+      const folder = tempDir('restored');
+      const file = join(folder, 'saved.db');
+      const origin = await Member.start({ kind: 'etcd', name: 'origin' });
+      let before: string;
+      try {
+        const etcdctl = new Etcdctl(origin.endpoint);
+        await fill(etcdctl, new SeededRandom(11));
+        before = await etcdctl.ok(['get', '', '--prefix', '--hex']);
+        await etcdctl.ok(['snapshot', 'save', file]);
+      } finally {
+        await origin.destroy();
+      }
+      const flags = bump === '' ? [] : [`--bump-revision=${bump}`, '--mark-compacted'];
+      const ports = { clientPort: await freePort(), peerPort: await freePort() };
+      const peerUrl = `http://127.0.0.1:${ports.peerPort}`;
+      const cluster = [
+        `--initial-cluster=r=${peerUrl}`,
+        `--initial-advertise-peer-urls=${peerUrl}`,
+        '--name=r',
+      ];
+      const forEtcd = join(folder, 'etcd');
+      await etcdutl('snapshot', 'restore', file, ...cluster, ...flags, `--data-dir=${forEtcd}`);
+      const etcd = await Member.start({ kind: 'etcd', name: 'r', dataDir: forEtcd, ...ports });
+      const expected = await hashOf(new Etcdctl(etcd.endpoint), 0).finally(() => etcd.destroy());
+
+      const lines: string[] = [];
+      const dataDir = join(folder, 'keystead');
+      const restore = ['restore', file, ...cluster, ...flags, `--data-dir=${dataDir}`];
+      const note = (text: string): number => lines.push(text);
+      expect([await runSnapshot(restore, note, note), lines]).toEqual([
+        0,
+        [expect.stringContaining('restored ')],
+      ]);
+      expect(await runSnapshot(restore, note, note)).toBe(1);
+      expect(lines.pop()).toContain('not empty');
+      expect((await verifyDataDirectory(dataDir)).findings).toEqual([]);
+      const keystead = await Member.start({ kind: 'keystead', name: 'r', dataDir, ...ports });
+      try {
+        const successor = new Etcdctl(keystead.endpoint);
+        expect(await successor.ok(['get', '', '--prefix', '--hex'])).toBe(before);
+        await successor.ok(['put', 'goes', 'on']);
+        expect(await stoppedHash(keystead, expected.hash_revision)).toEqual(expected);
+      } finally {
+        await keystead.destroy();
+      }
+    },
+  );
 
   it('whose revision was raised on restoring are imported as they are', async () => {
     const folder = tempDir('snapshot-bumped');
@@ -220,6 +272,14 @@ async function hashOf(etcdctl: Etcdctl, revision: number): Promise<Hash> {
   ) as { HashKV: Hash }[];
   const { hash, hash_revision, compact_revision } = answer[0]!.HashKV;
   return { hash, hash_revision, compact_revision };
+}
+
+async function stoppedHash(keystead: Member, revision: number): Promise<Hash> {
+  await keystead.kill();
+  const engine = await RocksEngine.open(join(keystead.dataDir, 'member/rocksdb'));
+  const hash = storeHash(engine, revision);
+  await engine.close();
+  return hash;
 }
 
 function storeHash(engine: RocksEngine, revision: number): Hash {

@@ -38,7 +38,10 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     out(usageText() + helpText());
     return Promise.resolve(0);
   },
-  snapshot: toCome('snapshot'),
+  snapshot: async (args, { out, err }) => {
+    const { runSnapshot } = await import('./restore.ts');
+    return runSnapshot(args, line(out), line(err));
+  },
   import: async (args, { out, err }) => {
     const { runImport } = await import('./import.ts');
     return runImport(args, line(out), line(err));
@@ -53,13 +56,6 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
 
 function line(write: (text: string) => void): (text: string) => void {
   return (text) => write(text.endsWith('\n') ? text : `${text}\n`);
-}
-
-function toCome(name: string): Subcommand {
-  return (_args, { err }) => {
-    err(`keystead ${name}: this version of Keystead does not have this subcommand yet\n`);
-    return Promise.resolve(1);
-  };
 }
 
 /** Proxies stand beside a server, so etcd's own go on serving in front of Keystead. */

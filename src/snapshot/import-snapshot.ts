@@ -12,6 +12,8 @@ export interface ImportSnapshotOptions {
   readonly file: string;
   /** Where the store is made; what lies there is removed first. */
   readonly directory: string;
+  /** Passes over a checksum behind the file. */
+  readonly skipChecksum?: boolean;
   /** Raft's state where the file does not say, as those of etcd before 3.5. */
   readonly fallback?: { readonly term: number; readonly confState: ConfState };
   /** Called with the changes taken so far. */
@@ -34,6 +36,7 @@ export async function importSnapshot(options: ImportSnapshotOptions): Promise<Im
         kind: 'import',
         file,
         directory,
+        skipChecksum: options.skipChecksum === true,
         fallback:
           fallback === undefined
             ? undefined

@@ -46,14 +46,17 @@ export interface ImportFileOptions {
   readonly file: string;
   /** Empty. */
   readonly engine: Engine;
+  /** Passes over a checksum behind the file. */
+  readonly skipChecksum?: boolean;
   /** Raft's state where the file does not say, as those of etcd before 3.5. */
   readonly fallback?: { readonly term: number; readonly confState: ConfState } | undefined;
   readonly onProgress?: (events: number) => void;
 }
 
 /** Reads a file into an engine, synchronously: for worker threads and tools. See `importBackend`. */
-export function importFile({ file, engine, fallback, onProgress }: ImportFileOptions): ImportedState {
-  verifyChecksum(file);
+export function importFile(options: ImportFileOptions): ImportedState {
+  const { file, engine, fallback, onProgress } = options;
+  if (options.skipChecksum !== true) verifyChecksum(file);
   const source = new FileSource(file);
   try {
     const state = importBackend(BoltReader.open(source), engine, onProgress);

@@ -7,6 +7,7 @@ export type WorkerTask =
       readonly kind: 'import';
       readonly file: string;
       readonly directory: string;
+      readonly skipChecksum: boolean;
       readonly fallback: { readonly term: number; readonly confState: Uint8Array } | undefined;
     };
 

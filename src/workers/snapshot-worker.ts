@@ -14,12 +14,13 @@ const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
 if (task.kind === 'export') runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
 else {
   const send = (message: ImportMessage): void => port.postMessage(message);
-  const { file, directory, fallback } = task;
+  const { file, directory, skipChecksum, fallback } = task;
   const engine = await RocksEngine.open(directory);
   try {
     const { confState, ...state } = importFile({
       file,
       engine,
+      skipChecksum,
       fallback:
         fallback === undefined
           ? undefined
