@@ -129,7 +129,7 @@ export class CatchUp {
       if (key === undefined || row === undefined) {
         // A revision with very many changes is read in several steps, and delivered as one.
         if (visited >= count) return [];
-        if (this.#fill()) continue;
+        if (this.#fill(count - visited)) continue;
         this.#rows.close();
         this.#rows = undefined;
         return this.#deliver(this.#upTo, counters);
@@ -160,8 +160,8 @@ export class CatchUp {
     });
   }
 
-  #fill(): boolean {
-    this.#chunk = this.#rows?.next(CHUNK_ROWS) ?? [];
+  #fill(most: number): boolean {
+    this.#chunk = this.#rows?.next(Math.min(most, CHUNK_ROWS)) ?? [];
     this.#at = 0;
     return this.#chunk.length > 0;
   }

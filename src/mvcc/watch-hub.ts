@@ -51,8 +51,14 @@ export class WatchHub {
 
   readonly #responsesPerPauseMs: number;
 
-  constructor(store: MvccStore, { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS } = {}) {
+  readonly #stepChanges: number;
+
+  constructor(
+    store: MvccStore,
+    { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS, stepChanges = STEP_CHANGES } = {},
+  ) {
     this.#store = store;
+    this.#stepChanges = stepChanges;
     this.#responsesPerPauseMs = responsesPerPauseMs;
     this.#revision = store.committedRevision;
   }
@@ -186,7 +192,7 @@ export class WatchHub {
     if (catchUp === undefined) return false;
     this.#catchUps.push(catchUp);
     // Twice what came since its last turn, or a history might grow faster than it is read.
-    const count = Math.max(STEP_CHANGES, 2 * (this.#changes - catchUp.changesAtStep));
+    const count = Math.max(this.#stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
     catchUp.changesAtStep = this.#changes;
     this.#advance(catchUp, count);
     return this.#catchUps.length > 0;
