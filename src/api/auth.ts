@@ -1,0 +1,172 @@
+import { isError, message } from '../apply/results.ts';
+import type { ApplyResult } from '../apply/results.ts';
+import type { AuthInfo } from '../auth/auth-store.ts';
+import type { UnaryCall } from '../grpc/unary-call.ts';
+import type { Logger } from '../ports/logger.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import { EtcdError, errors } from '../wire/errors.ts';
+import {
+  type AuthenticateRequest,
+  AuthenticateResponse,
+  AuthUserAddRequest,
+  AuthUserChangePasswordRequest,
+  InternalAuthenticateRequest,
+} from '../wire/gen/etcdserverpb.ts';
+import { Auth } from '../wire/services.ts';
+import type { PasswordHasher } from './auth/password-hasher.ts';
+import type { TokenProvider } from './auth/token-provider.ts';
+import { failCall, type ServiceContext, type UnaryMethod } from './service-context.ts';
+
+export interface AuthServiceOptions {
+  readonly passwords: PasswordHasher;
+  readonly tokens: TokenProvider;
+  readonly logger: Logger;
+}
+
+/** The Auth service. All of it goes through the log, reading included, so that an answer is never out of date. */
+export function registerAuth(context: ServiceContext, options: AuthServiceOptions): void {
+  const { methods } = Auth;
+  const { passwords } = options;
+  const forwarded: readonly (readonly [UnaryMethod<unknown>, RaftRequestField])[] = [
+    [methods.authEnable, RaftRequestField.authEnable],
+    [methods.authDisable, RaftRequestField.authDisable],
+    [methods.authStatus, RaftRequestField.authStatus],
+    [methods.userGet, RaftRequestField.authUserGet],
+    [methods.userList, RaftRequestField.authUserList],
+    [methods.userDelete, RaftRequestField.authUserDelete],
+    [methods.userGrantRole, RaftRequestField.authUserGrantRole],
+    [methods.userRevokeRole, RaftRequestField.authUserRevokeRole],
+    [methods.roleAdd, RaftRequestField.authRoleAdd],
+    [methods.roleGet, RaftRequestField.authRoleGet],
+    [methods.roleList, RaftRequestField.authRoleList],
+    [methods.roleDelete, RaftRequestField.authRoleDelete],
+    [methods.roleGrantPermission, RaftRequestField.authRoleGrantPermission],
+    [methods.roleRevokePermission, RaftRequestField.authRoleRevokePermission],
+  ];
+  for (const [method, field] of forwarded) {
+    context.unary(method, (call, _request, bytes) => {
+      context.asCaller(call, (who) => context.propose(call, field, bytes, who));
+    });
+  }
+
+  // The log carries hashes alone: no password reaches another member or the disk.
+  context.unary(methods.userAdd, (call, request) => {
+    context.asCaller(call, (who) => {
+      const propose = (hashedPassword: string): void => {
+        const body = AuthUserAddRequest.encode({ ...request, password: '', hashedPassword });
+        context.propose(call, RaftRequestField.authUserAdd, body, who);
+      };
+      if (request.options?.noPassword === true) propose(request.hashedPassword);
+      else withHash(passwords, call, { password: request.password, who, next: propose });
+    });
+  });
+
+  context.unary(methods.userChangePassword, (call, request) => {
+    context.asCaller(call, (who) => {
+      const propose = (hashedPassword: string): void => {
+        const body = AuthUserChangePasswordRequest.encode({ ...request, password: '', hashedPassword });
+        context.propose(call, RaftRequestField.authUserChangePassword, body, who);
+      };
+      if (request.password === '') propose(request.hashedPassword);
+      else withHash(passwords, call, { password: request.password, who, next: propose });
+    });
+  });
+
+  context.unary(methods.authenticate, (call, request) => {
+    context.member.read({
+      readable: () => {
+        void new Authentication(context, options, call).run(request);
+      },
+      failed: (error) => failCall(call, error),
+    });
+  });
+}
+
+interface Hashing {
+  readonly password: string;
+  readonly who: AuthInfo | undefined;
+  readonly next: (hashedPassword: string) => void;
+}
+
+function withHash(passwords: PasswordHasher, call: UnaryCall, { password, who, next }: Hashing): void {
+  passwords
+    .hash(password, who?.username ?? '')
+    .then((hash) => {
+      if (!call.ended) next(hash.toString('base64'));
+    })
+    .catch((error: unknown) => failCall(call, error));
+}
+
+/** One login: its password is compared here, and the log makes its token, which is good on every member. */
+class Authentication {
+  readonly #context: ServiceContext;
+  readonly #options: AuthServiceOptions;
+  readonly #call: UnaryCall;
+
+  constructor(context: ServiceContext, options: AuthServiceOptions, call: UnaryCall) {
+    this.#context = context;
+    this.#options = options;
+    this.#call = call;
+  }
+
+  async run(request: AuthenticateRequest): Promise<void> {
+    try {
+      const { member } = this.#context;
+      const { name } = request;
+      for (;;) {
+        const checkedRevision = await this.#checkPassword(request);
+        if (this.#call.ended) return;
+        const result = await this.#propose(name);
+        if (isError(result)) throw result;
+        // Users may have changed meanwhile, this one's password too: then it is compared anew.
+        if (checkedRevision === member.auth.revision) {
+          await this.#answer(name, result);
+          return;
+        }
+      }
+    } catch (error) {
+      failCall(this.#call, error);
+    }
+  }
+
+  /** @returns the auth revision at which the password was the user's */
+  async #checkPassword({ name, password }: AuthenticateRequest): Promise<number> {
+    const { auth } = this.#context.member;
+    const { passwords, logger } = this.#options;
+    const stored = auth.passwordHash(name);
+    const isRight =
+      !(stored instanceof EtcdError) &&
+      (await passwords.verify({
+        ...{ username: name, password, hash: stored.hash },
+        isWanted: () => !this.#call.ended,
+      }));
+    if (isRight) return stored.revision;
+    const error = stored instanceof EtcdError ? stored : errors.AuthFailed;
+    if (error !== errors.AuthNotEnabled && !this.#call.ended)
+      logger.warn('invalid authentication was requested', { user: name, error: error.message });
+    throw error;
+  }
+
+  #propose(name: string): Promise<ApplyResult> {
+    const simpleToken = this.#options.tokens.drawPrefix();
+    const body = InternalAuthenticateRequest.encode({ name, password: '', simpleToken });
+    return new Promise((resolve, reject) => {
+      this.#context.asCaller(this.#call, (who) => {
+        this.#context.member.propose(RaftRequestField.authenticate, body, who, {
+          settled: resolve,
+          failed: reject,
+        });
+      });
+    });
+  }
+
+  async #answer(name: string, result: Exclude<ApplyResult, EtcdError>): Promise<void> {
+    const { revision, body } = result;
+    const applied = AuthenticateResponse.decode(Buffer.concat([...body.slices]));
+    const token = await this.#options.tokens.finish(name, applied.token, this.#context.member.auth.revision);
+    this.#context.answer(
+      this.#call,
+      message(revision, AuthenticateResponse.encode({ header: undefined, token })),
+    );
+  }
+}

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import type { AuthInfo } from '../../auth/auth-store.ts';
+import type { Scheduler } from '../../ports/scheduler.ts';
+import { errors } from '../../wire/errors.ts';
+import { AppliedIndexWaiters } from './applied-index.ts';
+import { type Caller, makeIdentify } from './identify.ts';
+import { openTokens } from './token-provider.ts';
+
+const clock = { now: () => 0, wall: () => 0 };
+
+function setUp(clientCertAuth: boolean) {
+  let applied = 10;
+  const timers: (() => void)[] = [];
+  const scheduler: Scheduler = {
+    soon: (task) => task(),
+    after: (_ms, task) => {
+      timers.push(task);
+      return () => undefined;
+    },
+    every: () => () => undefined,
+  };
+  const waiters = new AppliedIndexWaiters(() => applied, scheduler, 1000);
+  const { provider, simple } = openTokens('simple', 1000, clock);
+  simple?.enable();
+  const logged: unknown[] = [];
+  const log = (message: string, fields?: unknown): void => void logged.push([message, fields]);
+  const identify = makeIdentify({
+    auth: { isEnabled: true, revision: 5 },
+    tokens: provider,
+    context: { authRevision: () => 5, whenApplied: (index) => waiters.whenApplied(index) },
+    clientCertAuth,
+    logger: { debug: log, info: log, warn: log, error: log },
+  });
+  const apply = (index: number): void => {
+    applied = index;
+    waiters.check();
+  };
+  return { identify, apply, simple, timers, logged, provider };
+}
+
+const certificate = {} as NonNullable<Caller['session']['peerCertificate']>;
+
+function caller(metadata: Record<string, string>, commonName?: string): Caller {
+  return {
+    metadata: { get: (name: string) => metadata[name] },
+    session: { commonName, peerCertificate: commonName === undefined ? undefined : certificate },
+  };
+}
+
+const root: AuthInfo = { username: 'root', revision: 5 };
+
+describe('tokens', () => {
+  test('by either name, with and without Bearer', () => {
+    const { identify, simple, logged } = setUp(false);
+    const token = simple?.assign('root', 'p', 3) ?? '';
+    expect(identify(caller({ token }))).toEqual(root);
+    expect(identify(caller({ authorization: token }))).toEqual(root);
+    expect(identify(caller({ authorization: `Bearer ${token}` }))).toEqual(root);
+    expect(identify(caller({}))).toBeUndefined();
+    expect(() => identify(caller({ token: 'x', authorization: token }))).toThrow(errors.InvalidAuthToken);
+    expect(JSON.stringify(logged)).not.toContain('"x"');
+  });
+
+  test('of an entry not applied here yet are waited for', async () => {
+    const { identify, simple, apply, timers } = setUp(false);
+    const early = identify(caller({ token: 'p.12' }));
+    const never = identify(caller({ token: 'p.99' }));
+    simple?.assign('root', 'p', 12);
+    apply(11);
+    apply(12);
+    expect(await early).toEqual(root);
+    timers[1]?.();
+    await expect(never).rejects.toBe(errors.InvalidAuthToken);
+  });
+});
+
+describe('certificates', () => {
+  test('count where they are asked for, after tokens', () => {
+    const { identify, simple } = setUp(true);
+    const token = simple?.assign('root', 'p', 3) ?? '';
+    expect(identify(caller({}, 'client'))).toEqual({ username: 'client', revision: 5 });
+    expect(identify(caller({ token }, 'client'))).toEqual(root);
+    expect(identify(caller({ token: 'bad' }, 'client'))).toEqual({ username: 'client', revision: 5 });
+    expect(identify(caller({}))).toBeUndefined();
+    expect(setUp(false).identify(caller({}, 'client'))).toBeUndefined();
+  });
+
+  test('do not count for what comes by the gateway', () => {
+    const { identify } = setUp(true);
+    expect(identify(caller({ 'grpcgateway-accept': '*/*' }, 'client'))).toBeUndefined();
+  });
+});
+
+test('prefixes are drawn anew', () => {
+  const { provider } = setUp(false);
+  const drawn = new Set(Array.from({ length: 100 }, () => provider.drawPrefix()));
+  expect(drawn.size).toBe(100);
+  for (const prefix of drawn) expect(prefix).toMatch(/^[A-Za-z]{16}$/);
+});

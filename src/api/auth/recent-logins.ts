@@ -1,0 +1,58 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+
+/** A login, as far as it is remembered. */
+export interface RememberedLogin {
+  readonly username: string;
+  readonly password: string;
+  readonly hash: Buffer;
+}
+
+interface Entry {
+  readonly proof: Buffer;
+  readonly expiresAt: number;
+}
+
+/** How long a password that was right need not be hashed again, in milliseconds from the hash on, used or not. */
+const TTL_MS = 60_000;
+/** Users remembered. */
+const MAX_USERS = 4096;
+
+/**
+ * Passwords that were right a moment ago, as keyed digests whose key never leaves the memory of this process. The
+ * stored hash is part of what is digested: with the user or the password changed, nothing fits any more.
+ */
+export class RecentLogins {
+  readonly #key = randomBytes(32);
+  readonly #now: () => number;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  isKnown(login: RememberedLogin): boolean {
+    const entry = this.#entries.get(login.username);
+    if (entry === undefined) return false;
+    if (entry.expiresAt <= this.#now()) {
+      this.#entries.delete(login.username);
+      return false;
+    }
+    return timingSafeEqual(entry.proof, this.#proof(login));
+  }
+
+  remember(login: RememberedLogin): void {
+    this.#entries.delete(login.username);
+    if (this.#entries.size >= MAX_USERS) {
+      const [oldest] = this.#entries.keys();
+      if (oldest !== undefined) this.#entries.delete(oldest);
+    }
+    this.#entries.set(login.username, { proof: this.#proof(login), expiresAt: this.#now() + TTL_MS });
+  }
+
+  #proof({ password, hash }: RememberedLogin): Buffer {
+    // The length first, or bytes could move from one part to the other.
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(hash.length);
+    return createHmac('sha256', this.#key).update(length).update(hash).update(password).digest();
+  }
+}

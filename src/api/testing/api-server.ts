@@ -1,0 +1,102 @@
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { timers } from '../../cli/timers.ts';
+import type { Config } from '../../config/config.ts';
+import { loadConfig } from '../../config/load.ts';
+import { GrpcServer } from '../../grpc/server.ts';
+import { Metrics } from '../../metrics/metrics.ts';
+import type { LogFields, Logger } from '../../ports/logger.ts';
+import { encodeIdentity, type Founding, foundCluster } from '../../server/identity.ts';
+import { Member } from '../../server/member.ts';
+import { openStorage, type Storage } from '../../storage/open-storage.ts';
+import { Logins } from '../auth/logins.ts';
+import { registerAuth } from '../auth.ts';
+import { ServiceContext } from '../service-context.ts';
+
+const clock = { now: () => performance.now(), wall: () => Date.now() };
+
+export interface ApiServerOptions {
+  readonly flags?: readonly string[];
+  readonly config?: Partial<Config>;
+  /** Registers further services. */
+  readonly register?: (context: ServiceContext) => void;
+}
+
+/** A cluster of one in a directory of its own, with the Auth service, for tests of services. */
+export class ApiServer {
+  readonly grpc: GrpcServer;
+  readonly member: Member;
+  readonly logins: Logins;
+  readonly context: ServiceContext;
+  readonly logLines: { message: string; fields: LogFields | undefined }[];
+  readonly #storage: Storage;
+  readonly #directory: string;
+  port = 0;
+
+  private constructor(parts: {
+    config: Config;
+    storage: Storage;
+    founding: Founding;
+    directory: string;
+    logLines: ApiServer['logLines'];
+  }) {
+    const { config, storage, founding, directory, logLines } = parts;
+    this.#storage = storage;
+    this.#directory = directory;
+    this.logLines = logLines;
+    const log = (message: string, fields?: LogFields): void => void logLines.push({ message, fields });
+    const logger: Logger = { debug: log, info: log, warn: log, error: log };
+    this.logins = new Logins(config, clock, logger);
+    const { simple } = this.logins.tokens;
+    this.member = new Member({
+      ...{ config, storage, clock, randomInt },
+      identity: founding,
+      founders: founding.members,
+      scheduler: timers,
+      logger: () => logger,
+      metrics: new Metrics(),
+      ...(simple === undefined ? {} : { tokens: simple }),
+      send: () => undefined,
+    });
+    this.grpc = new GrpcServer({ maxReceiveBytes: 2 ** 21, logger });
+    this.context = new ServiceContext(this.grpc, this.member, this.logins.connect(this.member));
+    registerAuth(this.context, {
+      passwords: this.logins.passwords,
+      tokens: this.logins.tokens.provider,
+      logger,
+    });
+    this.member.onTurn(() => this.grpc.flushAll());
+  }
+
+  static async start(options: ApiServerOptions = {}): Promise<ApiServer> {
+    const directory = mkdtempSync(join(tmpdir(), 'keystead-api-'));
+    const loaded = await loadConfig({ args: [...(options.flags ?? [])], environment: {} });
+    if (loaded.kind !== 'ready') throw new Error(loaded.kind);
+    const config = { ...loaded.config, dataDir: directory, ...options.config };
+    const founding = foundCluster(config.name, config.initialCluster, config.initialClusterToken);
+    const storage = await openStorage({
+      dataDirectory: directory,
+      walDirectory: '',
+      newMetadata: () => encodeIdentity(founding),
+      onFailure: (error) => {
+        throw error;
+      },
+      onSync: () => undefined,
+    });
+    const server = new ApiServer({ config, storage, founding, directory, logLines: [] });
+    options.register?.(server.context);
+    server.member.start();
+    server.port = await server.grpc.listen({ host: '127.0.0.1', port: 0 });
+    return server;
+  }
+
+  async stop(): Promise<void> {
+    this.grpc.close();
+    this.member.stop();
+    this.logins.close();
+    await this.#storage.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,9 @@
+/** Worker thread: makes and compares bcrypt hashes, one at a time. */
+import { parentPort } from 'node:worker_threads';
+import { runPasswordTask } from '../api/auth/password-task.ts';
+import type { PasswordTask } from '../api/auth/password-task.ts';
+import { assert } from '../lib/assert.ts';
+
+const port = parentPort;
+assert(port !== null, 'the password worker runs as a worker thread');
+port.on('message', (task: PasswordTask) => port.postMessage(runPasswordTask(task)));
