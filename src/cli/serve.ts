@@ -29,6 +29,8 @@ import { etcdVersion } from './version.ts';
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Time that calls under way have when the server is asked to stop. */
 const DRAIN_MS = 1_000;
+/** As etcd's: how long clients wait for the cluster at a start. */
+const CLUSTER_READY_MS = 5_000;
 
 const clock: Clock = {
   now: () => performance.now(),
@@ -147,8 +149,9 @@ class RunningServer {
     });
     observeMember(member, metrics);
     const grpcAndHttp = makeServers(config, logging, { member, metrics });
-    await listen(config, logger, grpcAndHttp);
     member.start();
+    await clusterReady(member, logger);
+    await listen(config, logger, grpcAndHttp);
     const { grpc, http, metricsServers } = grpcAndHttp;
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
@@ -164,6 +167,23 @@ class RunningServer {
     for (const server of this.#metricsServers) server.closeAllConnections();
     await this.#storage.close();
   }
+}
+
+/** Clients are let in once there is a leader, or after a while without one. */
+function clusterReady(member: Member, logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = timers.after(CLUSTER_READY_MS, () => {
+      stop();
+      logger.warn('timed out waiting for the ready notification');
+      resolve();
+    });
+    const stop = member.onLeadership(() => {
+      if (!member.isServing) return;
+      stop();
+      cancel();
+      resolve();
+    });
+  });
 }
 
 function found(config: Config): Founding {
@@ -224,7 +244,7 @@ function makeServers(config: Config, logging: Logging, { member, metrics }: Serv
     }),
   );
   const context = new ServiceContext(grpc, member, () => undefined);
-  registerServices(context);
+  registerServices(context, (bound) => randomInt(bound));
   member.onTurn(() => grpc.flushAll());
   return {
     grpc,

@@ -38,6 +38,12 @@ export function observeMember(member: Member, metrics: Metrics): void {
     server.authRevision = member.auth.revision;
     mvcc.currentRevision = member.store.revision;
     mvcc.compactRevision = member.store.compactRevision;
+    const { hub } = member;
+    mvcc.watchers = hub.counters.watchers;
+    mvcc.slowWatchers = hub.counters.slowWatchers;
+    mvcc.watchStreams = hub.counters.outlets;
+    mvcc.eventsTotal = hub.counters.eventsTotal;
+    mvcc.pendingEvents = hub.pendingEvents;
     mvcc.keys = member.store.keyCount;
     const { inUse } = member.engine.sizes();
     mvcc.dbTotalBytes = member.store.sizeBytes;

@@ -11,6 +11,7 @@ import { Cluster } from '../membership/cluster.ts';
 import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
+import { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type EngineControl, EngineWriteError } from '../ports/engine.ts';
 import type { LogContents, LogStore } from '../ports/log-store.ts';
@@ -75,6 +76,7 @@ export class Member {
   readonly identity: Identity;
   readonly engine: EngineControl;
   readonly store: MvccStore;
+  readonly hub: WatchHub;
   readonly lessor: Lessor;
   readonly cluster: Cluster;
   readonly auth: AuthStore;
@@ -101,6 +103,7 @@ export class Member {
   #leaderSinceMs = 0;
   #leaderLostMs = 0;
   #raisingNoSpace: ((result: ApplyResult) => void)[] | undefined;
+  #campaigns = false;
   #stopped = false;
 
   constructor(options: MemberOptions) {
@@ -115,6 +118,7 @@ export class Member {
     this.engine = engine;
     this.#logger = options.logger('server/member.ts');
     this.store = new MvccStore(engine);
+    this.hub = new WatchHub(this.store);
     this.lessor = new Lessor({
       engine,
       clock,
@@ -154,6 +158,7 @@ export class Member {
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
         dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
         turned: () => {
+          if (this.#campaigns) this.#campaign();
           for (const observer of this.#turnObservers) observer();
         },
       },
@@ -207,8 +212,17 @@ export class Member {
       }),
     );
     const { voters } = this.loop.node.confState();
-    if (voters.length === 1 && voters[0] === this.identity.memberId) this.loop.node.campaign();
+    this.#campaigns = voters.length === 1 && voters[0] === this.identity.memberId;
     this.compactor.resume();
+    this.loop.schedule();
+  }
+
+  /** Alone, a member need not wait for an election timeout; but raft refuses while configuration changes are unapplied. */
+  #campaign(): void {
+    const { node } = this.loop;
+    if (node.applied < node.committed) return;
+    this.#campaigns = false;
+    node.campaign();
     this.loop.schedule();
   }
 
@@ -222,6 +236,11 @@ export class Member {
 
   get hasLeader(): boolean {
     return this.loop.node.lead !== None;
+  }
+
+  /** A leader is known and, if it is this member, has begun its term. */
+  get isServing(): boolean {
+    return this.hasLeader && (!this.isLeader || this.lessor.isPrimary);
   }
 
   get term(): number {
@@ -325,6 +344,7 @@ export class Member {
         onConfChange: (result) => this.#confChanged(result),
         onEmptyEntry: (_index, term) => this.#termBegan(term),
         onEvents: (events) => {
+          this.hub.notify(events);
           for (const observer of this.#eventObservers) observer(events);
         },
       },
@@ -355,6 +375,7 @@ export class Member {
     const { store, lessor, cluster, auth, alarms, applied } = this;
     for (const state of [store, lessor, cluster, auth, alarms]) state.recover();
     applied.recover(this.engine);
+    this.hub.restored(store);
     if (this.isLeader) this.lessor.promote(this.config.electionTimeoutMs);
     this.loop.resume();
   }
