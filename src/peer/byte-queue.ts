@@ -1,0 +1,74 @@
+import { assert, defined } from '../lib/assert.ts';
+import { StreamFormatError } from './stream-error.ts';
+
+const TWO_32 = 2 ** 32;
+
+/** Bytes received and not taken yet. What is taken is a view of what was received, unless it spans two pieces. */
+export class ByteQueue {
+  #pieces: Buffer[] = [];
+  /** Bytes of the first piece that are taken. */
+  #taken = 0;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.#length += piece.length;
+  }
+
+  /** The next byte, which is left there; undefined when there is none. */
+  peek(): number | undefined {
+    return this.#pieces[0]?.[this.#taken];
+  }
+
+  /** The next `count` bytes, which must be there. */
+  take(count: number): Buffer {
+    assert(count <= this.#length, 'bytes are taken once they are there');
+    this.#length -= count;
+    const first = this.#pieces[0];
+    if (first === undefined) return Buffer.alloc(0);
+    const end = this.#taken + count;
+    if (end < first.length) {
+      const bytes = first.subarray(this.#taken, end);
+      this.#taken = end;
+      return bytes;
+    }
+    if (end === first.length) {
+      const bytes = first.subarray(this.#taken);
+      this.#pieces.shift();
+      this.#taken = 0;
+      return bytes;
+    }
+    return this.#join(count);
+  }
+
+  #join(count: number): Buffer {
+    const joined = Buffer.allocUnsafe(count);
+    let at = 0;
+    let used = 0;
+    while (at < count) {
+      const piece = defined(this.#pieces[used], 'a queue holds as many bytes as it says');
+      const end = Math.min(piece.length, this.#taken + count - at);
+      at += piece.copy(joined, at, this.#taken, end);
+      this.#taken = end;
+      if (end === piece.length) {
+        used += 1;
+        this.#taken = 0;
+      }
+    }
+    this.#pieces.splice(0, used);
+    return joined;
+  }
+
+  /** A 64-bit number, big endian. @throws StreamFormatError beyond 2^53 */
+  takeUint64(): number {
+    const bytes = this.take(8);
+    const value = bytes.readUInt32BE(0) * TWO_32 + bytes.readUInt32BE(4);
+    if (!Number.isSafeInteger(value)) throw new StreamFormatError('a number of the stream is out of range');
+    return value;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { PeerObserver, PeerTransportHandler } from '../ports/peer-transport.ts';
+import type { Introduction } from './compatibility.ts';
+import type { PeerTls } from './request.ts';
+
+/** What all parts of one transport share. */
+export interface PeerContext {
+  readonly local: Introduction;
+  readonly handler: PeerTransportHandler;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly tls: PeerTls | undefined;
+  /** Milliseconds in which a connection must stand. */
+  readonly dialTimeoutMs: number;
+  readonly observer: PeerObserver | undefined;
+}
+
+/** Milliseconds without a byte after which a stream is given up; etcd's. */
+export const STREAM_TIMEOUT_MS = 5_000;
+
+/** Milliseconds between heartbeats of an idle stream: two may get lost. */
+export const HEARTBEAT_INTERVAL_MS = STREAM_TIMEOUT_MS / 3;

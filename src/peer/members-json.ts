@@ -1,0 +1,58 @@
+import type { RemoteMember } from '../ports/peer-client.ts';
+
+/** The members as the cluster's interface lists them: ids are plain numbers, empty fields are left out. */
+export function encodeMembers(members: readonly RemoteMember[]): string {
+  return `[${members.map(encodeMember).join(',')}]\n`;
+}
+
+function encodeMember({ id, peerUrls, isLearner, name, clientUrls }: RemoteMember): string {
+  let json = `"id":${id},"peerURLs":${goJson(peerUrls)}`;
+  if (isLearner) json += ',"isLearner":true';
+  if (name !== '') json += `,"name":${goJson(name)}`;
+  if (clientUrls.length > 0) json += `,"clientURLs":${goJson(clientUrls)}`;
+  return `{${json}}`;
+}
+
+/** Go's encoder escapes these too. */
+function goJson(value: string | readonly string[]): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** @throws Error when the text is no list of members */
+export function decodeMembers(text: string): RemoteMember[] {
+  const list: unknown = JSON.parse(quoteLongNumbers(text));
+  if (!Array.isArray(list)) throw new Error('no list of members');
+  return list.map(decodeMember);
+}
+
+function decodeMember(value: unknown): RemoteMember {
+  if (typeof value !== 'object' || value === null) throw new Error('a member is an object');
+  const fields = value as Readonly<Record<string, unknown>>;
+  return {
+    id: toId(fields['id']),
+    name: typeof fields['name'] === 'string' ? fields['name'] : '',
+    peerUrls: toStrings(fields['peerURLs']),
+    clientUrls: toStrings(fields['clientURLs']),
+    isLearner: fields['isLearner'] === true,
+  };
+}
+
+/** `JSON.parse` would round ids. Strings are matched first, so that digits within them stay as they are. */
+function quoteLongNumbers(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) =>
+    token.startsWith('"') ? token : `"${token}"`,
+  );
+}
+
+function toId(value: unknown): bigint {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
+  if (typeof value === 'string' && /^\d{1,20}$/.test(value)) return BigInt(value);
+  throw new Error('a member has a numeric id');
+}
+
+function toStrings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}

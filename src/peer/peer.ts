@@ -1,0 +1,175 @@
+import type { Socket } from 'node:net';
+import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
+import { type Message, MessageType } from '../wire/gen/raftpb.ts';
+import type { PeerContext } from './context.ts';
+import { formatId } from './member-id.ts';
+import { PeerStatus } from './peer-status.ts';
+import { Pipeline } from './pipeline.ts';
+import { Prober } from './prober.ts';
+import type { RequestAgents } from './request.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import { StreamKind, streamKinds } from './stream-codec.ts';
+import type { StreamEnd } from './stream-end.ts';
+import { StreamReader } from './stream-reader.ts';
+import { StreamWriter } from './stream-writer.ts';
+import { UrlPicker } from './url-picker.ts';
+
+/** Milliseconds between two log lines on lost messages. */
+const LOSS_LOG_INTERVAL_MS = 5_000;
+
+export interface PeerOptions {
+  readonly context: PeerContext;
+  readonly id: bigint;
+  readonly urls: readonly string[];
+  readonly agents: RequestAgents;
+}
+
+/** All ways to and from one member: two streams in each direction, single posts while there are none, snapshots. */
+export class Peer {
+  readonly status: PeerStatus;
+  readonly #context: PeerContext;
+  readonly #picker: UrlPicker;
+  readonly #writers: Readonly<Record<StreamKind, StreamWriter>>;
+  readonly #readers: readonly StreamReader[];
+  readonly #pipeline: Pipeline;
+  readonly #snapshots: SnapshotSender;
+  readonly #prober: Prober;
+  #lossPending = false;
+  #lossLoggedAt = -Infinity;
+  #stopped = false;
+
+  /** @throws TypeError for URLs that are none */
+  constructor({ context, id, urls, agents }: PeerOptions) {
+    this.#context = context;
+    const picker = new UrlPicker(urls);
+    const status = new PeerStatus(id, context.clock, context.logger);
+    const failed = (reason: string): void => this.#failed(reason);
+    this.#picker = picker;
+    this.status = status;
+    this.#writers = { msgapp: this.#writer(StreamKind.Append), message: this.#writer(StreamKind.Message) };
+    this.#readers = streamKinds.map((kind) => this.#reader(kind));
+    this.#pipeline = new Pipeline({ context, status, picker, agents, failed });
+    this.#snapshots = new SnapshotSender({ context, status, picker, failed });
+    this.#prober = new Prober({ context, status, picker });
+    for (const reader of this.#readers) reader.start();
+  }
+
+  /** Takes a message for the next `flush`. */
+  push(message: Message): void {
+    if (!this.#hasTaken(message)) this.#lose(message);
+  }
+
+  flush(): void {
+    this.#writers.message.flush();
+    this.#writers.msgapp.flush();
+  }
+
+  sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void {
+    this.#snapshots.send(message, snapshot);
+  }
+
+  updateUrls(urls: readonly string[]): void {
+    this.#picker.update(urls);
+  }
+
+  /** Takes the socket of a stream that this member has asked for. */
+  attach(kind: StreamKind, socket: Socket): void {
+    this.#writers[kind].attach(socket);
+    this.status.activate();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const reader of this.#readers) reader.stop();
+    for (const kind of streamKinds) this.#writers[kind].close();
+    this.#pipeline.stop();
+    this.#snapshots.stop();
+    this.#prober.stop();
+  }
+
+  /** Appends have a stream of their own, so that heartbeats and votes never wait behind them. */
+  #hasTaken(message: Message): boolean {
+    const { msgapp, message: other } = this.#writers;
+    // A snapshot's message is long and would hold up a stream.
+    if (message.type === MessageType.MsgSnap) return this.#pipeline.push(message);
+    if (message.type === MessageType.MsgApp && msgapp.isOpen) return msgapp.push(message);
+    if (other.isOpen) return other.push(message);
+    return this.#pipeline.push(message);
+  }
+
+  #lose(message: Message): void {
+    this.status.sentFailures += 1;
+    const now = this.#context.clock.now();
+    if (now - this.#lossLoggedAt >= LOSS_LOG_INTERVAL_MS) {
+      this.#lossLoggedAt = now;
+      this.#context.logger.warn('dropped raft messages, as those before them are still waiting', {
+        'remote-peer-id': formatId(this.status.id),
+        'remote-peer-active': this.status.isActive,
+      });
+    }
+    this.#reportLoss();
+    if (message.type === MessageType.MsgSnap)
+      queueMicrotask(() => this.#context.handler.reportSnapshot(message.to, false));
+  }
+
+  /** Later and once, as losses come many at a time and from within calls of the server. */
+  #reportLoss(): void {
+    if (this.#lossPending || this.#stopped) return;
+    this.#lossPending = true;
+    queueMicrotask(() => {
+      this.#lossPending = false;
+      if (!this.#stopped) this.#context.handler.reportUnreachable(this.status.id);
+    });
+  }
+
+  #writer(kind: StreamKind): StreamWriter {
+    return new StreamWriter({
+      kind,
+      status: this.status,
+      lost: () => this.#reportLoss(),
+      ended: (end) => this.#ended(kind, end),
+    });
+  }
+
+  #reader(kind: StreamKind): StreamReader {
+    return new StreamReader({
+      kind,
+      context: this.#context,
+      status: this.status,
+      picker: this.#picker,
+      received: (messages) => this.#received(messages),
+      opened: () => this.status.activate(),
+      ended: (end) => this.#ended(kind, end),
+    });
+  }
+
+  get #isConnected(): boolean {
+    if (this.#writers.msgapp.isOpen || this.#writers.message.isOpen) return true;
+    return this.#readers.some(({ isOpen }) => isOpen);
+  }
+
+  #failed(reason: string): void {
+    if (!this.#isConnected) this.status.deactivate(reason);
+  }
+
+  #ended(kind: StreamKind, end: StreamEnd): void {
+    if (this.#stopped || this.#isConnected) return;
+    this.status.deactivate(`stream ${kind}: ${end.reason}`);
+    if (end.wasOpen && end.byRemote) this.#context.handler.onConnectionClosed(this.status.id);
+  }
+
+  #received(messages: readonly Message[]): void {
+    const { handler, local } = this.#context;
+    const isWelcome = ({ to, from }: Message): boolean =>
+      to === local.localId && (from === this.status.id || !handler.isIdRemoved(from));
+    if (messages.every(isWelcome)) handler.onMessages(messages);
+    else {
+      const welcome = messages.filter(isWelcome);
+      this.status.receivedFailures += messages.length - welcome.length;
+      this.#context.logger.warn('refused raft messages from a removed member or to another one', {
+        'remote-peer-id': formatId(this.status.id),
+      });
+      if (welcome.length > 0) handler.onMessages(welcome);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import { Agent } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
+import type { PeerContext } from './context.ts';
+import { formatId } from './member-id.ts';
+import type { PeerStatus } from './peer-status.ts';
+import { openRequest, readBody, type RequestAgents } from './request.ts';
+import type { UrlPicker } from './url-picker.ts';
+import { reasonOf } from './reason.ts';
+
+/** Shorter than what servers keep idle connections for, so that one connection serves all probes. */
+const PROBE_INTERVAL_MS = 4_000;
+
+const TIMEOUT_MS = 4_000;
+
+/** Weight of the newest round trip in the smoothed one. */
+const SMOOTHING = 0.125;
+
+const MAX_CLOCK_DRIFT_MS = 1_000;
+
+const MAX_ANSWER_BYTES = 4096;
+
+export interface ProberOptions {
+  readonly context: PeerContext;
+  readonly status: PeerStatus;
+  readonly picker: UrlPicker;
+}
+
+/** Measures the round trip to a member, and how far its wall clock is off. */
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #agents: RequestAgents = {
+    http: new Agent({ keepAlive: true, maxSockets: 1 }),
+    https: new SecureAgent({ keepAlive: true, maxSockets: 1 }),
+  };
+  readonly #timer: NodeJS.Timeout;
+  #smoothedMs: number | undefined;
+  #isHealthy = true;
+  #isDrifting = false;
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#probe(), PROBE_INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
+  }
+
+  #probe(): void {
+    const { context, status, picker } = this.#options;
+    const startedAt = context.clock.now();
+    this.#ask(picker.pick()).then(
+      (wallThere) => {
+        const tripMs = context.clock.now() - startedAt;
+        const before = this.#smoothedMs ?? tripMs;
+        this.#smoothedMs = before + SMOOTHING * (tripMs - before);
+        context.observer?.roundTrip(status.id, this.#smoothedMs / 1000);
+        this.#isHealthy = true;
+        this.#noteDrift(context.clock.wall() - wallThere - tripMs / 2);
+      },
+      (error: unknown) => {
+        if (this.#isHealthy)
+          context.logger.warn('peer does not answer probes', {
+            'remote-peer-id': formatId(status.id),
+            error: reasonOf(error),
+          });
+        this.#isHealthy = false;
+      },
+    );
+  }
+
+  #noteDrift(driftMs: number): void {
+    const { context, status } = this.#options;
+    const isDrifting = Math.abs(driftMs) > MAX_CLOCK_DRIFT_MS;
+    if (isDrifting && !this.#isDrifting)
+      context.logger.warn('clocks of members differ', {
+        'remote-peer-id': formatId(status.id),
+        'clock-drift-ms': Math.round(driftMs),
+      });
+    this.#isDrifting = isDrifting;
+  }
+
+  /** Resolves to the other side's wall time. */
+  #ask(url: string): Promise<number> {
+    const { context } = this.#options;
+    return new Promise((resolve, reject) => {
+      const request = openRequest(new URL('/raft/probing', url), {
+        method: 'GET',
+        headers: {},
+        tls: context.tls,
+        agents: this.#agents,
+        dialTimeoutMs: context.dialTimeoutMs,
+        idleTimeoutMs: TIMEOUT_MS,
+      });
+      request.on('error', reject);
+      request.on('response', (response) => {
+        readBody(response, MAX_ANSWER_BYTES)
+          .then((body) => {
+            if (response.statusCode !== 200) throw new Error(`status ${response.statusCode ?? 0}`);
+            resolve(wallOf(body.toString()));
+          })
+          .catch(reject);
+      });
+      request.end();
+    });
+  }
+}
+
+function wallOf(text: string): number {
+  const answer: unknown = JSON.parse(text);
+  if (typeof answer !== 'object' || answer === null || !('OK' in answer) || answer.OK !== true)
+    throw new Error('the peer is not well');
+  const wall = 'Now' in answer && typeof answer.Now === 'string' ? Date.parse(answer.Now) : NaN;
+  if (Number.isNaN(wall)) throw new Error('the peer tells no time');
+  return wall;
+}

@@ -1,0 +1,184 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Message } from '../wire/gen/raftpb.ts';
+import { header, refusalOf } from './compatibility.ts';
+import type { PeerContext } from './context.ts';
+import { formatId, parseId } from './member-id.ts';
+import { MAX_MESSAGE_BYTES } from './message-codec.ts';
+import type { Peer } from './peer.ts';
+import { replyBody, replyError, replyMessage, replyMethodNotAllowed } from './reply.ts';
+import { readBody } from './request.ts';
+import { receiveSnapshot } from './snapshot-receiver.ts';
+import { StreamKind, streamKinds } from './stream-codec.ts';
+import { reasonOf } from './reason.ts';
+
+/** The peers that requests are for. */
+export interface PeerTable {
+  peer(id: bigint): Peer | undefined;
+  addRemote(id: bigint, urls: readonly string[]): void;
+}
+
+const STREAM_PREFIX = '/raft/stream/';
+
+/** What other members ask of this one under `/raft`. */
+export class RaftRequests {
+  readonly #context: PeerContext;
+  readonly #table: PeerTable;
+
+  constructor(context: PeerContext, table: PeerTable) {
+    this.#context = context;
+    this.#table = table;
+  }
+
+  serve(request: IncomingMessage, response: ServerResponse): void {
+    const path = pathOf(request);
+    if (path === '/raft/probing') this.#probe(response);
+    else if (path.startsWith(STREAM_PREFIX)) this.#stream(request, response, path);
+    else if (path === '/raft' || path === '/raft/snapshot') this.#post(request, response, path);
+    else replyError(response, 404, '404 page not found');
+  }
+
+  #probe(response: ServerResponse): void {
+    const now = new Date(this.#context.clock.wall()).toISOString();
+    replyBody(response, { type: 'text/plain; charset=utf-8', body: `{"OK":true,"Now":"${now}"}\n` });
+  }
+
+  #stream(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const { local, handler } = this.#context;
+    if (request.method !== 'GET') {
+      replyMethodNotAllowed(response, 'GET');
+      return;
+    }
+    response.setHeader('X-Server-Version', local.serverVersion);
+    if (this.#isRefused(request, response)) return;
+    const [name, idText, ...more] = path.slice(STREAM_PREFIX.length).split('/');
+    const kind = more.length === 0 ? streamKinds.find((known) => known === name) : undefined;
+    const from = parseId(idText);
+    if (kind === undefined) replyError(response, 404, 'invalid path');
+    else if (from === undefined) replyError(response, 404, 'invalid from');
+    else if (handler.isIdRemoved(from)) replyError(response, 410, 'removed member');
+    else this.#attach(request, response, { kind, from });
+  }
+
+  #attach(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { kind, from }: { kind: StreamKind; from: bigint },
+  ): void {
+    const { local, logger } = this.#context;
+    const peer = this.#table.peer(from);
+    if (peer === undefined) {
+      // It may have joined after what this member has applied so far.
+      this.#noteSender(request, from);
+      logger.warn('a stream was asked for by a member that is not known here', {
+        'remote-peer-id': formatId(from),
+      });
+      replyError(response, 404, 'error sender not found');
+      return;
+    }
+    if (header(request.headers, 'x-raft-to') !== formatId(local.localId)) {
+      replyError(response, 412, 'to field mismatch');
+      return;
+    }
+    const { socket } = request;
+    response.writeHead(200, { 'Transfer-Encoding': 'chunked' });
+    response.flushHeaders();
+    socket.setNoDelay(true);
+    socket.setTimeout(0);
+    peer.attach(kind, socket);
+    logger.info('opened stream to peer', { 'stream-type': kind, 'remote-peer-id': formatId(from) });
+  }
+
+  #post(request: IncomingMessage, response: ServerResponse, path: string): void {
+    if (request.method !== 'POST') {
+      replyMethodNotAllowed(response, 'POST');
+      return;
+    }
+    if (this.#isRefused(request, response)) return;
+    const from = parseId(header(request.headers, 'x-server-from'));
+    if (from !== undefined) this.#noteSender(request, from);
+    const status = from === undefined ? undefined : this.#table.peer(from)?.status;
+    const work =
+      path === '/raft'
+        ? this.#message(request, response)
+        : receiveSnapshot(this.#context, { request, response, status });
+    work.catch((error: unknown) => {
+      this.#context.logger.warn('failed to serve a request of a peer', {
+        path,
+        error: reasonOf(error),
+      });
+      response.destroy();
+    });
+  }
+
+  async #message(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { handler } = this.#context;
+    let body: Buffer;
+    try {
+      body = await readBody(request, MAX_MESSAGE_BYTES);
+    } catch {
+      replyError(response, 400, 'error reading raft message');
+      return;
+    }
+    const message = decoded(body);
+    if (message === undefined) {
+      replyError(response, 400, 'error unmarshalling raft message');
+      return;
+    }
+    const status = this.#table.peer(message.from)?.status;
+    if (status !== undefined) status.receivedBytes += body.length;
+    if (isForbidden(this.#context, message, response)) return;
+    handler.onMessages([message]);
+    response.writeHead(204).end();
+  }
+
+  #isRefused(request: IncomingMessage, response: ServerResponse): boolean {
+    const { local, logger } = this.#context;
+    response.setHeader('X-Etcd-Cluster-ID', formatId(local.clusterId));
+    const refusal = refusalOf(request.headers, local);
+    if (refusal === undefined) return false;
+    logger.warn('refused a request of another member', {
+      error: refusal,
+      'remote-peer-id': header(request.headers, 'x-server-from') ?? '',
+      'remote-peer-cluster-id': header(request.headers, 'x-etcd-cluster-id') ?? '',
+      'remote-peer-server-version': header(request.headers, 'x-server-version') ?? '',
+    });
+    replyError(response, 412, refusal);
+    return true;
+  }
+
+  #noteSender(request: IncomingMessage, from: bigint): void {
+    const urls = header(request.headers, 'x-peerurls');
+    if (urls === undefined || urls === '') return;
+    try {
+      this.#table.addRemote(from, urls.split(','));
+    } catch {
+      this.#context.logger.warn('a member names URLs of its own that are none', { urls });
+    }
+  }
+}
+
+/** Refuses, with an answer, what comes from a removed member or is meant for another one. */
+export function isForbidden(
+  { handler, local }: PeerContext,
+  { from, to }: Message,
+  response: ServerResponse,
+): boolean {
+  if (handler.isIdRemoved(from)) replyMessage(response, 403, 'cannot process message from removed member');
+  else if (to !== local.localId) replyMessage(response, 403, 'cannot process message to mismatch member');
+  else return false;
+  return true;
+}
+
+function decoded(body: Buffer): Message | undefined {
+  try {
+    return Message.decode(body);
+  } catch {
+    return undefined;
+  }
+}
+
+export function pathOf(request: IncomingMessage): string {
+  const target = request.url ?? '/';
+  const mark = target.indexOf('?');
+  return mark < 0 ? target : target.slice(0, mark);
+}

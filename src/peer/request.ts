@@ -1,0 +1,81 @@
+import { request as httpRequest, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Server, ConnectionOptions, TLSSocket } from 'node:tls';
+
+/** TLS between members; both ends follow their files by themselves. */
+export interface PeerTls {
+  /** Options of one outgoing connection. */
+  connectOptions(): ConnectionOptions;
+  /** A listener that hands over connections which have passed all checks. */
+  createServer(onSocket: (socket: TLSSocket) => void): Server;
+}
+
+export interface RequestOptions {
+  readonly method: 'GET' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: PeerTls | undefined;
+  /** Keeps connections for further requests; undefined for a connection of the request's own. */
+  readonly agents: RequestAgents | undefined;
+  /** Milliseconds in which the connection must stand. */
+  readonly dialTimeoutMs: number;
+  /** Milliseconds without a byte either way after which the request fails. */
+  readonly idleTimeoutMs: number;
+}
+
+export interface RequestAgents {
+  readonly http: Agent;
+  readonly https: Agent;
+}
+
+/** Begins a request; nothing is sent before its body ends or is flushed. Failures come as `error` events. */
+export function openRequest(url: URL, options: RequestOptions): ClientRequest {
+  const { method, headers, tls, agents } = options;
+  const request =
+    url.protocol === 'https:'
+      ? httpsRequest(url, { ...tls?.connectOptions(), method, headers, agent: agents?.https ?? false })
+      : httpRequest(url, { method, headers, agent: agents?.http ?? false });
+  request.setNoDelay(true);
+  request.once('socket', (socket: Socket) => {
+    bound(request, socket, url.protocol === 'https:' ? 'secureConnect' : 'connect', options);
+  });
+  return request;
+}
+
+function bound(
+  request: ClientRequest,
+  socket: Socket,
+  connected: string,
+  { dialTimeoutMs, idleTimeoutMs }: RequestOptions,
+): void {
+  request.setTimeout(idleTimeoutMs, () => {
+    request.destroy(new IdleTimeoutError(`nothing sent or received for ${idleTimeoutMs} ms`));
+  });
+  if (!socket.connecting) return;
+  const timer = setTimeout(() => {
+    request.destroy(new Error(`no connection within ${dialTimeoutMs} ms`));
+  }, dialTimeoutMs);
+  socket.once(connected, () => clearTimeout(timer));
+  request.once('close', () => clearTimeout(timer));
+}
+
+/** The connection may stand, but nothing comes any more. */
+export class IdleTimeoutError extends Error {
+  override readonly name = 'IdleTimeoutError';
+}
+
+/** The whole body as bytes. Rejects when it is longer than `maxBytes` or breaks off. */
+export async function readBody(message: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new BodyTooLargeError(`a body of more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes);
+}
+
+export class BodyTooLargeError extends Error {
+  override readonly name = 'BodyTooLargeError';
+}

@@ -1,0 +1,71 @@
+import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer as createNetServer, type Server, type Socket } from 'node:net';
+import type { PeerHttpHandler } from './http-handler.ts';
+import type { PeerTls } from './request.ts';
+
+/** Milliseconds for which idle connections are kept: longer than the time between two probes of them. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** Longest header section taken in; URLs of a member may be many. */
+const MAX_HEADER_BYTES = 64 * 1024;
+
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly secure: boolean;
+}
+
+export interface PeerServerOptions {
+  readonly handler: PeerHttpHandler;
+  /** Needed for secure addresses. */
+  readonly tls?: PeerTls | undefined;
+}
+
+/** Listens on a member's peer addresses, for HTTP/1.1. */
+export class PeerServer {
+  readonly #http: HttpServer;
+  readonly #tls: PeerTls | undefined;
+  readonly #listeners: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+
+  constructor({ handler, tls }: PeerServerOptions) {
+    this.#tls = tls;
+    this.#http = createServer({ noDelay: true, maxHeaderSize: MAX_HEADER_BYTES }, handler);
+    this.#http.keepAliveTimeout = KEEP_ALIVE_MS;
+    // Snapshots take as long as they take; who receives them watches that they go on.
+    this.#http.requestTimeout = 0;
+  }
+
+  /** Resolves to the port, which is the system's choice for 0. Rejects when the address can't be had. */
+  listen({ host, port, secure }: PeerAddress): Promise<number> {
+    const serve = (socket: Socket): void => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      socket.setNoDelay(true);
+      this.#http.emit('connection', socket);
+    };
+    const listener = secure ? this.#secureListener(serve) : createNetServer({ allowHalfOpen: true }, serve);
+    return new Promise((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen({ port, ...(host === '' ? {} : { host }) }, () => {
+        this.#listeners.push(listener);
+        const address = listener.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  #secureListener(serve: (socket: Socket) => void): Server {
+    if (this.#tls === undefined) throw new TypeError('a secure peer address needs certificates');
+    return this.#tls.createServer(serve);
+  }
+
+  /** Stops listening and ends all connections. */
+  async close(): Promise<void> {
+    const closed = this.#listeners.map(
+      (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
+    );
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closed);
+  }
+}

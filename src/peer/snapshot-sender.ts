@@ -1,0 +1,141 @@
+import type { ClientRequest } from 'node:http';
+import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
+import type { Message } from '../wire/gen/raftpb.ts';
+import { introductionHeaders } from './compatibility.ts';
+import type { PeerContext } from './context.ts';
+import { formatId } from './member-id.ts';
+import { MessageEncoder } from './message-codec.ts';
+import type { PeerStatus } from './peer-status.ts';
+import { checkAnswer, RemovedError } from './post-answer.ts';
+import { openRequest } from './request.ts';
+import type { UrlPicker } from './url-picker.ts';
+import { reasonOf } from './reason.ts';
+
+/** Milliseconds without a byte after which a transfer is given up; the other side may sync a large file meanwhile. */
+const IDLE_TIMEOUT_MS = 60_000;
+
+export interface SnapshotSenderOptions {
+  readonly context: PeerContext;
+  readonly status: PeerStatus;
+  readonly picker: UrlPicker;
+  readonly failed: (reason: string) => void;
+}
+
+/** Posts snapshots, each as its message and the database file behind it. */
+export class SnapshotSender {
+  readonly #options: SnapshotSenderOptions;
+  readonly #requests = new Set<ClientRequest>();
+  #stopped = false;
+
+  constructor(options: SnapshotSenderOptions) {
+    this.#options = options;
+  }
+
+  send(message: Message, snapshot: OutgoingSnapshot): void {
+    const { context, status, picker } = this.#options;
+    const startedAt = context.clock.now();
+    const picked = picker.pick();
+    const fields = {
+      'remote-peer-id': formatId(message.to),
+      'snapshot-index': message.snapshot?.metadata?.index ?? 0,
+      bytes: snapshot.totalBytes,
+    };
+    context.logger.info('sending database snapshot', fields);
+    status.snapshotsSending += 1;
+    this.#transfer(new URL('/raft/snapshot', picked), message, snapshot)
+      .then(
+        () => {
+          if (this.#stopped) return;
+          status.activate();
+          status.sentBytes += snapshot.totalBytes;
+          status.snapshotsSent += 1;
+          context.observer?.snapshotSent(message.to, (context.clock.now() - startedAt) / 1000);
+          context.logger.info('sent database snapshot', fields);
+          context.handler.reportSnapshot(message.to, true);
+        },
+        (error: unknown) => {
+          if (this.#stopped) return;
+          const reason = reasonOf(error);
+          context.logger.warn('failed to send database snapshot', { ...fields, error: reason });
+          if (error instanceof RemovedError) context.handler.onRemoved();
+          picker.unreachable(picked);
+          this.#options.failed(`send a snapshot: ${reason}`);
+          status.sentFailures += 1;
+          status.snapshotSendFailures += 1;
+          context.handler.reportUnreachable(message.to);
+          context.handler.reportSnapshot(message.to, false);
+        },
+      )
+      .finally(() => {
+        status.snapshotsSending -= 1;
+      });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const request of this.#requests) request.destroy();
+  }
+
+  async #transfer(url: URL, message: Message, { totalBytes, chunks }: OutgoingSnapshot): Promise<void> {
+    const { context } = this.#options;
+    const head = new MessageEncoder().encode([message]);
+    const request = openRequest(url, {
+      method: 'POST',
+      headers: {
+        ...introductionHeaders(context.local),
+        'Content-Type': 'application/octet-stream',
+        'Content-Length': String(head.bytes + totalBytes),
+      },
+      tls: context.tls,
+      agents: undefined,
+      dialTimeoutMs: context.dialTimeoutMs,
+      idleTimeoutMs: IDLE_TIMEOUT_MS,
+    });
+    this.#requests.add(request);
+    const answered = new Promise<void>((resolve, reject) => {
+      request.on('error', reject);
+      request.on('close', () => reject(new Error('the connection has ended')));
+      request.on('response', (response) => {
+        checkAnswer(response).then(resolve, reject);
+      });
+    });
+    try {
+      // A refusal may come while the file is still being sent.
+      await Promise.race([answered, writeBody(request, head.parts, { totalBytes, chunks })]);
+      await answered;
+    } finally {
+      this.#requests.delete(request);
+      request.destroy();
+    }
+  }
+}
+
+async function writeBody(
+  request: ClientRequest,
+  head: readonly Buffer[],
+  { totalBytes, chunks }: OutgoingSnapshot,
+): Promise<void> {
+  for (const part of head) request.write(part);
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    if (request.destroyed) return;
+    bytes += chunk.length;
+    if (bytes > totalBytes) throw new Error('the snapshot is longer than announced');
+    if (!request.write(chunk)) await drained(request);
+  }
+  if (bytes < totalBytes) throw new Error('the snapshot is shorter than announced');
+  request.end();
+}
+
+function drained(request: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      request.off('drain', done);
+      request.off('close', done);
+      resolve();
+    };
+    request.on('drain', done);
+    request.on('close', done);
+    if (request.destroyed) done();
+  });
+}

@@ -1,0 +1,182 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Message } from '../wire/gen/raftpb.ts';
+import { WireError } from '../wire/wire-error.ts';
+import { hasStreams, introductionHeaders, Refusal } from './compatibility.ts';
+import { type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
+import { formatId } from './member-id.ts';
+import type { PeerStatus } from './peer-status.ts';
+import { IdleTimeoutError, openRequest, readBody } from './request.ts';
+import { type StreamDecoder, streamDecoder, type StreamKind } from './stream-codec.ts';
+import type { StreamEnd } from './stream-end.ts';
+import { StreamFormatError } from './stream-error.ts';
+import type { UrlPicker } from './url-picker.ts';
+
+/** Milliseconds between two attempts to connect. A stream that lasted longer is opened anew at once. */
+const RETRY_INTERVAL_MS = 100;
+
+/** Enough for any text of a refusal. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+export interface StreamReaderOptions {
+  readonly kind: StreamKind;
+  readonly context: PeerContext;
+  readonly status: PeerStatus;
+  readonly picker: UrlPicker;
+  readonly received: (messages: readonly Message[]) => void;
+  readonly opened: () => void;
+  readonly ended: (end: StreamEnd) => void;
+}
+
+/** Receives one kind of stream from a member: asks for it, and asks again whenever it ends, until stopped. */
+export class StreamReader {
+  readonly #options: StreamReaderOptions;
+  #request: ClientRequest | undefined;
+  #isOpen = false;
+  #attemptAt = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** The last reason logged, so that an absent member does not fill the log. */
+  #lastFailure = '';
+
+  constructor(options: StreamReaderOptions) {
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  start(): void {
+    this.#dial();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#request?.destroy();
+  }
+
+  #dial(): void {
+    const { kind, context, status, picker } = this.#options;
+    const { local } = context;
+    this.#attemptAt = context.clock.now();
+    const picked = picker.pick();
+    const url = new URL(`/raft/stream/${kind}/${formatId(local.localId)}`, picked);
+    const request = openRequest(url, {
+      method: 'GET',
+      headers: { ...introductionHeaders(local), 'X-Raft-To': formatId(status.id) },
+      tls: context.tls,
+      agents: undefined,
+      dialTimeoutMs: context.dialTimeoutMs,
+      idleTimeoutMs: STREAM_TIMEOUT_MS,
+    });
+    this.#request = request;
+    const ended = (reason: string, byRemote: boolean): void => {
+      this.#ended(request, picked, { wasOpen: this.#isOpen, byRemote, reason });
+    };
+    let isRefused = false;
+    request.on('response', (response) => {
+      if (response.statusCode === 200 && hasStreams(response.headers)) {
+        this.#read(request, response);
+        response.on('error', (error) => ended(error.message, true));
+        response.on('close', () => ended('closed by the peer', true));
+        return;
+      }
+      isRefused = true;
+      this.#refused(response).then(
+        (reason) => ended(reason, false),
+        (error: unknown) => ended(String(error), false),
+      );
+    });
+    request.on('error', (error) => {
+      if (!isRefused) ended(error.message, !isOurs(error));
+    });
+    request.on('close', () => {
+      if (!isRefused) ended('closed', true);
+    });
+    request.end();
+  }
+
+  #read(request: ClientRequest, response: IncomingMessage): void {
+    const { kind, context, status } = this.#options;
+    this.#isOpen = true;
+    this.#lastFailure = '';
+    context.logger.info('opened stream from peer', this.#fields());
+    this.#options.opened();
+    const decoder = streamDecoder(kind, { local: context.local.localId, remote: status.id });
+    response.on('data', (bytes: Buffer) => {
+      if (this.#stopped) return;
+      status.receivedBytes += bytes.length;
+      const failure = this.#decode(decoder, bytes);
+      if (failure !== undefined) request.destroy(failure);
+    });
+  }
+
+  #decode(decoder: StreamDecoder, bytes: Buffer): Error | undefined {
+    const messages: Message[] = [];
+    let failure: Error | undefined;
+    try {
+      decoder.decode(bytes, messages);
+    } catch (error) {
+      this.#options.status.receivedFailures += 1;
+      failure = error instanceof Error ? error : new Error(String(error));
+    }
+    if (messages.length > 0) this.#options.received(messages);
+    return failure;
+  }
+
+  /** Why the member does not give the stream. */
+  async #refused(response: IncomingMessage): Promise<string> {
+    const { handler, local } = this.#options.context;
+    if (response.statusCode === 200) {
+      response.destroy();
+      return 'the peer has no such stream';
+    }
+    const text = (await readBody(response, MAX_ANSWER_BYTES)).toString().trimEnd();
+    switch (response.statusCode) {
+      case 410:
+        handler.onRemoved();
+        return 'this member has been removed from the cluster';
+      case 404:
+        return `the peer does not know member ${formatId(local.localId)} yet`;
+      case 412:
+        if (text === Refusal.Version) return 'the peer refuses this version';
+        return text === Refusal.Cluster ? 'the peer belongs to another cluster' : `the peer answers ${text}`;
+      default:
+        return `unexpected status ${response.statusCode ?? 0}`;
+    }
+  }
+
+  #ended(request: ClientRequest, url: string, end: StreamEnd): void {
+    if (this.#request !== request) return;
+    this.#request = undefined;
+    this.#isOpen = false;
+    request.destroy();
+    if (this.#stopped) return;
+    const { picker, context } = this.#options;
+    if (!end.wasOpen) picker.unreachable(url);
+    if (end.reason !== this.#lastFailure)
+      context.logger.warn('no stream from peer', this.#fields(end.reason));
+    this.#lastFailure = end.reason;
+    const waitMs = this.#attemptAt + RETRY_INTERVAL_MS - context.clock.now();
+    this.#retry = setTimeout(() => this.#dial(), Math.max(0, waitMs));
+    this.#options.ended(end);
+  }
+
+  #fields(error?: string): Record<string, string> {
+    const { kind, context, status } = this.#options;
+    return {
+      'stream-type': kind,
+      'local-member-id': formatId(context.local.localId),
+      'remote-peer-id': formatId(status.id),
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+}
+
+/** Whether this side gave the connection up. */
+function isOurs(error: Error): boolean {
+  return (
+    error instanceof IdleTimeoutError || error instanceof StreamFormatError || error instanceof WireError
+  );
+}

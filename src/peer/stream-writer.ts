@@ -1,0 +1,144 @@
+import type { Socket } from 'node:net';
+import { defined } from '../lib/assert.ts';
+import type { Message } from '../wire/gen/raftpb.ts';
+import { HEARTBEAT_INTERVAL_MS, STREAM_TIMEOUT_MS } from './context.ts';
+import type { PeerStatus } from './peer-status.ts';
+import type { StreamEnd } from './stream-end.ts';
+import { type StreamEncoder, type StreamKind, streamEncoder } from './stream-codec.ts';
+
+/** Messages that wait for a socket that takes no more; any further one is lost. */
+const MAX_WAITING = 4096;
+
+/** Entry data that is encoded at once; what waits behind it stays unencoded and shared with the log. */
+const SLICE_BYTES = 1024 * 1024;
+
+export interface StreamWriterOptions {
+  readonly kind: StreamKind;
+  readonly status: PeerStatus;
+  /** Messages that were accepted may not have arrived. */
+  readonly lost: () => void;
+  readonly ended: (end: StreamEnd) => void;
+}
+
+/**
+ * Sends on a stream that the other side has asked for with a GET: the response's body is the stream, and never ends.
+ * Its chunks are written straight to the socket, one for each batch, so that large entries pass through uncopied.
+ */
+export class StreamWriter {
+  readonly #options: StreamWriterOptions;
+  #socket: Socket | undefined;
+  #encoder: StreamEncoder | undefined;
+  #waiting: Message[] = [];
+  #heartbeat: NodeJS.Timeout | undefined;
+  /** Bytes that the socket had passed on at the last beat, and for how long it has been no more. */
+  #passedOn = 0;
+  #stalledMs = 0;
+
+  constructor(options: StreamWriterOptions) {
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  /** Takes over the socket of a response whose head has been sent. Replaces the stream there was. */
+  attach(socket: Socket): void {
+    this.close();
+    this.#socket = socket;
+    this.#encoder = streamEncoder(this.#options.kind);
+    this.#passedOn = 0;
+    this.#stalledMs = 0;
+    const ended = (reason: string): void => {
+      if (this.#socket === socket) this.#drop({ wasOpen: true, byRemote: true, reason });
+    };
+    socket.on('end', () => ended('closed by the peer'));
+    socket.on('error', (error) => ended(error.message));
+    socket.on('close', () => ended('closed'));
+    socket.on('drain', () => {
+      if (this.#socket === socket) this.flush();
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS);
+  }
+
+  /** Queues a message for the next `flush`. @returns false when it is lost instead */
+  push(message: Message): boolean {
+    if (this.#waiting.length >= MAX_WAITING) return false;
+    this.#waiting.push(message);
+    return true;
+  }
+
+  /** Writes what is queued, as far as the socket takes it; the rest follows by itself. */
+  flush(): void {
+    const socket = this.#socket;
+    const encoder = this.#encoder;
+    if (socket === undefined || encoder === undefined) return;
+    while (this.#waiting.length > 0 && !socket.writableNeedDrain) {
+      const { parts, bytes } = encoder.encode(this.#takeSlice());
+      this.#write(socket, parts, bytes);
+    }
+  }
+
+  close(): void {
+    if (this.#socket !== undefined) this.#drop({ wasOpen: true, byRemote: false, reason: 'closed' });
+  }
+
+  #takeSlice(): Message[] {
+    const waiting = this.#waiting;
+    let bytes = 0;
+    let count = 0;
+    for (const { entries } of waiting) {
+      count += 1;
+      for (const { data } of entries) bytes += data?.length ?? 0;
+      if (bytes >= SLICE_BYTES) break;
+    }
+    if (count === waiting.length) {
+      this.#waiting = [];
+      return waiting;
+    }
+    return waiting.splice(0, count);
+  }
+
+  /** One chunk of the response's chunked encoding. */
+  #write(socket: Socket, parts: readonly Buffer[], bytes: number): void {
+    socket.cork();
+    socket.write(`${bytes.toString(16)}\r\n`, 'latin1');
+    for (const part of parts) socket.write(part);
+    socket.write('\r\n', 'latin1');
+    socket.uncork();
+    this.#options.status.sentBytes += bytes;
+  }
+
+  #beat(): void {
+    const socket = defined(this.#socket, 'an open stream has a socket');
+    if (this.#hasStalled(socket)) {
+      this.#options.status.sentFailures += 1;
+      const reason = `nothing could be written for ${STREAM_TIMEOUT_MS} ms`;
+      this.#drop({ wasOpen: true, byRemote: false, reason });
+      return;
+    }
+    if (socket.writableLength > 0 || this.#waiting.length > 0) return;
+    const beat = defined(this.#encoder, 'an open stream has an encoder').heartbeat();
+    this.#write(socket, [beat], beat.length);
+  }
+
+  #hasStalled(socket: Socket): boolean {
+    const passedOn = socket.bytesWritten - socket.writableLength;
+    if (socket.writableLength === 0 || passedOn > this.#passedOn) this.#stalledMs = 0;
+    else this.#stalledMs += HEARTBEAT_INTERVAL_MS;
+    this.#passedOn = passedOn;
+    return this.#stalledMs >= STREAM_TIMEOUT_MS;
+  }
+
+  #drop(end: StreamEnd): void {
+    const socket = defined(this.#socket, 'an open stream has a socket');
+    clearInterval(this.#heartbeat);
+    this.#socket = undefined;
+    this.#encoder = undefined;
+    const hadUnsent = this.#waiting.length > 0 || socket.writableLength > 0;
+    this.#waiting = [];
+    socket.destroy();
+    if (hadUnsent) this.#options.lost();
+    this.#options.ended(end);
+  }
+}

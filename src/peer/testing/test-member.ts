@@ -1,0 +1,134 @@
+import { performance } from 'node:perf_hooks';
+import type { Logger } from '../../ports/logger.ts';
+import type { PeerAnswers } from '../../ports/peer-client.ts';
+import type { PeerTransportHandler } from '../../ports/peer-transport.ts';
+import type { Message } from '../../wire/gen/raftpb.ts';
+import { createPeerHttpHandler } from '../http-handler.ts';
+import { PeerServer } from '../server.ts';
+import { Transport } from '../transport.ts';
+
+const silent = (): void => undefined;
+export const silentLogger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+
+export const wallClock = {
+  now: (): number => performance.now(),
+  wall: (): number => Date.now(),
+};
+
+/** What a transport has told its member. */
+export class Recorder implements PeerTransportHandler {
+  readonly messages: Message[] = [];
+  readonly unreachable: bigint[] = [];
+  readonly snapshotReports: [bigint, boolean][] = [];
+  readonly closed: bigint[] = [];
+  readonly removedIds = new Set<bigint>();
+  readonly snapshots: { message: Message; bytes: Buffer }[] = [];
+  snapshotFailure: Error | undefined;
+  removed = 0;
+
+  onMessages(messages: readonly Message[]): void {
+    this.messages.push(...messages);
+  }
+
+  isIdRemoved(id: bigint): boolean {
+    return this.removedIds.has(id);
+  }
+
+  reportUnreachable(id: bigint): void {
+    this.unreachable.push(id);
+  }
+
+  reportSnapshot(id: bigint, ok: boolean): void {
+    this.snapshotReports.push([id, ok]);
+  }
+
+  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const chunk of chunks) {
+      parts.push(chunk);
+      if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
+    }
+    this.snapshots.push({ message, bytes: Buffer.concat(parts) });
+  }
+
+  onConnectionClosed(id: bigint): void {
+    this.closed.push(id);
+  }
+
+  onRemoved(): void {
+    this.removed += 1;
+  }
+}
+
+/** Answers that none of the tests of raft's messages asks for. */
+export function noAnswers(clusterId: bigint): PeerAnswers {
+  const none = (): never => {
+    throw new Error('not asked for');
+  };
+  return {
+    clusterId,
+    members: () => [],
+    versions: () => ({ cluster: '3.7.0', storage: '3.7.0' }),
+    promote: none,
+    renewLease: none,
+    leaseTimeToLive: none,
+    hashKv: none,
+    downgradeEnabled: none,
+  };
+}
+
+export interface TestMemberOptions {
+  readonly id: bigint;
+  readonly handler: PeerTransportHandler;
+  readonly clusterId?: bigint;
+  readonly serverVersion?: string;
+  readonly answers?: PeerAnswers;
+  /** The system's choice by default. */
+  readonly port?: number;
+}
+
+/** A transport with its listener, on a port of 127.0.0.1. */
+export class TestMember {
+  readonly id: bigint;
+  readonly url: string;
+  readonly port: number;
+  readonly transport: Transport;
+  readonly #server: PeerServer;
+
+  private constructor(id: bigint, port: number, transport: Transport, server: PeerServer) {
+    this.id = id;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.transport = transport;
+    this.#server = server;
+  }
+
+  static async start(options: TestMemberOptions): Promise<TestMember> {
+    const { id, handler, clusterId = 0xc1n, serverVersion = '3.7.1' } = options;
+    // Its URL is known once the server listens, which may be asked before.
+    const late: { transport?: Transport } = {};
+    const server = new PeerServer({
+      handler: createPeerHttpHandler({
+        answers: options.answers ?? noAnswers(clusterId),
+        serverVersion,
+        logger: silentLogger,
+        raft: (request, response) => late.transport?.serve(request, response),
+      }),
+    });
+    const port = await server.listen({ host: '127.0.0.1', port: options.port ?? 0, secure: false });
+    const transport = new Transport({
+      ...{ localId: id, clusterId, serverVersion, handler },
+      urls: [`http://127.0.0.1:${port}`],
+      logger: silentLogger,
+      clock: wallClock,
+      dialTimeoutMs: 2_000,
+    });
+    late.transport = transport;
+    return new TestMember(id, port, transport, server);
+  }
+
+  async stop(): Promise<void> {
+    this.transport.stop();
+    await this.#server.close();
+  }
+}

@@ -1,0 +1,135 @@
+import { Agent, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
+import type {
+  OutgoingSnapshot,
+  PeerCounts,
+  PeerObserver,
+  PeerTransport,
+  PeerTransportHandler,
+} from '../ports/peer-transport.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Message } from '../wire/gen/raftpb.ts';
+import type { PeerContext } from './context.ts';
+import { formatId } from './member-id.ts';
+import { Peer } from './peer.ts';
+import { RaftRequests } from './raft-requests.ts';
+import { Remote } from './remote.ts';
+import type { PeerTls, RequestAgents } from './request.ts';
+
+export interface TransportOptions {
+  readonly localId: bigint;
+  readonly clusterId: bigint;
+  /** The release this member answers as. */
+  readonly serverVersion: string;
+  /** Peer URLs under which other members reach this one. */
+  readonly urls: readonly string[];
+  readonly handler: PeerTransportHandler;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Milliseconds in which a connection must stand; etcd takes one second more than the election timeout. */
+  readonly dialTimeoutMs: number;
+  readonly tls?: PeerTls | undefined;
+  readonly observer?: PeerObserver | undefined;
+}
+
+/** Idle connections for posts to one member. */
+const IDLE_CONNECTIONS = 4;
+
+/** Peers by etcd's protocol. Its own requests come in by `serve`, from the listener that the other interfaces share. */
+export class Transport implements PeerTransport {
+  readonly #context: PeerContext;
+  readonly #requests: RaftRequests;
+  readonly #peers = new Map<bigint, Peer>();
+  readonly #remotes = new Map<bigint, Remote>();
+  readonly #agents: RequestAgents = {
+    http: new Agent({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS }),
+    https: new SecureAgent({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS }),
+  };
+  #stopped = false;
+
+  constructor(options: TransportOptions) {
+    const { localId, clusterId, serverVersion, urls, handler, logger, clock, dialTimeoutMs } = options;
+    this.#context = {
+      ...{ handler, logger, clock, dialTimeoutMs },
+      local: { localId, clusterId, serverVersion, urls },
+      tls: options.tls,
+      observer: options.observer,
+    };
+    this.#requests = new RaftRequests(this.#context, {
+      peer: (id) => this.#peers.get(id),
+      addRemote: (id, remoteUrls) => this.addRemote(id, remoteUrls),
+    });
+  }
+
+  /** Answers a request for a path under `/raft`. */
+  serve(request: IncomingMessage, response: ServerResponse): void {
+    this.#requests.serve(request, response);
+  }
+
+  addPeer(id: bigint, urls: readonly string[]): void {
+    if (this.#stopped || this.#peers.has(id)) return;
+    this.#peers.set(id, new Peer({ context: this.#context, id, urls, agents: this.#agents }));
+    this.#context.logger.info('added remote peer', { 'remote-peer-id': formatId(id), 'peer-urls': urls });
+  }
+
+  addRemote(id: bigint, urls: readonly string[]): void {
+    if (this.#stopped || id === this.#context.local.localId) return;
+    if (this.#peers.has(id) || this.#remotes.has(id)) return;
+    this.#remotes.set(id, new Remote({ context: this.#context, id, urls, agents: this.#agents }));
+  }
+
+  updatePeer(id: bigint, urls: readonly string[]): void {
+    this.#peers.get(id)?.updateUrls(urls);
+  }
+
+  removePeer(id: bigint): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    this.#peers.delete(id);
+    peer.stop();
+    this.#context.logger.info('removed remote peer', { 'remote-peer-id': formatId(id) });
+  }
+
+  removeAllPeers(): void {
+    for (const id of [...this.#peers.keys()]) this.removePeer(id);
+  }
+
+  send(messages: readonly Message[]): void {
+    for (const message of messages) {
+      const peer = this.#peers.get(message.to);
+      if (peer !== undefined) peer.push(message);
+      else this.#remotes.get(message.to)?.send(message);
+    }
+    for (const peer of this.#peers.values()) peer.flush();
+  }
+
+  sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void {
+    const peer = this.#peers.get(message.to);
+    if (peer === undefined) queueMicrotask(() => this.#context.handler.reportSnapshot(message.to, false));
+    else peer.sendSnapshot(message, snapshot);
+  }
+
+  activeSince(id: bigint): number | undefined {
+    return this.#peers.get(id)?.status.activeSince;
+  }
+
+  activePeers(): number {
+    let count = 0;
+    for (const { status } of this.#peers.values()) if (status.isActive) count += 1;
+    return count;
+  }
+
+  *counts(): Iterable<PeerCounts> {
+    for (const { status } of this.#peers.values()) yield status;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.removeAllPeers();
+    for (const remote of this.#remotes.values()) remote.stop();
+    this.#remotes.clear();
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
+  }
+}
