@@ -1,0 +1,132 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Etcdctl } from '../harness/etcdctl.ts';
+import { Member } from '../harness/member.ts';
+import { missingPeers } from '../harness/paths.ts';
+import { freePort } from '../harness/ports.ts';
+import { eventually } from '../harness/wait.ts';
+import { type Founder, RaftMember } from './raft-member.ts';
+
+const missing = missingPeers('etcd', 'etcdctl');
+
+const running: { stop: () => Promise<void> }[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(({ stop }) => stop()));
+});
+
+interface Mixed {
+  readonly own: RaftMember;
+  readonly etcds: readonly Member[];
+  readonly ctl: Etcdctl;
+}
+
+/** A cluster from the start of real etcd members and one of ours, which is called `own`. */
+async function found(etcdCount: number, flags: readonly string[] = []): Promise<Mixed> {
+  const names = Array.from({ length: etcdCount }, (_, i) => `etcd${i}`);
+  const founders: Founder[] = [];
+  for (const name of [...names, 'own']) founders.push({ name, port: await freePort() });
+  const initial = founders.map(({ name, port }) => `${name}=http://127.0.0.1:${port}`).join(',');
+  const own = new RaftMember(founders, 'own');
+  running.push({ stop: () => own.disconnect() });
+  await own.connect();
+  const etcds = await Promise.all(
+    founders
+      .filter(({ name }) => name !== 'own')
+      .map(({ name, port }) =>
+        Member.start({
+          ...{ kind: 'etcd', name, peerPort: port },
+          flags: [`--initial-cluster=${initial}`, '--log-level=debug', ...flags],
+        }),
+      ),
+  );
+  for (const etcd of etcds) running.push({ stop: () => etcd.destroy() });
+  const [first] = etcds;
+  if (first === undefined) throw new Error('a mixed cluster has an etcd');
+  return { own, etcds, ctl: new Etcdctl(first.endpoint) };
+}
+
+/** Puts until one succeeds: an election may be under way. */
+async function put(ctl: Etcdctl, key: string, value: string): Promise<void> {
+  await eventually(`a put of ${key}`, async () => {
+    const { code } = await ctl.run(['put', key, value, '--command-timeout=3s']);
+    return code === 0;
+  });
+}
+
+async function makeLeader({ own }: Mixed, id: bigint): Promise<void> {
+  await eventually('the leader moved', () => {
+    if (own.node.lead === id) return true;
+    if (own.node.lead !== 0n) {
+      own.node.transferLeader(id);
+      own.schedule();
+    }
+    return false;
+  });
+}
+
+describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, () => {
+  it('elect a leader of either kind and commit through it', async () => {
+    const mixed = await found(1);
+    const { own, ctl } = mixed;
+    const etcdId = own.idOf('etcd0');
+    await put(ctl, 'a', '1');
+    expect(own.transport.activeSince(etcdId)).toBeDefined();
+
+    await makeLeader(mixed, etcdId);
+    await put(ctl, 'b', 'x'.repeat(100_000));
+    await eventually('entries of etcd committed here', () => own.node.committed >= own.node.lastIndex);
+
+    await makeLeader(mixed, own.id);
+    const before = own.node.committed;
+    await put(ctl, 'c', 'y'.repeat(100_000));
+    await put(ctl, 'd', '4');
+    expect(own.node.committed).toBeGreaterThan(before);
+    expect(await ctl.ok(['get', 'c', '--print-value-only'])).toBe(`${'y'.repeat(100_000)}\n`);
+
+    for (const type of ['MsgApp', 'MsgAppResp', 'MsgHeartbeat', 'MsgHeartbeatResp']) {
+      expect(own.received[type], `${type} received`).toBeGreaterThan(0);
+      expect(own.sent[type], `${type} sent`).toBeGreaterThan(0);
+    }
+    for (const line of ['opened stream to peer', 'opened stream from peer'])
+      for (const kind of ['msgapp', 'message'])
+        expect(own.log.filter((text) => text.includes(line) && text.includes(`"${kind}"`))).not.toEqual([]);
+    expect(own.received['MsgProp'], 'proposals forwarded by etcd').toBeGreaterThan(0);
+    expect((own.received['MsgPreVote'] ?? 0) + (own.received['MsgPreVoteResp'] ?? 0)).toBeGreaterThan(0);
+    expect((own.sent['MsgPreVote'] ?? 0) + (own.sent['MsgPreVoteResp'] ?? 0)).toBeGreaterThan(0);
+  });
+
+  it('notice at once that a member was killed, and have it back', async () => {
+    const mixed = await found(1);
+    const { own, etcds, ctl } = mixed;
+    const etcdId = own.idOf('etcd0');
+    await put(ctl, 'a', '1');
+    const [etcd] = etcds;
+    const killedAt = performance.now();
+    const killed = etcd?.kill();
+    await eventually('the closed connections noticed', () => own.closed.includes(etcdId), { everyMs: 1 });
+    expect(performance.now() - killedAt).toBeLessThan(500);
+    await killed;
+    await etcd?.start();
+    await put(ctl, 'b', '2');
+    expect(own.transport.activeSince(etcdId)).toBeDefined();
+  });
+
+  it('catch up by a snapshot of etcd', async () => {
+    const mixed = await found(2, ['--snapshot-count=10', '--snapshot-catchup-entries=5']);
+    const { own, ctl } = mixed;
+    await put(ctl, 'a', '1');
+    await makeLeader(mixed, own.idOf('etcd0'));
+    await own.disconnect();
+    for (let i = 0; i < 40; i += 1) await put(ctl, `key${i}`, 'v'.repeat(1000));
+    await own.connect();
+    await eventually('a snapshot', () => own.snapshots.length > 0);
+    const [snapshot] = own.snapshots;
+    // A bolt file: a page header, then its magic number.
+    expect(snapshot?.bytes.readUInt32LE(16)).toBe(0xed0cdaed);
+    expect((snapshot?.bytes.length ?? 1) % 4096).toBe(0);
+    const index = snapshot?.message.snapshot?.metadata?.index ?? 0;
+    expect(index).toBeGreaterThan(0);
+    await put(ctl, 'z', '1');
+    await eventually('entries after the snapshot', () => own.node.committed > index);
+  });
+});
