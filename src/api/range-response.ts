@@ -2,7 +2,7 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
-import type { ServiceContext } from './service-context.ts';
+import { failCall, type ServiceContext } from './service-context.ts';
 
 /** Keys visited in one turn of the event loop. */
 const KEYS_PER_SLICE = 1000;
@@ -25,13 +25,17 @@ export function answerRange(context: ServiceContext, call: UnaryCall, options: R
   // What it found may be superseded and compacted before it is read.
   const release = member.compactor.hold();
   const step = (): void => {
-    if (call.ended) {
-      scan.cancel();
-      release();
-    } else if (scan.step(KEYS_PER_SLICE)) {
-      respond(context, call, header, scan.result());
-      release();
-    } else member.scheduler.soon(step);
+    try {
+      if (call.ended) scan.cancel();
+      else if (scan.step(KEYS_PER_SLICE)) respond(context, call, header, scan.result());
+      else {
+        member.scheduler.soon(step);
+        return;
+      }
+    } catch (error) {
+      failCall(call, error);
+    }
+    release();
   };
   member.scheduler.soon(step);
 }
@@ -63,11 +67,19 @@ function respondLarge(
   call: UnaryCall,
   { header, result, tail, total }: LargeResponse,
 ): void {
-  const release = context.member.compactor.hold();
+  const { member } = context;
+  const release = member.compactor.hold();
   call.onCancel = release;
+  const generation = member.storeGeneration;
   let started = false;
   call.respondStream(total, {
     read: (maxBytes) => {
+      if (member.storeGeneration !== generation) {
+        // What was announced cannot be given any more: only the end of the connection says so.
+        release();
+        call.session.socket.destroy();
+        return undefined;
+      }
       const parts: Buffer[] = [];
       if (!started) parts.push(header);
       started = true;

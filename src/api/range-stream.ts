@@ -176,8 +176,9 @@ class ChunkedRange {
   #write(body: ResponseBody): number {
     const head = fieldHead(RANGE_RESPONSE, body.size);
     const hasRoom = this.#call.write([head, ...body.slices], head.length + body.size);
-    if (hasRoom) this.#context.member.scheduler.soon(() => this.#goOn());
-    else this.#call.onWritable = () => this.#goOn();
+    const { member } = this.#context;
+    if (hasRoom) member.scheduler.soon(() => member.whenOpen(() => this.#goOn()));
+    else this.#call.onWritable = () => member.whenOpen(() => this.#goOn());
     return body.size;
   }
 
@@ -192,9 +193,13 @@ class ChunkedRange {
     const { member } = this.#context;
     const scan = member.store.scan(options, withTotalCount);
     const step = (): void => {
-      if (this.#call.ended) scan.cancel();
-      else if (scan.step(KEYS_PER_SLICE)) then(scan.result());
-      else member.scheduler.soon(step);
+      try {
+        if (this.#call.ended) scan.cancel();
+        else if (scan.step(KEYS_PER_SLICE)) then(scan.result());
+        else member.scheduler.soon(step);
+      } catch (error) {
+        endStream(this.#call, error);
+      }
     };
     step();
   }

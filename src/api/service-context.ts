@@ -8,6 +8,7 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RaftRequestField } from '../server/raft-request.ts';
 import type { Member } from '../server/member.ts';
 import type { Waiter } from '../server/waiters.ts';
+import { EngineReopenedError } from '../ports/engine.ts';
 import type { MessageCodec } from '../wire/codec.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
@@ -40,6 +41,7 @@ export interface UnaryOptions {
   readonly learner?: boolean;
 }
 
+export const STORE_REPLACED = 'etcdserver: the store was replaced by a newer one';
 const HAS_LEADER = 'hasleader';
 const DECODE_FAULT = 'grpc: error unmarshalling request: ';
 
@@ -151,5 +153,6 @@ class Answer implements Waiter<ApplyResult> {
 export function failCall(call: UnaryCall, error: unknown): void {
   if (error instanceof EtcdError) call.fail(error.code, error.message);
   else if (error instanceof WireError) call.fail(GrpcCode.Internal, DECODE_FAULT + error.answer);
+  else if (error instanceof EngineReopenedError) call.fail(GrpcCode.Unavailable, STORE_REPLACED);
   else throw error;
 }

@@ -1,8 +1,9 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
+import { EngineReopenedError } from '../ports/engine.ts';
 import { EtcdError, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
-import type { ServiceContext } from './service-context.ts';
+import { type ServiceContext, STORE_REPLACED } from './service-context.ts';
 
 export type StreamIdentity = AuthInfo | undefined;
 
@@ -12,6 +13,7 @@ const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
 export function endStream(call: StreamCall, error: unknown): void {
   if (error instanceof EtcdError) call.end(error.code, error.message);
   else if (error instanceof WireError) call.end(GrpcCode.Internal, DECODE_FAULT + error.answer);
+  else if (error instanceof EngineReopenedError) call.end(GrpcCode.Unavailable, STORE_REPLACED);
   else throw error;
 }
 

@@ -40,6 +40,8 @@ export class WatchHub {
   #store: MvccStore;
   readonly #synced = new WatchIndex();
   readonly #catchUps: CatchUp[] = [];
+  /** While the store is closed: who is behind. */
+  #suspended: Watcher[] | undefined;
   /** Synced watchers have seen everything up to it. */
   #revision: number;
   /** Changes since the start, to read a history faster than it grows. */
@@ -198,6 +200,13 @@ export class WatchHub {
     return this.#catchUps.length > 0;
   }
 
+  /** The store is about to be closed for a moment: its history is read again after `restored`. */
+  suspend(): void {
+    this.flush();
+    const suspended = [...this.#catchUps].flatMap((catchUp) => this.#disband(catchUp));
+    this.#suspended = suspended;
+  }
+
   /** The store was replaced by a newer one: all watchers go on in its history. */
   restored(store: MvccStore): void {
     this.flush();
@@ -205,6 +214,8 @@ export class WatchHub {
     const seen = this.#revision;
     assert(store.committedRevision >= seen, 'a store is replaced by one that is not older');
     const behind = [...this.#catchUps].flatMap((catchUp) => this.#disband(catchUp));
+    behind.push(...(this.#suspended ?? []));
+    this.#suspended = undefined;
     this.#store = store;
     this.#revision = store.committedRevision;
     for (const watcher of synced) {
@@ -215,6 +226,7 @@ export class WatchHub {
       behind.push(watcher);
     }
     for (const watcher of behind) {
+      if (watcher.state === 'closed') continue;
       if (watcher.outlet.isFull) park(watcher);
       else this.#chase(watcher);
     }
@@ -227,6 +239,10 @@ export class WatchHub {
 
   /** Finds a history to read for the watcher. */
   #chase(watcher: Watcher): void {
+    if (this.#suspended !== undefined) {
+      this.#suspended.push(watcher);
+      return;
+    }
     const { nextRevision } = watcher;
     let nearest: CatchUp | undefined;
     for (const catchUp of this.#catchUps) {

@@ -55,6 +55,11 @@ export class EngineWriteError extends Error {
   override readonly name = 'EngineWriteError';
 }
 
+/** An iterator outlived its store: that was closed, or opened again, meanwhile. */
+export class EngineReopenedError extends Error {
+  override readonly name = 'EngineReopenedError';
+}
+
 /** What only the server and the tools need beyond the pure rooms' view. */
 export interface EngineControl extends Engine {
   /** Makes all earlier writes durable, off the calling thread. Rejects when the disk fails. */
@@ -65,7 +70,7 @@ export interface EngineControl extends Engine {
   sizes(): { total: number; inUse: number };
   /**
    * Closes and opens the store again within the process, which clears an error a full disk left behind. Open
-   * iterators end. No call may be made until it resolves; it rejects when the disk is still full.
+   * iterators end: reading on with one throws EngineReopenedError. No call may be made until it resolves; it rejects when the disk is still full.
    */
   reopen(): Promise<void>;
   close(): Promise<void>;

@@ -43,6 +43,7 @@ export class Compactor {
   resume(): void {
     const { compactRevision, finishedRevision } = this.#options.store.marks;
     if (compactRevision > finishedRevision) this.start(compactRevision);
+    else this.#settle(finishedRevision);
   }
 
   start(revision: number): void {
@@ -64,6 +65,15 @@ export class Compactor {
       if (!released) this.#held -= 1;
       released = true;
     };
+  }
+
+  /** The store is about to be closed; `resume` takes the removal up again. */
+  suspend(): void {
+    this.#cancelPause?.();
+    this.#cancelPause = undefined;
+    this.#job?.cancel();
+    this.#job = undefined;
+    this.#queue.length = 0;
   }
 
   stop(): void {
@@ -95,7 +105,7 @@ export class Compactor {
   #step(): void {
     const job = this.#job;
     if (job === undefined || this.#stopped) return;
-    const { store, clock, metrics, batchLimit, sleepMs, scheduler } = this.#options;
+    const { store, clock, metrics, batchLimit, sleepMs } = this.#options;
     if (this.#held > 0) {
       this.#pause(sleepMs);
       return;
@@ -115,7 +125,7 @@ export class Compactor {
     metrics.mvcc.compactionPauseMs.observe(clock.now() - startedMs);
     metrics.mvcc.compactionKeys += job.removed - removedBefore;
     if (!done) {
-      if (sleepMs === 0) scheduler.soon(() => this.#step());
+      if (sleepMs === 0) this.#pause(0);
       else this.#pause((sleepMs * count) / batchLimit);
       return;
     }
@@ -144,9 +154,13 @@ export class Compactor {
       removed: job.removed,
     });
     this.#job = undefined;
-    const done = this.#waiters.filter(({ revision }) => revision <= job.revision);
-    this.#waiters = this.#waiters.filter(({ revision }) => revision > job.revision);
-    for (const waiter of done) waiter.done();
+    this.#settle(job.revision);
     this.#next();
+  }
+
+  #settle(finished: number): void {
+    const done = this.#waiters.filter(({ revision }) => revision <= finished);
+    this.#waiters = this.#waiters.filter(({ revision }) => revision > finished);
+    for (const waiter of done) waiter.done();
   }
 }

@@ -10,6 +10,8 @@ export interface EngineRecoveryOptions {
   readonly space: SpaceGauge;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
+  /** The engine is about to close: readings under way have to stop. */
+  readonly suspend: () => void;
   /** The engine takes writes again: what is in memory has to be read anew. */
   readonly reload: () => void;
 }
@@ -22,9 +24,14 @@ export class EngineRecovery {
   readonly #options: EngineRecoveryOptions;
   #waiting: (() => void)[] | undefined;
   #underWay = false;
+  #generation = 0;
 
   constructor(options: EngineRecoveryOptions) {
     this.#options = options;
+  }
+
+  get generation(): number {
+    return this.#generation;
   }
 
   get isReopening(): boolean {
@@ -48,21 +55,32 @@ export class EngineRecovery {
       scheduler.after(RETRY_MS, () => this.#try());
       return;
     }
-    const waiting: (() => void)[] = [];
-    this.#waiting = waiting;
-    const { engine, logger, reload } = this.#options;
-    engine.reopen().then(
+    const { engine, logger } = this.#options;
+    this.whileClosed(() => engine.reopen()).then(
       () => {
         logger.info('the store is open again');
-        this.#waiting = undefined;
         this.#underWay = false;
-        reload();
-        for (const task of waiting) task();
       },
       (error: unknown) => {
         logger.warn('the store cannot be opened again yet', { error: String(error) });
         scheduler.after(RETRY_MS, () => this.#try());
       },
     );
+  }
+
+  /**
+   * Has the store closed and opened by `reopen`. Nobody reads it meanwhile; then everything in memory is read anew.
+   * When that rejects, the store stays closed to all.
+   */
+  async whileClosed(reopen: () => Promise<void>): Promise<void> {
+    const { suspend, reload } = this.#options;
+    this.#waiting ??= [];
+    this.#generation += 1;
+    suspend();
+    await reopen();
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    reload();
+    for (const task of waiting) task();
   }
 }

@@ -18,7 +18,8 @@ import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
-import { type ConfChange, type Entry, type Message, None, Role } from '../raft/types.ts';
+import { type ConfChange, type Entry, type Message, None, Role, type Snapshot } from '../raft/types.ts';
+import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { Compactor } from './compactor.ts';
@@ -55,6 +56,8 @@ export interface MemberOptions {
   readonly logger: (caller: string) => Logger;
   readonly metrics: Metrics;
   readonly tokens?: TokenAssigner & TokenObserver;
+  /** Puts the store received with the snapshot of `index` in the engine's place. */
+  readonly replaceStore?: (index: number) => Promise<void>;
   /** Messages to other members. */
   readonly send: (messages: readonly Message[]) => void;
 }
@@ -98,6 +101,7 @@ export class Member {
   readonly #log: LogKeeper;
   readonly #observers = new Set<LeadershipObserver>();
   readonly #eventObservers: ((events: readonly StoreEvent[]) => void)[] = [];
+  readonly #installObservers: (() => void)[] = [];
   readonly #turnObservers: (() => void)[] = [];
   readonly #stopTimers: (() => void)[] = [];
   #leaderSinceMs = 0;
@@ -154,7 +158,7 @@ export class Member {
       hooks: {
         apply: (entries) => this.#apply(entries),
         send: options.send,
-        install: () => this.#fail('a snapshot arrives only where there are other members'),
+        install: (snapshot, done) => this.#install(snapshot, done),
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
         dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
         turned: () => {
@@ -176,6 +180,10 @@ export class Member {
       space: storage.space,
       scheduler,
       logger: options.logger('server/engine-recovery.ts'),
+      suspend: () => {
+        this.hub.suspend();
+        this.compactor.suspend();
+      },
       reload: () => this.#reload(),
     });
     this.confChanges = new ConfChanges(this);
@@ -205,6 +213,10 @@ export class Member {
   /** Starts ticking; a cluster of one elects itself at once. */
   start(): void {
     const { config, scheduler } = this;
+    const { index, term, confState } = this.applied;
+    const { log } = this.#options.storage;
+    if (index > log.lastIndex)
+      log.release({ index, term, confState }).catch((error: unknown) => this.#fail(String(error)));
     this.#stopTimers.push(
       scheduler.every(config.heartbeatIntervalMs, () => {
         this.loop.tick();
@@ -269,6 +281,11 @@ export class Member {
   /** The store cannot even be read at this moment. */
   get isReopening(): boolean {
     return this.#recovery.isReopening;
+  }
+
+  /** Changes each time the store is closed and opened again: what was read before may be gone. */
+  get storeGeneration(): number {
+    return this.#recovery.generation;
   }
 
   /** Runs `task` now, or where the store is just being opened again after its disk was full, right after that. */
@@ -370,12 +387,44 @@ export class Member {
     this.#recovery.begin();
   }
 
+  /** The leader's snapshot takes the place of the store, and of the log before it. */
+  #install(snapshot: Snapshot, done: () => void): void {
+    const { replaceStore } = this.#options;
+    const { metadata } = snapshot;
+    assert(replaceStore !== undefined, 'snapshots come only where there are other members');
+    assert(metadata?.confState !== undefined, 'a snapshot names its place in the log and its configuration');
+    const { index, term, confState } = metadata;
+    const { server } = this.metrics;
+    server.snapshotApplyInProgress = 1;
+    this.#logger.info('applying snapshot', { 'current-applied-index': this.applied.index, index, term });
+    this.#recovery
+      .whileClosed(() => replaceStore(index))
+      .then(() => this.#options.storage.log.release({ index, term, confState }))
+      .then(() => {
+        assert(this.applied.index === index, 'a received store has applied what its snapshot says');
+        server.snapshotApplyInProgress = 0;
+        this.#logger.info('applied snapshot', { index, term });
+        for (const observer of this.#installObservers) observer();
+        done();
+        this.loop.schedule();
+      })
+      .catch((error: unknown) => {
+        this.#fail(`a snapshot cannot be applied: ${error instanceof Error ? error.message : String(error)}`);
+      });
+  }
+
+  /** After a snapshot took the place of everything. */
+  onInstalled(observer: () => void): void {
+    this.#installObservers.push(observer);
+  }
+
   /** State in memory goes back to what the engine holds. */
   #reload(): void {
     const { store, lessor, cluster, auth, alarms, applied } = this;
     for (const state of [store, lessor, cluster, auth, alarms]) state.recover();
     applied.recover(this.engine);
     this.hub.restored(store);
+    this.compactor.resume();
     if (this.isLeader) this.lessor.promote(this.config.electionTimeoutMs);
     this.loop.resume();
   }

@@ -4,6 +4,7 @@ import { encodeMember } from '../membership/member-json.ts';
 import type { Logger } from '../ports/logger.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
+import { None } from '../raft/types.ts';
 import type { Founding, Identity } from './identity.ts';
 import type { MemberStorage } from './member.ts';
 
@@ -34,9 +35,16 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     });
   }
   memory.append(entries);
+  // A received store was put in place and the crash came before the log said so: the log begins behind it.
+  const isBehind = applied.index > memory.lastIndex();
+  if (isBehind) {
+    const { index, term, confState } = applied;
+    memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
+  }
   // The engine never holds what was not committed, and the commit index is written without a sync of its own.
   const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
-  memory.setHardState({ ...hardState, commit });
+  const isOlderTerm = isBehind && hardState.term < applied.term;
+  memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
   if (applied.index > mark.index) memory.restoreConfState(applied.confState);
   const node = new RawNode({
     id: identity.memberId,

@@ -128,6 +128,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     this.#spareBatch = undefined;
     await Promise.all([...this.#recalls].map((recall) => recall()));
     this.#recalls.clear();
+    this.endIterators();
     await this.#logSync.idle();
   }
 

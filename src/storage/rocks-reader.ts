@@ -1,5 +1,11 @@
 import { defined } from '../lib/assert.ts';
-import type { Column, Engine, EngineIterator, EngineRange } from '../ports/engine.ts';
+import {
+  EngineReopenedError,
+  type Column,
+  type Engine,
+  type EngineIterator,
+  type EngineRange,
+} from '../ports/engine.ts';
 import type { StoreView } from '../ports/store-view.ts';
 import { columnPlaces, firstPrefix } from './rocks-columns.ts';
 import { RocksView } from './rocks-view.ts';
@@ -67,16 +73,20 @@ function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange):
 class RocksIterator implements EngineIterator {
   readonly #binding = rocksBinding();
   readonly #prefixed: boolean;
+  readonly #open: Set<RocksIterator>;
   #handle: IteratorHandle | undefined;
   #finished = false;
 
-  constructor(handle: IteratorHandle, prefixed: boolean) {
+  constructor(handle: IteratorHandle, prefixed: boolean, open: Set<RocksIterator>) {
     this.#handle = handle;
     this.#prefixed = prefixed;
+    this.#open = open;
+    open.add(this);
   }
 
   next(count: number): Buffer[] {
-    const handle = defined(this.#handle, 'an iterator is read only while it is open');
+    const handle = this.#handle;
+    if (handle === undefined) throw new EngineReopenedError('the store was closed under its reader');
     if (this.#finished || count === 0) return [];
     const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
     this.#finished = finished;
@@ -91,6 +101,7 @@ class RocksIterator implements EngineIterator {
     if (this.#handle === undefined) return;
     this.#binding.iterator_close(this.#handle);
     this.#handle = undefined;
+    this.#open.delete(this);
   }
 }
 
@@ -100,6 +111,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   protected readonly database: DatabaseHandle;
   protected columns: OpenColumns;
   readonly #oneKey: Uint8Array[] = [empty];
+  readonly #iterators = new Set<RocksIterator>();
 
   protected constructor(database: DatabaseHandle, columns: OpenColumns) {
     this.database = database;
@@ -132,7 +144,12 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   iterate(column: Column, range: EngineRange): EngineIterator {
     const place = this.columns[column];
     const handle = this.binding.iterator_init(this.database, iteratorOptions(place, column, range));
-    return new RocksIterator(handle, place.prefix !== undefined);
+    return new RocksIterator(handle, place.prefix !== undefined, this.#iterators);
+  }
+
+  /** Before the database is closed: a native iterator that outlived it would end the process. */
+  protected endIterators(): void {
+    for (const iterator of this.#iterators) iterator.close();
   }
 
   /** The state of this instant, for reads that must agree with each other. It holds disk space back until closed. */

@@ -1,0 +1,202 @@
+import type { ConfChangeResult } from '../apply/applier.ts';
+import type { Member as ClusterMember } from '../membership/member.ts';
+import { formatId } from '../membership/member.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { PeerTransport, PeerTransportHandler } from '../ports/peer-transport.ts';
+import type { ExportSnapshot } from '../ports/snapshot.ts';
+import { type Message, MessageType, None, Role } from '../raft/types.ts';
+import type { Member } from './member.ts';
+
+/** Snapshots sent at the same time; more members that need one wait for raft to ask again. */
+const MAX_SNAPSHOTS_SENDING = 4;
+/** Followers that lost the leader campaign this long after each other, in the order of their ids. */
+const CAMPAIGN_STEP_MS = 40;
+
+export interface PeerLinkOptions {
+  readonly member: Member;
+  readonly transport: PeerTransport;
+  readonly exportSnapshot: ExportSnapshot;
+  /** The membership as a snapshot's `data`. */
+  readonly membershipData: () => Buffer;
+  /** Takes in a snapshot's database; resolves when it is a complete store, ready to take the place of this one. */
+  readonly receiveSnapshot: (chunks: AsyncIterable<Buffer>, index: number) => Promise<void>;
+  /** This member is not in the cluster any more. */
+  readonly removed: () => void;
+  readonly logger: Logger;
+}
+
+/** Between the member and the other members: messages, snapshots, and who there is to talk to. */
+export class PeerLink implements PeerTransportHandler {
+  readonly #options: PeerLinkOptions;
+  #sending = 0;
+  #receiving = false;
+  #isRemoved = false;
+
+  constructor(options: PeerLinkOptions) {
+    this.#options = options;
+    const { member } = options;
+    member.confChanges.onApplied((result) => this.#confChanged(result));
+    member.onInstalled(() => this.connectAll());
+  }
+
+  /** Connects to all members of the cluster as it is known here, and to nobody else. */
+  connectAll(): void {
+    const { member, transport } = this.#options;
+    for (const id of member.cluster.removedIds()) transport.removePeer(id);
+    for (const each of member.cluster.members()) this.#connect(each);
+    if (member.cluster.isRemoved(member.identity.memberId)) this.onRemoved();
+  }
+
+  send(messages: readonly Message[]): void {
+    const { member, transport } = this.#options;
+    const outgoing: Message[] = [];
+    let hasAppendResponse = false;
+    // Of several acknowledgements in one go the last says everything.
+    for (let at = messages.length - 1; at >= 0; at -= 1) {
+      const message = messages[at];
+      if (message === undefined || member.cluster.isRemoved(message.to)) continue;
+      if (message.type === MessageType.MsgAppResp) {
+        if (hasAppendResponse && !message.reject) continue;
+        hasAppendResponse = true;
+      }
+      if (message.type === MessageType.MsgSnap) this.#sendSnapshot(message);
+      else outgoing.push(message);
+    }
+    if (outgoing.length > 0) transport.send(outgoing.reverse());
+  }
+
+  onMessages(messages: readonly Message[]): void {
+    const { member, logger } = this.#options;
+    for (const message of messages) {
+      if (member.cluster.isRemoved(message.from)) {
+        logger.warn('rejected Raft message from removed member', { 'removed-member-id': formatId(message.from) });
+        continue;
+      }
+      member.loop.step(message);
+    }
+  }
+
+  isIdRemoved(id: bigint): boolean {
+    return this.#options.member.cluster.isRemoved(id);
+  }
+
+  reportUnreachable(id: bigint): void {
+    const { loop } = this.#options.member;
+    loop.node.reportUnreachable(id);
+    loop.schedule();
+  }
+
+  reportSnapshot(id: bigint, ok: boolean): void {
+    this.#sending -= 1;
+    const { loop } = this.#options.member;
+    loop.node.reportSnapshot(id, ok ? 'finished' : 'failed');
+    loop.schedule();
+  }
+
+  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>): Promise<void> {
+    const { member, receiveSnapshot } = this.#options;
+    const index = message.snapshot?.metadata?.index ?? 0;
+    if (this.#receiving) throw new Error('another snapshot is being received');
+    if (index <= member.applied.index) throw new Error('the snapshot is older than what is applied');
+    this.#receiving = true;
+    try {
+      await receiveSnapshot(chunks, index);
+      member.loop.step(message);
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  /**
+   * The leader's process is most likely gone: instead of waiting for the election timeout, its followers forget it,
+   * so that they grant pre-votes, and ask for them one after the other. A leader that lives on stays one, as its
+   * next heartbeat says.
+   */
+  onConnectionClosed(id: bigint): void {
+    const { member, logger } = this.#options;
+    const { node } = member.loop;
+    if (id !== node.lead || node.role === Role.Leader) return;
+    logger.info('lost the connections with the leader', { leader: formatId(id) });
+    node.forgetLeader();
+    member.loop.schedule();
+    const self = member.identity.memberId;
+    const candidates = member.cluster
+      .votingMembers()
+      .map((voter) => voter.id)
+      .filter((voter) => voter !== id);
+    const rank = candidates.indexOf(self);
+    if (rank < 0) return;
+    member.scheduler.after(rank * CAMPAIGN_STEP_MS, () => {
+      if (node.lead !== None || node.role !== Role.Follower) return;
+      node.campaign();
+      member.loop.schedule();
+    });
+  }
+
+  onRemoved(): void {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    const { logger, removed, member } = this.#options;
+    logger.error('the local member has been permanently removed from the cluster', {
+      'local-member-id': member.memberIdText,
+    });
+    removed();
+  }
+
+  #sendSnapshot(message: Message): void {
+    const { member, logger } = this.#options;
+    if (this.#sending >= MAX_SNAPSHOTS_SENDING) {
+      member.scheduler.soon(() => {
+        member.loop.node.reportSnapshot(message.to, 'failed');
+        member.loop.schedule();
+      });
+      return;
+    }
+    this.#sending += 1;
+    this.#exportAndSend(message).catch((error: unknown) => {
+      logger.error('failed to make a snapshot', {
+        to: formatId(message.to),
+        error: error instanceof Error ? error.message : String(error),
+      });
+      this.reportSnapshot(message.to, false);
+    });
+  }
+
+  async #exportAndSend(message: Message): Promise<void> {
+    const { transport, exportSnapshot, membershipData } = this.#options;
+    const snapshot = await exportSnapshot();
+    const { index, term, confState, totalBytes } = snapshot;
+    const metadata = { index, term, confState };
+    transport.sendSnapshot(
+      { ...message, snapshot: { data: membershipData(), metadata } },
+      { totalBytes, chunks: snapshot.chunks() },
+    );
+  }
+
+  #connect({ id, peerUrls }: ClusterMember): void {
+    const { member, transport } = this.#options;
+    if (id === member.identity.memberId) return;
+    transport.addPeer(id, peerUrls);
+    transport.updatePeer(id, peerUrls);
+  }
+
+  #confChanged({ error, change }: ConfChangeResult): void {
+    if (error !== undefined || change === undefined) return;
+    const { member, transport } = this.#options;
+    const isLocal = change.id === member.identity.memberId;
+    switch (change.kind) {
+      case 'added':
+        if (!isLocal) transport.addPeer(change.id, change.peerUrls);
+        return;
+      case 'updated':
+        if (!isLocal) transport.updatePeer(change.id, change.peerUrls);
+        return;
+      case 'promoted':
+        return;
+      case 'removed':
+        // The others learn of it by what is sent meanwhile.
+        if (isLocal) member.scheduler.after(member.config.electionTimeoutMs, () => this.onRemoved());
+        else transport.removePeer(change.id);
+    }
+  }
+}
