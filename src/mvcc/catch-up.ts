@@ -88,10 +88,10 @@ export class CatchUp {
     return watchers;
   }
 
-  /** Goes back, for a watcher that is further behind than all others. */
+  /** Goes back, for a watcher that is further behind: at least to where the others still have to be given events. */
   rewind(position: number): void {
     for (const watcher of this.#index.watchers()) this.#note(watcher);
-    this.#restart(position);
+    this.#restart(Math.min(position, this.#undelivered));
   }
 
   close(): void {
