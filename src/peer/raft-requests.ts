@@ -5,7 +5,7 @@ import type { PeerContext } from './context.ts';
 import { formatId, parseId } from './member-id.ts';
 import { MAX_MESSAGE_BYTES } from './message-codec.ts';
 import type { Peer } from './peer.ts';
-import { replyBody, replyError, replyMessage, replyMethodNotAllowed } from './reply.ts';
+import { replyBody, replyError, replyMethodNotAllowed } from './reply.ts';
 import { readBody } from './request.ts';
 import { receiveSnapshot } from './snapshot-receiver.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
@@ -126,7 +126,10 @@ export class RaftRequests {
     }
     const status = this.#table.peer(message.from)?.status;
     if (status !== undefined) status.receivedBytes += body.length;
-    if (isForbidden(this.#context, message, response)) return;
+    if (forbidden(this.#context, message) !== undefined) {
+      replyError(response, 500, 'error processing raft message');
+      return;
+    }
     handler.onMessages([message]);
     response.writeHead(204).end();
   }
@@ -157,16 +160,13 @@ export class RaftRequests {
   }
 }
 
-/** Refuses, with an answer, what comes from a removed member or is meant for another one. */
-export function isForbidden(
-  { handler, local }: PeerContext,
-  { from, to }: Message,
-  response: ServerResponse,
-): boolean {
-  if (handler.isIdRemoved(from)) replyMessage(response, 403, 'cannot process message from removed member');
-  else if (to !== local.localId) replyMessage(response, 403, 'cannot process message to mismatch member');
-  else return false;
-  return true;
+/**
+ * Why a message is refused, if it is: it comes from a removed member or is meant for another one. The answer has
+ * status 500, as etcd's: 403 would have a sender end itself, which a wrong address alone must not bring about.
+ */
+export function forbidden({ handler, local }: PeerContext, { from, to }: Message): string | undefined {
+  if (handler.isIdRemoved(from)) return 'cannot process message from removed member';
+  return to === local.localId ? undefined : 'cannot process message to mismatch member';
 }
 
 function decoded(body: Buffer): Message | undefined {

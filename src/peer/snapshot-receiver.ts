@@ -4,7 +4,7 @@ import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import { MessageDecoder } from './message-codec.ts';
 import type { PeerStatus } from './peer-status.ts';
-import { isForbidden } from './raft-requests.ts';
+import { forbidden } from './raft-requests.ts';
 import { replyError } from './reply.ts';
 import { StreamFormatError } from './stream-error.ts';
 import { reasonOf } from './reason.ts';
@@ -34,7 +34,13 @@ export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRe
     return;
   }
   const { message, rest } = head;
-  if (isForbidden(context, message, response)) return;
+  const refusal = forbidden(context, message);
+  if (refusal !== undefined) {
+    fail(status);
+    response.setHeader('Connection', 'close');
+    replyError(response, 500, `failed to process raft message (${refusal})`);
+    return;
+  }
   const fields = {
     'remote-snapshot-sender-id': formatId(message.from),
     'incoming-snapshot-index': message.snapshot?.metadata?.index ?? 0,
