@@ -1,9 +1,7 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
-import { ResponseHeader, WatchResponse } from './gen/etcdserverpb.ts';
-import { Event, KeyValue } from './gen/mvccpb.ts';
+import { KeyValue } from './gen/mvccpb.ts';
 import { encodeKeyValue, KeyValueView } from './key-value.ts';
-import { encodeEvent, fieldHead, watchResponseParts } from './splice.ts';
 import { randomMessage } from './testing/random-message.ts';
 import { bigVarintSize, varintSize, writeBigVarint, writeVarint } from './varint.ts';
 
@@ -28,41 +26,6 @@ test('KeyValue: the bytes of the generated codec, and read back in place', () =>
     expect(bytes.equals(KeyValue.encode(kv))).toBe(true);
     const { key, createRevision, modRevision, version, value, lease } = view.read(bytes);
     expect({ key, createRevision, modRevision, version, value, lease }).toEqual(kv);
-  }
-});
-
-test('events: the bytes of the generated codec', () => {
-  for (let round = 0; round < 500; round += 1) {
-    const event: Event = {
-      type: random.chance(0.5) ? 1 : 0,
-      kv: randomKeyValue(),
-      prevKv: random.chance(0.5) ? randomKeyValue() : undefined,
-    };
-    const spliced = encodeEvent(
-      event.type,
-      encodeKeyValue(event.kv!),
-      event.prevKv === undefined ? undefined : encodeKeyValue(event.prevKv),
-    );
-    expect(spliced.equals(Event.encode(event))).toBe(true);
-  }
-});
-
-test('watch responses: the bytes of the generated codec', () => {
-  for (let round = 0; round < 200; round += 1) {
-    const response = WatchResponse.create({
-      header: ResponseHeader.create({ clusterId: random.uint64(), memberId: random.uint64(), revision: 9 }),
-      watchId: random.pick([0n, 1n, 300n, -1n]),
-      fragment: random.chance(0.5),
-      events: Array.from({ length: random.int(5) }, () => Event.create({ kv: randomKeyValue() })),
-    });
-    const header = ResponseHeader.encode(response.header!);
-    const parts = watchResponseParts(
-      Buffer.concat([fieldHead(1, header.length), header]),
-      response.watchId,
-      response.fragment,
-      response.events.map((event) => Event.encode(event)),
-    );
-    expect(Buffer.concat(parts).equals(WatchResponse.encode(response))).toBe(true);
   }
 });
 
