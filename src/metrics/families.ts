@@ -11,6 +11,7 @@ import {
 import type { CounterFamily, HistogramFamily } from './histogram.ts';
 import type { Metrics } from './metrics.ts';
 import { grpcCodeNames } from './grpc-codes.ts';
+import { peerFamilies } from './peer-families.ts';
 import type { Versions } from './versions.ts';
 
 /** Every metric of etcd under its name, read from `metrics`; the help texts are ours. */
@@ -22,6 +23,7 @@ export function etcdFamilies(metrics: Metrics, versions: Versions, extensive: bo
     ...leaseFamilies(metrics),
     ...diskFamilies(metrics),
     ...networkFamilies(metrics),
+    ...peerFamilies(metrics),
     ...grpcFamilies(metrics),
     ...scrapeFamilies(metrics),
     ...constantFamilies(),

@@ -7,6 +7,28 @@ const applyBounds = exponentialBounds(0.0001, 2, 20);
 /** 10 ms to 164 s: what hashing the store takes. */
 const hashBounds = exponentialBounds(0.01, 2, 15);
 
+/** 100 ms to 51 s: what sending a snapshot to another member takes. */
+const snapshotBounds = exponentialBounds(0.1, 2, 10);
+/** 0.1 ms to 3.3 s: a message to another member and back. */
+const roundTripBounds = exponentialBounds(0.0001, 2, 16);
+
+/** Traffic with one other member; the peer room's own counts have this shape. */
+export interface PeerTraffic {
+  readonly id: bigint;
+  readonly isActive: boolean;
+  readonly disconnects: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly sentFailures: number;
+  readonly receivedFailures: number;
+  readonly snapshotsSent: number;
+  readonly snapshotsSending: number;
+  readonly snapshotSendFailures: number;
+  readonly snapshotsReceived: number;
+  readonly snapshotsReceiving: number;
+  readonly snapshotReceiveFailures: number;
+}
+
 /** What one RPC method has counted; the gRPC room's own counters have this shape. */
 export interface MethodCounts {
   readonly service: string;
@@ -122,6 +144,10 @@ export class Metrics {
     clientSentBytes: 0,
     /** Peers by member id in hexadecimal; the first of a pair is this member. */
     knownPeers: new CounterFamily(['Local', 'Remote']),
+    /** By the other member's id in hexadecimal, seconds. */
+    peerRoundTrip: new HistogramFamily(['To'], roundTripBounds),
+    snapshotSend: new HistogramFamily(['To'], snapshotBounds),
+    snapshotReceive: new HistogramFamily(['From'], snapshotBounds),
   };
 
   readonly scrapes = {
@@ -135,6 +161,9 @@ export class Metrics {
 
   /** The counters of every RPC method; the gRPC server provides them. */
   methods: () => Iterable<MethodCounts> = () => [];
+
+  /** Traffic with the other members; the transport provides it. */
+  peers: () => Iterable<PeerTraffic> = () => [];
 
   readonly #hooks: (() => void)[] = [];
 

@@ -1,0 +1,130 @@
+import { labelled, zipLabels, type Family, type Sample } from './family.ts';
+import type { HistogramFamily } from './histogram.ts';
+import type { Metrics, PeerTraffic } from './metrics.ts';
+
+/** Counts with the other members. As in etcd, one that has never counted is left out. */
+export function peerFamilies(metrics: Metrics): Family[] {
+  const { network } = metrics;
+  const by = (label: 'To' | 'From', read: (peer: PeerTraffic) => number) => (): Sample[] =>
+    [...metrics.peers()].flatMap((peer): Sample[] => {
+      const value = read(peer);
+      return value === 0 ? [] : [[[[label, hex(peer.id)]], value]];
+    });
+  return [
+    ...connectionFamilies(metrics),
+    ...durationFamilies(network),
+    labelled(
+      'counter',
+      'etcd_network_peer_sent_bytes_total',
+      'Bytes sent to members.',
+      by('To', (peer) => peer.sentBytes),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_peer_received_bytes_total',
+      'Bytes received from members.',
+      by('From', (peer) => peer.receivedBytes),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_peer_sent_failures_total',
+      'Messages to members that were lost.',
+      by('To', (peer) => peer.sentFailures),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_peer_received_failures_total',
+      'Messages of members that were refused.',
+      by('From', (peer) => peer.receivedFailures),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_snapshot_send_success',
+      'Snapshots sent.',
+      by('To', (peer) => peer.snapshotsSent),
+    ),
+    labelled(
+      'gauge',
+      'etcd_network_snapshot_send_inflights_total',
+      'Snapshots being sent.',
+      by('To', (peer) => peer.snapshotsSending),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_snapshot_send_failures',
+      'Snapshots that could not be sent.',
+      by('To', (peer) => peer.snapshotSendFailures),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_snapshot_receive_success',
+      'Snapshots received.',
+      by('From', (peer) => peer.snapshotsReceived),
+    ),
+    labelled(
+      'gauge',
+      'etcd_network_snapshot_receive_inflights_total',
+      'Snapshots being received.',
+      by('From', (peer) => peer.snapshotsReceiving),
+    ),
+    labelled(
+      'counter',
+      'etcd_network_snapshot_receive_failures',
+      'Snapshots that could not be received.',
+      by('From', (peer) => peer.snapshotReceiveFailures),
+    ),
+  ];
+}
+
+function connectionFamilies(metrics: Metrics): Family[] {
+  const pair = (peer: PeerTraffic): Sample[0] =>
+    zipLabels(['Local', 'Remote'], [metrics.server.id, hex(peer.id)]);
+  const active = (): Sample[] =>
+    [...metrics.peers()]
+      .filter((peer) => peer.isActive || peer.disconnects > 0)
+      .map((peer): Sample => [pair(peer), peer.isActive ? 1 : 0]);
+  const disconnected = (): Sample[] =>
+    [...metrics.peers()]
+      .filter((peer) => peer.disconnects > 0)
+      .map((peer): Sample => [pair(peer), peer.disconnects]);
+  return [
+    labelled('gauge', 'etcd_network_active_peers', 'Members that a connection works with.', active),
+    labelled(
+      'counter',
+      'etcd_network_disconnected_peers_total',
+      'Times that a member was lost.',
+      disconnected,
+    ),
+  ];
+}
+
+function durationFamilies(network: Metrics['network']): Family[] {
+  const family = (name: string, help: string, histograms: HistogramFamily): Family => ({
+    ...{ name, help, type: 'histogram' },
+    histograms: () =>
+      [...histograms.entries()].map(
+        ([values, value]) => [zipLabels(histograms.labels, values), value] as const,
+      ),
+  });
+  return [
+    family(
+      'etcd_network_peer_round_trip_time_seconds',
+      'Smoothed round trip to members.',
+      network.peerRoundTrip,
+    ),
+    family(
+      'etcd_network_snapshot_send_total_duration_seconds',
+      'Time to send a snapshot.',
+      network.snapshotSend,
+    ),
+    family(
+      'etcd_network_snapshot_receive_total_duration_seconds',
+      'Time to receive a snapshot.',
+      network.snapshotReceive,
+    ),
+  ];
+}
+
+function hex(id: bigint): string {
+  return id.toString(16);
+}
