@@ -11,5 +11,6 @@ export interface CallContext {
   readonly maxReceiveBytes: number;
   /** Monotonic milliseconds. */
   now(): number;
-  sessionOf(connection: Connection): Session;
+  /** Without a connection it is a call made inside the process. */
+  sessionOf(connection: Connection | undefined): Session;
 }

@@ -1,10 +1,10 @@
 import type { HeaderField } from '../http2/header-field.ts';
-import type { Http2Stream } from '../http2/stream.ts';
 import type { WheelEntry } from './deadline-wheel.ts';
 import { Metadata } from './metadata.ts';
 import type { MethodStats } from './method-stats.ts';
 import { headersBlock, trailersBlock, trailersOnlyBlock } from './response-blocks.ts';
 import type { CallContext } from './call-context.ts';
+import type { CallStream } from './call-stream.ts';
 import type { ReceiveClaim } from './receive-budget.ts';
 import type { Session } from './session.ts';
 import { Status } from './status.ts';
@@ -36,7 +36,7 @@ export abstract class Call implements WheelEntry {
 
   /** Room claimed for messages that arrive; most calls never need any. */
   #claims: ReceiveClaim[] | undefined;
-  protected readonly stream: Http2Stream;
+  protected readonly stream: CallStream;
   protected readonly context: CallContext;
   protected readonly contentType: string;
   /** The client compresses, and is answered alike. */
@@ -45,7 +45,7 @@ export abstract class Call implements WheelEntry {
   #metadata: Metadata | undefined;
 
   constructor(
-    stream: Http2Stream,
+    stream: CallStream,
     context: CallContext,
     stats: MethodStats,
     fields: readonly HeaderField[],

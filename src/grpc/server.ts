@@ -34,6 +34,7 @@ import {
   type TlsOptions,
   type TLSSocket,
 } from 'node:tls';
+import { assert } from '../lib/assert.ts';
 import {
   Connection,
   type ConnectionOptions,
@@ -52,6 +53,7 @@ import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { CallContext } from './call-context.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
+import { type LocalCall, type LocalRequest, type LocalSink, startLocalCall } from './local-call.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
 import type { MessageCounters, MethodStats } from './method-stats.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -120,12 +122,14 @@ export class GrpcServer implements ConnectionOwner {
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
   readonly #headers: RequestHeaders = { contentType: '', timeoutMs: -1, encoding: '' };
+  readonly #receiveBudgetBytes: number;
+  readonly #httpSessions = new WeakMap<Socket, Session>();
   #sweeper: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     const now = (): number => performance.now();
-    const receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
+    this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
     this.#logger = options.logger;
     this.#wheel = new DeadlineWheel(now);
@@ -134,7 +138,7 @@ export class GrpcServer implements ConnectionOwner {
       counters: this.counters,
       maxReceiveBytes: options.maxReceiveBytes,
       now,
-      sessionOf: (connection) => sessionOf(connection, receiveBudgetBytes),
+      sessionOf: (connection) => sessionOf(connection, this.#receiveBudgetBytes),
     };
     this.#connectionOptions = {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -159,6 +163,22 @@ export class GrpcServer implements ConnectionOwner {
   /** Counters of every registered method. */
   methodStats(): MethodStats[] {
     return this.#router.stats();
+  }
+
+  /**
+   * Calls a method on behalf of a client that came by HTTP. Handlers see that client's connection and metadata;
+   * responses go to the sink. Undefined where no such method is registered.
+   */
+  callLocally(request: LocalRequest, sink: LocalSink): LocalCall | undefined {
+    const route = this.#router.find(request.path);
+    if (route === undefined) return undefined;
+    const { socket } = request;
+    let session = this.#httpSessions.get(socket);
+    if (session === undefined) {
+      session = new Session(socket, this.#receiveBudgetBytes);
+      this.#httpSessions.set(socket, session);
+    }
+    return startLocalCall(route, request, sink, { context: this.#context, session });
   }
 
   get connectionCount(): number {
@@ -374,7 +394,8 @@ function chooseProtocol({ protocols }: { protocols: string[] }): string | undefi
   return protocols.includes('h2') ? 'h2' : undefined;
 }
 
-function sessionOf(connection: Connection, receiveBudgetBytes: number): Session {
+function sessionOf(connection: Connection | undefined, receiveBudgetBytes: number): Session {
+  assert(connection !== undefined, 'calls on streams have a connection');
   connection.attachment ??= new Session(connection.socket, receiveBudgetBytes);
   return connection.attachment as Session;
 }

@@ -1,0 +1,84 @@
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPENING = new Set([0x5b, 0x7b]);
+const CLOSING = new Set([0x5d, 0x7d]);
+const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
+/** A value longer than the server takes. */
+export class JsonTooLongError extends Error {
+  override readonly name = 'JsonTooLongError';
+}
+
+/**
+ * Cuts a stream of JSON values, one after another, at their ends, as its chunks arrive. Values are not read here:
+ * whatever is wrong inside one is found by whoever reads it.
+ */
+export class JsonValues {
+  readonly #maxBytes: number;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  /** Something other than space has been seen of the value under way. */
+  #begun = false;
+
+  /** @param maxBytes of one value */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Values that end in the chunk. @throws JsonTooLongError */
+  push(chunk: Buffer): Buffer[] {
+    const values: Buffer[] = [];
+    let from = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] ?? 0;
+      if (this.#inString) {
+        if (this.#endsString(byte) && this.#depth === 0) from = this.#cut(values, chunk, from, at + 1);
+      } else if (byte === QUOTE) {
+        this.#inString = true;
+        this.#begun = true;
+      } else if (OPENING.has(byte)) {
+        if (this.#depth === 0 && this.#begun) from = this.#cut(values, chunk, from, at);
+        this.#depth++;
+        this.#begun = true;
+      } else if (CLOSING.has(byte)) {
+        this.#begun = true;
+        this.#depth = Math.max(0, this.#depth - 1);
+        if (this.#depth === 0) from = this.#cut(values, chunk, from, at + 1);
+      } else if (!SPACES.has(byte)) this.#begun = true;
+      else if (this.#begun && this.#depth === 0) from = this.#cut(values, chunk, from, at);
+    }
+    this.#keep(chunk.subarray(from));
+    return values;
+  }
+
+  /** What is left at the end of the stream; undefined where it is nothing but space. */
+  rest(): Buffer | undefined {
+    return this.#begun ? Buffer.concat(this.#parts) : undefined;
+  }
+
+  #endsString(byte: number): boolean {
+    if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inString = false;
+    return !this.#inString;
+  }
+
+  #cut(values: Buffer[], chunk: Buffer, from: number, to: number): number {
+    this.#keep(chunk.subarray(from, to));
+    values.push(Buffer.concat(this.#parts));
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#begun = false;
+    return to;
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#bytes += bytes.length;
+    if (this.#bytes > this.#maxBytes) throw new JsonTooLongError('the message is too long');
+    this.#parts.push(bytes);
+  }
+}

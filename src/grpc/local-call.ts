@@ -1,0 +1,214 @@
+import type { Socket } from 'node:net';
+import { HeaderField } from '../http2/header-field.ts';
+import type { ByteSource } from '../http2/stream.ts';
+import type { CallContext } from './call-context.ts';
+import type { CallStream } from './call-stream.ts';
+import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
+import type { Route } from './router.ts';
+import { PLAIN_CONTENT_TYPE } from './response-blocks.ts';
+import type { Session } from './session.ts';
+import { Status } from './status.ts';
+import { StreamCall } from './stream-call.ts';
+import { UnaryCall } from './unary-call.ts';
+
+/** A call made inside the process, on behalf of a client that speaks another protocol. */
+export interface LocalRequest {
+  /** As in `MethodDescriptor`. */
+  readonly path: string;
+  readonly metadata: readonly (readonly [name: string, value: string])[];
+  /** The client's connection. */
+  readonly socket: Socket;
+  readonly authority: string;
+  /** Milliseconds from now, or -1 for none. */
+  readonly timeoutMs: number;
+}
+
+/** Takes the responses of a call. */
+export interface LocalSink {
+  /** Bytes taken that the client has not. */
+  readonly queuedBytes: number;
+  message(message: Buffer): void;
+  /** Nothing comes after it. */
+  end(code: number, message: string): void;
+}
+
+/** The caller's end of a call made inside the process. */
+export interface LocalCall {
+  send(message: Buffer): void;
+  halfClose(): void;
+  /** The client is gone. */
+  cancel(): void;
+  /** The sink's client has taken what was queued. */
+  drained(): void;
+}
+
+/** Starts a call of a registered method. */
+export function startLocalCall(
+  route: Route,
+  request: LocalRequest,
+  sink: LocalSink,
+  parts: { readonly context: CallContext; readonly session: Session },
+): LocalCall {
+  const context: CallContext = { ...parts.context, sessionOf: () => parts.session };
+  const stream = new LocalStream(sink, request.authority);
+  const fields = request.metadata.map(([name, value]) => new HeaderField(name, value));
+  const head = { contentType: PLAIN_CONTENT_TYPE, timeoutMs: request.timeoutMs, gzip: false };
+  if (route.unary !== undefined) {
+    const call = new LocalUnaryCall(stream, context, route.stats, fields, head);
+    call.sink = sink;
+    call.handler = route.unary;
+    return new CallerEnd(call, stream);
+  }
+  const call = new LocalStreamCall(stream, context, route.stats, fields, head);
+  call.sink = sink;
+  call.clientStreaming = route.clientStreaming;
+  const end = new CallerEnd(call, stream);
+  route.stream?.(call);
+  return end;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+class CallerEnd implements LocalCall {
+  readonly #call: LocalUnaryCall | LocalStreamCall;
+  readonly #stream: LocalStream;
+  /** A unary call takes its message with the end of the request, which spares it keeping the message. */
+  #held: Buffer | undefined;
+
+  constructor(call: LocalUnaryCall | LocalStreamCall, stream: LocalStream) {
+    this.#call = call;
+    this.#stream = stream;
+  }
+
+  send(message: Buffer): void {
+    const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
+    prefix[0] = 0;
+    prefix.writeUInt32BE(message.length, 1);
+    const framed = Buffer.concat([prefix, message]);
+    if (this.#call instanceof UnaryCall) this.#held = framed;
+    else this.#call.onData(framed, false);
+  }
+
+  halfClose(): void {
+    this.#call.onData(this.#held ?? NOTHING, true);
+    this.#held = undefined;
+  }
+
+  cancel(): void {
+    this.#call.onReset();
+  }
+
+  drained(): void {
+    if (this.#stream.takeWantsDrain()) this.#call.onDrain();
+  }
+}
+
+class LocalUnaryCall extends UnaryCall {
+  sink: LocalSink | undefined;
+
+  protected override endWith(code: number, message: string): void {
+    if (this.ended) return;
+    this.finish(code);
+    this.sink?.end(code, message);
+  }
+}
+
+class LocalStreamCall extends StreamCall {
+  sink: LocalSink | undefined;
+
+  protected override endWith(code: number, message: string): void {
+    if (this.ended) return;
+    this.finish(code);
+    this.sink?.end(code, message);
+  }
+}
+
+/** Hands messages on as they are; headers, trailers and windows mean nothing here. */
+class LocalStream implements CallStream {
+  readonly connection = undefined;
+  readonly authority: string;
+  readonly receiveWindow = Infinity;
+  headersSent = false;
+  readonly #sink: LocalSink;
+  #wantsDrain = false;
+  #hasSource = false;
+  #source: { readonly from: ByteSource; readonly parts: Buffer[]; left: number } | undefined;
+
+  constructor(sink: LocalSink, authority: string) {
+    this.#sink = sink;
+    this.authority = authority;
+  }
+
+  get queuedBytes(): number {
+    return this.#sink.queuedBytes;
+  }
+
+  sendHeaders(): void {
+    this.headersSent = true;
+  }
+
+  sendHeadersOnly(): void {
+    // Calls made here end through their sink.
+  }
+
+  respond(_shape: unknown, parts: Buffer | readonly Buffer[]): void {
+    this.sendMessage(parts);
+    this.#sink.end(Status.OK, '');
+  }
+
+  sendMessage(parts: Buffer | readonly Buffer[]): void {
+    this.#sink.message(Buffer.isBuffer(parts) ? parts : Buffer.concat(parts));
+  }
+
+  /** Of a message that comes from a source: its prefix, which nobody needs here. */
+  write(): void {
+    // The message alone is handed on.
+  }
+
+  writeSource(from: ByteSource, totalBytes: number): void {
+    this.#hasSource = true;
+    this.#source = { from, parts: [], left: totalBytes };
+    this.sourceReady();
+  }
+
+  sourceReady(): void {
+    const source = this.#source;
+    if (source === undefined) return;
+    while (source.left > 0) {
+      const parts = source.from.read(source.left);
+      if (parts === undefined) return;
+      for (const part of parts) {
+        source.parts.push(part);
+        source.left -= part.length;
+      }
+    }
+    this.#source = undefined;
+    this.#sink.message(Buffer.concat(source.parts));
+    this.#sink.end(Status.OK, '');
+  }
+
+  wantDrain(): void {
+    this.#wantsDrain = true;
+  }
+
+  takeWantsDrain(): boolean {
+    const wanted = this.#wantsDrain;
+    this.#wantsDrain = false;
+    return wanted;
+  }
+
+  grant(): void {
+    // The window has no end.
+  }
+
+  consume(): void {
+    // The window has no end.
+  }
+
+  /** Ends a message from a source; its last bytes end the call, unless it has none. */
+  end(): void {
+    if (this.#hasSource) return;
+    this.#sink.message(NOTHING);
+    this.#sink.end(Status.OK, '');
+  }
+}
