@@ -13,8 +13,8 @@ const NEAR_REVISIONS = 1024;
 /** Changes looked at in one step of one history. */
 const STEP_CHANGES = 512;
 /** A pause lasts a millisecond for so many responses made before it. */
-const RESPONSES_PER_PAUSE_MS = 100;
-const MAX_PAUSE_MS = 10;
+const RESPONSES_PER_PAUSE_MS = 64;
+const MAX_PAUSE_MS = 16;
 /** So much gathered is delivered without waiting further. */
 const MAX_GATHERED_BYTES = 2 ** 20;
 
