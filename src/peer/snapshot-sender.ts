@@ -45,24 +45,24 @@ export class SnapshotSender {
     this.#transfer(new URL('/raft/snapshot', picked), message, snapshot)
       .then(
         () => {
-          if (this.#stopped) return;
-          status.activate();
           status.sentBytes += snapshot.totalBytes;
           status.snapshotsSent += 1;
           context.observer?.snapshotSent(message.to, (context.clock.now() - startedAt) / 1000);
           context.logger.info('sent database snapshot', fields);
+          if (!this.#stopped) status.activate();
           context.handler.reportSnapshot(message.to, true);
         },
         (error: unknown) => {
-          if (this.#stopped) return;
           const reason = reasonOf(error);
           context.logger.warn('failed to send database snapshot', { ...fields, error: reason });
           if (error instanceof RemovedError) context.handler.onRemoved();
           picker.unreachable(picked);
-          this.#options.failed(`send a snapshot: ${reason}`);
           status.sentFailures += 1;
           status.snapshotSendFailures += 1;
-          context.handler.reportUnreachable(message.to);
+          if (!this.#stopped) {
+            this.#options.failed(`send a snapshot: ${reason}`);
+            context.handler.reportUnreachable(message.to);
+          }
           context.handler.reportSnapshot(message.to, false);
         },
       )
@@ -138,4 +138,11 @@ function drained(request: ClientRequest): Promise<void> {
     request.on('close', done);
     if (request.destroyed) done();
   });
+}
+
+/** Begins and ends the reading of a snapshot that nobody is there to receive, so that its source is closed. */
+export async function discard({ chunks }: OutgoingSnapshot): Promise<void> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  await iterator.next();
+  await iterator.return?.();
 }

@@ -163,6 +163,24 @@ describe('two transports', () => {
     expect(atB.snapshots).toEqual([]);
   });
 
+  it('report a snapshot for a member that is not known or is removed meanwhile', async () => {
+    const { a, atA } = await connectedPair();
+    let closed = 0;
+    async function* endless(): AsyncGenerator<Buffer> {
+      try {
+        for (;;) yield await Promise.resolve(Buffer.alloc(100));
+      } finally {
+        closed += 1;
+      }
+    }
+    a.transport.sendSnapshot({ ...snapshotMessage(), to: 99n }, { totalBytes: 1e12, chunks: endless() });
+    await until(() => expect(atA.snapshotReports).toEqual([[99n, false]]));
+    a.transport.sendSnapshot(snapshotMessage(), { totalBytes: 1e12, chunks: endless() });
+    a.transport.removePeer(B);
+    await until(() => expect(atA.snapshotReports.at(-1)).toEqual([B, false]));
+    await until(() => expect(closed).toBe(2));
+  });
+
   it('end with a member that was removed, which is told so', async () => {
     const { a, b, atA, atB } = await connectedPair();
     atB.removedIds.add(A);

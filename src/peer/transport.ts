@@ -14,8 +14,10 @@ import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import { Peer } from './peer.ts';
 import { RaftRequests } from './raft-requests.ts';
+import { reasonOf } from './reason.ts';
 import { Remote } from './remote.ts';
 import type { PeerTls, RequestAgents } from './request.ts';
+import { discard } from './snapshot-sender.ts';
 
 export interface TransportOptions {
   readonly localId: bigint;
@@ -106,8 +108,14 @@ export class Transport implements PeerTransport {
 
   sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void {
     const peer = this.#peers.get(message.to);
-    if (peer === undefined) queueMicrotask(() => this.#context.handler.reportSnapshot(message.to, false));
-    else peer.sendSnapshot(message, snapshot);
+    if (peer !== undefined) {
+      peer.sendSnapshot(message, snapshot);
+      return;
+    }
+    const { handler, logger } = this.#context;
+    discard(snapshot)
+      .catch((error: unknown) => logger.warn('failed to close a snapshot', { error: reasonOf(error) }))
+      .finally(() => handler.reportSnapshot(message.to, false));
   }
 
   activeSince(id: bigint): number | undefined {

@@ -11,6 +11,7 @@ export class UrlPicker {
   }
 
   update(urls: readonly string[]): void {
+    if (urls.length === this.#urls.length && urls.every((url, i) => url === this.#urls[i])) return;
     this.#urls = checked(urls);
     this.#picked = 0;
   }

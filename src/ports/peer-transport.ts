@@ -76,7 +76,7 @@ export interface PeerTransport {
   removeAllPeers(): void;
   /** Sends each message to its `to`; those to strangers are dropped. Messages of one call leave in one write. */
   send(messages: readonly Message[]): void;
-  /** Sends a MsgSnap along with its database file; its end is told by `reportSnapshot`. */
+  /** Sends a MsgSnap along with its database file; its end is told by `reportSnapshot`, exactly once. */
   sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void;
   /** Since when a connection with the member works, on the clock handed in; undefined while none does. */
   activeSince(id: bigint): number | undefined;
