@@ -52,6 +52,9 @@ export class RaftMember implements PeerTransportHandler {
   readonly snapshots: { message: Message; bytes: Buffer }[] = [];
   readonly log: string[] = [];
   readonly storage = new MemoryStorage();
+  readonly snapshotReports: [id: bigint, ok: boolean][] = [];
+  /** The database to send to members that need a snapshot: as of the storage's own. */
+  database: Buffer | undefined;
   readonly node: RawNode;
   readonly #cluster: ReturnType<typeof foundingCluster>;
   readonly #port: number;
@@ -148,6 +151,7 @@ export class RaftMember implements PeerTransportHandler {
   }
 
   reportSnapshot(id: bigint, ok: boolean): void {
+    this.snapshotReports.push([id, ok]);
     this.node.reportSnapshot(id, ok ? 'finished' : 'failed');
     this.schedule();
   }
@@ -182,11 +186,23 @@ export class RaftMember implements PeerTransportHandler {
     this.storage.append(ready.entries);
     if (ready.hardState !== undefined) this.storage.setHardState(ready.hardState);
     count(this.sent, ready.messages);
-    transport.send(ready.messages);
+    transport.send(ready.messages.filter(({ type }) => type !== MessageType.MsgSnap));
+    for (const message of ready.messages)
+      if (message.type === MessageType.MsgSnap) this.#sendSnapshot(message);
     for (const { type, data } of ready.committedEntries)
       if (type === EntryType.EntryConfChange)
         this.node.applyConfChange(ConfChange.decode(data ?? Buffer.alloc(0)));
     this.node.advance();
+  }
+
+  #sendSnapshot(message: Message): void {
+    const { database } = this;
+    if (database === undefined) throw new Error('there is no database to send');
+    async function* chunks(bytes: Buffer): AsyncGenerator<Buffer> {
+      for (let at = 0; at < bytes.length; at += 10_000)
+        yield await Promise.resolve(bytes.subarray(at, at + 10_000));
+    }
+    this.transport.sendSnapshot(message, { totalBytes: database.length, chunks: chunks(database) });
   }
 
   #answers(): PeerAnswers {

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { freePort } from '../harness/ports.ts';
+import { tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 import { type Founder, type MessageCounts, RaftMember } from './raft-member.ts';
 
@@ -132,5 +135,49 @@ describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, ()
     expect(index).toBeGreaterThan(0);
     await put(ctl, 'z', '1');
     await eventually('entries after the snapshot', () => own.node.committed > index);
+  });
+
+  it('bring etcd up to date by a snapshot', async () => {
+    const mixed = await found(2);
+    const { own, etcds, ctl } = mixed;
+    await put(ctl, 'a', '1');
+    await makeLeader(mixed, own.id);
+    const [running, behind] = etcds;
+    await behind?.kill();
+    for (let i = 0; i < 20; i += 1) await put(ctl, `key${i}`, 'v'.repeat(1000));
+
+    // Nothing is written meanwhile, so that the saved database is as of the last entry.
+    const file = join(tempDir('snapshot'), 'db');
+    await ctl.ok(['snapshot', 'save', file]);
+    const saved = readFileSync(file);
+    const CHECKSUM_BYTES = 32;
+    own.database = saved.subarray(0, saved.length - CHECKSUM_BYTES);
+    const index = own.node.committed;
+    own.storage.createSnapshot(index, own.node.confState(), undefined);
+    own.storage.compact(index);
+
+    await behind?.start();
+    await eventually('the snapshot sent', () => own.snapshotReports.some(([, ok]) => ok));
+    const text = await eventually('the key read from the member that was behind', async () => {
+      const { code, stdout } = await new Etcdctl(behind?.endpoint ?? '').run([
+        'get',
+        'key19',
+        '--print-value-only',
+        '--consistency=s',
+      ]);
+      return code === 0 && stdout.length > 1 ? stdout : undefined;
+    });
+    expect(text).toBe(`${'v'.repeat(1000)}\n`);
+    await put(ctl, 'after', '1');
+    const hashes = await eventually('the same state on both', async () => {
+      const found = await Promise.all(
+        [running, behind].map((each) =>
+          new Etcdctl(each?.endpoint ?? '').ok(['endpoint', 'hashkv', '-w=fields']),
+        ),
+      );
+      const [first, second] = found.map((each) => /"Hash" : (\d+)/.exec(each)?.[1]);
+      return first !== undefined && first === second ? [first, second] : undefined;
+    });
+    expect(hashes).toHaveLength(2);
   });
 });
