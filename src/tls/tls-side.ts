@@ -139,7 +139,7 @@ export class TlsSide {
     const untrusted: unknown = socket.authorizationError;
     this.#parts.logger.warn(`rejected connection on ${this.#parts.endpoint} endpoint`, {
       'remote-addr': remoteOf(socket),
-      error: typeof untrusted === 'string' ? `certificate is not trusted: ${untrusted}` : error.message,
+      error: typeof untrusted === 'string' ? `certificate is not trusted: ${untrusted}` : bareReason(error),
     });
   }
 
@@ -178,6 +178,11 @@ function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
     chain.push(next);
   }
   return chain;
+}
+
+/** OpenSSL's own reason where it is one of its errors: its messages name addresses and source files. */
+function bareReason(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
 }
 
 function remoteOf({ remoteAddress, remotePort }: TLSSocket): string {

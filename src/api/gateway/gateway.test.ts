@@ -30,7 +30,15 @@ beforeAll(async () => {
       registerTestStreams(context.server);
     },
   });
-  http = createServer(createGateway({ server: api.grpc, maxReceiveBytes: 2 ** 21 }));
+  http = createServer(
+    createGateway({
+      ...{
+        server: api.grpc,
+        maxReceiveBytes: 2 ** 21,
+        certificatesNameUsers: () => api.member.auth.isEnabled,
+      },
+    }),
+  );
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   port = (http.address() as AddressInfo).port;
 });

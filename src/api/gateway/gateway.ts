@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { GrpcServer } from '../../grpc/server.ts';
 import { parseTimeout } from '../../grpc/timeout.ts';
 import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import * as services from '../../wire/services.ts';
-import { requestUrl } from '../http/reply.ts';
+import { replyError, requestUrl } from '../http/reply.ts';
 import { replyJsonError } from './json-error.ts';
 import { requestMetadata } from './request-metadata.ts';
 import { StreamExchange } from './stream-exchange.ts';
@@ -24,7 +26,13 @@ export interface GatewayOptions {
   readonly server: GrpcServer;
   /** Longest request message, in bytes. */
   readonly maxReceiveBytes: number;
+  /** Whether certificates name users at the moment; one that does cannot be used here. */
+  readonly certificatesNameUsers: () => boolean;
 }
+
+/** In etcd's words: whoever relies on the name of its certificate shall not find out later. */
+const NAME_IGNORED =
+  'CommonName of client sending a request against gateway will be ignored and not used as expected';
 
 /** JSON takes up to twice as many bytes as the message, with room for names. */
 const TEXT_PER_MESSAGE = 2;
@@ -34,10 +42,14 @@ const TEXT_ALLOWANCE_BYTES = 64 * 1024;
  * The JSON gateway under /v3/: each method of each service by its routes, streams included. The calls are the
  * server's own, made inside the process; the client's token goes along, its certificate does not count.
  */
-export function createGateway({ server, maxReceiveBytes }: GatewayOptions) {
+export function createGateway({ server, maxReceiveBytes, certificatesNameUsers }: GatewayOptions) {
   const methods = methodsByRoute();
   const maxTextBytes = TEXT_PER_MESSAGE * maxReceiveBytes + TEXT_ALLOWANCE_BYTES;
   return (request: IncomingMessage, response: ServerResponse): void => {
+    if (certificatesNameUsers() && namesUser(request.socket)) {
+      replyError(response, 400, NAME_IGNORED);
+      return;
+    }
     const method = methods.get(requestUrl(request).path);
     if (method === undefined) {
       replyJsonError(response, GrpcCode.NotFound, 'Not Found');
@@ -57,6 +69,10 @@ export function createGateway({ server, maxReceiveBytes }: GatewayOptions) {
     if (method.clientStreaming || method.serverStreaming) new StreamExchange(call, request, response).start();
     else new UnaryExchange(call, request, response).start();
   };
+}
+
+function namesUser(socket: Socket): boolean {
+  return socket instanceof TLSSocket && socket.authorized && Boolean(socket.getPeerCertificate().subject.CN);
 }
 
 function methodsByRoute(): ReadonlyMap<string, MethodDescriptor> {
