@@ -3,6 +3,7 @@ import { encodeMember } from '../../src/membership/member-json.ts';
 import { clusterId, type Member as ClusterMember, memberId } from '../../src/membership/member.ts';
 import { createPeerHttpHandler } from '../../src/peer/http-handler.ts';
 import { PeerServer } from '../../src/peer/server.ts';
+import type { PeerTls } from '../../src/peer/request.ts';
 import { Transport } from '../../src/peer/transport.ts';
 import type { Logger } from '../../src/ports/logger.ts';
 import type { PeerAnswers } from '../../src/ports/peer-client.ts';
@@ -21,10 +22,13 @@ export interface Founder {
 }
 
 /** The members and the cluster as etcd derives them from `--initial-cluster`. */
-export function foundingCluster(founders: readonly Founder[]): { id: bigint; members: ClusterMember[] } {
+export function foundingCluster(
+  founders: readonly Founder[],
+  scheme: 'http' | 'https' = 'http',
+): { id: bigint; members: ClusterMember[] } {
   const members = founders
     .map(({ name, port }): ClusterMember => {
-      const peerUrls = [`http://127.0.0.1:${port}`];
+      const peerUrls = [`${scheme}://127.0.0.1:${port}`];
       return { id: memberId({ peerUrls, token: TOKEN }), name, peerUrls, clientUrls: [], isLearner: false };
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -58,16 +62,20 @@ export class RaftMember implements PeerTransportHandler {
   readonly node: RawNode;
   readonly #cluster: ReturnType<typeof foundingCluster>;
   readonly #port: number;
+  readonly #urls: readonly string[];
+  readonly #tls: PeerTls | undefined;
   #online: { transport: Transport; server: PeerServer; timer: NodeJS.Timeout } | undefined;
   #scheduled = false;
 
-  constructor(founders: readonly Founder[], name: string) {
-    const cluster = foundingCluster(founders);
+  constructor(founders: readonly Founder[], name: string, tls?: PeerTls) {
+    const cluster = foundingCluster(founders, tls === undefined ? 'http' : 'https');
     const self = cluster.members.find((member) => member.name === name);
     const founder = founders.find((one) => one.name === name);
     if (self === undefined || founder === undefined) throw new Error(`${name} is no founder`);
     this.id = self.id;
     this.#cluster = cluster;
+    this.#urls = self.peerUrls;
+    this.#tls = tls;
     this.#port = founder.port;
     this.node = new RawNode({
       id: self.id,
@@ -104,13 +112,15 @@ export class RaftMember implements PeerTransportHandler {
         logger: this.#logger(),
         raft: (request, response) => late.transport?.serve(request, response),
       }),
+      tls: this.#tls,
     });
-    await server.listen({ host: '127.0.0.1', port: this.#port, secure: false });
+    await server.listen({ host: '127.0.0.1', port: this.#port, secure: this.#tls !== undefined });
     const transport = new Transport({
       localId: this.id,
       clusterId: this.#cluster.id,
       serverVersion: '3.7.1',
-      urls: [`http://127.0.0.1:${this.#port}`],
+      urls: this.#urls,
+      tls: this.#tls,
       handler: this,
       logger: this.#logger(),
       clock: { now: () => performance.now(), wall: () => Date.now() },

@@ -1,6 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import type { PeerTls } from '../../src/peer/request.ts';
+import { silentLogger } from '../../src/peer/testing/test-member.ts';
+import { openPeerTls } from '../../src/tls/open-tls.ts';
+import { Authority } from '../../src/tls/testing/authority.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
@@ -24,12 +29,17 @@ interface Mixed {
 }
 
 /** A cluster from the start of real etcd members and one of ours, which is called `own`. */
-async function found(etcdCount: number, flags: readonly string[] = []): Promise<Mixed> {
+async function found(
+  etcdCount: number,
+  flags: readonly string[] = [],
+  secured?: { readonly tls: PeerTls; readonly flags: readonly string[] },
+): Promise<Mixed> {
+  const scheme = secured === undefined ? 'http' : 'https';
   const names = Array.from({ length: etcdCount }, (_, i) => `etcd${i}`);
   const founders: Founder[] = [];
   for (const name of [...names, 'own']) founders.push({ name, port: await freePort() });
-  const initial = founders.map(({ name, port }) => `${name}=http://127.0.0.1:${port}`).join(',');
-  const own = new RaftMember(founders, 'own');
+  const initial = founders.map(({ name, port }) => `${name}=${scheme}://127.0.0.1:${port}`).join(',');
+  const own = new RaftMember(founders, 'own', secured?.tls);
   running.push({ stop: () => own.disconnect() });
   await own.connect();
   const etcds = await Promise.all(
@@ -38,7 +48,13 @@ async function found(etcdCount: number, flags: readonly string[] = []): Promise<
       .map(({ name, port }) =>
         Member.start({
           ...{ kind: 'etcd', name, peerPort: port },
-          flags: [`--initial-cluster=${initial}`, '--log-level=debug', ...flags],
+          flags: [
+            `--initial-cluster=${initial}`,
+            `--listen-peer-urls=${scheme}://127.0.0.1:${port}`,
+            `--initial-advertise-peer-urls=${scheme}://127.0.0.1:${port}`,
+            ...(secured?.flags ?? []),
+            ...flags,
+          ],
         }),
       ),
   );
@@ -179,5 +195,44 @@ describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, ()
       return first !== undefined && first === second ? [first, second] : undefined;
     });
     expect(hashes).toHaveLength(2);
+  });
+
+  it('speak TLS with certificates on both sides', async () => {
+    const folder = tempDir('certificates');
+    const authority = new Authority();
+    const issued = authority.issue({ hosts: ['127.0.0.1'] });
+    const files = {
+      ca: join(folder, 'ca.pem'),
+      cert: join(folder, 'cert.pem'),
+      key: join(folder, 'key.pem'),
+    };
+    writeFileSync(files.ca, authority.certificate);
+    writeFileSync(files.cert, issued.certificate);
+    writeFileSync(files.key, issued.key.export({ type: 'pkcs8', format: 'pem' }));
+    const flags = [
+      `--peer-cert-file=${files.cert}`,
+      `--peer-key-file=${files.key}`,
+      `--peer-trusted-ca-file=${files.ca}`,
+      '--peer-client-cert-auth',
+    ];
+    const loaded = await loadConfig({ args: [], environment: {} });
+    if (loaded.kind !== 'ready') throw new Error('the defaults are valid');
+    const config = {
+      ...loaded.config,
+      peerTls: {
+        ...loaded.config.peerTls,
+        ...{ certFile: files.cert, keyFile: files.key, trustedCaFile: files.ca, clientCertAuth: true },
+      },
+    };
+    const tls = await openPeerTls({ config, logger: silentLogger });
+    if (tls === undefined) throw new Error('there are certificates');
+    const mixed = await found(1, [], { tls, flags });
+    const { own, ctl } = mixed;
+    await put(ctl, 'a', '1');
+    for (const id of [own.idOf('etcd0'), own.id]) {
+      await makeLeader(mixed, id);
+      await put(ctl, 'b', 'x'.repeat(50_000));
+    }
+    await seen(own.sent, 'MsgApp', 'MsgAppResp');
   });
 });
