@@ -3,37 +3,39 @@ import type { Scheduler } from '../ports/scheduler.ts';
 /** Election timeouts without a leader after which streams that asked for one are ended. */
 const MAX_TIMEOUTS = 3;
 
+export interface LeaderMonitorOptions {
+  readonly scheduler: Scheduler;
+  readonly electionTimeoutMs: number;
+  readonly hasLeader: () => boolean;
+}
+
 /**
  * Tells streams that want a leader when there has been none for three election timeouts. Ending a stream costs its
- * client far more than a refused request, so a short election must not do it.
+ * client far more than a refused request, so a short election must not do it. It looks only while there are streams.
  */
 export class LeaderMonitor {
+  readonly #options: LeaderMonitorOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #hasLeader: () => boolean;
-  readonly #stop: () => void;
+  #stop: (() => void) | undefined;
   #without = 0;
 
-  constructor(options: {
-    readonly scheduler: Scheduler;
-    readonly electionTimeoutMs: number;
-    readonly hasLeader: () => boolean;
-  }) {
-    this.#hasLeader = options.hasLeader;
-    this.#stop = options.scheduler.every(options.electionTimeoutMs, () => this.#check());
+  constructor(options: LeaderMonitorOptions) {
+    this.#options = options;
   }
 
   /** Calls back once when the leader is lost. The function returned takes that back. */
   onLost(listener: () => void): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  stop(): void {
-    this.#stop();
+    const { scheduler, electionTimeoutMs } = this.#options;
+    this.#stop ??= scheduler.every(electionTimeoutMs, () => this.#check());
+    return () => {
+      this.#listeners.delete(listener);
+      this.#stopIfIdle();
+    };
   }
 
   #check(): void {
-    if (this.#hasLeader()) {
+    if (this.#options.hasLeader()) {
       this.#without = 0;
       return;
     }
@@ -42,5 +44,13 @@ export class LeaderMonitor {
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) listener();
+    this.#stopIfIdle();
+  }
+
+  #stopIfIdle(): void {
+    if (this.#listeners.size > 0) return;
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#without = 0;
   }
 }
