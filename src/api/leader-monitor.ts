@@ -34,6 +34,11 @@ export class LeaderMonitor {
     };
   }
 
+  stop(): void {
+    this.#listeners.clear();
+    this.#stopIfIdle();
+  }
+
   #check(): void {
     if (this.#options.hasLeader()) {
       this.#without = 0;
