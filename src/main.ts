@@ -7,6 +7,8 @@ process.exitCode = await runCli({
   err: (text) => process.stderr.write(text),
   serve: async (config, logging) => {
     const { serve } = await import('./cli/serve.ts');
-    return serve(config, logging);
+    const code = await serve(config, logging);
+    // Everything is closed; what still holds a timer or a socket open may not keep the process.
+    process.exit(code);
   },
 });

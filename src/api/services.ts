@@ -1,13 +1,34 @@
-import { NOBODY } from '../auth/auth-store.ts';
-import type { AuthInfo } from '../auth/auth-store.ts';
-import { EtcdError } from '../wire/errors.ts';
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { ExportSnapshot } from '../ports/snapshot.ts';
+import type { Downgrades } from '../server/downgrades.ts';
+import type { Memberships } from '../server/memberships.ts';
+import type { Logins } from './auth/logins.ts';
+import { registerAuth } from './auth.ts';
+import { registerCluster } from './cluster.ts';
+import { registerHealth } from './health.ts';
 import { registerKv } from './kv.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
+import { registerLease } from './lease.ts';
+import type { Leases } from './leases.ts';
+import { registerMaintenance } from './maintenance.ts';
 import type { ServiceContext } from './service-context.ts';
 import { registerWatch } from './watch.ts';
 
-/** Registers every service of the client port. */
-export function registerServices(context: ServiceContext, randomInt: (bound: number) => number): void {
+export interface ServicesDeps {
+  readonly leases: Leases;
+  readonly memberships: Memberships;
+  readonly downgrades: Downgrades;
+  readonly logins: Logins;
+  readonly exportSnapshot: ExportSnapshot;
+  readonly logger: (caller: string) => Logger;
+  readonly serverVersion: string;
+  /** A uniform random integer in [0, bound). */
+  readonly randomInt: (bound: number) => number;
+}
+
+/** Registers every service of the client port. The function returned ends what they do beside their calls. */
+export function registerServices(context: ServiceContext, deps: ServicesDeps): () => void {
   const { member } = context;
   const { config, scheduler } = member;
   const leaders = new LeaderMonitor({
@@ -16,6 +37,20 @@ export function registerServices(context: ServiceContext, randomInt: (bound: num
     hasLeader: () => member.hasLeader,
   });
   registerKv(context);
+  registerLease(context, deps.leases);
+  registerCluster(context, deps.memberships);
+  registerHealth(context);
+  registerMaintenance(context, {
+    exportSnapshot: deps.exportSnapshot,
+    downgrades: deps.downgrades,
+    logger: deps.logger('api/maintenance.ts'),
+    serverVersion: deps.serverVersion,
+  });
+  registerAuth(context, {
+    passwords: deps.logins.passwords,
+    tokens: deps.logins.tokens.provider,
+    logger: deps.logger('api/auth.ts'),
+  });
   registerWatch(context.server, {
     hub: member.hub,
     scheduler,
@@ -24,16 +59,17 @@ export function registerServices(context: ServiceContext, randomInt: (bound: num
       if (!member.auth.isEnabled) return undefined;
       const check = (who: AuthInfo | undefined): void => {
         const refused = member.auth.checkRange(who ?? NOBODY, key, rangeEnd);
-        if (refused instanceof EtcdError) throw refused;
+        if (refused !== undefined) throw refused;
       };
       const who = context.identify(call);
       return who instanceof Promise ? who.then(check) : check(who);
     },
     maxRequestBytes: config.maxRequestBytes,
     progressIntervalMs: config.watchProgressNotifyIntervalMs,
-    randomInt,
+    randomInt: deps.randomInt,
     isLearner: () => member.cluster.isLocalLearner,
     hasLeader: () => member.hasLeader,
     onLeaderLost: (lost) => leaders.onLost(lost),
   });
+  return () => leaders.stop();
 }

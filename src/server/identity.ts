@@ -11,8 +11,10 @@ export interface Identity {
 
 /** A member that begins with nothing. */
 export interface Founding extends Identity {
-  /** All members of the cluster, in a new one; empty for a member that joins and learns them from the log. */
-  readonly members: readonly ClusterMember[];
+  /** All members of a new cluster; empty for a member that joins one and learns them from its log. */
+  readonly founders: readonly ClusterMember[];
+  /** The other members of a cluster that this one joins. */
+  readonly remotes: readonly { readonly id: bigint; readonly peerUrls: readonly string[] }[];
 }
 
 /** The metadata record of the log, as etcd writes it. */
@@ -35,5 +37,5 @@ export function foundCluster(
   assert(founded !== undefined, 'members of the initial cluster have different ids');
   const local = founded.members.find((member) => member.name === name);
   assert(local !== undefined, 'the member is one of its initial cluster');
-  return { memberId: local.id, clusterId: founded.id, members: founded.members };
+  return { memberId: local.id, clusterId: founded.id, founders: founded.members, remotes: [] };
 }

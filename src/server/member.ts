@@ -48,7 +48,7 @@ export interface MemberOptions {
   readonly storage: MemberStorage;
   readonly identity: Identity;
   /** The founding members, where the member is new and its cluster too; empty for one that joins. */
-  readonly founders: Founding['members'];
+  readonly founders: Founding['founders'];
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   /** A uniform random integer in [0, bound). */
@@ -66,6 +66,8 @@ export interface MemberOptions {
 const MAX_COMMIT_APPLY_GAP = 5000;
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
+/** As etcd: how long a lease request waits for what is committed to be applied. */
+const APPLY_TIMEOUT_MS = 1000;
 
 /** A leader change, as the streams that asked for a leader and the gauges see it. */
 export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
@@ -102,7 +104,7 @@ export class Member {
   readonly #observers = new Set<LeadershipObserver>();
   readonly #eventObservers: ((events: readonly StoreEvent[]) => void)[] = [];
   readonly #installObservers: (() => void)[] = [];
-  readonly #turnObservers: (() => void)[] = [];
+  readonly #turnObservers = new Set<() => void>();
   readonly #stopTimers: (() => void)[] = [];
   #leaderSinceMs = 0;
   #leaderLostMs = 0;
@@ -274,8 +276,9 @@ export class Member {
   }
 
   /** The end of each turn of the raft loop: responses may leave. */
-  onTurn(observer: () => void): void {
-    this.#turnObservers.push(observer);
+  onTurn(observer: () => void): () => void {
+    this.#turnObservers.add(observer);
+    return () => this.#turnObservers.delete(observer);
   }
 
   /** The store cannot even be read at this moment. */
@@ -297,6 +300,24 @@ export class Member {
   propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
     if (this.#stopped) waiter.failed(errors.Stopped);
     else this.#proposals.propose(field, body, auth, waiter);
+  }
+
+  /** Resolves once all that is committed now is applied. Rejects with TimeoutWaitAppliedIndex after a second. */
+  caughtUp(): Promise<void> {
+    const { committed } = this.loop.node;
+    if (this.applied.index >= committed) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const cancel = this.scheduler.after(APPLY_TIMEOUT_MS, () => {
+        stop();
+        reject(errors.TimeoutWaitAppliedIndex);
+      });
+      const stop = this.onTurn(() => {
+        if (this.applied.index < committed) return;
+        stop();
+        cancel();
+        resolve();
+      });
+    });
   }
 
   /** Calls back once everything acknowledged before this call is applied here. */
@@ -333,6 +354,34 @@ export class Member {
       for (const each of waiting) each();
     };
     this.propose(RaftRequestField.alarm, request, undefined, { settled: done, failed: done });
+  }
+
+  /** As leader, has the voter that is furthest take over before this member stops, as long as an election may take. */
+  async handOver(): Promise<void> {
+    const { node } = this.loop;
+    if (!this.isLeader || this.#stopped) return;
+    const { progress, id } = node.status();
+    let best: { readonly id: bigint; readonly match: number } | undefined;
+    for (const [voter, { match, isLearner, recentActive }] of progress) {
+      if (voter === id || isLearner || !recentActive) continue;
+      if (best === undefined || match > best.match) best = { id: voter, match };
+    }
+    if (best === undefined) return;
+    const target = best.id;
+    this.#logger.info('handing leadership over', { to: formatId(target) });
+    node.transferLeader(target);
+    this.loop.schedule();
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        stop();
+        cancel();
+        resolve();
+      };
+      const stop = this.onLeadership((lead) => {
+        if (lead !== id && lead !== None) done();
+      });
+      const cancel = this.scheduler.after(this.config.electionTimeoutMs, done);
+    });
   }
 
   stop(): void {

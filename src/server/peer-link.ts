@@ -69,7 +69,9 @@ export class PeerLink implements PeerTransportHandler {
     const { member, logger } = this.#options;
     for (const message of messages) {
       if (member.cluster.isRemoved(message.from)) {
-        logger.warn('rejected Raft message from removed member', { 'removed-member-id': formatId(message.from) });
+        logger.warn('rejected Raft message from removed member', {
+          'removed-member-id': formatId(message.from),
+        });
         continue;
       }
       member.loop.step(message);

@@ -16,7 +16,7 @@ export interface StartRaftOptions {
   readonly config: Config;
   readonly storage: Pick<MemberStorage, 'contents' | 'isNew'>;
   readonly identity: Identity;
-  readonly founders: Founding['members'];
+  readonly founders: Founding['founders'];
   readonly applied: AppliedState;
   readonly randomInt: (bound: number) => number;
   readonly logger: Logger;

@@ -53,7 +53,7 @@ export class ApiServer {
     this.member = new Member({
       ...{ config, storage, clock, randomInt },
       identity: founding,
-      founders: founding.members,
+      founders: founding.founders,
       scheduler: timers,
       logger: () => logger,
       metrics: new Metrics(),

@@ -1,0 +1,32 @@
+import { EtcdError, GrpcCode } from '../wire/errors.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** The standard health service, by hand: its messages are a name and an enum. */
+const SERVICE = 'grpc.health.v1.Health';
+const SERVING = Buffer.from([0x08, 0x01]);
+const SERVICE_UNKNOWN = Buffer.from([0x08, 0x03]);
+const NAME_TAG = 0x0a;
+
+const check = { name: 'Check', path: `/${SERVICE}/Check`, clientStreaming: false, serverStreaming: false };
+const watch = { name: 'Watch', path: `/${SERVICE}/Watch`, clientStreaming: false, serverStreaming: true };
+
+/** etcd reports the whole server, under the empty name. */
+export function registerHealth({ server }: ServiceContext): void {
+  server.unary(check, (call, request) => {
+    if (serviceName(request) === '') call.respond(SERVING);
+    else call.fail(unknownService.code, unknownService.message);
+  });
+  server.stream(watch, (call) => {
+    call.onMessage = (request) => {
+      call.write(serviceName(request) === '' ? SERVING : SERVICE_UNKNOWN);
+    };
+  });
+}
+
+const unknownService = new EtcdError(GrpcCode.NotFound, 'unknown service');
+
+/** Names are short: one byte of length is enough for any that exists. */
+function serviceName(request: Buffer): string {
+  if (request[0] !== NAME_TAG) return '';
+  return request.subarray(2, 2 + (request[1] ?? 0)).toString();
+}

@@ -1,0 +1,180 @@
+import { LEASE_GRANT_COST } from '../apply/quota.ts';
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import type { StreamCall } from '../grpc/stream-call.ts';
+import type { UnaryCall } from '../grpc/unary-call.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import { errors } from '../wire/errors.ts';
+import {
+  LeaseGrantRequest,
+  LeaseKeepAliveRequest,
+  LeaseKeepAliveResponse,
+  LeaseLeasesResponse,
+  LeaseTimeToLiveResponse,
+  type LeaseTimeToLiveRequest,
+} from '../wire/gen/etcdserverpb.ts';
+import { Lease } from '../wire/services.ts';
+import { withRoom } from './kv.ts';
+import type { Leases } from './leases.ts';
+import { failCall, type ServiceContext } from './service-context.ts';
+import { endStream, streamIdentity } from './stream-calls.ts';
+
+/** The Lease service. */
+export function registerLease(context: ServiceContext, leases: Leases): void {
+  const { member } = context;
+  const { methods } = Lease;
+
+  context.unary(methods.leaseGrant, (call, request, bytes) => {
+    withRoom(context, call, LEASE_GRANT_COST, () =>
+      context.asCaller(call, (who) => {
+        requireSomebody(context, who);
+        const body =
+          request.id === 0n ? LeaseGrantRequest.encode({ ...request, id: member.ids.leaseId() }) : bytes;
+        context.propose(call, RaftRequestField.leaseGrant, body, who);
+      }),
+    );
+  });
+
+  context.unary(methods.leaseRevoke, (call, _request, bytes) => {
+    context.asCaller(call, (who) => {
+      requireSomebody(context, who);
+      context.propose(call, RaftRequestField.leaseRevoke, bytes, who);
+    });
+  });
+
+  context.unary(methods.leaseTimeToLive, (call, request) => {
+    context.asCaller(call, (who) => {
+      requireSomebody(context, who);
+      if (request.keys) checkKeys(context, request.id, who, 'read');
+      answerTimeToLive(context, call, { request, leases, who });
+    });
+  });
+
+  context.unary(methods.leaseLeases, (call) => {
+    context.asCaller(call, (who) => {
+      const all = member.lessor.list();
+      if (member.auth.isEnabled) {
+        requireSomebody(context, who);
+        for (const { id } of all) checkKeys(context, id, who, 'read');
+      }
+      const body = LeaseLeasesResponse.encode({ header: undefined, leases: all.map(({ id }) => ({ id })) });
+      call.respond([context.header(), body]);
+    });
+  });
+
+  context.server.stream(methods.leaseKeepAlive, (call) => keepAlive(context, call, leases));
+}
+
+function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined): void {
+  if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
+}
+
+/** Whoever asks about a lease's keys, or prolongs their life, needs to be allowed that of each of them. */
+function checkKeys(
+  { member }: ServiceContext,
+  id: bigint,
+  who: AuthInfo | undefined,
+  access: 'read' | 'write',
+): void {
+  const { auth, lessor } = member;
+  if (!auth.isEnabled) return;
+  const caller = who ?? NOBODY;
+  if (auth.checkAdmin(caller) === undefined || lessor.lookup(id) === undefined) return;
+  for (const key of lessor.keysOf(id)) {
+    const refused =
+      access === 'write' ? auth.checkPut(caller, key) : auth.checkRange(caller, key, NO_RANGE_END);
+    if (refused !== undefined) throw refused;
+  }
+}
+
+const NO_RANGE_END = Buffer.alloc(0);
+
+interface TimeToLive {
+  readonly request: LeaseTimeToLiveRequest;
+  readonly leases: Leases;
+  readonly who: AuthInfo | undefined;
+}
+
+function answerTimeToLive(context: ServiceContext, call: UnaryCall, { request, leases }: TimeToLive): void {
+  const { auth } = context.member;
+  const authRevision = auth.revision;
+  leases
+    .timeToLive(request.id, request.keys)
+    .then((found) => {
+      if (request.keys && auth.isEnabled && auth.revision !== authRevision) throw errors.AuthOldRevision;
+      const { ttl, grantedTtl, keys } = found ?? { ttl: -1, grantedTtl: 0, keys: [] };
+      const response = { header: undefined, id: request.id, ttl, grantedTtl, keys: [...keys] };
+      call.respond([context.header(), LeaseTimeToLiveResponse.encode(response)]);
+    })
+    .catch((error: unknown) => failCall(call, error));
+}
+
+/** Requests of one stream are answered in their order; the next is read when the one before is answered. */
+function keepAlive(context: ServiceContext, call: StreamCall, leases: Leases): void {
+  const { member } = context;
+  if (member.cluster.isLocalLearner) {
+    endStream(call, errors.NotSupportedForLearner);
+    return;
+  }
+  if (!member.hasLeader && call.metadata.get('hasleader') === 'true') {
+    endStream(call, errors.NoLeader);
+    return;
+  }
+  let busy = false;
+  let halfClosed = false;
+  const waiting: Buffer[] = [];
+  const next = (): void => {
+    const bytes = waiting.shift();
+    if (bytes === undefined) {
+      busy = false;
+      call.resume();
+      if (halfClosed) call.end();
+      return;
+    }
+    busy = true;
+    call.pause();
+    try {
+      renewOnce(context, call, { leases, bytes, done: next });
+    } catch (error) {
+      endStream(call, error);
+    }
+  };
+  call.onMessage = (bytes) => {
+    waiting.push(bytes);
+    if (!busy) next();
+  };
+  call.onHalfClose = () => {
+    halfClosed = true;
+    if (!busy) call.end();
+  };
+}
+
+interface Renewal {
+  readonly leases: Leases;
+  readonly bytes: Buffer;
+  readonly done: () => void;
+}
+
+function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, done }: Renewal): void {
+  const { id } = LeaseKeepAliveRequest.decode(bytes);
+  // Before the renewal: a client must not see a revision at which the lease may be gone already.
+  const header = context.header();
+  const answer = (ttl: number): void => {
+    call.write([header, LeaseKeepAliveResponse.encode({ header: undefined, id, ttl })]);
+    done();
+  };
+  streamIdentity(context, call, (who) => {
+    requireSomebody(context, who);
+    checkKeys(context, id, who, 'write');
+    const renewed = leases.renewNow(id);
+    if (renewed !== undefined) {
+      answer(renewed);
+      return;
+    }
+    leases
+      .renew(id)
+      .then((ttl) => {
+        if (!call.ended) answer(ttl ?? 0);
+      })
+      .catch((error: unknown) => endStream(call, error));
+  });
+}

@@ -1,0 +1,135 @@
+import type { Member } from '../server/member.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import { errors } from '../wire/errors.ts';
+import { LeaseCheckpointRequest } from '../wire/gen/etcdserverpb.ts';
+import type { LeaseRefusal, RemoteLease } from '../ports/peer-client.ts';
+
+/** Leases at the leader, which alone knows how long they live; rejections say why it could not be asked. */
+export interface LeaderLeases {
+  /** Seconds it lives from now on. Rejects with LeaseNotFound. */
+  renew(id: bigint): Promise<number>;
+  timeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease>;
+}
+
+const RETRY_MS = 50;
+
+/** Renewing and asking about leases, on whichever member the client came to. */
+export class Leases {
+  readonly #member: Member;
+  readonly #leader: LeaderLeases | undefined;
+
+  /** @param leader the way to another member that leads; undefined where there are no others */
+  constructor(member: Member, leader: LeaderLeases | undefined) {
+    this.#member = member;
+    this.#leader = leader;
+  }
+
+  /** The usual case: this member leads and has the lease. Undefined where there is more to do. */
+  renewNow(id: bigint): number | undefined {
+    const { lessor, isLeader, config } = this.#member;
+    if (!isLeader || config.featureGates.get('FastLeaseKeepAlive') === false) return undefined;
+    const result = lessor.renew(id);
+    if (typeof result === 'string') return undefined;
+    this.#member.metrics.lease.renewed++;
+    return result.ttl;
+  }
+
+  /** Seconds the lease lives from now on; undefined for one that does not exist. Rejects with etcd's error. */
+  async renew(id: bigint): Promise<number | undefined> {
+    const member = this.#member;
+    const deadline = member.clock.now() + member.config.requestTimeoutMs;
+    for (;;) {
+      if (member.isLeader) {
+        const renewed = await this.renewHere(id);
+        if (renewed === 'not-found') return undefined;
+        if (typeof renewed === 'number') return renewed;
+      } else if (member.hasLeader && this.#leader !== undefined) {
+        try {
+          return await this.#leader.renew(id);
+        } catch (error) {
+          if (error === errors.LeaseNotFound) return undefined;
+        }
+      }
+      await this.#pause(deadline);
+    }
+  }
+
+  /** As the leader; `not-primary` where this member is none, or stopped being one meanwhile. */
+  async renewHere(id: bigint): Promise<number | LeaseRefusal> {
+    const member = this.#member;
+    const { lessor, config } = member;
+    if (!member.isLeader) return 'not-primary';
+    if (config.featureGates.get('FastLeaseKeepAlive') === false || lessor.lookup(id) === undefined)
+      await member.caughtUp();
+    for (;;) {
+      const result = lessor.renew(id);
+      if (typeof result === 'object') {
+        member.metrics.lease.renewed++;
+        return result.ttl;
+      }
+      if (result === 'not-found' || result === 'not-primary') return result;
+      if (result === 'checkpointed') await this.#clearCheckpoint(id);
+      else if ((await this.#gone(id)) === 'demoted') return 'not-primary';
+      else return 'not-found';
+    }
+  }
+
+  /** Undefined for a lease that does not exist. Rejects with etcd's error. */
+  async timeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease | undefined> {
+    const member = this.#member;
+    const deadline = member.clock.now() + member.config.requestTimeoutMs;
+    for (;;) {
+      if (member.isLeader) {
+        const found = await this.timeToLiveHere(id, withKeys);
+        if (found === 'not-found') return undefined;
+        if (found === 'not-primary') throw errors.LeaderChanged;
+        if (typeof found === 'object') return found;
+      } else if (member.hasLeader && this.#leader !== undefined) {
+        try {
+          return await this.#leader.timeToLive(id, withKeys);
+        } catch (error) {
+          if (error === errors.LeaseNotFound) return undefined;
+        }
+      }
+      await this.#pause(deadline);
+    }
+  }
+
+  async timeToLiveHere(id: bigint, withKeys: boolean): Promise<RemoteLease | LeaseRefusal> {
+    const member = this.#member;
+    if (!member.isLeader) return 'not-primary';
+    await member.caughtUp();
+    const { lessor } = member;
+    const lease = lessor.lookup(id);
+    if (lease === undefined) return 'not-found';
+    if (!lessor.isPrimary) return 'not-primary';
+    const remainingMs = lessor.remainingMs(id) ?? 0;
+    return {
+      ttl: Math.trunc(remainingMs / 1000),
+      grantedTtl: lease.ttl,
+      keys: withKeys ? lessor.keysOf(id) : [],
+    };
+  }
+
+  #gone(id: bigint): Promise<'revoked' | 'demoted'> {
+    return new Promise((resolve) => this.#member.lessor.whenGone(id, resolve));
+  }
+
+  #clearCheckpoint(id: bigint): Promise<void> {
+    const body = LeaseCheckpointRequest.encode({ checkpoints: [{ id, remainingTtl: 0 }] });
+    return new Promise((resolve, reject) => {
+      this.#member.propose(RaftRequestField.leaseCheckpoint, body, undefined, {
+        settled: () => resolve(),
+        failed: reject,
+      });
+    });
+  }
+
+  async #pause(deadline: number): Promise<void> {
+    const { clock, scheduler } = this.#member;
+    if (clock.now() >= deadline) throw errors.Timeout;
+    await new Promise<void>((resolve) => {
+      scheduler.after(RETRY_MS, resolve);
+    });
+  }
+}

@@ -1,0 +1,226 @@
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import type { StreamCall } from '../grpc/stream-call.ts';
+import type { UnaryCall } from '../grpc/unary-call.ts';
+import { formatVersion } from '../membership/version.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { ExportSnapshot } from '../ports/snapshot.ts';
+import { None } from '../raft/types.ts';
+import type { Downgrades } from '../server/downgrades.ts';
+import { hashStore } from '../server/hash-store.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import {
+  AlarmRequestAlarmAction,
+  AlarmType,
+  DowngradeResponse,
+  HashKVResponse,
+  HashResponse,
+  SnapshotResponse,
+  StatusResponse,
+} from '../wire/gen/etcdserverpb.ts';
+import { Maintenance } from '../wire/services.ts';
+import { failCall, type ServiceContext } from './service-context.ts';
+import { snapshotResponses } from './snapshot-responses.ts';
+import { endStream, streamIdentity } from './stream-calls.ts';
+
+/** What a store that holds nothing takes, as the quota sees it. */
+const BASE_BYTES = 16 * 1024;
+const LEADER_POLL_MS = 20;
+
+export interface MaintenanceDeps {
+  readonly exportSnapshot: ExportSnapshot;
+  readonly downgrades: Downgrades;
+  readonly logger: Logger;
+  /** The release this server answers as. */
+  readonly serverVersion: string;
+}
+
+/** The Maintenance service. */
+export function registerMaintenance(context: ServiceContext, deps: MaintenanceDeps): void {
+  const { member } = context;
+  const { methods } = Maintenance;
+  const learner = { learner: true };
+
+  context.unary(
+    methods.status,
+    (call) =>
+      context.asCaller(call, (who) => {
+        requireSomebody(context, who);
+        call.respond([context.header(), status(context, deps)]);
+      }),
+    learner,
+  );
+
+  context.unary(methods.alarm, (call, request, bytes) =>
+    context.asCaller(call, (who) => {
+      if (request.action === AlarmRequestAlarmAction.GET) requireSomebody(context, who);
+      else requireAdmin(context, who);
+      context.propose(call, RaftRequestField.alarm, bytes, who);
+    }),
+  );
+
+  context.unary(
+    methods.defragment,
+    (call) =>
+      context.asCaller(call, (who) => {
+        requireAdmin(context, who);
+        defragment(context, call, deps.logger);
+      }),
+    learner,
+  );
+
+  context.unary(methods.hash, (call) =>
+    context.asCaller(call, (who) => {
+      requireAdmin(context, who);
+      hashStore(member, 0)
+        .then(({ hash }) =>
+          call.respond([context.header(), HashResponse.encode({ header: undefined, hash })]),
+        )
+        .catch((error: unknown) => failCall(call, error));
+    }),
+  );
+
+  context.unary(methods.hashKv, (call, request) =>
+    context.asCaller(call, (who) => {
+      requireAdmin(context, who);
+      hashStore(member, request.revision)
+        .then(({ hash, revision, compactRevision }) => {
+          const response = { header: undefined, hash, compactRevision, hashRevision: revision };
+          call.respond([context.header(), HashKVResponse.encode(response)]);
+        })
+        .catch((error: unknown) => failCall(call, error));
+    }),
+  );
+
+  context.unary(methods.moveLeader, (call, request) =>
+    context.asCaller(call, (who) => {
+      requireAdmin(context, who);
+      moveLeader(context, call, request.targetId);
+    }),
+  );
+
+  context.unary(methods.downgrade, (call, request) =>
+    context.asCaller(call, (who) => {
+      requireAdmin(context, who);
+      deps.downgrades
+        .handle(request)
+        .then((version) =>
+          call.respond([context.header(), DowngradeResponse.encode({ header: undefined, version })]),
+        )
+        .catch((error: unknown) => failCall(call, error));
+    }),
+  );
+
+  context.server.stream(methods.snapshot, (call) => {
+    call.onMessage = () => {
+      try {
+        streamIdentity(context, call, (who) => {
+          requireAdmin(context, who);
+          sendSnapshot(call, deps).catch((error: unknown) => {
+            deps.logger.warn('failed to send a snapshot', { error: String(error) });
+            if (error instanceof EtcdError) endStream(call, error);
+            else call.end(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
+          });
+        });
+      } catch (error) {
+        endStream(call, error);
+      }
+    };
+  });
+}
+
+function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined): void {
+  if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
+}
+
+function requireAdmin({ member }: ServiceContext, who: AuthInfo | undefined): void {
+  const refused = member.auth.checkAdmin(who ?? NOBODY);
+  if (refused !== undefined) throw refused;
+}
+
+const alarmNames: Readonly<Record<number, string>> = {
+  [AlarmType.NOSPACE]: 'NOSPACE',
+  [AlarmType.CORRUPT]: 'CORRUPT',
+};
+
+function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps): Buffer {
+  const { cluster, store, loop, alarms, quota } = member;
+  const faults: string[] = [];
+  if (loop.node.lead === None) faults.push(errors.NoLeader.message);
+  for (const { memberId, alarm } of alarms.get(AlarmType.NONE)) {
+    faults.push(`memberID:${memberId} alarm:${alarmNames[alarm] ?? String(alarm)} `);
+  }
+  const { enabled, targetVersion } = cluster.downgrade;
+  const dbSize = BASE_BYTES + store.sizeBytes;
+  return StatusResponse.encode({
+    header: undefined,
+    version: serverVersion,
+    leader: loop.node.lead,
+    raftIndex: loop.node.committed,
+    raftAppliedIndex: member.applied.index,
+    raftTerm: loop.node.term,
+    dbSize,
+    dbSizeInUse: dbSize,
+    dbSizeQuota: quota.limitBytes,
+    isLearner: cluster.isLocalLearner,
+    storageVersion: cluster.version === undefined ? '' : formatVersion(cluster.version),
+    downgradeInfo: { enabled, targetVersion },
+    errors: faults,
+  });
+}
+
+/** Nothing stops meanwhile: the store gives space back in the background, and the call waits for that. */
+function defragment({ member }: ServiceContext, call: UnaryCall, logger: Logger): void {
+  logger.info('starting defragment');
+  const startedMs = member.clock.now();
+  member.metrics.disk.defragInflight = 1;
+  member.engine
+    .compactFiles()
+    .then(() => {
+      logger.info('finished defragment');
+      call.respond(Buffer.alloc(0));
+    })
+    .catch((error: unknown) => {
+      logger.warn('failed to defragment', { error: String(error) });
+      call.fail(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
+    })
+    .finally(() => {
+      member.metrics.disk.defragInflight = 0;
+      member.metrics.disk.backendDefrag.observe((member.clock.now() - startedMs) / 1000);
+    });
+}
+
+function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint): void {
+  if (!member.isLeader) throw errors.NotLeader;
+  const transferee = member.cluster.member(target);
+  if (transferee === undefined || transferee.isLearner) throw errors.BadLeaderTransferee;
+  const { node } = member.loop;
+  const deadline = member.clock.now() + member.config.requestTimeoutMs;
+  node.transferLeader(target);
+  member.loop.schedule();
+  const look = (): void => {
+    if (node.lead === target) call.respond(Buffer.alloc(0));
+    else if (member.clock.now() > deadline)
+      call.fail(GrpcCode.Unknown, 'etcdserver: request timed out, leader transfer took too long');
+    else if (!call.ended) member.scheduler.after(LEADER_POLL_MS, look);
+  };
+  look();
+}
+
+/** No faster than the client takes it. */
+async function sendSnapshot(call: StreamCall, { exportSnapshot, logger }: MaintenanceDeps): Promise<void> {
+  const snapshot = await exportSnapshot();
+  logger.info('sending database snapshot to client', { 'total-bytes': snapshot.totalBytes });
+  for await (const response of snapshotResponses(snapshot)) {
+    if (call.ended) break;
+    if (!call.write(SnapshotResponse.encode(response))) await writable(call);
+  }
+  call.end();
+}
+
+function writable(call: StreamCall): Promise<void> {
+  return new Promise((resolve) => {
+    call.onWritable = resolve;
+    call.onCancel = () => resolve();
+  });
+}

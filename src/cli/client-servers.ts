@@ -1,0 +1,197 @@
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import type { Logins } from '../api/auth/logins.ts';
+import { createGateway } from '../api/gateway/gateway.ts';
+import { createClientHttpHandler, createMetricsHttpHandler } from '../api/http/handler.ts';
+import type { Leases } from '../api/leases.ts';
+import { healthSource, versionSource } from '../api/member-views.ts';
+import { ServiceContext } from '../api/service-context.ts';
+import { registerServices } from '../api/services.ts';
+import type { Config } from '../config/config.ts';
+import type { EndpointUrl } from '../config/urls.ts';
+import { GrpcServer } from '../grpc/server.ts';
+import type { Logging } from '../logging/logging.ts';
+import { EventLoopDelay } from '../metrics/event-loop.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { Registry } from '../metrics/registry.ts';
+import type { ExportSnapshot } from '../ports/snapshot.ts';
+import type { Downgrades } from '../server/downgrades.ts';
+import type { Member } from '../server/member.ts';
+import type { Memberships } from '../server/memberships.ts';
+import { openClientTls } from '../tls/open-tls.ts';
+import type { TlsSide } from '../tls/tls-side.ts';
+import { listenPlace } from './listen-place.ts';
+import { etcdVersion } from './version.ts';
+
+/** etcd's allowance over `--max-request-bytes` for what surrounds a request. */
+const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** Time that calls under way have when the server is asked to stop. */
+const DRAIN_MS = 1_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+
+export interface Served {
+  readonly member: Member;
+  readonly metrics: Metrics;
+  readonly logins: Logins;
+  readonly leases: Leases;
+  readonly memberships: Memberships;
+  readonly downgrades: Downgrades;
+  readonly exportSnapshot: ExportSnapshot;
+  readonly randomInt: (bound: number) => number;
+}
+
+/** All that clients talk to: gRPC and HTTP on the client addresses, metrics and health on further ones. */
+export class ClientServers {
+  readonly #config: Config;
+  readonly #logging: Logging;
+  readonly #grpc: GrpcServer;
+  readonly #http: HttpServer;
+  readonly #tls: TlsSide | undefined;
+  readonly #metricsHandler: ReturnType<typeof createMetricsHttpHandler>;
+  readonly #metricsServers: HttpServer[] = [];
+  readonly #stopServices: () => void;
+
+  /** Rejects with TlsFileError for certificates that cannot be used. */
+  static async make(config: Config, logging: Logging, served: Served): Promise<ClientServers> {
+    const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
+    return new ClientServers(config, logging, { ...served, tls });
+  }
+
+  private constructor(
+    config: Config,
+    logging: Logging,
+    served: Served & { readonly tls: TlsSide | undefined },
+  ) {
+    const { member, metrics } = served;
+    this.#config = config;
+    this.#logging = logging;
+    this.#tls = served.tls;
+    this.#http = createHttpServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS });
+    const maxReceiveBytes = config.maxRequestBytes + GRPC_OVERHEAD_BYTES;
+    const grpc = new GrpcServer({
+      maxReceiveBytes,
+      limits: { maxConcurrentStreams: config.maxConcurrentStreams },
+      keepalive: {
+        minTimeMs: config.grpcKeepaliveMinTimeMs,
+        ...(config.grpcKeepaliveIntervalMs > 0 ? { intervalMs: config.grpcKeepaliveIntervalMs } : {}),
+        timeoutMs: config.grpcKeepaliveTimeoutMs,
+      },
+      http1: this.#http,
+      logger: logging.for('grpc/server.ts'),
+    });
+    this.#grpc = grpc;
+    metrics.methods = () => grpc.methodStats();
+    const context = new ServiceContext(grpc, member, served.logins.connect(member));
+    this.#stopServices = registerServices(context, {
+      ...served,
+      logger: (caller) => logging.for(caller),
+      serverVersion: etcdVersion,
+    });
+    member.onTurn(() => grpc.flushAll());
+    this.#metricsHandler = this.#serveHttp(member, metrics, maxReceiveBytes);
+  }
+
+  async listen(): Promise<void> {
+    const config = this.#config;
+    const logger = this.#logging.for('cli/client-servers.ts');
+    const splitHttp = config.listenClientHttpUrls.length > 0;
+    for (const url of config.listenClientUrls) {
+      await this.#grpc.listen({ ...this.#place(url), protocols: splitHttp ? 'grpc' : 'both' });
+      const how = url.secure
+        ? 'serving client traffic securely'
+        : 'serving client traffic insecurely; this is strongly discouraged!';
+      logger.info(how, {
+        traffic: splitHttp ? 'grpc' : 'grpc+http',
+        address: url.text.replace(/^[a-z]+:\/\//, ''),
+      });
+    }
+    for (const url of config.listenClientHttpUrls)
+      await this.#grpc.listen({ ...this.#place(url), protocols: 'http1' });
+    for (const url of config.listenMetricsUrls) {
+      await this.#listenMetrics(url);
+      logger.info('serving metrics', { address: url.text });
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopServices();
+    const servers = [this.#http, ...this.#metricsServers];
+    for (const server of servers) server.close();
+    await this.#grpc.shutdown(DRAIN_MS);
+    for (const server of servers) server.closeAllConnections();
+  }
+
+  #serveHttp(
+    member: Member,
+    metrics: Metrics,
+    maxReceiveBytes: number,
+  ): ReturnType<typeof createMetricsHttpHandler> {
+    const config = this.#config;
+    const logger = this.#logging.for('api/http/handler.ts');
+    const registry = new Registry({
+      metrics,
+      versions: { server: etcdVersion, runtime: `node${process.versions.node}` },
+      eventLoop: new EventLoopDelay(),
+      extensive: config.metricsLevel === 'extensive',
+    });
+    const shared = { health: healthSource(member), metrics, registry, logger };
+    this.#http.on(
+      'request',
+      createClientHttpHandler({
+        ...shared,
+        corsOrigins: config.corsOrigins,
+        hostWhitelist: config.hostWhitelist,
+        versions: versionSource(member),
+        serverVersion: etcdVersion,
+        commandLine: ['keystead', ...process.argv.slice(2)],
+        raftStatus: () => raftStatus(member),
+        enablePprof: config.enablePprof,
+        gateway: config.enableGrpcGateway
+          ? createGateway({
+              server: this.#grpc,
+              maxReceiveBytes,
+              certificatesNameUsers: () => config.clientTls.clientCertAuth && member.auth.isEnabled,
+            })
+          : undefined,
+      }),
+    );
+    return createMetricsHttpHandler(shared);
+  }
+
+  #place(url: EndpointUrl): Parameters<GrpcServer['listen']>[0] {
+    const tls = this.#tls;
+    if (!url.secure || tls === undefined) return listenPlace(url);
+    return { ...listenPlace(url), tls: tls.options, guard: tls };
+  }
+
+  async #listenMetrics(url: EndpointUrl): Promise<void> {
+    const http = createHttpServer(this.#metricsHandler);
+    this.#metricsServers.push(http);
+    const server =
+      url.secure && this.#tls !== undefined
+        ? this.#tls.createServer((socket) => http.emit('connection', socket))
+        : http;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(listenPlace(url), () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+}
+
+/** As etcd shows it under `raft.status`. */
+function raftStatus(member: Member): unknown {
+  const { id, hardState, softState, applied, leadTransferee } = member.loop.node.status();
+  return {
+    id: id.toString(16),
+    term: hardState.term,
+    vote: hardState.vote.toString(16),
+    commit: hardState.commit,
+    lead: softState.lead.toString(16),
+    raftState: softState.role,
+    applied,
+    leadtransferee: leadTransferee.toString(16),
+  };
+}

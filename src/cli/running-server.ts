@@ -1,0 +1,197 @@
+import { randomInt } from 'node:crypto';
+import { Logins } from '../api/auth/logins.ts';
+import { Leases } from '../api/leases.ts';
+import type { Config } from '../config/config.ts';
+import type { Logging } from '../logging/logging.ts';
+import { formatId } from '../membership/member.ts';
+import { parseVersion, type Version } from '../membership/version.ts';
+import { Metrics } from '../metrics/metrics.ts';
+import type { Logger } from '../ports/logger.ts';
+import { AutoCompactor } from '../server/auto-compaction.ts';
+import { Downgrades } from '../server/downgrades.ts';
+import { decodeIdentity, encodeIdentity, type Founding } from '../server/identity.ts';
+import { LeaseKeeper } from '../server/lease-keeper.ts';
+import { Member } from '../server/member.ts';
+import { observeMember } from '../server/member-metrics.ts';
+import { Memberships } from '../server/memberships.ts';
+import { Publisher } from '../server/publisher.ts';
+import { exportSnapshot } from '../snapshot/export-snapshot.ts';
+import { dataDirectory } from '../storage/data-dir.ts';
+import { openStorage, type Storage } from '../storage/open-storage.ts';
+import { logExists } from '../storage/wal/open-log.ts';
+import { ClientServers } from './client-servers.ts';
+import { clock } from './clock.ts';
+import { foundOrJoin } from './found-or-join.ts';
+import { notifyInit } from './notify-init.ts';
+import { PeerConnections } from './peer-connections.ts';
+import { timers } from './timers.ts';
+import { etcdVersion } from './version.ts';
+
+/** As etcd's: how long clients wait for the cluster at a start. */
+const CLUSTER_READY_MS = 5_000;
+const VERSION_TIMEOUT_MS = 2_000;
+
+interface Stoppable {
+  stop(): void;
+}
+
+/** A member with everything around it, from its data directory to its listeners. */
+export class RunningServer {
+  readonly #member: Member;
+  readonly #storage: Storage;
+  readonly #clients: ClientServers;
+  readonly #peers: PeerConnections;
+  readonly #logins: Logins;
+  readonly #parts: readonly Stoppable[];
+
+  private constructor(parts: {
+    member: Member;
+    storage: Storage;
+    clients: ClientServers;
+    peers: PeerConnections;
+    logins: Logins;
+    parts: readonly Stoppable[];
+  }) {
+    this.#member = parts.member;
+    this.#storage = parts.storage;
+    this.#clients = parts.clients;
+    this.#peers = parts.peers;
+    this.#logins = parts.logins;
+    this.#parts = parts.parts;
+  }
+
+  /** Resolves when the cluster has removed this member. */
+  get removed(): Promise<string> {
+    return this.#peers.removed.then(() => 'removed');
+  }
+
+  /** Rejects with the errors of `serve` for what cannot be opened, read or listened on. */
+  static async start(config: Config, logging: Logging): Promise<RunningServer> {
+    const logger = logging.for('cli/running-server.ts');
+    const metrics = new Metrics();
+    const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
+    const peers = await PeerConnections.prepare(config, logging);
+    const isNew = !logExists(dataDirectory(config.dataDir, config.walDir).wal);
+    const founding = isNew ? await foundOrJoin(config, peers.client, logger) : undefined;
+    const storage = await open(config, logging, { founding, metrics });
+    const identity = founding ?? decodeIdentity(storage.contents.metadata);
+    logger.info('starting member', {
+      'local-member-id': formatId(identity.memberId),
+      'cluster-id': formatId(identity.clusterId),
+      'is-new': isNew,
+    });
+    const { simple } = logins.tokens;
+    const member = new Member({
+      config,
+      storage,
+      identity,
+      founders: founding?.founders ?? [],
+      clock,
+      scheduler: timers,
+      randomInt: (bound) => randomInt(bound),
+      logger: (caller) => logging.for(caller),
+      metrics,
+      ...(simple === undefined ? {} : { tokens: simple }),
+      replaceStore: () => storage.engine.replaceFiles(),
+      send: (messages) => peers.send(messages),
+    });
+    observeMember(member, metrics);
+    const leases = new Leases(member, peers.leaderLeases(member));
+    const memberships = new Memberships({ member, peers, client: peers.client });
+    await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
+    const clients = await ClientServers.make(config, logging, {
+      ...{ member, metrics, logins, leases, memberships },
+      downgrades: new Downgrades(member),
+      exportSnapshot: () => exportSnapshot(storage.engine),
+      randomInt: (bound) => randomInt(bound),
+    });
+    const parts: Stoppable[] = [
+      new LeaseKeeper(member, logging.for('server/lease-keeper.ts')),
+      new Publisher({
+        member,
+        serverVersion: etcdVersion,
+        otherVersions: () => otherVersions(member, peers),
+        logger: logging.for('server/publisher.ts'),
+      }),
+    ];
+    if (config.autoCompaction.mode !== 'off')
+      parts.push(new AutoCompactor(member, config.autoCompaction, logging.for('server/auto-compaction.ts')));
+    member.start();
+    await clusterReady(member, logger);
+    await clients.listen();
+    logger.info('ready to serve client requests');
+    notifyInit(process.env, logger);
+    return new RunningServer({ member, storage, clients, peers, logins, parts });
+  }
+
+  /** A leader hands over first, so that the cluster is not without one. */
+  async stop(): Promise<void> {
+    await this.#member.handOver();
+    for (const part of this.#parts) part.stop();
+    await this.#clients.stop();
+    this.#member.stop();
+    await this.#peers.stop();
+    this.#logins.close();
+    await this.#storage.close();
+  }
+}
+
+interface Opening {
+  readonly founding: Founding | undefined;
+  readonly metrics: Metrics;
+}
+
+function open(config: Config, logging: Logging, { founding, metrics }: Opening): Promise<Storage> {
+  return openStorage({
+    dataDirectory: config.dataDir,
+    walDirectory: config.walDir,
+    newMetadata: () => {
+      if (founding === undefined) throw new Error('a new log belongs to a member that is founded or joins');
+      return encodeIdentity(founding);
+    },
+    onFailure: (error) => {
+      logging.write('fatal', 'cli/running-server.ts', 'the log cannot be written', { error: error.message });
+      process.exit(1);
+    },
+    onSync: (durationMs, bytes) => {
+      metrics.disk.walFsync.observe(durationMs / 1000);
+      metrics.disk.walWriteBytes += bytes;
+    },
+  }).then((storage) => {
+    const { repaired } = storage.contents;
+    if (repaired !== undefined)
+      logging.for('cli/running-server.ts').warn('repaired the end of the log', { ...repaired });
+    return storage;
+  });
+}
+
+/** Clients are let in once there is a leader, or after a while without one. */
+function clusterReady(member: Member, logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stop();
+      cancel();
+      resolve();
+    };
+    const stop = member.onLeadership(() => {
+      if (member.isServing) done();
+    });
+    const cancel = timers.after(CLUSTER_READY_MS, () => {
+      logger.warn('timed out waiting for the ready notification');
+      done();
+    });
+    if (member.isServing) done();
+  });
+}
+
+function otherVersions(member: Member, peers: PeerConnections): Promise<(Version | undefined)[]> {
+  const others = member.cluster.members().filter(({ id }) => id !== member.identity.memberId);
+  return Promise.all(
+    others.map(({ peerUrls }) =>
+      peers.client.versions(peerUrls, VERSION_TIMEOUT_MS).then(
+        ({ server }) => parseVersion(server),
+        () => undefined,
+      ),
+    ),
+  );
+}

@@ -1,0 +1,89 @@
+import { isError } from '../apply/results.ts';
+import {
+  clusterVersionOf,
+  compareVersions,
+  formatClusterVersion,
+  formatVersion,
+  isValidDowngrade,
+  parseVersion,
+  type Version,
+} from '../membership/version.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import { type DowngradeRequest, DowngradeRequestDowngradeAction } from '../wire/gen/etcdserverpb.ts';
+import { DowngradeInfoSetRequest } from '../wire/gen/membershippb.ts';
+import type { Member } from './member.ts';
+import { RaftRequestField } from './raft-request.ts';
+
+/** The downgrade of a cluster to the minor version before: validating, enabling and cancelling it. */
+export class Downgrades {
+  readonly #member: Member;
+
+  constructor(member: Member) {
+    this.#member = member;
+  }
+
+  /** The cluster's version, as the response has it. Rejects with etcd's errors. */
+  async handle(request: DowngradeRequest): Promise<string> {
+    switch (request.action) {
+      case DowngradeRequestDowngradeAction.VALIDATE:
+        await this.#validate(targetOf(request.version));
+        break;
+      case DowngradeRequestDowngradeAction.ENABLE: {
+        const target = targetOf(request.version);
+        await this.#validate(target);
+        await this.#set(true, formatVersion(target));
+        break;
+      }
+      case DowngradeRequestDowngradeAction.CANCEL:
+        await this.#linearize();
+        // etcd answers with success whether or not there was a downgrade to cancel.
+        if (this.#member.cluster.downgrade.enabled) await this.#set(false, '');
+        break;
+      default:
+        throw new EtcdError(GrpcCode.Unknown, 'etcdserver: unknown method');
+    }
+    const { version } = this.#member.cluster;
+    return version === undefined ? '' : formatClusterVersion(version);
+  }
+
+  async #validate(target: Version): Promise<void> {
+    if (this.#member.cluster.version === undefined) throw errors.ClusterVersionUnavailable;
+    await this.#linearize();
+    const { version, downgrade } = this.#member.cluster;
+    if (version === undefined) throw errors.ClusterVersionUnavailable;
+    if (!isValidDowngrade(clusterVersionOf(version), target)) throw errors.InvalidDowngradeTargetVersion;
+    if (!downgrade.enabled) return;
+    const current = parseVersion(downgrade.targetVersion);
+    if (current === undefined || compareVersions(current, target) !== 0) throw errors.DowngradeInProcess;
+  }
+
+  #linearize(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#member.read({ readable: resolve, failed: reject });
+    });
+  }
+
+  #set(enabled: boolean, ver: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#member.propose(
+        RaftRequestField.downgradeInfoSet,
+        DowngradeInfoSetRequest.encode({ enabled, ver }),
+        undefined,
+        {
+          settled: (result) => {
+            if (isError(result)) reject(result);
+            else resolve();
+          },
+          failed: reject,
+        },
+      );
+    });
+  }
+}
+
+/** `3.6` or `3.6.0`, patch dropped. */
+function targetOf(text: string): Version {
+  const version = parseVersion(text) ?? parseVersion(`${text}.0`);
+  if (version === undefined) throw errors.WrongDowngradeVersionFormat;
+  return clusterVersionOf(version);
+}

@@ -1,0 +1,155 @@
+import { parseUrlList } from '../config/urls.ts';
+import { type Member as ClusterMember, memberId } from '../membership/member.ts';
+import { encodeMember, encodeMemberContext } from '../membership/member-json.ts';
+import type { PeerClient } from '../ports/peer-client.ts';
+import { ConfChangeType } from '../raft/types.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import type { Member } from './member.ts';
+
+/** How long members must have been reachable to count as healthy. */
+const HEALTH_INTERVAL_MS = 5_000;
+/** Share of the leader's log that a learner must have to be promoted. */
+const READY_SHARE = 0.9;
+const RETRY_MS = 100;
+
+/** etcd lets this error through to clients as it is. */
+const NOT_ENOUGH_STARTED = new EtcdError(GrpcCode.Unknown, errors.MemberNotEnoughStarted.message);
+
+export interface Reachability {
+  /** Since when a connection with the member works, on the member's clock. */
+  activeSince(id: bigint): number | undefined;
+}
+
+export interface MembershipsOptions {
+  readonly member: Member;
+  readonly peers: Reachability;
+  readonly client: Pick<PeerClient, 'promote'>;
+}
+
+/** Changes of the membership as clients ask for them: what speaks against them, and their way into the log. */
+export class Memberships {
+  readonly #options: MembershipsOptions;
+
+  constructor(options: MembershipsOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with etcd's errors, as the other methods. */
+  async add(
+    urls: readonly string[],
+    isLearner: boolean,
+  ): Promise<{ added: ClusterMember; members: readonly ClusterMember[] }> {
+    const { member } = this.#options;
+    const peerUrls = checkUrls(urls);
+    const wallSeconds = member.clock.wall() / 1000;
+    const id = memberId({ peerUrls, token: '', wallSeconds });
+    const added: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner };
+    if (member.config.strictReconfigCheck) this.#checkAddition(isLearner);
+    const members = await member.confChanges.propose({
+      type: isLearner ? ConfChangeType.ConfChangeAddLearnerNode : ConfChangeType.ConfChangeAddNode,
+      nodeId: id,
+      context: encodeMember(added),
+    });
+    return { added, members };
+  }
+
+  async remove(id: bigint): Promise<readonly ClusterMember[]> {
+    const { member } = this.#options;
+    if (member.config.strictReconfigCheck) this.#checkRemoval(id);
+    return member.confChanges.propose({
+      type: ConfChangeType.ConfChangeRemoveNode,
+      nodeId: id,
+      context: undefined,
+    });
+  }
+
+  async update(id: bigint, urls: readonly string[]): Promise<readonly ClusterMember[]> {
+    const peerUrls = checkUrls(urls);
+    const updated: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner: false };
+    return this.#options.member.confChanges.propose({
+      type: ConfChangeType.ConfChangeUpdateNode,
+      nodeId: id,
+      context: encodeMember(updated),
+    });
+  }
+
+  /** Makes a voter of a learner; only the leader knows whether it has caught up. @param token the client's */
+  async promote(id: bigint, token: string | undefined): Promise<readonly ClusterMember[]> {
+    const { member, client } = this.#options;
+    const deadline = member.clock.now() + member.config.requestTimeoutMs;
+    while (!member.isLeader) {
+      const leader = member.cluster.member(member.loop.node.lead);
+      if (leader !== undefined) {
+        try {
+          return await client.promote(leader.peerUrls, id, token, member.config.requestTimeoutMs);
+        } catch (error) {
+          if (error instanceof EtcdError) throw error;
+        }
+      }
+      if (member.clock.now() > deadline) throw errors.Timeout;
+      await new Promise<void>((resolve) => {
+        member.scheduler.after(RETRY_MS, resolve);
+      });
+    }
+    return this.promoteHere(id);
+  }
+
+  /** As the leader. */
+  async promoteHere(id: bigint): Promise<readonly ClusterMember[]> {
+    const { member } = this.#options;
+    await member.caughtUp();
+    const { progress, id: self } = member.loop.node.status();
+    const leader = progress.get(self);
+    if (leader === undefined) throw errors.NotLeader;
+    const learner = progress.get(id);
+    if (learner === undefined) throw errors.MemberNotFound;
+    if (learner.match < leader.match * READY_SHARE) throw errors.LearnerNotReady;
+    if (member.config.strictReconfigCheck && !member.cluster.isReadyToPromote()) throw NOT_ENOUGH_STARTED;
+    const promoted: ClusterMember = { id, name: '', peerUrls: [], clientUrls: [], isLearner: false };
+    return member.confChanges.propose({
+      type: ConfChangeType.ConfChangeAddNode,
+      nodeId: id,
+      context: encodeMemberContext({ member: promoted, isPromote: true }),
+    });
+  }
+
+  #checkAddition(isLearner: boolean): void {
+    const { cluster } = this.#options.member;
+    if (!isLearner && !cluster.isReadyToAddVoter()) throw NOT_ENOUGH_STARTED;
+    const voters = cluster.votingMembers();
+    if (voters.length === 1) return;
+    if (this.#connected(voters) < Math.floor((voters.length + 1) / 2) + 1) throw errors.Unhealthy;
+  }
+
+  #checkRemoval(id: bigint): void {
+    const { member, peers } = this.#options;
+    const { cluster, identity } = member;
+    if (cluster.member(id)?.isLearner === true) return;
+    if (!cluster.isReadyToRemoveVoter(id)) throw NOT_ENOUGH_STARTED;
+    // A member that is down is none of the active quorum.
+    if (id !== identity.memberId && peers.activeSince(id) === undefined) return;
+    const voters = cluster.votingMembers();
+    if (this.#connected(voters) - 1 < 1 + Math.floor((voters.length - 1) / 2)) throw errors.Unhealthy;
+  }
+
+  /** Voters that have been reachable for a while, this one included. */
+  #connected(voters: readonly ClusterMember[]): number {
+    const { member, peers } = this.#options;
+    const before = member.clock.now() - HEALTH_INTERVAL_MS;
+    const isConnected = (id: bigint): boolean => {
+      const since = peers.activeSince(id);
+      return id === member.identity.memberId || (since !== undefined && since < before);
+    };
+    return voters.filter(({ id }) => isConnected(id)).length;
+  }
+}
+
+/** @throws EtcdError for URLs that are none of a peer's */
+export function checkUrls(urls: readonly string[]): string[] {
+  if (urls.length === 0) throw errors.MemberBadURLs;
+  try {
+    return urls.flatMap((url) => parseUrlList(url).map(({ text }) => text)).sort();
+  } catch {
+    throw errors.MemberBadURLs;
+  }
+}
