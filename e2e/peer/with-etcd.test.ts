@@ -197,6 +197,17 @@ describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, ()
     expect(hashes).toHaveLength(2);
   });
 
+  it('are told that they have been removed', async () => {
+    const { own, etcds, ctl } = await found(1, ['--strict-reconfig-check=false']);
+    await put(ctl, 'a', '1');
+    expect(own.removed).toBe(false);
+    await ctl.ok(['member', 'remove', own.id.toString(16)]);
+    await eventually('the removal noticed', () => own.removed);
+    await own.disconnect();
+    expect(etcds).toHaveLength(1);
+    await put(ctl, 'b', '2');
+  });
+
   it('speak TLS with certificates on both sides', async () => {
     const folder = tempDir('certificates');
     const authority = new Authority();

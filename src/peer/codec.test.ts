@@ -158,3 +158,22 @@ describe('the append stream', () => {
     expect(messages).toEqual([]);
   });
 });
+
+describe('decoders', () => {
+  it.each([...Array(40).keys()])('end on garbage with an error or wait for more, seed %i', (seed) => {
+    const random = new SeededRandom(seed);
+    const encoder = new AppendEncoder();
+    const valid = Buffer.concat(randomAppends(random, 20).flatMap((each) => encoder.encode([each]).parts));
+    for (let round = 0; round < 50; round += 1) {
+      const bytes = Buffer.from(valid);
+      for (let i = 0; i < 4; i += 1) bytes[random.int(bytes.length)] = random.int(256);
+      for (const decoder of [new AppendDecoder({ local: LOCAL, remote: REMOTE }), new MessageDecoder()]) {
+        try {
+          decodeInPieces(decoder, bytes, 1 + random.int(5000));
+        } catch (error) {
+          expect(['StreamFormatError', 'WireError']).toContain((error as Error).name);
+        }
+      }
+    }
+  });
+});

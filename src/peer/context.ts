@@ -19,5 +19,8 @@ export interface PeerContext {
 /** Milliseconds without a byte after which a stream is given up; etcd's. */
 export const STREAM_TIMEOUT_MS = 5_000;
 
-/** Milliseconds between heartbeats of an idle stream: two may get lost. */
-export const HEARTBEAT_INTERVAL_MS = STREAM_TIMEOUT_MS / 3;
+/** Milliseconds between heartbeats of an idle stream; etcd's are a third of its timeout apart. */
+export const HEARTBEAT_INTERVAL_MS = 500;
+
+/** Tells who asks for a stream how often it will hear of this member, in milliseconds; etcd passes over it. */
+export const HEARTBEAT_HEADER = 'x-keystead-heartbeat-ms';

@@ -153,9 +153,14 @@ export class Peer {
   }
 
   #ended(kind: StreamKind, end: StreamEnd): void {
-    if (this.#stopped || this.#isConnected) return;
+    if (this.#stopped) return;
+    // What is written to a silent member only fills the system's buffers: posts find out when it is back.
+    if (end.cause === 'silence' && !this.#readers.some(({ isOpen }) => isOpen))
+      for (const other of streamKinds) this.#writers[other].close();
+    if (this.#isConnected) return;
     this.status.deactivate(`stream ${kind}: ${end.reason}`);
-    if (end.wasOpen && end.byRemote) this.#context.handler.onConnectionClosed(this.status.id);
+    if (end.wasOpen && end.cause === 'closed-by-remote')
+      this.#context.handler.onConnectionClosed(this.status.id);
   }
 
   #received(messages: readonly Message[]): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Message } from '../wire/gen/raftpb.ts';
 import { header, refusalOf } from './compatibility.ts';
-import type { PeerContext } from './context.ts';
+import { HEARTBEAT_HEADER, HEARTBEAT_INTERVAL_MS, type PeerContext } from './context.ts';
 import { formatId, parseId } from './member-id.ts';
 import { MAX_MESSAGE_BYTES } from './message-codec.ts';
 import type { Peer } from './peer.ts';
@@ -80,7 +80,7 @@ export class RaftRequests {
       return;
     }
     const { socket } = request;
-    response.writeHead(200, { 'Transfer-Encoding': 'chunked' });
+    response.writeHead(200, { 'Transfer-Encoding': 'chunked', [HEARTBEAT_HEADER]: HEARTBEAT_INTERVAL_MS });
     response.flushHeaders();
     socket.setNoDelay(true);
     socket.setTimeout(0);

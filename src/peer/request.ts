@@ -49,7 +49,12 @@ function bound(
   { dialTimeoutMs, idleTimeoutMs }: RequestOptions,
 ): void {
   request.setTimeout(idleTimeoutMs, () => {
-    request.destroy(new IdleTimeoutError(`nothing sent or received for ${idleTimeoutMs} ms`));
+    const { bytesRead } = socket;
+    // After a stall of this process the timer is due before what has arrived meanwhile is read.
+    setImmediate(() => {
+      if (socket.bytesRead === bytesRead)
+        request.destroy(new IdleTimeoutError('nothing sent or received for too long'));
+    });
   });
   if (!socket.connecting) return;
   const timer = setTimeout(() => {

@@ -6,6 +6,9 @@ import type { PeerTls } from './request.ts';
 /** Milliseconds for which idle connections are kept: longer than the time between two probes of them. */
 const KEEP_ALIVE_MS = 10_000;
 
+/** Milliseconds without a byte either way after which a connection is ended; streams and snapshots have their own. */
+const SILENCE_MS = 60_000;
+
 /** Longest header section taken in; URLs of a member may be many. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
@@ -32,6 +35,7 @@ export class PeerServer {
     this.#tls = tls;
     this.#http = createServer({ noDelay: true, maxHeaderSize: MAX_HEADER_BYTES }, handler);
     this.#http.keepAliveTimeout = KEEP_ALIVE_MS;
+    this.#http.timeout = SILENCE_MS;
     // Snapshots take as long as they take; who receives them watches that they go on.
     this.#http.requestTimeout = 0;
   }

@@ -26,6 +26,8 @@ export interface SnapshotRequest {
 export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRequest): Promise<void> {
   const { request, response, status } = snapshot;
   const startedAt = context.clock.now();
+  // Saving it may take longer than connections are left silent otherwise.
+  request.socket.setTimeout(0);
   const bytes = withIdleTimeout(request);
   const head = await readHead(bytes, status);
   if (typeof head === 'string') {

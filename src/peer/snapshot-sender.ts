@@ -11,8 +11,14 @@ import { openRequest } from './request.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
-/** Milliseconds without a byte after which a transfer is given up; the other side may sync a large file meanwhile. */
+/** Milliseconds without a byte after which a transfer is given up. */
 const IDLE_TIMEOUT_MS = 60_000;
+
+/** Milliseconds that the other side may take to save what it has received; of a large store, that is minutes. */
+const SAVE_TIMEOUT_MS = 600_000;
+
+/** Milliseconds of silence after which the system probes a connection, so that a vanished host is noticed. */
+const TCP_PROBE_MS = 15_000;
 
 export interface SnapshotSenderOptions {
   readonly context: PeerContext;
@@ -124,6 +130,8 @@ async function writeBody(
     if (!request.write(chunk)) await drained(request);
   }
   if (bytes < totalBytes) throw new Error('the snapshot is shorter than announced');
+  request.setTimeout(SAVE_TIMEOUT_MS);
+  request.setSocketKeepAlive(true, TCP_PROBE_MS);
   request.end();
 }
 

@@ -1,8 +1,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Message } from '../wire/gen/raftpb.ts';
 import { WireError } from '../wire/wire-error.ts';
-import { hasStreams, introductionHeaders, Refusal } from './compatibility.ts';
-import { type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
+import { hasStreams, header, introductionHeaders, Refusal } from './compatibility.ts';
+import { HEARTBEAT_HEADER, type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
 import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { IdleTimeoutError, openRequest, readBody } from './request.ts';
@@ -13,6 +13,10 @@ import type { UrlPicker } from './url-picker.ts';
 
 /** Milliseconds between two attempts to connect. A stream that lasted longer is opened anew at once. */
 const RETRY_INTERVAL_MS = 100;
+
+/** Heartbeats in a row without which a stream is given up, and the shortest interval that is believed. */
+const MISSED_HEARTBEATS = 4;
+const MIN_HEARTBEAT_MS = 100;
 
 /** Enough for any text of a refusal. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -71,28 +75,28 @@ export class StreamReader {
       idleTimeoutMs: STREAM_TIMEOUT_MS,
     });
     this.#request = request;
-    const ended = (reason: string, byRemote: boolean): void => {
-      this.#ended(request, picked, { wasOpen: this.#isOpen, byRemote, reason });
+    const ended = (reason: string, cause: StreamEnd['cause']): void => {
+      this.#ended(request, picked, { wasOpen: this.#isOpen, cause, reason });
     };
     let isRefused = false;
     request.on('response', (response) => {
       if (response.statusCode === 200 && hasStreams(response.headers)) {
         this.#read(request, response);
-        response.on('error', (error) => ended(error.message, true));
-        response.on('close', () => ended('closed by the peer', true));
+        response.on('error', (error) => ended(error.message, 'closed-by-remote'));
+        response.on('close', () => ended('closed by the peer', 'closed-by-remote'));
         return;
       }
       isRefused = true;
       this.#refused(response).then(
-        (reason) => ended(reason, false),
-        (error: unknown) => ended(String(error), false),
+        (reason) => ended(reason, 'other'),
+        (error: unknown) => ended(String(error), 'other'),
       );
     });
     request.on('error', (error) => {
-      if (!isRefused) ended(error.message, !isOurs(error));
+      if (!isRefused) ended(error.message, causeOf(error));
     });
     request.on('close', () => {
-      if (!isRefused) ended('closed', true);
+      if (!isRefused) ended('closed', 'closed-by-remote');
     });
     request.end();
   }
@@ -103,6 +107,7 @@ export class StreamReader {
     this.#lastFailure = '';
     context.logger.info('opened stream from peer', this.#fields());
     this.#options.opened();
+    boundSilence(request, response);
     const decoder = streamDecoder(kind, { local: context.local.localId, remote: status.id });
     response.on('data', (bytes: Buffer) => {
       if (this.#stopped) return;
@@ -174,9 +179,15 @@ export class StreamReader {
   }
 }
 
-/** Whether this side gave the connection up. */
-function isOurs(error: Error): boolean {
-  return (
-    error instanceof IdleTimeoutError || error instanceof StreamFormatError || error instanceof WireError
-  );
+/** A member that tells how often it sends heartbeats is missed sooner than etcd's five seconds. */
+function boundSilence(request: ClientRequest, response: IncomingMessage): void {
+  const intervalMs = Number(header(response.headers, HEARTBEAT_HEADER));
+  if (!(intervalMs >= MIN_HEARTBEAT_MS)) return;
+  request.socket?.setTimeout(Math.min(STREAM_TIMEOUT_MS, MISSED_HEARTBEATS * intervalMs));
+}
+
+function causeOf(error: Error): StreamEnd['cause'] {
+  if (error instanceof IdleTimeoutError) return 'silence';
+  if (error instanceof StreamFormatError || error instanceof WireError) return 'other';
+  return 'closed-by-remote';
 }

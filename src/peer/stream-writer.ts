@@ -50,7 +50,7 @@ export class StreamWriter {
     this.#passedOn = 0;
     this.#stalledMs = 0;
     const ended = (reason: string): void => {
-      if (this.#socket === socket) this.#drop({ wasOpen: true, byRemote: true, reason });
+      if (this.#socket === socket) this.#drop({ wasOpen: true, cause: 'closed-by-remote', reason });
     };
     socket.on('end', () => ended('closed by the peer'));
     socket.on('error', (error) => ended(error.message));
@@ -80,7 +80,7 @@ export class StreamWriter {
   }
 
   close(): void {
-    if (this.#socket !== undefined) this.#drop({ wasOpen: true, byRemote: false, reason: 'closed' });
+    if (this.#socket !== undefined) this.#drop({ wasOpen: true, cause: 'other', reason: 'closed' });
   }
 
   #takeSlice(): Message[] {
@@ -114,7 +114,7 @@ export class StreamWriter {
     if (this.#hasStalled(socket)) {
       this.#options.status.sentFailures += 1;
       const reason = `nothing could be written for ${STREAM_TIMEOUT_MS} ms`;
-      this.#drop({ wasOpen: true, byRemote: false, reason });
+      this.#drop({ wasOpen: true, cause: 'silence', reason });
       return;
     }
     if (socket.writableLength > 0 || this.#waiting.length > 0) return;

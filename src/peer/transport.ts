@@ -35,6 +35,9 @@ export interface TransportOptions {
   readonly observer?: PeerObserver | undefined;
 }
 
+/** Members not known yet that are answered; any further ones are not. */
+const MAX_REMOTES = 16;
+
 /** Idle connections for posts to one member. */
 const IDLE_CONNECTIONS = 4;
 
@@ -71,13 +74,15 @@ export class Transport implements PeerTransport {
 
   addPeer(id: bigint, urls: readonly string[]): void {
     if (this.#stopped || this.#peers.has(id)) return;
+    this.#remotes.get(id)?.stop();
+    this.#remotes.delete(id);
     this.#peers.set(id, new Peer({ context: this.#context, id, urls, agents: this.#agents }));
     this.#context.logger.info('added remote peer', { 'remote-peer-id': formatId(id), 'peer-urls': urls });
   }
 
   addRemote(id: bigint, urls: readonly string[]): void {
     if (this.#stopped || id === this.#context.local.localId) return;
-    if (this.#peers.has(id) || this.#remotes.has(id)) return;
+    if (this.#peers.has(id) || this.#remotes.has(id) || this.#remotes.size >= MAX_REMOTES) return;
     this.#remotes.set(id, new Remote({ context: this.#context, id, urls, agents: this.#agents }));
   }
 
