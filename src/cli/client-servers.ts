@@ -1,4 +1,5 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import type { Server as NetServer } from 'node:net';
 import type { Logins } from '../api/auth/logins.ts';
 import { createGateway } from '../api/gateway/gateway.ts';
 import { createClientHttpHandler, createMetricsHttpHandler } from '../api/http/handler.ts';
@@ -17,7 +18,6 @@ import type { ExportSnapshot } from '../ports/snapshot.ts';
 import type { Downgrades } from '../server/downgrades.ts';
 import type { Member } from '../server/member.ts';
 import type { Memberships } from '../server/memberships.ts';
-import { openClientTls } from '../tls/open-tls.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
 import { listenPlace } from './listen-place.ts';
 import { etcdVersion } from './version.ts';
@@ -38,6 +38,8 @@ export interface Served {
   readonly downgrades: Downgrades;
   readonly exportSnapshot: ExportSnapshot;
   readonly randomInt: (bound: number) => number;
+  /** Where certificates are configured. */
+  readonly tls: TlsSide | undefined;
 }
 
 /** All that clients talk to: gRPC and HTTP on the client addresses, metrics and health on further ones. */
@@ -49,19 +51,10 @@ export class ClientServers {
   readonly #tls: TlsSide | undefined;
   readonly #metricsHandler: ReturnType<typeof createMetricsHttpHandler>;
   readonly #metricsServers: HttpServer[] = [];
+  readonly #metricsListeners: NetServer[] = [];
   readonly #stopServices: () => void;
 
-  /** Rejects with TlsFileError for certificates that cannot be used. */
-  static async make(config: Config, logging: Logging, served: Served): Promise<ClientServers> {
-    const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
-    return new ClientServers(config, logging, { ...served, tls });
-  }
-
-  private constructor(
-    config: Config,
-    logging: Logging,
-    served: Served & { readonly tls: TlsSide | undefined },
-  ) {
+  constructor(config: Config, logging: Logging, served: Served) {
     const { member, metrics } = served;
     this.#config = config;
     this.#logging = logging;
@@ -116,7 +109,7 @@ export class ClientServers {
   async stop(): Promise<void> {
     this.#stopServices();
     const servers = [this.#http, ...this.#metricsServers];
-    for (const server of servers) server.close();
+    for (const server of [this.#http, ...this.#metricsListeners]) server.close();
     await this.#grpc.shutdown(DRAIN_MS);
     for (const server of servers) server.closeAllConnections();
   }
@@ -171,6 +164,7 @@ export class ClientServers {
       url.secure && this.#tls !== undefined
         ? this.#tls.createServer((socket) => http.emit('connection', socket))
         : http;
+    this.#metricsListeners.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(listenPlace(url), () => {

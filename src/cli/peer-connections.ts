@@ -23,6 +23,7 @@ import { openPeerTls } from '../tls/open-tls.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
 import { clock } from './clock.ts';
 import { listenPlace } from './listen-place.ts';
+import { checkPeerUrls } from './secure-urls.ts';
 import { etcdVersion } from './version.ts';
 
 /** etcd's allowance for connecting to a member, beyond the election timeout. */
@@ -65,6 +66,7 @@ export class PeerConnections implements Reachability {
   /** Rejects with TlsFileError for certificates that cannot be used. */
   static async prepare(config: Config, logging: Logging): Promise<PeerConnections> {
     const tls = await openPeerTls({ config, logger: logging.for('tls/tls-side.ts') });
+    checkPeerUrls(config, tls);
     return new PeerConnections(config, logging, tls);
   }
 

@@ -19,11 +19,13 @@ import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
 import { openStorage, type Storage } from '../storage/open-storage.ts';
 import { logExists } from '../storage/wal/open-log.ts';
+import { openClientTls } from '../tls/open-tls.ts';
 import { ClientServers } from './client-servers.ts';
 import { clock } from './clock.ts';
 import { foundOrJoin } from './found-or-join.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
+import { checkClientUrls } from './secure-urls.ts';
 import { timers } from './timers.ts';
 import { etcdVersion } from './version.ts';
 
@@ -70,6 +72,8 @@ export class RunningServer {
     const logger = logging.for('cli/running-server.ts');
     const metrics = new Metrics();
     const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
+    const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
+    checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
     const isNew = !logExists(dataDirectory(config.dataDir, config.walDir).wal);
     const founding = isNew ? await foundOrJoin(config, peers.client, logger) : undefined;
@@ -99,8 +103,8 @@ export class RunningServer {
     const leases = new Leases(member, peers.leaderLeases(member));
     const memberships = new Memberships({ member, peers, client: peers.client });
     await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
-    const clients = await ClientServers.make(config, logging, {
-      ...{ member, metrics, logins, leases, memberships },
+    const clients = new ClientServers(config, logging, {
+      ...{ member, metrics, logins, leases, memberships, tls },
       downgrades: new Downgrades(member),
       exportSnapshot: () => exportSnapshot(storage.engine),
       randomInt: (bound) => randomInt(bound),
