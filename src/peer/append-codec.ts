@@ -2,7 +2,7 @@ import { Entry, Message, MessageType } from '../wire/gen/raftpb.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { splicedBytes, writeEntry, writeMessage } from './message-bytes.ts';
 import { MAX_MESSAGE_BYTES } from './message-codec.ts';
-import { SpliceWriter } from './splice-writer.ts';
+import { type Framing, SpliceWriter } from './splice-writer.ts';
 import type { EncodedBatch, StreamDecoder, StreamEncoder } from './stream-codec.ts';
 import { StreamFormatError } from './stream-error.ts';
 
@@ -35,7 +35,7 @@ class Place {
 export class AppendEncoder implements StreamEncoder {
   readonly #place = new Place();
 
-  encode(messages: readonly Message[]): EncodedBatch {
+  encode(messages: readonly Message[], framing: Framing): EncodedBatch {
     const continues: boolean[] = [];
     let bytes = 0;
     let spliced = 0;
@@ -46,7 +46,7 @@ export class AppendEncoder implements StreamEncoder {
       spliced += splicedBytes(message.entries);
       this.#place.advance(message);
     }
-    const out = new SpliceWriter(bytes - spliced);
+    const out = new SpliceWriter({ bytes, splicedBytes: spliced }, framing);
     for (const [i, message] of messages.entries()) {
       if (continues[i] === true) writeEntries(message, out);
       else {

@@ -53,7 +53,7 @@ describe('the message stream', () => {
         context: Buffer.from('ctx'),
       }),
     ];
-    const { parts, bytes } = new MessageEncoder().encode(messages);
+    const { parts, bytes } = new MessageEncoder().encode(messages, 'bare');
     expect(parts).toContain(large);
     const whole = Buffer.concat(parts);
     expect(whole.length).toBe(bytes);
@@ -71,9 +71,9 @@ describe('the message stream', () => {
     const messages = randomAppends(random, 30);
     const encoder = new MessageEncoder();
     const bytes = Buffer.concat([
-      ...encoder.encode(messages.slice(0, 7)).parts,
+      ...encoder.encode(messages.slice(0, 7), 'bare').parts,
       encoder.heartbeat(),
-      ...encoder.encode(messages.slice(7)).parts,
+      ...encoder.encode(messages.slice(7), 'bare').parts,
     ]);
     expect(decodeInPieces(new MessageDecoder(), bytes, size)).toEqual(messages);
   });
@@ -91,6 +91,18 @@ describe('the message stream', () => {
   });
 });
 
+describe('a chunk', () => {
+  it('has its length in front and a line end behind', () => {
+    const large = Buffer.alloc(5000, 1);
+    const message = append({ term: 1, entries: [entry(1, 1, Buffer.from('a')), entry(2, 1, large)] });
+    const bare = Buffer.concat(new MessageEncoder().encode([message], 'bare').parts);
+    const { parts, bytes } = new MessageEncoder().encode([message], 'chunk');
+    expect(bytes).toBe(bare.length);
+    const expected = [Buffer.from(`${bytes.toString(16)}\r\n`), bare, Buffer.from('\r\n')];
+    expect(Buffer.concat(parts).equals(Buffer.concat(expected))).toBe(true);
+  });
+});
+
 describe('the append stream', () => {
   const ends = { local: LOCAL, remote: REMOTE };
 
@@ -100,7 +112,7 @@ describe('the append stream', () => {
     const encoder = new AppendEncoder();
     const parts = messages.flatMap((message, i) => [
       ...(i % 5 === 0 ? [encoder.heartbeat()] : []),
-      ...encoder.encode([message]).parts,
+      ...encoder.encode([message], 'bare').parts,
     ]);
     expect(decodeInPieces(new AppendDecoder(ends), Buffer.concat(parts), size)).toEqual(messages);
   });
@@ -108,15 +120,15 @@ describe('the append stream', () => {
   it('is the same for a batch as for single messages', () => {
     const messages = randomAppends(new SeededRandom(1), 50);
     const single = new AppendEncoder();
-    const one = Buffer.concat(messages.flatMap((message) => single.encode([message]).parts));
-    const { parts, bytes } = new AppendEncoder().encode(messages);
+    const one = Buffer.concat(messages.flatMap((message) => single.encode([message], 'bare').parts));
+    const { parts, bytes } = new AppendEncoder().encode(messages, 'bare');
     expect(Buffer.concat(parts).equals(one)).toBe(true);
     expect(bytes).toBe(one.length);
   });
 
   it('leaves out what the stream implies, as etcd does', () => {
     const encoder = new AppendEncoder();
-    encoder.encode([append({ term: 2, logTerm: 1, index: 4, entries: [entry(5, 2, undefined)] })]);
+    encoder.encode([append({ term: 2, logTerm: 1, index: 4, entries: [entry(5, 2, undefined)] })], 'bare');
     const next = append({
       term: 2,
       logTerm: 2,
@@ -124,7 +136,7 @@ describe('the append stream', () => {
       entries: [entry(6, 2, Buffer.from('x'))],
       commit: 5,
     });
-    const frame = Buffer.concat(encoder.encode([next]).parts).toString('hex');
+    const frame = Buffer.concat(encoder.encode([next], 'bare').parts).toString('hex');
     const entryBytes = '1002' + '1806' + '220178';
     expect(frame).toBe(`0100000000000000010000000000000007${entryBytes}0000000000000005`);
   });
@@ -163,7 +175,9 @@ describe('decoders', () => {
   it.each([...Array(40).keys()])('end on garbage with an error or wait for more, seed %i', (seed) => {
     const random = new SeededRandom(seed);
     const encoder = new AppendEncoder();
-    const valid = Buffer.concat(randomAppends(random, 20).flatMap((each) => encoder.encode([each]).parts));
+    const valid = Buffer.concat(
+      randomAppends(random, 20).flatMap((each) => encoder.encode([each], 'bare').parts),
+    );
     for (let round = 0; round < 50; round += 1) {
       const bytes = Buffer.from(valid);
       for (let i = 0; i < 4; i += 1) bytes[random.int(bytes.length)] = random.int(256);

@@ -1,7 +1,7 @@
 import { Message, MessageType } from '../wire/gen/raftpb.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { splicedBytes, writeMessage } from './message-bytes.ts';
-import { SpliceWriter } from './splice-writer.ts';
+import { type Framing, SpliceWriter } from './splice-writer.ts';
 import type { EncodedBatch, StreamDecoder, StreamEncoder } from './stream-codec.ts';
 import { StreamFormatError } from './stream-error.ts';
 
@@ -19,7 +19,7 @@ export function isLinkHeartbeat(message: Message): boolean {
 
 /** Messages as they are, each after its length in eight bytes. */
 export class MessageEncoder implements StreamEncoder {
-  encode(messages: readonly Message[]): EncodedBatch {
+  encode(messages: readonly Message[], framing: Framing): EncodedBatch {
     const sizes: number[] = [];
     let bytes = 0;
     let spliced = 0;
@@ -29,7 +29,7 @@ export class MessageEncoder implements StreamEncoder {
       bytes += LENGTH_BYTES + size;
       spliced += splicedBytes(message.entries);
     }
-    const out = new SpliceWriter(bytes - spliced);
+    const out = new SpliceWriter({ bytes, splicedBytes: spliced }, framing);
     for (const [i, message] of messages.entries()) {
       out.uint64BE(sizes[i] ?? 0);
       writeMessage(message, out);

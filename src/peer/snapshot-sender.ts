@@ -84,7 +84,7 @@ export class SnapshotSender {
 
   async #transfer(url: URL, message: Message, { totalBytes, chunks }: OutgoingSnapshot): Promise<void> {
     const { context } = this.#options;
-    const head = new MessageEncoder().encode([message]);
+    const head = new MessageEncoder().encode([message], 'bare');
     const request = openRequest(url, {
       method: 'POST',
       headers: {

@@ -7,15 +7,28 @@ export function isSpliced(data: Buffer | undefined): data is Buffer {
   return data !== undefined && data.length >= SPLICE_BYTES;
 }
 
-/** Encodes into one block, with large data passed on between its slices instead of being copied. */
+/** Whether the bytes stand alone, or as one chunk of HTTP's chunked encoding. */
+export type Framing = 'bare' | 'chunk';
+
+const LINE_END = '\r\n';
+
+/**
+ * Encodes into one block, with large data passed on between its slices instead of being copied. A chunk's own head
+ * and end are in the block too: what has no large data is a single buffer, which takes a socket's shortest path.
+ */
 export class SpliceWriter {
   readonly writer: Writer;
   readonly #parts: Buffer[] = [];
+  readonly #isChunk: boolean;
   #sliced = 0;
 
-  /** @param blockBytes exactly the bytes written, without those spliced */
-  constructor(blockBytes: number) {
-    this.writer = new Writer(blockBytes);
+  /** Both numbers are exact; `splicedBytes` of the `bytes` are not copied. */
+  constructor({ bytes, splicedBytes }: { bytes: number; splicedBytes: number }, framing: Framing) {
+    const head = framing === 'chunk' ? bytes.toString(16) + LINE_END : '';
+    this.#isChunk = framing === 'chunk';
+    const around = this.#isChunk ? head.length + LINE_END.length : 0;
+    this.writer = new Writer(bytes - splicedBytes + around);
+    this.#text(head);
   }
 
   uint64BE(value: number): void {
@@ -30,15 +43,20 @@ export class SpliceWriter {
     this.#parts.push(data);
   }
 
+  finish(): Buffer[] {
+    if (this.#isChunk) this.#text(LINE_END);
+    this.writer.finish();
+    this.#cut();
+    return this.#parts;
+  }
+
+  #text(text: string): void {
+    for (let i = 0; i < text.length; i += 1) this.writer.byte(text.charCodeAt(i));
+  }
+
   #cut(): void {
     const { buffer, position } = this.writer;
     if (position > this.#sliced) this.#parts.push(buffer.subarray(this.#sliced, position));
     this.#sliced = position;
-  }
-
-  finish(): Buffer[] {
-    this.writer.finish();
-    this.#cut();
-    return this.#parts;
   }
 }

@@ -1,6 +1,7 @@
 import type { Message } from '../wire/gen/raftpb.ts';
 import { AppendDecoder, AppendEncoder } from './append-codec.ts';
 import { MessageDecoder, MessageEncoder } from './message-codec.ts';
+import type { Framing } from './splice-writer.ts';
 
 /**
  * The two streams that run from each member to each other one: appends have their own, so that nothing else waits
@@ -11,14 +12,14 @@ export type StreamKind = (typeof StreamKind)[keyof typeof StreamKind];
 
 export const streamKinds: readonly StreamKind[] = [StreamKind.Append, StreamKind.Message];
 
-/** An encoded batch: slices to be written in order, and what they come to. */
+/** An encoded batch: slices to be written in order, and what they come to without their framing. */
 export interface EncodedBatch {
   readonly parts: Buffer[];
   readonly bytes: number;
 }
 
 export interface StreamEncoder {
-  encode(messages: readonly Message[]): EncodedBatch;
+  encode(messages: readonly Message[], framing: Framing): EncodedBatch;
   /** Tells the other side that the connection is alive when there is nothing to say. */
   heartbeat(): Buffer;
 }

@@ -74,7 +74,7 @@ export class StreamWriter {
     const encoder = this.#encoder;
     if (socket === undefined || encoder === undefined) return;
     while (this.#waiting.length > 0 && !socket.writableNeedDrain) {
-      const { parts, bytes } = encoder.encode(this.#takeSlice());
+      const { parts, bytes } = encoder.encode(this.#takeSlice(), 'chunk');
       this.#write(socket, parts, bytes);
     }
   }
@@ -99,13 +99,14 @@ export class StreamWriter {
     return waiting.splice(0, count);
   }
 
-  /** One chunk of the response's chunked encoding. */
   #write(socket: Socket, parts: readonly Buffer[], bytes: number): void {
-    socket.cork();
-    socket.write(`${bytes.toString(16)}\r\n`, 'latin1');
-    for (const part of parts) socket.write(part);
-    socket.write('\r\n', 'latin1');
-    socket.uncork();
+    const [first] = parts;
+    if (parts.length === 1 && first !== undefined) socket.write(first);
+    else {
+      socket.cork();
+      for (const part of parts) socket.write(part);
+      socket.uncork();
+    }
     this.#options.status.sentBytes += bytes;
   }
 
@@ -119,7 +120,11 @@ export class StreamWriter {
     }
     if (socket.writableLength > 0 || this.#waiting.length > 0) return;
     const beat = defined(this.#encoder, 'an open stream has an encoder').heartbeat();
-    this.#write(socket, [beat], beat.length);
+    this.#write(
+      socket,
+      [Buffer.from(`${beat.length.toString(16)}\r\n`), beat, Buffer.from('\r\n')],
+      beat.length,
+    );
   }
 
   #hasStalled(socket: Socket): boolean {
