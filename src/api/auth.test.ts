@@ -145,6 +145,10 @@ describe('simple tokens', () => {
   test('wrong logins', async () => {
     expect(outcome(await authenticate('u', 'wrong'))).toEqual(answer(errors.AuthFailed));
     expect(outcome(await authenticate('u', ''))).toEqual(answer(errors.AuthFailed));
+    const stale = { name: 'u', password: 'u-password' };
+    expect((await call(methods.authenticate.path, AuthenticateRequest.encode(stale), 'stale.1')).code).toBe(
+      0,
+    );
     expect(outcome(await authenticate('nobody', 'wrong'))).toEqual(answer(errors.AuthFailed));
     await call(
       methods.userAdd.path,

@@ -150,12 +150,11 @@ class Authentication {
   #propose(name: string): Promise<ApplyResult> {
     const simpleToken = this.#options.tokens.drawPrefix();
     const body = InternalAuthenticateRequest.encode({ name, password: '', simpleToken });
+    // Whatever token came along plays no part: logging in is how a client gets rid of one that has ended.
     return new Promise((resolve, reject) => {
-      this.#context.asCaller(this.#call, (who) => {
-        this.#context.member.propose(RaftRequestField.authenticate, body, who, {
-          settled: resolve,
-          failed: reject,
-        });
+      this.#context.member.propose(RaftRequestField.authenticate, body, undefined, {
+        settled: resolve,
+        failed: reject,
       });
     });
   }

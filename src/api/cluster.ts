@@ -1,6 +1,6 @@
-import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { Member as ClusterMember } from '../membership/member.ts';
 import type { Memberships } from '../server/memberships.ts';
+import { errors } from '../wire/errors.ts';
 import {
   MemberAddResponse,
   type Member,
@@ -11,6 +11,7 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 import { Cluster } from '../wire/services.ts';
 import { afterConsensus } from './kv.ts';
+import { requireAdmin, requireSomebody } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 
 /** The Cluster service. */
@@ -21,13 +22,20 @@ export function registerCluster(context: ServiceContext, memberships: Membership
   context.unary(
     methods.memberList,
     (call, request) => {
-      const answer = (): void => {
-        const members = member.cluster.members().map(toWire);
-        // etcd leaves the revision out of these headers.
-        call.respond([context.headerAt(0), MemberListResponse.encode({ header: undefined, members })]);
-      };
-      if (request.linearizable) afterConsensus(context, call, answer);
-      else answer();
+      const answer = (): void =>
+        context.asCaller(call, (who) => {
+          requireSomebody(context, who);
+          const members = member.cluster.members().map(toWire);
+          // etcd leaves the revision out of these headers.
+          call.respond([context.headerAt(0), MemberListResponse.encode({ header: undefined, members })]);
+        });
+      const identified = (): void =>
+        context.asCaller(call, (who) => {
+          if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
+          answer();
+        });
+      if (request.linearizable) afterConsensus(context, call, identified);
+      else identified();
     },
     { learner: true },
   );
@@ -83,11 +91,6 @@ export function registerCluster(context: ServiceContext, memberships: Membership
         .catch((error: unknown) => failCall(call, error));
     }),
   );
-}
-
-function requireAdmin({ member }: ServiceContext, who: AuthInfo | undefined): void {
-  const refused = member.auth.checkAdmin(who ?? NOBODY);
-  if (refused !== undefined) throw refused;
 }
 
 function toWire({ id, name, peerUrls, clientUrls, isLearner }: ClusterMember): Member {

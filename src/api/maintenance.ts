@@ -1,4 +1,3 @@
-import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import { formatVersion } from '../membership/version.ts';
@@ -19,6 +18,7 @@ import {
   StatusResponse,
 } from '../wire/gen/etcdserverpb.ts';
 import { Maintenance } from '../wire/services.ts';
+import { requireAdmin, requireSomebody } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
 import { endStream, streamIdentity } from './stream-calls.ts';
@@ -127,15 +127,6 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
       }
     };
   });
-}
-
-function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined): void {
-  if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
-}
-
-function requireAdmin({ member }: ServiceContext, who: AuthInfo | undefined): void {
-  const refused = member.auth.checkAdmin(who ?? NOBODY);
-  if (refused !== undefined) throw refused;
 }
 
 const alarmNames: Readonly<Record<number, string>> = {
