@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createWriteStream, copyFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { HashJob } from '../src/mvcc/hash.ts';
+import { HashJob, hashScope } from '../src/mvcc/hash.ts';
 import { MvccStore } from '../src/mvcc/store.ts';
 import { importDataDirectory } from '../src/cli/import.ts';
 import { runSnapshot } from '../src/cli/restore.ts';
@@ -283,7 +283,7 @@ async function stoppedHash(keystead: Member, revision: number): Promise<Hash> {
 }
 
 function storeHash(engine: RocksEngine, revision: number): Hash {
-  const job = new HashJob(new MvccStore(engine), revision);
+  const job = new HashJob(hashScope(new MvccStore(engine), revision));
   while (!job.step(1000));
   const { hash, revision: hash_revision, compactRevision: compact_revision } = job.result();
   return { hash, hash_revision, compact_revision };

@@ -45,16 +45,6 @@ interface ConditionToCome {
 
 const conditionsToCome: readonly ConditionToCome[] = [
   {
-    flag: 'initial-cluster',
-    capability: 'clusters of more than one member',
-    asked: (config) => config.initialCluster.size > 1,
-  },
-  {
-    flag: 'initial-cluster-state',
-    capability: 'joining an existing cluster',
-    asked: (config) => config.initialClusterState === 'existing',
-  },
-  {
     flag: 'metrics',
     capability: 'latency histograms of each RPC',
     asked: (config) => config.metricsLevel === 'extensive',

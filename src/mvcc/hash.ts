@@ -1,5 +1,5 @@
 import { crc32c } from '../lib/crc32c.ts';
-import type { EngineIterator } from '../ports/engine.ts';
+import type { Engine, EngineIterator } from '../ports/engine.ts';
 import { decodeEventRow } from './event-row.ts';
 import { encodeRevision } from './revision.ts';
 import { type MvccStore, eventRevision } from './store.ts';
@@ -8,6 +8,26 @@ export interface StoreHash {
   readonly hash: number;
   readonly revision: number;
   readonly compactRevision: number;
+}
+
+/** What a hash is made of: rows up to `revision`, of which those up to `compactRevision` count while reachable. */
+export interface HashScope {
+  readonly engine: Pick<Engine, 'iterate'>;
+  readonly revision: number;
+  readonly compactRevision: number;
+  /** The last compaction whose removal is done; -1 before the first. */
+  readonly finishedRevision: number;
+}
+
+/** The store as it is. @param revision 0 for the present */
+export function hashScope(store: MvccStore, revision: number): HashScope {
+  const { engine, compactRevision, marks } = store;
+  return {
+    engine,
+    revision: revision === 0 ? store.revision : revision,
+    compactRevision,
+    finishedRevision: marks.finishedRevision,
+  };
 }
 
 const BUCKET = Buffer.from('key');
@@ -38,42 +58,69 @@ export class HashJob {
   readonly #superseded = new Set<string>();
   readonly #marking: EngineIterator;
   readonly #hashing: EngineIterator;
-  #marked = false;
+  readonly #counting: EngineIterator;
+  readonly #finishedRevision: number;
+  #pass: 'marking' | 'counting' | 'hashing' = 'marking';
+  /** Keys that live at the revision, as far as they are counted. */
+  #live = 0;
   #hash = crc32c(0, BUCKET);
 
-  /** @param revision 0 for the present; it must not lie in the future nor below the compaction */
-  constructor(store: MvccStore, revision: number) {
-    this.#revision = revision === 0 ? store.revision : revision;
-    this.#compactRevision = store.compactRevision;
-    const from = encodeRevision(Math.max(store.marks.finishedRevision, 0), 0);
-    const lt = encodeRevision(this.#revision + 1, 0);
-    this.#marking = store.engine.iterate('event', { gte: from, lt });
-    this.#hashing = store.engine.iterate('event', { gte: Buffer.alloc(0), lt });
+  /** The revision must not lie in the future nor below the compaction. */
+  constructor({ engine, revision, compactRevision, finishedRevision }: HashScope) {
+    this.#revision = revision;
+    this.#compactRevision = compactRevision;
+    this.#finishedRevision = Math.max(finishedRevision, 0);
+    const from = encodeRevision(this.#finishedRevision, 0);
+    const lt = encodeRevision(revision + 1, 0);
+    this.#marking = engine.iterate('event', { gte: from, lt });
+    this.#counting = engine.iterate('event', { gte: Buffer.alloc(0), lt: from, keysOnly: true });
+    this.#hashing = engine.iterate('event', { gte: Buffer.alloc(0), lt });
   }
 
   /** Visits up to `count` rows; true at the end. */
   step(count: number): boolean {
-    return this.#marked
-      ? this.#hashRows(this.#hashing.next(count))
-      : this.#markRows(this.#marking.next(count));
+    switch (this.#pass) {
+      case 'marking':
+        this.#markRows(this.#marking.next(count));
+        return false;
+      case 'counting':
+        this.#countRows(this.#counting.next(count));
+        return false;
+      case 'hashing':
+        return this.#hashRows(this.#hashing.next(count));
+    }
   }
 
   cancel(): void {
     this.#marking.close();
+    this.#counting.close();
     this.#hashing.close();
   }
 
-  #markRows(rows: Buffer[]): boolean {
-    for (let at = 1; at < rows.length; at += 2) {
-      const row = rows[at];
-      if (row === undefined) continue;
-      const { previous } = decodeEventRow(row);
+  #markRows(rows: Buffer[]): void {
+    for (let at = 0; at + 1 < rows.length; at += 2) {
+      const key = rows[at];
+      const row = rows[at + 1];
+      if (key === undefined || row === undefined) continue;
+      const { previous, isDelete } = decodeEventRow(row);
       if (previous !== undefined && previous.main <= this.#compactRevision) {
         this.#superseded.add(`${previous.main}/${previous.sub}`);
       }
+      // What the finished compaction left of its own revision lives; later ones add a key or take one away.
+      if (eventRevision(key).main === this.#finishedRevision) this.#live += isDelete ? 0 : 1;
+      else if (isDelete) this.#live -= 1;
+      else if (previous === undefined) this.#live += 1;
     }
-    this.#marked = rows.length === 0;
-    return false;
+    if (rows.length === 0) this.#pass = this.#live > 0 ? 'hashing' : 'counting';
+  }
+
+  /** Below the finished compaction each row left is a live key's. One live key is enough to know. */
+  #countRows(rows: Buffer[]): void {
+    this.#live += rows.length / 2;
+    if (rows.length > 0 && this.#live <= 0) return;
+    // As etcd has it: where no key lives at the revision, nothing counts as unreachable.
+    if (this.#live <= 0) this.#superseded.clear();
+    this.#pass = 'hashing';
   }
 
   #hashRows(rows: Buffer[]): boolean {

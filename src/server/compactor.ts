@@ -1,3 +1,5 @@
+import { CompactionHashes } from './compaction-hashes.ts';
+import type { HashRows } from './hash-store.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { CompactionJob } from '../mvcc/compaction.ts';
 import type { MvccStore } from '../mvcc/store.ts';
@@ -14,8 +16,11 @@ export interface CompactorOptions {
   readonly logger: Logger;
   /** Revisions visited in one slice. */
   readonly batchLimit: number;
+  readonly hashRows: HashRows;
   /** Pause between slices. */
   readonly sleepMs: number;
+  /** What nobody foresaw. */
+  readonly failed: (error: unknown) => void;
   /** The disk took none of a slice; the removal begins anew after a while. */
   readonly writeFailed: (error: EngineWriteError) => void;
 }
@@ -27,12 +32,16 @@ const WRITE_RETRY_MS = 1000;
 /** Removes what compactions made unreachable, one compaction after another, in slices between other work. */
 export class Compactor {
   readonly #options: CompactorOptions;
+  readonly hashes = new CompactionHashes();
   readonly #queue: number[] = [];
   #waiters: { revision: number; done: () => void }[] = [];
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
   #held = 0;
+  #hashing = false;
+  /** Tells a compaction that was dropped meanwhile from the present one. */
+  #epoch = 0;
   #stopped = false;
 
   constructor(options: CompactorOptions) {
@@ -48,7 +57,7 @@ export class Compactor {
 
   start(revision: number): void {
     this.#queue.push(revision);
-    if (this.#job === undefined && this.#cancelPause === undefined) this.#next();
+    if (this.#job === undefined && this.#cancelPause === undefined && !this.#hashing) this.#next();
   }
 
   /** Calls back when the removal of a compaction that was started is done. */
@@ -73,6 +82,8 @@ export class Compactor {
     this.#cancelPause = undefined;
     this.#job?.cancel();
     this.#job = undefined;
+    this.#hashing = false;
+    this.#epoch += 1;
     this.#queue.length = 0;
   }
 
@@ -90,9 +101,37 @@ export class Compactor {
       this.#next();
       return;
     }
-    this.#job = new CompactionJob(store, revision);
     this.#startedMs = clock.now();
-    this.#pause(0);
+    const epoch = ++this.#epoch;
+    const begin = (): void => {
+      if (epoch !== this.#epoch || this.#stopped) return;
+      this.#job ??= new CompactionJob(store, revision);
+      this.#pause(0);
+    };
+    this.#hashing = true;
+    this.#hash(revision)
+      .catch((error: unknown) => {
+        this.#options.logger.warn('failed to hash the compacted history', { revision, error: String(error) });
+      })
+      .finally(() => {
+        if (epoch === this.#epoch) this.#hashing = false;
+        begin();
+      })
+      .catch((error: unknown) => this.#options.failed(error));
+  }
+
+  /** Before anything is removed; nothing but the present compaction's predecessor may be unfinished. */
+  async #hash(revision: number): Promise<void> {
+    const { store, hashRows, logger } = this.#options;
+    const { finishedRevision } = store.marks;
+    const scope = { engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision };
+    const hash = await hashRows(scope, () => undefined);
+    this.hashes.add(hash);
+    logger.info('storing new hash', {
+      hash: hash.hash,
+      revision: hash.revision,
+      'compact-revision': hash.compactRevision,
+    });
   }
 
   #pause(delayMs: number): void {

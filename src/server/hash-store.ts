@@ -1,39 +1,42 @@
-import { HashJob, type StoreHash } from '../mvcc/hash.ts';
+import { HashJob, hashScope, type HashScope, type StoreHash } from '../mvcc/hash.ts';
+import type { Scheduler } from '../ports/scheduler.ts';
 import { errors } from '../wire/errors.ts';
 import type { Member } from './member.ts';
 
-const ROWS_PER_SLICE = 1000;
+const ROWS_PER_SLICE = 500;
+
+/** Hashes what a scope holds; `opened` is called once rows may be removed. */
+export type HashRows = (scope: HashScope, opened: () => void) => Promise<StoreHash>;
 
 /**
- * etcd's HashKV of the store, in slices between other work.
+ * etcd's HashKV of the store.
  *
  * @param revision 0 for the present. Rejects with Compacted or FutureRev where it cannot be had.
  */
 export function hashStore(member: Member, revision: number): Promise<StoreHash> {
-  const { store, compactor, scheduler } = member;
-  return new Promise((resolve, reject) => {
-    if (revision > store.revision) {
-      reject(errors.FutureRev);
-      return;
-    }
-    if (revision > 0 && revision < store.compactRevision) {
-      reject(errors.Compacted);
-      return;
-    }
-    const job = new HashJob(store, revision);
-    const release = compactor.hold();
-    const step = (): void => {
-      try {
-        if (!job.step(ROWS_PER_SLICE)) {
-          scheduler.soon(step);
-          return;
+  const { store, compactor } = member;
+  const known = compactor.hashes.get(revision);
+  if (known !== undefined) return Promise.resolve(known);
+  if (revision > store.revision) return Promise.reject(errors.FutureRev);
+  if (revision > 0 && revision < store.compactRevision) return Promise.reject(errors.Compacted);
+  const release = compactor.hold();
+  return member.hashRows(hashScope(store, revision), release).finally(release);
+}
+
+/** On this thread, in slices between other work. */
+export function hashInSlices(scheduler: Scheduler): HashRows {
+  return (scope, opened) =>
+    new Promise((resolve, reject) => {
+      const job = new HashJob(scope);
+      opened();
+      const step = (): void => {
+        try {
+          if (job.step(ROWS_PER_SLICE)) resolve(job.result());
+          else scheduler.soon(step);
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
-        resolve(job.result());
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
-      }
-      release();
-    };
-    step();
-  });
+      };
+      step();
+    });
 }

@@ -10,6 +10,7 @@ import { Lessor, minimumLeaseTtl } from '../lease/lessor.ts';
 import { Cluster } from '../membership/cluster.ts';
 import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { HashScope, StoreHash } from '../mvcc/hash.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
 import { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -25,6 +26,7 @@ import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/et
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
 import { EngineRecovery } from './engine-recovery.ts';
+import { hashInSlices, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
@@ -56,6 +58,8 @@ export interface MemberOptions {
   readonly logger: (caller: string) => Logger;
   readonly metrics: Metrics;
   readonly tokens?: TokenAssigner & TokenObserver;
+  /** Hashes much history on another thread; without it everything is done on this one. */
+  readonly hashElsewhere?: HashRows;
   /** Puts the store received with the snapshot of `index` in the engine's place. */
   readonly replaceStore?: (index: number) => Promise<void>;
   /** Messages to other members. */
@@ -66,6 +70,7 @@ export interface MemberOptions {
 const MAX_COMMIT_APPLY_GAP = 5000;
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
+const HASH_HERE_BYTES = 4 * 1024 * 1024;
 /** As etcd: how long a lease request waits for what is committed to be applied. */
 const APPLY_TIMEOUT_MS = 1000;
 
@@ -198,6 +203,8 @@ export class Member {
       clock,
       logger: options.logger('server/compactor.ts'),
       writeFailed: (error) => this.#recover(error),
+      hashRows: (scope, opened) => this.hashRows(scope, opened),
+      failed: (error) => this.#fail(String(error)),
     });
     this.#log = new LogKeeper({
       loop: this.loop,
@@ -318,6 +325,14 @@ export class Member {
         resolve();
       });
     });
+  }
+
+  /** Little history is hashed here, in slices; much of it where that is no burden. */
+  hashRows(scope: HashScope, opened: () => void): Promise<StoreHash> {
+    const { hashElsewhere } = this.#options;
+    const isMuch = this.store.sizeBytes > HASH_HERE_BYTES;
+    const hash = isMuch && hashElsewhere !== undefined ? hashElsewhere : hashInSlices(this.scheduler);
+    return hash(scope, opened);
   }
 
   /** Calls back once everything acknowledged before this call is applied here. */

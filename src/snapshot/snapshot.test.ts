@@ -13,7 +13,7 @@ import { SeededRandom } from '../lib/seeded-random.ts';
 import { Lessor } from '../lease/lessor.ts';
 import { Cluster } from '../membership/cluster.ts';
 import { CompactionJob } from '../mvcc/compaction.ts';
-import { HashJob } from '../mvcc/hash.ts';
+import { HashJob, hashScope } from '../mvcc/hash.ts';
 import { MvccStore } from '../mvcc/store.ts';
 import type { Column, Engine } from '../ports/engine.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
@@ -109,7 +109,7 @@ class History {
 }
 
 function hashOf(engine: Engine, revision = 0): unknown {
-  const job = new HashJob(new MvccStore(engine), revision);
+  const job = new HashJob(hashScope(new MvccStore(engine), revision));
   while (!job.step(500));
   return job.result();
 }

@@ -1,3 +1,4 @@
+import type { StoreHash } from '../mvcc/hash.ts';
 import type { ImportedState } from './import-backend.ts';
 
 /** What the snapshot worker is started with. */
@@ -9,6 +10,13 @@ export type WorkerTask =
       readonly directory: string;
       readonly skipChecksum: boolean;
       readonly fallback: { readonly term: number; readonly confState: Uint8Array } | undefined;
+    }
+  | {
+      readonly kind: 'hash';
+      readonly sharedHandle: bigint;
+      readonly revision: number;
+      readonly compactRevision: number;
+      readonly finishedRevision: number;
     };
 
 /** To an exporting worker: make one more chunk. */
@@ -28,6 +36,9 @@ export type ExportMessage =
     }
   | { readonly type: 'chunk'; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly sha256: Uint8Array };
+
+/** Of a hashing worker: what it hashes is held fast; then the outcome. */
+export type HashMessage = { readonly type: 'opened' } | { readonly type: 'hashed'; readonly hash: StoreHash };
 
 export type ImportMessage =
   | { readonly type: 'progress'; readonly events: number }

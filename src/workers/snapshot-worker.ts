@@ -1,7 +1,8 @@
-/** Worker thread: reads a store into a snapshot file's bytes, or a snapshot file into a store. */
+/** Worker thread: reads a store into a snapshot file's bytes, a snapshot file into a store, or hashes a store. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { defined } from '../lib/assert.ts';
 import { runExport } from '../snapshot/export-task.ts';
+import { runHash } from '../snapshot/hash-task.ts';
 import { importFile } from '../snapshot/import-task.ts';
 import type { ImportMessage, WorkerTask } from '../snapshot/worker-messages.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
@@ -11,8 +12,11 @@ import { ConfState } from '../wire/gen/raftpb.ts';
 const task = workerData as WorkerTask;
 const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
 
-if (task.kind === 'export') runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
-else {
+if (task.kind === 'export') {
+  runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
+} else if (task.kind === 'hash') {
+  runHash(task, RocksReader.attach(task.sharedHandle), port);
+} else {
   const send = (message: ImportMessage): void => port.postMessage(message);
   const { file, directory, skipChecksum, fallback } = task;
   const engine = await RocksEngine.open(directory);
