@@ -15,6 +15,7 @@ import { Member } from '../server/member.ts';
 import { observeMember } from '../server/member-metrics.ts';
 import { Memberships } from '../server/memberships.ts';
 import { Publisher } from '../server/publisher.ts';
+import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
 import { openStorage, type Storage } from '../storage/open-storage.ts';
@@ -96,6 +97,7 @@ export class RunningServer {
       logger: (caller) => logging.for(caller),
       metrics,
       ...(simple === undefined ? {} : { tokens: simple }),
+      hashElsewhere: (scope, opened) => hashInWorker(storage.engine, scope, opened),
       replaceStore: () => storage.engine.replaceFiles(),
       send: (messages) => peers.send(messages),
     });

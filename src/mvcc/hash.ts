@@ -17,6 +17,8 @@ export interface HashScope {
   readonly compactRevision: number;
   /** The last compaction whose removal is done; -1 before the first. */
   readonly finishedRevision: number;
+  /** The hash is made by a compaction at `revision`, to which tombstones of that very revision are reachable. */
+  readonly isCompaction?: boolean;
 }
 
 /** The store as it is. @param revision 0 for the present */
@@ -60,13 +62,15 @@ export class HashJob {
   readonly #hashing: EngineIterator;
   readonly #counting: EngineIterator;
   readonly #finishedRevision: number;
+  readonly #isCompaction: boolean;
   #pass: 'marking' | 'counting' | 'hashing' = 'marking';
   /** Keys that live at the revision, as far as they are counted. */
   #live = 0;
   #hash = crc32c(0, BUCKET);
 
   /** The revision must not lie in the future nor below the compaction. */
-  constructor({ engine, revision, compactRevision, finishedRevision }: HashScope) {
+  constructor({ engine, revision, compactRevision, finishedRevision, isCompaction }: HashScope) {
+    this.#isCompaction = isCompaction === true;
     this.#revision = revision;
     this.#compactRevision = compactRevision;
     this.#finishedRevision = Math.max(finishedRevision, 0);
@@ -107,8 +111,9 @@ export class HashJob {
         this.#superseded.add(`${previous.main}/${previous.sub}`);
       }
       // What the finished compaction left of its own revision lives; later ones add a key or take one away.
-      if (eventRevision(key).main === this.#finishedRevision) this.#live += isDelete ? 0 : 1;
-      else if (isDelete) this.#live -= 1;
+      const { main } = eventRevision(key);
+      if (main === this.#finishedRevision) this.#live += isDelete ? 0 : 1;
+      else if (isDelete) this.#live -= this.#isCompaction && main === this.#revision ? 0 : 1;
       else if (previous === undefined) this.#live += 1;
     }
     if (rows.length === 0) this.#pass = this.#live > 0 ? 'hashing' : 'counting';

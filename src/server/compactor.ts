@@ -124,7 +124,10 @@ export class Compactor {
   async #hash(revision: number): Promise<void> {
     const { store, hashRows, logger } = this.#options;
     const { finishedRevision } = store.marks;
-    const scope = { engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision };
+    const scope = {
+      ...{ engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision },
+      isCompaction: true,
+    };
     const hash = await hashRows(scope, () => undefined);
     this.hashes.add(hash);
     logger.info('storing new hash', {

@@ -9,7 +9,7 @@ import type { HashMessage, WorkerTask } from './worker-messages.ts';
  */
 export async function hashInWorker(
   store: SharedStore,
-  { revision, compactRevision, finishedRevision }: HashScope,
+  { revision, compactRevision, finishedRevision, isCompaction = false }: HashScope,
   opened: () => void,
 ): Promise<StoreHash> {
   const loan = store.lend(async () => {
@@ -17,7 +17,7 @@ export async function hashInWorker(
   });
   const task: WorkerTask = {
     ...{ kind: 'hash', sharedHandle: loan.handle },
-    ...{ revision, compactRevision, finishedRevision },
+    ...{ revision, compactRevision, finishedRevision, isCompaction },
   };
   const worker = startSnapshotWorker(task);
   try {

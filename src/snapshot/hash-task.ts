@@ -11,9 +11,9 @@ export function runHash(
   engine: Pick<Engine, 'iterate'>,
   port: MessagePort,
 ): void {
-  const { revision, compactRevision, finishedRevision } = task;
+  const { revision, compactRevision, finishedRevision, isCompaction } = task;
   const send = (message: HashMessage): void => port.postMessage(message);
-  const job = new HashJob({ engine, revision, compactRevision, finishedRevision });
+  const job = new HashJob({ engine, revision, compactRevision, finishedRevision, isCompaction });
   send({ type: 'opened' });
   while (!job.step(ROWS_PER_STEP));
   send({ type: 'hashed', hash: job.result() });

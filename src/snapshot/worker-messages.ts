@@ -17,6 +17,7 @@ export type WorkerTask =
       readonly revision: number;
       readonly compactRevision: number;
       readonly finishedRevision: number;
+      readonly isCompaction: boolean;
     };
 
 /** To an exporting worker: make one more chunk. */
