@@ -91,7 +91,7 @@ export function afterConsensus(context: ServiceContext, call: UnaryCall, next: (
 export function withRoom(context: ServiceContext, call: UnaryCall, cost: number, next: () => void): void {
   const { member } = context;
   if (member.quota.fits(cost)) next();
-  else member.raiseNoSpace(() => call.fail(errors.NoSpace.code, errors.NoSpace.message));
+  else member.spaceAlarm.raise(() => call.fail(errors.NoSpace.code, errors.NoSpace.message));
 }
 
 function range(context: ServiceContext, call: UnaryCall, request: RangeRequest): void {

@@ -1,3 +1,4 @@
+import { caughtUp } from '../server/caught-up.ts';
 import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import { errors } from '../wire/errors.ts';
@@ -60,7 +61,7 @@ export class Leases {
     const { lessor, config } = member;
     if (!member.isLeader) return 'not-primary';
     if (config.featureGates.get('FastLeaseKeepAlive') === false || lessor.lookup(id) === undefined)
-      await member.caughtUp();
+      await caughtUp(member);
     for (;;) {
       const result = lessor.renew(id);
       if (typeof result === 'object') {
@@ -98,7 +99,7 @@ export class Leases {
   async timeToLiveHere(id: bigint, withKeys: boolean): Promise<RemoteLease | LeaseRefusal> {
     const member = this.#member;
     if (!member.isLeader) return 'not-primary';
-    await member.caughtUp();
+    await caughtUp(member);
     const { lessor } = member;
     const lease = lessor.lookup(id);
     if (lease === undefined) return 'not-found';

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LeaderLeases, Leases } from '../api/leases.ts';
 import type { Config } from '../config/config.ts';
 import type { Logging } from '../logging/logging.ts';
+import { formatId } from '../membership/member.ts';
 import { formatVersion } from '../membership/version.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { PeerHttpClient } from '../peer/client.ts';
@@ -98,6 +99,12 @@ export class PeerConnections implements Reachability {
       clock,
       dialTimeoutMs: config.electionTimeoutMs + DIAL_ALLOWANCE_MS,
       tls: this.#tls,
+      observer: {
+        roundTrip: (id, seconds) => metrics.network.peerRoundTrip.with(formatId(id)).observe(seconds),
+        snapshotSent: (id, seconds) => metrics.network.snapshotSend.with(formatId(id)).observe(seconds),
+        snapshotReceived: (id, seconds) =>
+          metrics.network.snapshotReceive.with(formatId(id)).observe(seconds),
+      },
     });
     handler.link = new PeerLink({
       member,

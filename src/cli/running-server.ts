@@ -9,6 +9,7 @@ import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import { AutoCompactor } from '../server/auto-compaction.ts';
 import { Downgrades } from '../server/downgrades.ts';
+import { handOver } from '../server/hand-over.ts';
 import { decodeIdentity, encodeIdentity, type Founding } from '../server/identity.ts';
 import { LeaseKeeper } from '../server/lease-keeper.ts';
 import { Member } from '../server/member.ts';
@@ -45,6 +46,7 @@ export class RunningServer {
   readonly #clients: ClientServers;
   readonly #peers: PeerConnections;
   readonly #logins: Logins;
+  readonly #logger: Logger;
   readonly #parts: readonly Stoppable[];
 
   private constructor(parts: {
@@ -53,6 +55,7 @@ export class RunningServer {
     clients: ClientServers;
     peers: PeerConnections;
     logins: Logins;
+    logger: Logger;
     parts: readonly Stoppable[];
   }) {
     this.#member = parts.member;
@@ -60,6 +63,7 @@ export class RunningServer {
     this.#clients = parts.clients;
     this.#peers = parts.peers;
     this.#logins = parts.logins;
+    this.#logger = parts.logger;
     this.#parts = parts.parts;
   }
 
@@ -127,12 +131,12 @@ export class RunningServer {
     await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
-    return new RunningServer({ member, storage, clients, peers, logins, parts });
+    return new RunningServer({ member, storage, clients, peers, logins, logger, parts });
   }
 
   /** A leader hands over first, so that the cluster is not without one. */
   async stop(): Promise<void> {
-    await this.#member.handOver();
+    await handOver(this.#member, this.#logger);
     for (const part of this.#parts) part.stop();
     await this.#clients.stop();
     this.#member.stop();

@@ -47,14 +47,20 @@ export class Downgrades {
   }
 
   async #validate(target: Version): Promise<void> {
-    if (this.#member.cluster.version === undefined) throw errors.ClusterVersionUnavailable;
+    this.#clusterVersion();
     await this.#linearize();
-    const { version, downgrade } = this.#member.cluster;
-    if (version === undefined) throw errors.ClusterVersionUnavailable;
+    const version = this.#clusterVersion();
+    const { downgrade } = this.#member.cluster;
     if (!isValidDowngrade(clusterVersionOf(version), target)) throw errors.InvalidDowngradeTargetVersion;
     if (!downgrade.enabled) return;
     const current = parseVersion(downgrade.targetVersion);
     if (current === undefined || compareVersions(current, target) !== 0) throw errors.DowngradeInProcess;
+  }
+
+  #clusterVersion(): Version {
+    const { version } = this.#member.cluster;
+    if (version === undefined) throw errors.ClusterVersionUnavailable;
+    return version;
   }
 
   #linearize(): Promise<void> {

@@ -22,7 +22,7 @@ import type { SpaceGauge } from '../ports/space.ts';
 import { type ConfChange, type Entry, type Message, None, Role, type Snapshot } from '../raft/types.ts';
 import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
-import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/etcdserverpb.ts';
+import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
 import { EngineRecovery } from './engine-recovery.ts';
@@ -34,6 +34,7 @@ import { RaftLoop } from './raft-loop.ts';
 import { RaftRequestField, type RequestAuth } from './raft-request.ts';
 import type { ReadWaiter } from './read-queue.ts';
 import { RequestIds } from './request-ids.ts';
+import { SpaceAlarm } from './space-alarm.ts';
 import { startRaft } from './start-raft.ts';
 
 /** What a data directory gives, opened. */
@@ -71,8 +72,6 @@ const MAX_COMMIT_APPLY_GAP = 5000;
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
 const HASH_HERE_BYTES = 4 * 1024 * 1024;
-/** As etcd: how long a lease request waits for what is committed to be applied. */
-const APPLY_TIMEOUT_MS = 1000;
 
 /** A leader change, as the streams that asked for a leader and the gauges see it. */
 export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
@@ -96,6 +95,7 @@ export class Member {
   readonly ids: RequestIds;
   readonly compactor: Compactor;
   readonly confChanges: ConfChanges;
+  readonly spaceAlarm: SpaceAlarm;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly metrics: Metrics;
@@ -113,7 +113,6 @@ export class Member {
   readonly #stopTimers: (() => void)[] = [];
   #leaderSinceMs = 0;
   #leaderLostMs = 0;
-  #raisingNoSpace: ((result: ApplyResult) => void)[] | undefined;
   #campaigns = false;
   #stopped = false;
 
@@ -194,6 +193,7 @@ export class Member {
       reload: () => this.#reload(),
     });
     this.confChanges = new ConfChanges(this);
+    this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
     this.compactor = new Compactor({
       store: this.store,
       scheduler,
@@ -309,24 +309,6 @@ export class Member {
     else this.#proposals.propose(field, body, auth, waiter);
   }
 
-  /** Resolves once all that is committed now is applied. Rejects with TimeoutWaitAppliedIndex after a second. */
-  caughtUp(): Promise<void> {
-    const { committed } = this.loop.node;
-    if (this.applied.index >= committed) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const cancel = this.scheduler.after(APPLY_TIMEOUT_MS, () => {
-        stop();
-        reject(errors.TimeoutWaitAppliedIndex);
-      });
-      const stop = this.onTurn(() => {
-        if (this.applied.index < committed) return;
-        stop();
-        cancel();
-        resolve();
-      });
-    });
-  }
-
   /** Little history is hashed here, in slices; much of it where that is no burden. */
   hashRows(scope: HashScope, opened: () => void): Promise<StoreHash> {
     const { hashElsewhere } = this.#options;
@@ -339,64 +321,6 @@ export class Member {
   read(waiter: ReadWaiter): void {
     if (this.#stopped) waiter.failed(errors.Stopped);
     else this.loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
-  }
-
-  /**
-   * Answers what the store has no room for: raises the NOSPACE alarm first, unless it is raised.
-   */
-  raiseNoSpace(then: () => void): void {
-    if (this.alarms.isRaised(AlarmType.NOSPACE)) {
-      then();
-      return;
-    }
-    if (this.#raisingNoSpace !== undefined) {
-      this.#raisingNoSpace.push(then);
-      return;
-    }
-    const waiting = [then];
-    this.#raisingNoSpace = waiting;
-    this.#logger.warn('database space exceeded; raising the NOSPACE alarm', {
-      'quota-size-bytes': this.quota.limitBytes,
-      'db-size-bytes': this.store.sizeBytes,
-    });
-    const request = AlarmRequest.encode({
-      action: AlarmRequestAlarmAction.ACTIVATE,
-      memberId: this.identity.memberId,
-      alarm: AlarmType.NOSPACE,
-    });
-    const done = (): void => {
-      this.#raisingNoSpace = undefined;
-      for (const each of waiting) each();
-    };
-    this.propose(RaftRequestField.alarm, request, undefined, { settled: done, failed: done });
-  }
-
-  /** As leader, has the voter that is furthest take over before this member stops, as long as an election may take. */
-  async handOver(): Promise<void> {
-    const { node } = this.loop;
-    if (!this.isLeader || this.#stopped) return;
-    const { progress, id } = node.status();
-    let best: { readonly id: bigint; readonly match: number } | undefined;
-    for (const [voter, { match, isLearner, recentActive }] of progress) {
-      if (voter === id || isLearner || !recentActive) continue;
-      if (best === undefined || match > best.match) best = { id: voter, match };
-    }
-    if (best === undefined) return;
-    const target = best.id;
-    this.#logger.info('handing leadership over', { to: formatId(target) });
-    node.transferLeader(target);
-    this.loop.schedule();
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        stop();
-        cancel();
-        resolve();
-      };
-      const stop = this.onLeadership((lead) => {
-        if (lead !== id && lead !== None) done();
-      });
-      const cancel = this.scheduler.after(this.config.electionTimeoutMs, done);
-    });
   }
 
   stop(): void {
@@ -497,7 +421,7 @@ export class Member {
     const waiter = this.#proposals.take(sequence);
     if (waiter === undefined) return;
     if (isError(result) && result === errors.NoSpace && !this.alarms.isRaised(AlarmType.NOSPACE)) {
-      this.raiseNoSpace(() => waiter.settled(result));
+      this.spaceAlarm.raise(() => waiter.settled(result));
       return;
     }
     if (!isError(result) && result.compacting !== undefined) this.compactor.start(result.compacting);

@@ -4,6 +4,7 @@ import { encodeMember, encodeMemberContext } from '../membership/member-json.ts'
 import type { PeerClient } from '../ports/peer-client.ts';
 import { ConfChangeType } from '../raft/types.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import { caughtUp } from './caught-up.ts';
 import type { Member } from './member.ts';
 
 /** How long members must have been reachable to count as healthy. */
@@ -97,7 +98,7 @@ export class Memberships {
   /** As the leader. */
   async promoteHere(id: bigint): Promise<readonly ClusterMember[]> {
     const { member } = this.#options;
-    await member.caughtUp();
+    await caughtUp(member);
     const { progress, id: self } = member.loop.node.status();
     const leader = progress.get(self);
     if (leader === undefined) throw errors.NotLeader;

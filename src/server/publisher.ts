@@ -91,11 +91,11 @@ export class Publisher {
 
   async #decideVersion(): Promise<void> {
     const { member, serverVersion, otherVersions, logger } = this.#options;
-    if (this.#deciding || this.#stopped || !member.isLeader) return;
+    if (this.#deciding || this.#stopped || !this.#isLeader()) return;
     this.#deciding = true;
     try {
       const versions = [parseVersion(serverVersion), ...(await otherVersions())];
-      if (!member.isLeader) return;
+      if (!this.#isLeader()) return;
       const { version: cluster, downgrade } = member.cluster;
       const decided = decideClusterVersion({ cluster, lowestServer: lowest(versions), downgrade });
       if (decided === 'invalid') {
@@ -109,6 +109,10 @@ export class Publisher {
     } finally {
       this.#deciding = false;
     }
+  }
+
+  #isLeader(): boolean {
+    return this.#options.member.isLeader;
   }
 
   /** A downgrade is over when all members run the version it goes to. */
