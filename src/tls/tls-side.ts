@@ -116,7 +116,13 @@ export class TlsSide {
   createServer(onSocket: (socket: TLSSocket) => void, options: TlsOptions = {}): Server {
     const server = createServer({ ...this.options, ...options });
     this.attach(server);
-    server.on('secureConnection', (socket) => this.admit(socket, () => onSocket(socket)));
+    server.on('secureConnection', (socket) =>
+      this.admit(socket, () => {
+        // Whoever closes a server ends the connections handed over until then; later ones would keep it open.
+        if (server.listening) onSocket(socket);
+        else socket.destroy();
+      }),
+    );
     server.on('tlsClientError', (error, socket) => this.logRefused(socket, error));
     return server;
   }

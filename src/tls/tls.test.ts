@@ -4,7 +4,7 @@ import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type ConnectionOptions, type Server } from 'node:tls';
+import { connect, type ConnectionOptions, type Server, type TLSSocket } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Config, TlsSettings } from '../config/config.ts';
@@ -471,6 +471,32 @@ test('a gRPC listener is guarded', async () => {
   const answer = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
   // A SETTINGS frame.
   expect(answer[3]).toBe(4);
+});
+
+test('a connection admitted after its server was closed is ended', async () => {
+  let look = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (look = resolve));
+  let answer = (_names: readonly string[]): void => undefined;
+  const resolver: Resolver = {
+    names: () => {
+      look();
+      return new Promise((resolve) => (answer = resolve));
+    },
+    addresses: () => Promise.resolve([]),
+  };
+  const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
+  const side = await open('peer', trusted, {}, resolver);
+  const served: TLSSocket[] = [];
+  const server = side.createServer((socket) => served.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { certificate, keyPem } = authority.issue({ hosts: ['a.test'] });
+  const dialled = dial((server.address() as AddressInfo).port, { cert: certificate, key: keyPem });
+  await asked;
+  const closed = new Promise((resolve) => server.close(resolve));
+  answer(['a.test']);
+  await closed;
+  await dialled;
+  expect(served).toEqual([]);
 });
 
 test('host names match as in Go', () => {
