@@ -8,6 +8,7 @@ import { plain } from './plain.ts';
 import { RequestMaker, type Progress } from './requests.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { StepMaker, unary, type DifferentialStep } from './steps.ts';
+import { withoutTies } from './ties.ts';
 import { WatchRecorder } from './watch-recorder.ts';
 
 export interface Difference {
@@ -66,7 +67,14 @@ export class DifferentialRun {
 
   async #both(step: DifferentialStep): Promise<void> {
     const [first, second] = this.#clients;
-    const [etcd, other] = (await Promise.all([step.send(first), step.send(second)])).map(comparable);
+    const asked = plain(step.request);
+    const [etcd, other] = (await Promise.all([step.send(first), step.send(second)]))
+      .map(comparable)
+      .map((answer) =>
+        Array.isArray(answer)
+          ? answer.map((message) => withoutTies(asked, message))
+          : withoutTies(asked, answer),
+      );
     this.#expectEqual(step.label, step.request, etcd, other);
     this.#learn(step, etcd);
   }

@@ -1,7 +1,7 @@
 import type { Engine } from '../ports/engine.ts';
-import { eventKeyValue } from './event-row.ts';
+import { decodeEventRow, eventKeyValue } from './event-row.ts';
 import { encodeRevision } from './revision.ts';
-import { type EventBatch, makeBatches, type WatchEvent } from './watch-event.ts';
+import { type EventBatch, makeBatches, type Superseded, type WatchEvent } from './watch-event.ts';
 import type { WatchForm, WatchIndex } from './watch-index.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -18,7 +18,7 @@ export function readPrevious(engine: Engine, events: readonly WatchEvent[]): voi
   const reading: WatchEvent[] = [];
   const keys: Buffer[] = [];
   for (const event of events) {
-    const { superseded } = event;
+    const superseded = beforeRevision(engine, event.main, event.superseded);
     if (superseded === undefined) continue;
     if (superseded.kv !== undefined) event.previousKv = superseded.kv;
     else {
@@ -34,6 +34,26 @@ export function readPrevious(engine: Engine, events: readonly WatchEvent[]): voi
     if (row !== undefined && event !== undefined) event.previousKv = eventKeyValue(row);
   }
 }
+
+/** What the key held before a revision that may have changed it more than once: watchers see whole revisions. */
+function beforeRevision(
+  engine: Engine,
+  main: number,
+  superseded: Superseded | undefined,
+): Superseded | undefined {
+  let before = superseded;
+  while (before?.mod === main) {
+    const row = engine.get('event', encodeRevision(before.mod, before.sub));
+    const { isCreate, previous } = row === undefined ? NOTHING_BEFORE : decodeEventRow(row);
+    before =
+      isCreate || previous === undefined
+        ? undefined
+        : { mod: previous.main, sub: previous.sub, kv: undefined };
+  }
+  return before;
+}
+
+const NOTHING_BEFORE = { isCreate: true, previous: undefined } as const;
 
 /**
  * Gives the watchers of an index what was gathered for them.
