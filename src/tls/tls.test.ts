@@ -476,7 +476,7 @@ test('a gRPC listener is guarded', async () => {
 test('a connection admitted after its server was closed is ended', async () => {
   let look = (): void => undefined;
   const asked = new Promise<void>((resolve) => (look = resolve));
-  let answer = (_names: readonly string[]): void => undefined;
+  let answer: (names: readonly string[]) => void = () => undefined;
   const resolver: Resolver = {
     names: () => {
       look();
