@@ -159,8 +159,8 @@ describe('what is still to come', () => {
   });
 
   it.each([
-    ['--initial-cluster', ['--initial-cluster=default=http://localhost:2380,b=http://localhost:3380']],
-    ['--initial-cluster-state', ['--initial-cluster-state=existing']],
+    ['--feature-gates', ['--feature-gates=CompactHashCheck=true']],
+    ['--metrics', ['--metrics=extensive']],
   ])('%s is refused where it asks for more than there is', async (flag, args) => {
     expect(refusal(await loadConfig({ args, environment: {} }))).toContain(`${flag} asks for`);
   });

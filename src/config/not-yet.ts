@@ -45,6 +45,12 @@ interface ConditionToCome {
 
 const conditionsToCome: readonly ConditionToCome[] = [
   {
+    flag: 'feature-gates',
+    capability: 'corruption checks among members (CompactHashCheck, InitialCorruptCheck)',
+    asked: ({ featureGates }) =>
+      featureGates.get('CompactHashCheck') === true || featureGates.get('InitialCorruptCheck') === true,
+  },
+  {
     flag: 'metrics',
     capability: 'latency histograms of each RPC',
     asked: (config) => config.metricsLevel === 'extensive',
