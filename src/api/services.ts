@@ -6,11 +6,13 @@ import type { Memberships } from '../server/memberships.ts';
 import type { Logins } from './auth/logins.ts';
 import { registerAuth } from './auth.ts';
 import { registerCluster } from './cluster.ts';
+import { registerElection } from './election.ts';
 import { registerHealth } from './health.ts';
 import { registerKv } from './kv.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { registerLease } from './lease.ts';
 import type { Leases } from './leases.ts';
+import { registerLock } from './lock.ts';
 import { registerMaintenance } from './maintenance.ts';
 import type { ServiceContext } from './service-context.ts';
 import { registerWatch } from './watch.ts';
@@ -39,6 +41,8 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
   registerKv(context);
   registerLease(context, deps.leases);
   registerCluster(context, deps.memberships);
+  registerLock(context);
+  registerElection(context, leaders);
   registerHealth(context);
   registerMaintenance(context, {
     exportSnapshot: deps.exportSnapshot,

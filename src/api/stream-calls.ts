@@ -1,8 +1,9 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
-import { EtcdError, GrpcCode } from '../wire/errors.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
+import type { LeaderMonitor } from './leader-monitor.ts';
 import { type ServiceContext, STORE_REPLACED } from './service-context.ts';
 
 export type StreamIdentity = AuthInfo | undefined;
@@ -33,4 +34,31 @@ export function streamIdentity(
     return;
   }
   who.then(next).catch((error: unknown) => endStream(call, error));
+}
+
+const HAS_LEADER = 'hasleader';
+
+function wantsLeader(call: StreamCall): boolean {
+  return call.metadata.get(HAS_LEADER) === 'true';
+}
+
+/** Whether the stream may begin here and now; ends it otherwise. */
+export function admitStream({ member }: ServiceContext, call: StreamCall): boolean {
+  if (member.cluster.isLocalLearner) endStream(call, errors.NotSupportedForLearner);
+  else if (!member.hasLeader && wantsLeader(call)) endStream(call, errors.NoLeader);
+  else return true;
+  return false;
+}
+
+/**
+ * Ends a stream that asked for a leader when there has been none for too long, and then calls its `onCancel` as for
+ * any other end from outside. The function returned is to be called when the stream ends otherwise.
+ */
+export function whileLed(leaders: LeaderMonitor, call: StreamCall): () => void {
+  if (!wantsLeader(call)) return () => undefined;
+  return leaders.onLost(() => {
+    if (call.ended) return;
+    endStream(call, errors.NoLeader);
+    call.onCancel?.('fault');
+  });
 }

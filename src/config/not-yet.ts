@@ -81,10 +81,13 @@ function refusal(flag: FlagName, capability: string): string {
   return `--${flag} asks for ${capability}, which this version of Keystead does not have yet`;
 }
 
-/** Flags that set what only bbolt has: accepted, and said in the log to do nothing. */
+/** Flags that set what only etcd's store and log have: accepted, and said in the log to do nothing. */
 export const flagsWithoutEffect: ReadonlySet<FlagName> = new Set([
   'backend-bbolt-freelist-type',
   'backend-batch-interval',
   'backend-batch-limit',
   'bootstrap-defrag-threshold-megabytes',
+  'max-snapshots',
+  'max-wals',
+  'unsafe-no-fsync',
 ]);
