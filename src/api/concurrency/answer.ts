@@ -1,0 +1,29 @@
+import type { UnaryCall } from '../../grpc/unary-call.ts';
+import { EtcdError, GrpcCode } from '../../wire/errors.ts';
+import { failCall, type ServiceContext } from '../service-context.ts';
+import { CallEndedError } from './call-ended-error.ts';
+
+/** The revision of a response's header, and the response encoded without it. */
+export interface Outcome {
+  readonly revision: number;
+  readonly body?: Buffer;
+}
+
+/** An error of its own, which as all of Lock and Election has no better code. */
+export function recipeError(text: string): EtcdError {
+  return new EtcdError(GrpcCode.Unknown, text);
+}
+
+/** Answers with what becomes of it. As in etcd, errors of the store and the leases keep their text alone. */
+export function answer(context: ServiceContext, call: UnaryCall, outcome: Promise<Outcome>): void {
+  outcome
+    .then(({ revision, body }) => {
+      const header = context.headerAt(revision);
+      call.respond(body === undefined ? header : [header, body]);
+    })
+    .catch((error: unknown) => {
+      if (error instanceof CallEndedError) return;
+      if (error instanceof EtcdError) call.fail(GrpcCode.Unknown, error.message);
+      else failCall(call, error);
+    });
+}

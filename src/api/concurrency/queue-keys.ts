@@ -1,0 +1,86 @@
+import { keyRange } from '../../mvcc/key-range.ts';
+import {
+  Compare,
+  CompareCompareResult,
+  CompareCompareTarget,
+  DeleteRangeRequest,
+  PutRequest,
+  RangeRequest,
+  RangeRequestSortOrder,
+  RangeRequestSortTarget,
+  type RequestOp,
+} from '../../wire/gen/etcdserverpb.ts';
+import type { CallerClient } from './caller-client.ts';
+
+const NOTHING = Buffer.alloc(0);
+const SEPARATOR = '/';
+/** The byte after the separator's, which ends the range of all keys with a prefix. */
+const AFTER_SEPARATOR = '0';
+
+/**
+ * The keys of a lock or an election, as etcd's clients lay them out: `name/lease`, the lease in hexadecimal. Whose
+ * key was created first owns it; the others wait until all keys created before theirs are gone.
+ */
+export class QueueKeys {
+  readonly #prefix: Buffer;
+  readonly #end: Buffer;
+
+  constructor(name: Buffer) {
+    this.#prefix = Buffer.concat([name, Buffer.from(SEPARATOR)]);
+    this.#end = Buffer.concat([name, Buffer.from(AFTER_SEPARATOR)]);
+  }
+
+  get all(): ReturnType<typeof keyRange> {
+    return keyRange(this.#prefix, this.#end);
+  }
+
+  of(lease: bigint): Buffer {
+    return Buffer.concat([this.#prefix, Buffer.from(lease.toString(16))]);
+  }
+
+  /** Reads the owner's key. */
+  owner(): RangeRequest {
+    return this.#created(RangeRequestSortOrder.ASCEND, 0);
+  }
+
+  /** Waits until no key created by that revision is left. Rejects with CallEndedError where the call ends before. */
+  async whenGone(client: CallerClient, maxCreateRevision: number): Promise<void> {
+    for (;;) {
+      const newest = this.#created(RangeRequestSortOrder.DESCEND, maxCreateRevision);
+      const { kvs, revision } = await client.range(newest);
+      const [last] = kvs;
+      if (last === undefined) return;
+      const range = keyRange(last.key, NOTHING);
+      await client.withEvents({ range, startRevision: revision + 1, noPut: true }, (events) => events.next());
+    }
+  }
+
+  #created(sortOrder: RangeRequestSortOrder, maxCreateRevision: number): RangeRequest {
+    return RangeRequest.create({
+      ...{ key: this.#prefix, rangeEnd: this.#end, limit: 1, sortOrder, maxCreateRevision },
+      sortTarget: RangeRequestSortTarget.CREATE,
+    });
+  }
+}
+
+/** That the key was created at a revision; 0 for that it does not exist. */
+export function createdAt(key: Buffer, revision: number): Compare {
+  return Compare.create({
+    key,
+    target: CompareCompareTarget.CREATE,
+    result: CompareCompareResult.EQUAL,
+    targetUnion: { case: 'createRevision', value: revision },
+  });
+}
+
+export function put(key: Buffer, value: Buffer, lease: bigint): RequestOp {
+  return { request: { case: 'requestPut', value: PutRequest.create({ key, value, lease }) } };
+}
+
+export function get(request: RangeRequest): RequestOp {
+  return { request: { case: 'requestRange', value: request } };
+}
+
+export function remove(key: Buffer): RequestOp {
+  return { request: { case: 'requestDeleteRange', value: DeleteRangeRequest.create({ key }) } };
+}
