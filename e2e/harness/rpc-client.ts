@@ -1,4 +1,10 @@
-import { Client, credentials, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import type { MessageCodec } from '../../src/wire/codec.ts';
 
 /** A method with its message types kept, as the generated service tables have it. */
@@ -70,6 +76,11 @@ export class RpcClient {
       call.on('error', (error: ServiceError) => resolve(failure(error)));
       call.write(request);
     });
+  }
+
+  /** Messages of a call that goes on until it is cancelled. */
+  openServerStream<Q, R>(method: Method<Q, R>, request: Q): ClientReadableStream<R> {
+    return this.#client.makeServerStreamRequest(method.path, encoder(method), decoder(method), request);
   }
 
   openStream<Q, R>(method: Method<Q, R>): ClientDuplexStream<Q, R> {
