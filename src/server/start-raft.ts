@@ -59,9 +59,20 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     checkQuorum: true,
     preVote: config.preVote,
     randomInt,
-    logger,
+    logger: withoutRoutine(logger),
   });
   if (storage.isNew && founders.length > 0)
     node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
   return { node, memory };
+}
+
+/** With storage written asynchronously, raft often hears of entries that an earlier answer has covered. */
+function withoutRoutine(logger: Logger): Logger {
+  return {
+    ...logger,
+    info: (message, fields) => {
+      if (message.startsWith('entry at index ')) logger.debug(message, fields);
+      else logger.info(message, fields);
+    },
+  };
 }
