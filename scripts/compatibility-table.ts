@@ -33,9 +33,6 @@ const flagDifferences: Readonly<Record<string, string>> = {
 
 /** RPCs whose answers differ from etcd's, by `service/method`. */
 const rpcDifferences: Readonly<Record<string, string>> = {
-  'etcdserverpb.Cluster/MemberAdd': 'absent for now: clusters of more than one member are to come',
-  'etcdserverpb.Cluster/MemberRemove': 'absent for now: clusters of more than one member are to come',
-  'etcdserverpb.Cluster/MemberPromote': 'absent for now: clusters of more than one member are to come',
   'etcdserverpb.Maintenance/Defragment': 'never blocks reads or writes',
 };
 

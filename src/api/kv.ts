@@ -52,6 +52,7 @@ export function registerKv(context: ServiceContext): void {
 
   context.unary(methods.txn, (call, request, bytes) => {
     refuse(checkTxn(request, member.config.maxTxnOps));
+    member.metrics.mvcc.txnTotal++;
     if (isReadonlyTxn(request)) {
       if (isSerializableTxn(request)) readTxn(context, call, request);
       else afterConsensus(context, call, () => readTxn(context, call, request));

@@ -17,6 +17,7 @@ const COUNT_TAG = 0x20;
 export function answerRange(context: ServiceContext, call: UnaryCall, options: RangeOptions): void {
   const { member } = context;
   const header = context.header();
+  member.metrics.mvcc.rangeTotal++;
   const scan = member.store.scan(options);
   if (scan.step(KEYS_PER_SLICE)) {
     respond(context, call, header, scan.result());

@@ -71,6 +71,8 @@ export type RenewResult = { readonly ttl: number } | 'not-primary' | 'not-found'
  * Changes are kept back until `stage`, which puts them into the same engine batch as the entry that caused them.
  */
 export class Lessor {
+  /** Since the start. */
+  readonly counters = { granted: 0, revoked: 0 };
   readonly #options: LessorOptions;
   readonly #leases = new Map<bigint, LeaseState>();
   readonly #attachments: Attachments;
@@ -135,6 +137,7 @@ export class Lessor {
       gone: undefined,
     };
     this.#leases.set(id, lease);
+    this.counters.granted += 1;
     this.#dirty.set(id, lease);
     if (this.#primary) this.#refresh(lease, 0);
     if (this.#primary) this.#scheduleCheckpoint(lease);
@@ -153,6 +156,7 @@ export class Lessor {
     const lease = this.#leases.get(id);
     assert(lease !== undefined, 'only an existing lease is removed');
     this.#leases.delete(id);
+    this.counters.revoked += 1;
     this.#dirty.set(id, undefined);
     this.#expiries.delete(id);
     this.#checkpoints.delete(id);

@@ -38,6 +38,10 @@ export function observeMember(member: Member, metrics: Metrics): void {
     server.authRevision = member.auth.revision;
     mvcc.currentRevision = member.store.revision;
     mvcc.compactRevision = member.store.compactRevision;
+    const { lease } = metrics;
+    lease.granted = member.lessor.counters.granted;
+    lease.revoked = member.lessor.counters.revoked;
+    server.proposalsFailed = member.failedProposals;
     const { hub } = member;
     mvcc.watchers = hub.counters.watchers;
     mvcc.slowWatchers = hub.counters.slowWatchers;

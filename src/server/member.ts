@@ -23,6 +23,7 @@ import { type ConfChange, type Entry, type Message, None, Role, type Snapshot } 
 import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
+import { admissionRefusal } from './admission.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
 import { EngineRecovery } from './engine-recovery.ts';
@@ -31,7 +32,7 @@ import type { Founding, Identity } from './identity.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
-import { RaftRequestField, type RequestAuth } from './raft-request.ts';
+import type { RaftRequestField, RequestAuth } from './raft-request.ts';
 import type { ReadWaiter } from './read-queue.ts';
 import { RequestIds } from './request-ids.ts';
 import { SpaceAlarm } from './space-alarm.ts';
@@ -67,8 +68,6 @@ export interface MemberOptions {
   readonly send: (messages: readonly Message[]) => void;
 }
 
-/** Committed entries that may wait to be applied before proposals are refused. */
-const MAX_COMMIT_APPLY_GAP = 5000;
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
 const HASH_HERE_BYTES = 4 * 1024 * 1024;
@@ -272,6 +271,10 @@ export class Member {
     return this.#proposals.pending;
   }
 
+  get failedProposals(): number {
+    return this.#proposals.failed;
+  }
+
   onLeadership(observer: LeadershipObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
@@ -357,8 +360,12 @@ export class Member {
   }
 
   #apply(entries: readonly Entry[]): boolean {
+    const startedMs = this.clock.now();
     try {
       this.#applier.applyBatch(entries);
+      const tookMs = this.clock.now() - startedMs;
+      this.metrics.disk.backendCommit.observe(tookMs / 1000);
+      if (tookMs > this.config.warningApplyDurationMs) this.#warnSlowApply(entries, tookMs);
     } catch (error) {
       if (!(error instanceof EngineWriteError)) throw error;
       this.#recover(error);
@@ -366,6 +373,16 @@ export class Member {
     }
     this.#log.applied();
     return true;
+  }
+
+  #warnSlowApply(entries: readonly Entry[], tookMs: number): void {
+    this.metrics.server.slowApplies++;
+    this.#logger.warn('apply request took too long', {
+      took: `${tookMs.toFixed(3)}ms`,
+      'expected-duration': `${this.config.warningApplyDurationMs}ms`,
+      entries: entries.length,
+      'first-index': entries[0]?.index,
+    });
   }
 
   /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */
@@ -458,12 +475,8 @@ export class Member {
   }
 
   #refusal(field: RaftRequestField, bytes: number): EtcdError | undefined {
-    if (this.loop.backlog > MAX_COMMIT_APPLY_GAP) return TOO_MANY_REQUESTS;
-    if (bytes > this.config.maxRequestBytes) return errors.RequestTooLarge;
-    const { space, log } = this.#options.storage;
-    if (!log.appendable(bytes)) return errors.NoSpace;
-    if (!space.hasRoom && takesSpace.has(field)) return errors.NoSpace;
-    return undefined;
+    const { backlog } = this.loop;
+    return admissionRefusal({ ...this.#options.storage, backlog, config: this.config }, field, bytes);
   }
 
   #expire(): void {
@@ -485,13 +498,3 @@ export class Member {
     throw new Error(reason);
   }
 }
-
-/** What can only be refused when the disk is full; the rest helps to free space, or takes next to none. */
-const takesSpace: ReadonlySet<RaftRequestField> = new Set([
-  RaftRequestField.put,
-  RaftRequestField.txn,
-  RaftRequestField.leaseGrant,
-]);
-
-/** etcd answers with its internal error here, which clients see as unknown. */
-const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);

@@ -24,6 +24,8 @@ export interface ProposalsOptions {
  */
 export class Proposals {
   readonly #options: ProposalsOptions;
+  /** Proposals whose waiters were told that they failed, or that nobody knows. */
+  failed = 0;
   readonly #waiters = new Waiters<ApplyResult>();
 
   constructor(options: ProposalsOptions) {
@@ -52,6 +54,7 @@ export class Proposals {
   dropped(datas: readonly Buffer[], error: Error): void {
     for (const data of datas) {
       const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
+      this.failed += 1;
       this.#waiters.take(Number(id & LOW_48_BITS))?.failed(error);
     }
   }
@@ -67,7 +70,9 @@ export class Proposals {
   expire(error: (startedAtMs: number) => Error): number {
     const { now, timeoutMs } = this.#options;
     const time = now();
-    return this.#waiters.expire(time, () => error(time - timeoutMs));
+    const expired = this.#waiters.expire(time, () => error(time - timeoutMs));
+    this.failed += expired;
+    return expired;
   }
 
   failAll(error: Error): void {
