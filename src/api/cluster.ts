@@ -1,6 +1,5 @@
 import type { Member as ClusterMember } from '../membership/member.ts';
-import type { Memberships } from '../server/memberships.ts';
-import { errors } from '../wire/errors.ts';
+import { checkUrls, type Memberships } from '../server/memberships.ts';
 import {
   MemberAddResponse,
   type Member,
@@ -19,39 +18,31 @@ export function registerCluster(context: ServiceContext, memberships: Membership
   const { member } = context;
   const { methods } = Cluster;
 
-  context.unary(
-    methods.memberList,
-    (call, request) => {
-      const answer = (): void =>
-        context.asCaller(call, (who) => {
-          requireSomebody(context, who);
-          const members = member.cluster.members().map(toWire);
-          // etcd leaves the revision out of these headers.
-          call.respond([context.headerAt(0), MemberListResponse.encode({ header: undefined, members })]);
-        });
-      const identified = (): void =>
-        context.asCaller(call, (who) => {
-          if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
-          answer();
-        });
-      if (request.linearizable) afterConsensus(context, call, identified);
-      else identified();
-    },
-    { learner: true },
-  );
+  context.unary(methods.memberList, (call, request) => {
+    const answer = (): void =>
+      context.asCaller(call, (who) => {
+        requireSomebody(context, who);
+        const members = member.cluster.members().map(toWire);
+        // etcd leaves the revision out of these headers.
+        call.respond([context.headerAt(0), MemberListResponse.encode({ header: undefined, members })]);
+      });
+    if (request.linearizable) afterConsensus(context, call, answer);
+    else answer();
+  });
 
-  context.unary(methods.memberAdd, (call, request) =>
+  context.unary(methods.memberAdd, (call, request) => {
+    const peerUrls = checkUrls(request.peerUrls);
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
       memberships
-        .add(request.peerUrls, request.isLearner)
+        .add(peerUrls, request.isLearner)
         .then(({ added, members }) => {
           const response = { header: undefined, member: toWire(added), members: members.map(toWire) };
           call.respond([context.headerAt(0), MemberAddResponse.encode(response)]);
         })
         .catch((error: unknown) => failCall(call, error));
-    }),
-  );
+    });
+  });
 
   context.unary(methods.memberRemove, (call, request) =>
     context.asCaller(call, (who) => {

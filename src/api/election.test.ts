@@ -30,7 +30,7 @@ beforeAll(async () => {
         electionTimeoutMs: config.electionTimeoutMs,
         hasLeader: () => true,
       });
-      registerLease(context, new Leases(context.member, undefined));
+      registerLease(context, new Leases(context.member, undefined), leaders);
       registerElection(context, leaders);
     },
   });

@@ -48,13 +48,11 @@ export function registerElection(context: ServiceContext, leaders: LeaderMonitor
 
   context.server.stream(methods.observe, (call) => {
     if (!admitStream(context, call)) return;
+    whileLed(leaders, call);
     call.onMessage = (bytes) => {
       try {
         const keys = new QueueKeys(LeaderRequest.decode(bytes).name);
-        const stop = whileLed(leaders, call);
-        observe(context, call, keys)
-          .catch((error: unknown) => endObserved(call, error))
-          .finally(stop);
+        observe(context, call, keys).catch((error: unknown) => endObserved(call, error));
       } catch (error) {
         endStream(call, error);
       }

@@ -14,12 +14,13 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 import { Lease } from '../wire/services.ts';
 import { withRoom } from './kv.ts';
+import type { LeaderMonitor } from './leader-monitor.ts';
 import type { Leases } from './leases.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
-import { endStream, streamIdentity } from './stream-calls.ts';
+import { admitStream, endStream, streamIdentity, whileLed } from './stream-calls.ts';
 
 /** The Lease service. */
-export function registerLease(context: ServiceContext, leases: Leases): void {
+export function registerLease(context: ServiceContext, leases: Leases, leaders: LeaderMonitor): void {
   const { member } = context;
   const { methods } = Lease;
 
@@ -61,7 +62,7 @@ export function registerLease(context: ServiceContext, leases: Leases): void {
     });
   });
 
-  context.server.stream(methods.leaseKeepAlive, (call) => keepAlive(context, call, leases));
+  context.server.stream(methods.leaseKeepAlive, (call) => keepAlive(context, call, { leases, leaders }));
 }
 
 function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined): void {
@@ -108,17 +109,15 @@ function answerTimeToLive(context: ServiceContext, call: UnaryCall, { request, l
     .catch((error: unknown) => failCall(call, error));
 }
 
+interface KeepAlive {
+  readonly leases: Leases;
+  readonly leaders: LeaderMonitor;
+}
+
 /** Requests of one stream are answered in their order; the next is read when the one before is answered. */
-function keepAlive(context: ServiceContext, call: StreamCall, leases: Leases): void {
-  const { member } = context;
-  if (member.cluster.isLocalLearner) {
-    endStream(call, errors.NotSupportedForLearner);
-    return;
-  }
-  if (!member.hasLeader && call.metadata.get('hasleader') === 'true') {
-    endStream(call, errors.NoLeader);
-    return;
-  }
+function keepAlive(context: ServiceContext, call: StreamCall, { leases, leaders }: KeepAlive): void {
+  if (!admitStream(context, call)) return;
+  whileLed(leaders, call);
   let busy = false;
   let halfClosed = false;
   const waiting: Buffer[] = [];

@@ -10,6 +10,7 @@ import {
 import { LockRequest, LockResponse, UnlockRequest } from '../wire/gen/v3lockpb.ts';
 import { KV, Lease, Lock } from '../wire/services.ts';
 import { registerKv } from './kv.ts';
+import { LeaderMonitor } from './leader-monitor.ts';
 import { registerLease } from './lease.ts';
 import { Leases } from './leases.ts';
 import { registerLock } from './lock.ts';
@@ -22,7 +23,10 @@ beforeAll(async () => {
   server = await ApiServer.start({
     register: (context) => {
       registerKv(context);
-      registerLease(context, new Leases(context.member, undefined));
+      const { scheduler, config } = context.member;
+      const { electionTimeoutMs } = config;
+      const leaders = new LeaderMonitor({ scheduler, electionTimeoutMs, hasLeader: () => true });
+      registerLease(context, new Leases(context.member, undefined), leaders);
       registerLock(context);
     },
   });

@@ -21,7 +21,7 @@ import { Maintenance } from '../wire/services.ts';
 import { requireAdmin, requireSomebody } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
-import { endStream, streamIdentity } from './stream-calls.ts';
+import { admitStream, endStream, streamIdentity } from './stream-calls.ts';
 
 /** What a store that holds nothing takes, as the quota sees it. */
 const BASE_BYTES = 16 * 1024;
@@ -39,7 +39,6 @@ export interface MaintenanceDeps {
 export function registerMaintenance(context: ServiceContext, deps: MaintenanceDeps): void {
   const { member } = context;
   const { methods } = Maintenance;
-  const learner = { learner: true };
 
   context.unary(
     methods.status,
@@ -48,7 +47,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
         requireSomebody(context, who);
         call.respond([context.header(), status(context, deps)]);
       }),
-    learner,
+    { learner: true },
   );
 
   context.unary(methods.alarm, (call, request, bytes) =>
@@ -59,14 +58,11 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
     }),
   );
 
-  context.unary(
-    methods.defragment,
-    (call) =>
-      context.asCaller(call, (who) => {
-        requireAdmin(context, who);
-        defragment(context, call, deps.logger);
-      }),
-    learner,
+  context.unary(methods.defragment, (call) =>
+    context.asCaller(call, (who) => {
+      requireAdmin(context, who);
+      defragment(context, call, deps.logger);
+    }),
   );
 
   context.unary(methods.hash, (call) =>
@@ -112,6 +108,8 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
   );
 
   context.server.stream(methods.snapshot, (call) => {
+    // Of all streams the one that a learner serves.
+    if (!admitStream(context, call, { learner: true })) return;
     call.onMessage = () => {
       try {
         streamIdentity(context, call, (who) => {
@@ -139,7 +137,8 @@ function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps):
   const faults: string[] = [];
   if (loop.node.lead === None) faults.push(errors.NoLeader.message);
   for (const { memberId, alarm } of alarms.get(AlarmType.NONE)) {
-    faults.push(`memberID:${memberId} alarm:${alarmNames[alarm] ?? String(alarm)} `);
+    const whose = memberId === 0n ? '' : `memberID:${memberId} `;
+    faults.push(`${whose}alarm:${alarmNames[alarm] ?? String(alarm)}`);
   }
   const { enabled, targetVersion } = cluster.downgrade;
   const dbSize = BASE_BYTES + store.sizeBytes;

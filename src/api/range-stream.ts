@@ -4,14 +4,14 @@ import { NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
-import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
+import { EtcdError, GrpcCode } from '../wire/errors.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { RangeRequest, RangeRequestSortOrder, RangeRequestSortTarget } from '../wire/gen/etcdserverpb.ts';
 import { KV } from '../wire/services.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { ResponseBody } from '../apply/response-body.ts';
 import type { ServiceContext } from './service-context.ts';
-import { endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
+import { admitStream, endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
 
 /** Keys in the first message; later ones have more or fewer, towards the size aimed at. */
 const FIRST_CHUNK_KEYS = 10;
@@ -22,6 +22,7 @@ const KVS = 2;
 /** `KV.RangeStream`: a range in messages of about `--max-request-bytes`, all at one revision. */
 export function registerRangeStream(context: ServiceContext): void {
   context.server.stream(KV.methods.rangeStream, (call) => {
+    if (!admitStream(context, call)) return;
     call.onMessage = (bytes) => {
       try {
         const request = RangeRequest.decode(bytes);
@@ -53,7 +54,6 @@ function unimplemented(what: string): EtcdError {
 
 function start(context: ServiceContext, call: StreamCall, request: RangeRequest): void {
   const { member } = context;
-  if (member.cluster.isLocalLearner && !request.serializable) throw errors.NotSupportedForLearner;
   const identified = (who: StreamIdentity): void => {
     const refused =
       member.auth.checkRange(who ?? NOBODY, request.key, request.rangeEnd) ??

@@ -36,7 +36,7 @@ export interface UnaryMethod<Request> {
   readonly serverStreaming: boolean;
 }
 
-export interface UnaryOptions {
+export interface MethodOptions {
   /** Whether a learner serves it. */
   readonly learner?: boolean;
 }
@@ -76,7 +76,7 @@ export class ServiceContext {
   unary<Request>(
     method: UnaryMethod<Request>,
     handler: (call: UnaryCall, request: Request, bytes: Buffer) => void,
-    options: UnaryOptions = {},
+    options: MethodOptions = {},
   ): void {
     const { member } = this;
     const codec = method.request;

@@ -39,7 +39,7 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
     hasLeader: () => member.hasLeader,
   });
   registerKv(context);
-  registerLease(context, deps.leases);
+  registerLease(context, deps.leases, leaders);
   registerCluster(context, deps.memberships);
   registerLock(context);
   registerElection(context, leaders);

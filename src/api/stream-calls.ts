@@ -4,7 +4,7 @@ import { EngineReopenedError } from '../ports/engine.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
-import { type ServiceContext, STORE_REPLACED } from './service-context.ts';
+import { type MethodOptions, type ServiceContext, STORE_REPLACED } from './service-context.ts';
 
 export type StreamIdentity = AuthInfo | undefined;
 
@@ -43,8 +43,12 @@ function wantsLeader(call: StreamCall): boolean {
 }
 
 /** Whether the stream may begin here and now; ends it otherwise. */
-export function admitStream({ member }: ServiceContext, call: StreamCall): boolean {
-  if (member.cluster.isLocalLearner) endStream(call, errors.NotSupportedForLearner);
+export function admitStream(
+  { member }: ServiceContext,
+  call: StreamCall,
+  { learner = false }: MethodOptions = {},
+): boolean {
+  if (!learner && member.cluster.isLocalLearner) endStream(call, errors.NotSupportedForLearner);
   else if (!member.hasLeader && wantsLeader(call)) endStream(call, errors.NoLeader);
   else return true;
   return false;
@@ -52,11 +56,11 @@ export function admitStream({ member }: ServiceContext, call: StreamCall): boole
 
 /**
  * Ends a stream that asked for a leader when there has been none for too long, and then calls its `onCancel` as for
- * any other end from outside. The function returned is to be called when the stream ends otherwise.
+ * any other end from outside. Takes the call's `onEnded`.
  */
-export function whileLed(leaders: LeaderMonitor, call: StreamCall): () => void {
-  if (!wantsLeader(call)) return () => undefined;
-  return leaders.onLost(() => {
+export function whileLed(leaders: LeaderMonitor, call: StreamCall): void {
+  if (!wantsLeader(call)) return;
+  call.onEnded = leaders.onLost(() => {
     if (call.ended) return;
     endStream(call, errors.NoLeader);
     call.onCancel?.('fault');

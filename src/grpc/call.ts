@@ -27,6 +27,8 @@ export abstract class Call implements WheelEntry {
   ended = false;
   /** Called at most once, when the call ends without the handler having ended it. */
   onCancel: ((reason: CancelReason) => void) | undefined;
+  /** Called once, however the call ends, before `onCancel`. */
+  onEnded: (() => void) | undefined;
 
   wheelNext: WheelEntry | undefined;
   wheelPrevious: WheelEntry | undefined;
@@ -152,6 +154,7 @@ export abstract class Call implements WheelEntry {
     if (this.wheelSlot >= 0) this.context.wheel.remove(this);
     this.stats.countHandled(code);
     if (this.#claims !== undefined) this.#releaseAll(this.#claims);
+    this.onEnded?.();
   }
 
   #releaseAll(claims: ReceiveClaim[]): void {

@@ -1,18 +1,25 @@
 import { defined } from '../lib/assert.ts';
 
-/** Which of a member's URLs to use: the first that works, until it does not. */
+/**
+ * Which of a member's URLs to use: the first that works, until it does not.
+ *
+ * URLs come from the log, where any member may have put any text. Those that nothing can be connected to are passed
+ * over, and a member that has no others is one that cannot be reached.
+ */
 export class UrlPicker {
+  #given: readonly string[];
   #urls: readonly string[];
   #picked = 0;
 
-  /** @throws TypeError for URLs that are none */
   constructor(urls: readonly string[]) {
-    this.#urls = checked(urls);
+    this.#given = urls;
+    this.#urls = usable(urls);
   }
 
   update(urls: readonly string[]): void {
-    if (urls.length === this.#urls.length && urls.every((url, i) => url === this.#urls[i])) return;
-    this.#urls = checked(urls);
+    if (urls.length === this.#given.length && urls.every((url, i) => url === this.#given[i])) return;
+    this.#given = urls;
+    this.#urls = usable(urls);
     this.#picked = 0;
   }
 
@@ -26,11 +33,21 @@ export class UrlPicker {
   }
 }
 
-function checked(urls: readonly string[]): readonly string[] {
-  if (urls.length === 0) throw new TypeError('a member needs at least one peer URL');
-  for (const url of urls) {
-    const { protocol } = new URL(url);
-    if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError(`no http or https URL: ${url}`);
-  }
-  return urls;
+/** A name that the domain name system promises never to resolve. */
+const UNREACHABLE = 'http://no-usable-url.invalid:1';
+
+function usable(urls: readonly string[]): readonly string[] {
+  const found = urls.map(withHost).filter(isUsable);
+  return found.length === 0 ? [UNREACHABLE] : found;
+}
+
+/** As etcd, which takes an empty host for its own. */
+function withHost(url: string): string {
+  return url.replace(/^(https?:\/\/):/, '$1localhost:');
+}
+
+function isUsable(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol } = new URL(url);
+  return protocol === 'http:' || protocol === 'https:';
 }

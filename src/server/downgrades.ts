@@ -1,7 +1,6 @@
 import { isError } from '../apply/results.ts';
 import {
   clusterVersionOf,
-  compareVersions,
   formatClusterVersion,
   formatVersion,
   isValidDowngrade,
@@ -52,9 +51,7 @@ export class Downgrades {
     const version = this.#clusterVersion();
     const { downgrade } = this.#member.cluster;
     if (!isValidDowngrade(clusterVersionOf(version), target)) throw errors.InvalidDowngradeTargetVersion;
-    if (!downgrade.enabled) return;
-    const current = parseVersion(downgrade.targetVersion);
-    if (current === undefined || compareVersions(current, target) !== 0) throw errors.DowngradeInProcess;
+    if (downgrade.enabled) throw errors.DowngradeInProcess;
   }
 
   #clusterVersion(): Version {

@@ -35,13 +35,12 @@ export class Memberships {
     this.#options = options;
   }
 
-  /** Rejects with etcd's errors, as the other methods. */
+  /** Rejects with etcd's errors, as the other methods. @param peerUrls as `checkUrls` gives them */
   async add(
-    urls: readonly string[],
+    peerUrls: readonly string[],
     isLearner: boolean,
   ): Promise<{ added: ClusterMember; members: readonly ClusterMember[] }> {
     const { member } = this.#options;
-    const peerUrls = checkUrls(urls);
     const wallSeconds = member.clock.wall() / 1000;
     const id = memberId({ peerUrls, token: '', wallSeconds });
     const added: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner };

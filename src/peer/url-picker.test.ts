@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { UrlPicker } from './url-picker.ts';
+
+test('goes on to the next URL when one does not work, once', () => {
+  const picker = new UrlPicker(['http://a:1', 'http://b:1']);
+  expect(picker.pick()).toBe('http://a:1');
+  picker.unreachable('http://a:1');
+  picker.unreachable('http://a:1');
+  expect(picker.pick()).toBe('http://b:1');
+});
+
+// Adding a member with such a URL, which etcd accepts, ended the process.
+test('URLs that nothing can be connected to are passed over', () => {
+  expect(new UrlPicker(['unix://a:1', 'http://a:99999', 'http://b:1']).pick()).toBe('http://b:1');
+  expect(new UrlPicker(['http://:2380']).pick()).toBe('http://localhost:2380');
+  const picker = new UrlPicker(['']);
+  expect(new URL(picker.pick()).hostname).toMatch(/\.invalid$/);
+  picker.update([]);
+  expect(new URL(picker.pick()).hostname).toMatch(/\.invalid$/);
+  picker.update(['http://c:1']);
+  expect(picker.pick()).toBe('http://c:1');
+});
