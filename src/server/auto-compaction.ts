@@ -1,76 +1,146 @@
 import { isError } from '../apply/results.ts';
 import type { AutoCompaction } from '../config/config.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import type { Scheduler } from '../ports/scheduler.ts';
 import { CompactionRequest } from '../wire/gen/etcdserverpb.ts';
 import { errors } from '../wire/errors.ts';
-import type { Member } from './member.ts';
+import type { ResultWaiter } from './proposals.ts';
 import { RaftRequestField } from './raft-request.ts';
 
 const HOUR_MS = 3_600_000;
-/** As etcd: the history is sampled ten times in each interval. */
+/** As etcd: the history is sampled ten times in each interval, which is also how soon a failure is tried again. */
 const SAMPLES_PER_INTERVAL = 10;
 const REVISION_INTERVAL_MS = 300_000;
 
+/** What it needs of a member. */
+export interface CompactedMember {
+  readonly isLeader: boolean;
+  readonly store: { readonly revision: number };
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  propose(field: RaftRequestField, body: Buffer, auth: undefined, waiter: ResultWaiter): void;
+}
+
+/** Which revision is to be compacted next; undefined for none yet. */
+interface Policy {
+  readonly name: string;
+  /** Between two questions. */
+  readonly pauseMs: number;
+  next(): number | undefined;
+  compacted(revision: number): void;
+}
+
 /** Compacts by itself, on the leader: history older than a time, or beyond a number of revisions. */
 export class AutoCompactor {
-  readonly #member: Member;
+  readonly #member: CompactedMember;
+  readonly #policy: Policy;
   readonly #logger: Logger;
-  readonly #stop: () => void;
-  /** Periodic mode: revisions at the last samples, oldest first. */
-  #samples: number[] = [];
-  #lastCompactedMs: number;
-  #lastRevision = 0;
+  #cancel: () => void = () => undefined;
+  #stopped = false;
 
-  constructor(member: Member, settings: Exclude<AutoCompaction, { mode: 'off' }>, logger: Logger) {
+  constructor(member: CompactedMember, settings: Exclude<AutoCompaction, { mode: 'off' }>, logger: Logger) {
     this.#member = member;
     this.#logger = logger;
-    this.#lastCompactedMs = member.clock.now();
-    if (settings.mode === 'revision') {
-      this.#stop = member.scheduler.every(REVISION_INTERVAL_MS, () =>
-        this.#compact(member.store.revision - settings.retentionRevisions),
-      );
-      return;
-    }
-    const { retentionMs } = settings;
-    const intervalMs = Math.min(retentionMs, HOUR_MS);
-    const sampleMs = intervalMs / SAMPLES_PER_INTERVAL;
-    const kept = Math.floor(retentionMs / sampleMs) + 1;
-    this.#sample(kept);
-    this.#stop = member.scheduler.every(sampleMs, () => {
-      this.#sample(kept);
-      if (member.clock.now() - this.#lastCompactedMs < intervalMs) return;
-      if (this.#samples.length < kept) return;
-      this.#lastCompactedMs = member.clock.now();
-      this.#compact(this.#samples[0] ?? 0);
-    });
+    this.#policy =
+      settings.mode === 'periodic'
+        ? new PeriodicPolicy(member, settings.retentionMs)
+        : revisionPolicy(member, settings.retentionRevisions);
+    this.#wait();
   }
 
   stop(): void {
-    this.#stop();
+    this.#stopped = true;
+    this.#cancel();
   }
 
-  #sample(kept: number): void {
-    this.#samples.push(this.#member.store.revision);
-    if (this.#samples.length > kept) this.#samples = this.#samples.slice(-kept);
+  /** The pause is from the end of one compaction to the next question, as in etcd. */
+  #wait(): void {
+    if (this.#stopped) return;
+    this.#cancel = this.#member.scheduler.after(this.#policy.pauseMs, () => {
+      const revision = this.#policy.next();
+      if (revision === undefined) this.#wait();
+      else this.#compact(revision);
+    });
   }
 
   #compact(revision: number): void {
-    const member = this.#member;
-    if (!member.isLeader || revision <= 0 || revision === this.#lastRevision) return;
-    this.#logger.info('starting auto compaction', { revision });
-    const failed = (error: Error): void =>
-      this.#logger.warn('failed auto compaction', { revision, error: error.message });
+    const { name } = this.#policy;
+    const fields = { revision };
+    const failed = (error: Error): void => {
+      this.#logger.warn(`failed auto ${name} compaction`, { ...fields, error: error.message });
+      this.#wait();
+    };
+    this.#logger.info(`starting auto ${name} compaction`, fields);
     const body = CompactionRequest.encode({ revision, physical: false });
-    member.propose(RaftRequestField.compaction, body, undefined, {
+    this.#member.propose(RaftRequestField.compaction, body, undefined, {
       settled: (result) => {
         if (isError(result) && result !== errors.Compacted) {
           failed(result);
           return;
         }
-        this.#lastRevision = revision;
-        this.#logger.info('completed auto compaction', { revision });
+        this.#policy.compacted(revision);
+        this.#logger.info(`completed auto ${name} compaction`, fields);
+        this.#wait();
       },
       failed,
     });
   }
+}
+
+/** Keeps the history of the last `retentionMs`, and begins with that much after the start. */
+class PeriodicPolicy implements Policy {
+  readonly name = 'periodic';
+  readonly pauseMs: number;
+  readonly #member: CompactedMember;
+  readonly #intervalMs: number;
+  readonly #kept: number;
+  /** The next compaction is due so long after the last. */
+  #dueMs: number;
+  /** Revisions at the last questions, oldest first. */
+  #samples: number[];
+  #lastMs: number;
+  #lastRevision = 0;
+
+  constructor(member: CompactedMember, retentionMs: number) {
+    this.#member = member;
+    this.#intervalMs = Math.min(retentionMs, HOUR_MS);
+    this.pauseMs = this.#intervalMs / SAMPLES_PER_INTERVAL;
+    this.#kept = Math.floor(retentionMs / this.pauseMs) + 1;
+    this.#dueMs = retentionMs;
+    this.#samples = [member.store.revision];
+    this.#lastMs = member.clock.now();
+  }
+
+  next(): number | undefined {
+    const [oldest = 0] = this.#samples;
+    this.#samples.push(this.#member.store.revision);
+    if (this.#samples.length > this.#kept) this.#samples.shift();
+    // Timers may be early by a moment, but not by half a pause.
+    const isDue = this.#member.clock.now() - this.#lastMs >= this.#dueMs - this.pauseMs / 2;
+    if (!this.#member.isLeader || !isDue || oldest === this.#lastRevision) return undefined;
+    this.#dueMs = this.#intervalMs;
+    return oldest;
+  }
+
+  compacted(revision: number): void {
+    this.#lastRevision = revision;
+    this.#lastMs = this.#member.clock.now();
+  }
+}
+
+/** Keeps the last `retention` revisions. */
+function revisionPolicy(member: CompactedMember, retention: number): Policy {
+  let last = 0;
+  return {
+    name: 'revision',
+    pauseMs: REVISION_INTERVAL_MS,
+    next: () => {
+      const revision = member.store.revision - retention;
+      return !member.isLeader || revision <= 0 || revision === last ? undefined : revision;
+    },
+    compacted: (revision) => {
+      last = revision;
+    },
+  };
 }
