@@ -16,6 +16,7 @@ import { Member } from '../server/member.ts';
 import { observeMember } from '../server/member-metrics.ts';
 import { Memberships } from '../server/memberships.ts';
 import { Publisher } from '../server/publisher.ts';
+import { VersionMonitor } from '../server/version-monitor.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
@@ -115,19 +116,21 @@ export class RunningServer {
       exportSnapshot: () => exportSnapshot(storage.engine),
       randomInt: (bound) => randomInt(bound),
     });
+    const publisher = new Publisher(member, logging.for('server/publisher.ts'));
     const parts: Stoppable[] = [
+      publisher,
       new LeaseKeeper(member, logging.for('server/lease-keeper.ts')),
-      new Publisher({
+      new VersionMonitor({
         member,
         serverVersion: etcdVersion,
         otherVersions: () => otherVersions(member, peers),
-        logger: logging.for('server/publisher.ts'),
+        logger: logging.for('server/version-monitor.ts'),
       }),
     ];
     if (config.autoCompaction.mode !== 'off')
       parts.push(new AutoCompactor(member, config.autoCompaction, logging.for('server/auto-compaction.ts')));
     member.start();
-    await clusterReady(member, logger);
+    await clusterReady(publisher, logger);
     await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
@@ -175,22 +178,17 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
   });
 }
 
-/** Clients are let in once there is a leader, or after a while without one. */
-function clusterReady(member: Member, logger: Logger): Promise<void> {
+/** Clients are let in once this member is one as others see it, or after a while without a leader. */
+function clusterReady(publisher: Publisher, logger: Logger): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      stop();
-      cancel();
-      resolve();
-    };
-    const stop = member.onLeadership(() => {
-      if (member.isServing) done();
-    });
     const cancel = timers.after(CLUSTER_READY_MS, () => {
       logger.warn('timed out waiting for the ready notification');
-      done();
+      resolve();
     });
-    if (member.isServing) done();
+    publisher.whenPublished(() => {
+      cancel();
+      resolve();
+    });
   });
 }
 
