@@ -27,8 +27,9 @@ export class Leases {
 
   /** The usual case: this member leads and has the lease. Undefined where there is more to do. */
   renewNow(id: bigint): number | undefined {
-    const { lessor, isLeader, config } = this.#member;
-    if (!isLeader || config.featureGates.get('FastLeaseKeepAlive') === false) return undefined;
+    const { lessor, isLeader, leadership, config } = this.#member;
+    if (!isLeader || !leadership.isSure || config.featureGates.get('FastLeaseKeepAlive') === false)
+      return undefined;
     const result = lessor.renew(id);
     if (typeof result === 'string') return undefined;
     this.#member.metrics.lease.renewed++;
@@ -59,7 +60,7 @@ export class Leases {
   async renewHere(id: bigint): Promise<number | LeaseRefusal> {
     const member = this.#member;
     const { lessor, config } = member;
-    if (!member.isLeader) return 'not-primary';
+    if (!(await member.leadership.ensure())) return 'not-primary';
     if (config.featureGates.get('FastLeaseKeepAlive') === false || lessor.lookup(id) === undefined)
       await caughtUp(member);
     for (;;) {

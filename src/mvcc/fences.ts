@@ -3,9 +3,9 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type KeyRange, keyString } from './key-range.ts';
 
 /** A block with more keys is split; half of that is what a split leaves. It bounds the keys a count has to visit. */
-const MAX_BLOCK_KEYS = 1024;
+const MAX_BLOCK_KEYS = 256;
 /** A block is merged into its neighbour when both together hold no more than this. */
-const MERGE_BLOCK_KEYS = 256;
+const MERGE_BLOCK_KEYS = 64;
 
 /** Rows of `meta`: this prefix and the block's first possible key, to its number of keys. */
 const PREFIX = Buffer.from('fence/');
@@ -183,11 +183,14 @@ export class Fences {
   #countPart(block: number, start: Buffer, end: Buffer | undefined): number {
     if (end === undefined && keyString(start) === this.#starts[block]) return this.#counts[block] ?? 0;
     if (this.#counts[block] === 0) return 0;
-    return this.#visit(start, end ?? this.#boundAfter(block));
+    return end === undefined ? this.#countFrom(block, start) : this.#visit(start, end);
   }
 
+  /** By what lies before: most ranges begin where keys begin, with nothing before them. */
   #countFrom(block: number, start: Buffer): number {
-    return this.#counts[block] === 0 ? 0 : this.#visit(start, this.#boundAfter(block));
+    const count = this.#counts[block] ?? 0;
+    if (count === 0 || this.#starts[block] === keyString(start)) return count;
+    return count - this.#visit(Buffer.from(this.#starts[block] ?? '', 'latin1'), start);
   }
 
   #countTo(block: number, end: Buffer): number {

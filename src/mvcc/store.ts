@@ -274,6 +274,14 @@ export class MvccStore {
     }
     const overlay = this.#overlayOf(range);
     const keys = new CurrentKeys(this.engine, range);
+    // What reads all keys counts them.
+    if (options.limit === 0 && !options.countOnly)
+      return new RangeScan(
+        options,
+        overlay.length === 0 ? keys : new OverlaidKeys(keys, overlay),
+        readValues,
+        undefined,
+      );
     if (overlay.length === 0) return new RangeScan(options, keys, readValues, this.fences.count(range));
     let count = this.fences.count(range);
     for (const { meta, stored } of overlay) count += (meta === undefined ? 0 : 1) - (stored ? 1 : 0);

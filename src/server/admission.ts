@@ -6,6 +6,8 @@ import { RaftRequestField } from './raft-request.ts';
 
 /** Committed entries that may wait to be applied before proposals are refused; etcd's number. */
 const MAX_COMMIT_APPLY_GAP = 5000;
+/** With the feature gate PriorityRequest: the end of leases relieves a member, and is let in longer. */
+const MAX_PRIORITY_GAP = 2 * MAX_COMMIT_APPLY_GAP;
 
 /** What is refused while the disk is nearly full; the rest helps to free space, or takes next to none. */
 const takesSpace: ReadonlySet<RaftRequestField> = new Set([
@@ -17,22 +19,24 @@ const takesSpace: ReadonlySet<RaftRequestField> = new Set([
 /** etcd answers with its internal error here, which clients see as unknown. */
 const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);
 
-export interface Admission {
-  /** Entries committed and not applied yet. */
-  readonly backlog: number;
-  readonly config: Pick<Config, 'maxRequestBytes'>;
+export interface Storing {
   readonly log: Pick<LogStore, 'appendable'>;
   readonly space: SpaceGauge;
 }
 
-/** Why a proposal of that kind and size cannot be taken now; undefined when it can. */
+/**
+ * Why a proposal of that kind and size cannot be taken now; undefined when it can.
+ *
+ * @param backlog entries committed and not applied yet
+ */
 export function admissionRefusal(
-  { backlog, config, log, space }: Admission,
-  field: RaftRequestField,
-  bytes: number,
+  { log, space }: Storing,
+  { maxRequestBytes }: Pick<Config, 'maxRequestBytes'>,
+  backlog: number,
+  { field, bytes }: { readonly field: RaftRequestField; readonly bytes: number },
 ): EtcdError | undefined {
   if (backlog > MAX_COMMIT_APPLY_GAP) return TOO_MANY_REQUESTS;
-  if (bytes > config.maxRequestBytes) return errors.RequestTooLarge;
+  if (bytes > maxRequestBytes) return errors.RequestTooLarge;
   if (!log.appendable(bytes)) return errors.NoSpace;
   return !space.hasRoom && takesSpace.has(field) ? errors.NoSpace : undefined;
 }

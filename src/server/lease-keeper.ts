@@ -29,6 +29,11 @@ export class LeaseKeeper {
   #look(): void {
     const { lessor } = this.#member;
     if (!this.#member.isLeader || !lessor.isPrimary || this.#member.isReopening) return;
+    // What a former leader proposes is forwarded to the present one, which may have renewed the leases.
+    if (!this.#member.leadership.isSure) {
+      void this.#member.leadership.ensure();
+      return;
+    }
     const room = MAX_REVOKING - this.#revoking;
     if (room > 0) for (const id of lessor.expired(room)) this.#revoke(id);
     const due = lessor.dueCheckpoints();

@@ -1,6 +1,6 @@
 import { AlarmStore } from '../apply/alarms.ts';
 import { AppliedState } from '../apply/applied-state.ts';
-import { Applier, type ConfChangeResult } from '../apply/applier.ts';
+import { Applier } from '../apply/applier.ts';
 import { Quota } from '../apply/quota.ts';
 import type { TokenAssigner } from '../apply/auth-requests.ts';
 import { type ApplyResult, isError } from '../apply/results.ts';
@@ -29,6 +29,7 @@ import { ConfChanges } from './conf-changes.ts';
 import { EngineRecovery } from './engine-recovery.ts';
 import { hashInSlices, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
+import { Leadership } from './leadership.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
@@ -99,6 +100,7 @@ export class Member {
   readonly scheduler: Scheduler;
   readonly metrics: Metrics;
   readonly loop: RaftLoop;
+  readonly leadership: Leadership;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
   #applier: Applier;
@@ -191,6 +193,7 @@ export class Member {
       },
       reload: () => this.#reload(),
     });
+    this.leadership = new Leadership(this);
     this.confChanges = new ConfChanges(this);
     this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
     this.compactor = new Compactor({
@@ -228,6 +231,7 @@ export class Member {
     this.#stopTimers.push(
       scheduler.every(config.heartbeatIntervalMs, () => {
         this.loop.tick();
+        this.leadership.ticked();
         this.#expire();
       }),
     );
@@ -349,7 +353,7 @@ export class Member {
       {
         isWanted: (prefix, sequence) => this.#proposals.isWanted(prefix, sequence),
         onResult: (_prefix, sequence, result) => this.#settle(sequence, result),
-        onConfChange: (result) => this.#confChanged(result),
+        onConfChange: (result) => this.confChanges.applied(result),
         onEmptyEntry: (_index, term) => this.#termBegan(term),
         onEvents: (events) => {
           this.hub.notify(events);
@@ -445,10 +449,6 @@ export class Member {
     waiter.settled(result);
   }
 
-  #confChanged(result: ConfChangeResult): void {
-    this.confChanges.applied(result);
-  }
-
   /** As leader, everything of earlier terms is applied now: leases may expire again. */
   #termBegan(term: number): void {
     if (!this.isLeader || term !== this.term) return;
@@ -475,8 +475,7 @@ export class Member {
   }
 
   #refusal(field: RaftRequestField, bytes: number): EtcdError | undefined {
-    const { backlog } = this.loop;
-    return admissionRefusal({ ...this.#options.storage, backlog, config: this.config }, field, bytes);
+    return admissionRefusal(this.#options.storage, this.config, this.loop.backlog, { field, bytes });
   }
 
   #expire(): void {

@@ -106,11 +106,13 @@ export class Memberships {
     if (learner.match < leader.match * READY_SHARE) throw errors.LearnerNotReady;
     if (member.config.strictReconfigCheck && !member.cluster.isReadyToPromote()) throw NOT_ENOUGH_STARTED;
     const promoted: ClusterMember = { id, name: '', peerUrls: [], clientUrls: [], isLearner: false };
-    return member.confChanges.propose({
+    const members = await member.confChanges.propose({
       type: ConfChangeType.ConfChangeAddNode,
       nodeId: id,
       context: encodeMemberContext({ member: promoted, isPromote: true }),
     });
+    member.metrics.server.learnerPromoteSuccesses++;
+    return members;
   }
 
   #checkAddition(isLearner: boolean): void {
