@@ -31,11 +31,12 @@ export interface Storing {
  */
 export function admissionRefusal(
   { log, space }: Storing,
-  { maxRequestBytes }: Pick<Config, 'maxRequestBytes'>,
+  { maxRequestBytes, featureGates }: Pick<Config, 'maxRequestBytes' | 'featureGates'>,
   backlog: number,
   { field, bytes }: { readonly field: RaftRequestField; readonly bytes: number },
 ): EtcdError | undefined {
-  if (backlog > MAX_COMMIT_APPLY_GAP) return TOO_MANY_REQUESTS;
+  const isPriority = field === RaftRequestField.leaseRevoke && featureGates.get('PriorityRequest') === true;
+  if (backlog > (isPriority ? MAX_PRIORITY_GAP : MAX_COMMIT_APPLY_GAP)) return TOO_MANY_REQUESTS;
   if (bytes > maxRequestBytes) return errors.RequestTooLarge;
   if (!log.appendable(bytes)) return errors.NoSpace;
   return !space.hasRoom && takesSpace.has(field) ? errors.NoSpace : undefined;
