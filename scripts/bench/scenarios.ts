@@ -125,12 +125,13 @@ const watch: Scenario = {
   figures: [{ name: 'events', unit: '/s', better: 'higher', target: 1.5 }],
   run: (system, scale) =>
     withServer(system, async ({ endpoint }) => {
+      await put(endpoint, 100, 10, 20_000 * scale);
       const shape = ['--streams', '10', '--watch-per-stream', '100', '--watched-key-total', '1'];
       const results = await benchmark(endpoint, [
         ...load(10, 10),
         'watch',
         ...shape,
-        ...['--put-rate', '100000', '--put-total', String(Math.round(1000 * scale))],
+        ...['--put-rate', '100000', '--put-total', String(Math.round(5000 * scale))],
       ]);
       const last = results.at(-1);
       if (last === undefined) throw new Error('no result');
@@ -146,6 +147,7 @@ const watchLatency: Scenario = {
   ],
   run: (system, scale) =>
     withServer(system, async ({ endpoint }) => {
+      await put(endpoint, 100, 10, 20_000 * scale);
       const args = ['watch-latency', '--streams', '10', '--watchers-per-stream', '10', '--put-rate', '200'];
       const results = await benchmark(endpoint, [...args, '--put-total', String(Math.round(2000 * scale))]);
       const last = results.at(-1);

@@ -15,9 +15,14 @@ export interface LogKeeperOptions {
   readonly snapshotCount: number;
   /** Entries kept in memory behind that, for followers that lag. */
   readonly catchupEntries: number;
+  /** There is no other member that could need entries. */
+  readonly isAlone: () => boolean;
   readonly logger: Logger;
   readonly failed: (error: Error) => void;
 }
+
+/** Entries that a member without others keeps in memory: those it writes young die young. */
+const KEPT_ALONE = 512;
 
 /**
  * Keeps the log short. The engine is the snapshot: once its writes are durable, entries applied to it are needed by
@@ -35,7 +40,12 @@ export class LogKeeper {
 
   /** Called as entries are applied. */
   applied(): void {
-    const { applied, snapshotCount, failed } = this.#options;
+    const { applied, snapshotCount, failed, memory, isAlone } = this.#options;
+    if (applied.index - memory.firstIndex() >= KEPT_ALONE && isAlone()) {
+      // Whoever joins later is sent the store as it will be then.
+      memory.createSnapshot(applied.index, applied.confState, undefined);
+      memory.compact(applied.index);
+    }
     if (this.#releasing || applied.index - this.#releasedIndex < snapshotCount) return;
     this.#releasing = true;
     this.#release().then(
@@ -55,7 +65,7 @@ export class LogKeeper {
     log.append({ entries: [], hardState }, () => undefined);
     await log.release({ index, term, confState });
     memory.createSnapshot(index, confState, undefined);
-    memory.compact(Math.max(0, index - catchupEntries));
+    if (index > catchupEntries) memory.compact(index - catchupEntries);
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
   }

@@ -216,6 +216,7 @@ export class Member {
       applied: this.applied,
       snapshotCount: config.snapshotCount,
       catchupEntries: config.snapshotCatchupEntries,
+      isAlone: () => this.cluster.members().length === 1,
       logger: options.logger('server/log-keeper.ts'),
       failed: (error) => this.#fail(error.message),
     });
