@@ -200,7 +200,7 @@ const million: Scenario = {
           ...load(8, 8),
           'range',
           '\u0001',
-          '\u007f',
+          '\u{10ffff}',
           '--limit',
           '500',
           '--total',
@@ -211,7 +211,7 @@ const million: Scenario = {
         await benchmark(server.endpoint, [
           'range',
           '\u0001',
-          '\u007f',
+          '\u{10ffff}',
           '--count-only',
           '--total',
           system === 'etcd' ? '20' : '500',

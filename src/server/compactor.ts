@@ -26,7 +26,7 @@ export interface CompactorOptions {
 }
 
 /** A slice must not hold the event loop; a batch limit beyond this is done in several. */
-const MAX_SLICE = 500;
+const MAX_SLICE = 200;
 const WRITE_RETRY_MS = 1000;
 
 /** Removes what compactions made unreachable, one compaction after another, in slices between other work. */

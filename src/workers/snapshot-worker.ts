@@ -7,6 +7,7 @@ import { importFile } from '../snapshot/import-task.ts';
 import type { ImportMessage, WorkerTask } from '../snapshot/worker-messages.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
+import { stayBehindOthers } from './thread/behind-others.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 
 const task = workerData as WorkerTask;
@@ -15,6 +16,7 @@ const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
 if (task.kind === 'export') {
   runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
 } else if (task.kind === 'hash') {
+  stayBehindOthers();
   runHash(task, RocksReader.attach(task.sharedHandle), port);
 } else {
   const send = (message: ImportMessage): void => port.postMessage(message);
