@@ -136,7 +136,9 @@ export class PeerConnections implements Reachability {
 
   /** How leases are renewed where another member leads. */
   leaderLeases(member: Member): LeaderLeases {
-    const timeoutMs = this.#config.requestTimeoutMs;
+    const { requestTimeoutMs, electionTimeoutMs } = this.#config;
+    // A leader that hangs is followed by another within about two election timeouts: time to ask that one.
+    const timeoutMs = Math.min(requestTimeoutMs, 2 * electionTimeoutMs);
     const leaderUrls = (): readonly string[] => member.cluster.member(member.loop.node.lead)?.peerUrls ?? [];
     return {
       renew: (id) => this.client.renewLease(leaderUrls(), id, timeoutMs),
