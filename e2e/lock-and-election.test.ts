@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LeaseTimeToLiveResponse } from '../src/wire/gen/etcdserverpb.ts';
 import { CampaignResponse, type LeaderKey, LeaderResponse } from '../src/wire/gen/v3electionpb.ts';
 import { Election, Lease, Lock } from '../src/wire/services.ts';
 import { comparable, comparableMessage } from './differential/comparable.ts';
@@ -26,6 +27,14 @@ const unlock = (client: RpcClient, key: string): Promise<Answer> =>
 const campaign = (client: RpcClient, name: string, lease: bigint, value: string): Promise<Answer> =>
   client.unary(Election.methods.campaign, { name: bytes(name), lease, value: bytes(value) });
 
+/** Until the lease has the key that stands in a queue. */
+function untilQueued(client: RpcClient, lease: bigint): Promise<boolean> {
+  return eventually(`lease ${lease} in the queue`, async () => {
+    const answer = await client.unary(Lease.methods.leaseTimeToLive, { id: lease, keys: true });
+    return 'messages' in answer && (answer.messages[0] as LeaseTimeToLiveResponse).keys.length === 1;
+  });
+}
+
 function wonBy(answer: Answer): LeaderKey {
   if ('code' in answer) throw new Error(answer.details);
   const leader = (answer.messages[0] as CampaignResponse).leader;
@@ -50,10 +59,7 @@ const sessions: Readonly<Record<string, Session>> = {
     for (const id of [1n, 2n]) await grant(client, id);
     const first = await lock(client, 'wanted', 1n);
     const second = lock(client, 'wanted', 2n);
-    await eventually('the second in the queue', async () => {
-      const keys = await client.unary(Lease.methods.leaseTimeToLive, { id: 2n, keys: true });
-      return 'messages' in keys && (keys.messages[0] as { keys: Buffer[] }).keys.length === 1;
-    });
+    await untilQueued(client, 2n);
     return [first, await unlock(client, 'wanted/1'), await second];
   },
 
@@ -99,6 +105,7 @@ const sessions: Readonly<Record<string, Session>> = {
     await client.unary(Election.methods.proclaim, { leader: wonBy(first), value: bytes('b') });
     await untilSeen(2);
     const second = campaign(client, 'seen', 21n, 'c');
+    await untilQueued(client, 21n);
     await client.unary(Election.methods.resign, { leader: wonBy(first) });
     await second;
     await untilSeen(3);
@@ -107,7 +114,7 @@ const sessions: Readonly<Record<string, Session>> = {
   },
 };
 
-describe.skipIf(missing !== undefined)(`Lock and Election as etcd's${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`Lock and Election as etcd's ${missing ?? ''}`, () => {
   const members: Member[] = [];
   const clients: RpcClient[] = [];
 
