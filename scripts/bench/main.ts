@@ -3,14 +3,15 @@
  *
  * Both run with the same flags and fsync on, in turns, each round on a fresh data directory; figures are
  * medians of the rounds. Options: `--only put100,get`, `--rounds 3`, `--scale 1` (of the request counts),
- * `--json FILE`.
+ * `--json FILE`, `--chart FILE` (an SVG picture of the ratios).
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { report, type ScenarioResult } from './report.ts';
+import { chart } from './chart.ts';
+import { bars, report, type ScenarioResult } from './report.ts';
 import { scenarios, type Figures } from './scenarios.ts';
 import { peer, systems, type System } from './servers.ts';
 
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     scale: { type: 'string', default: '1' },
     json: { type: 'string', default: 'bench-results/latest.json' },
+    chart: { type: 'string' },
   },
 });
 
@@ -50,3 +52,7 @@ writeFileSync(
   values.json,
   `${JSON.stringify({ date: new Date().toISOString(), machine, etcd, results: data }, null, 2)}\n`,
 );
+if (values.chart !== undefined) {
+  const day = new Date().toISOString().slice(0, 10);
+  writeFileSync(values.chart, chart(`Keystead against ${etcd ?? 'etcd'}, ${machine}, ${day}`, bars(results)));
+}

@@ -58,6 +58,13 @@ function rows({ scenario, measured }: ScenarioResult): Row[] {
   });
 }
 
+/** The figures that compare the two, for a chart. */
+export function bars(results: readonly ScenarioResult[]) {
+  return results.flatMap((result) =>
+    rows(result).map((row, at) => ({ ...row, better: result.scenario.figures[at]?.better ?? 'higher' })),
+  );
+}
+
 function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
