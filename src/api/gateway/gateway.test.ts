@@ -198,11 +198,11 @@ describe('streams', () => {
   test('that fail, at once and later', async () => {
     expect(await text('/v3/lease/keepalive', '{"ID":"13"}')).toEqual([
       401,
-      '{"error":{"code":16,"message":"etcdserver: invalid auth token"}}',
+      '{"error":{"code":16,"message":"etcdserver: invalid auth token"}}\n',
     ]);
     expect(await text('/v3/lease/keepalive', '{"ID":"1"}{"ID":"13"}')).toEqual([
       200,
-      '{"result":{"ID":"1"}}\n{"error":{"code":16,"message":"etcdserver: invalid auth token"}}',
+      '{"result":{"ID":"1"}}\n{"error":{"code":16,"message":"etcdserver: invalid auth token"}}\n',
     ]);
     expect(await text('/v3/lease/keepalive', '{"ID":x}')).toEqual([
       400,

@@ -69,7 +69,7 @@ export class StreamExchange implements LocalSink {
       return;
     }
     if (!this.#hasAnswered) this.#begin(httpStatus(code), [['Content-Type', 'application/json']]);
-    this.#response.write(`{"error":${errorBody(code, message)}}`);
+    this.#response.write(`{"error":${errorBody(code, message)}}\n`);
     this.#response.end();
   }
 
