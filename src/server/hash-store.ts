@@ -1,4 +1,5 @@
 import { HashJob, hashScope, type HashScope, type StoreHash } from '../mvcc/hash.ts';
+import type { MvccStore } from '../mvcc/store.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { errors } from '../wire/errors.ts';
 import type { Member } from './member.ts';
@@ -21,6 +22,22 @@ export function hashStore(member: Member, revision: number): Promise<StoreHash> 
   if (revision > 0 && revision < store.compactRevision) return Promise.reject(errors.Compacted);
   const release = compactor.hold();
   return member.hashRows(hashScope(store, revision), release).finally(release);
+}
+
+/** Beyond this, hashing takes long enough to start a thread for it. */
+const HASH_HERE_BYTES = 4 * 1024 * 1024;
+
+/** Little history is hashed here, in slices; much of it where that is no burden. */
+export function chooseHash(
+  store: MvccStore,
+  scheduler: Scheduler,
+  elsewhere: HashRows | undefined,
+): HashRows {
+  const here = hashInSlices(scheduler);
+  return (scope, opened) => {
+    const isMuch = store.sizeBytes > HASH_HERE_BYTES;
+    return isMuch && elsewhere !== undefined ? elsewhere(scope, opened) : here(scope, opened);
+  };
 }
 
 /** On this thread, in slices between other work. */

@@ -10,7 +10,6 @@ import { Lessor, minimumLeaseTtl } from '../lease/lessor.ts';
 import { Cluster } from '../membership/cluster.ts';
 import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { HashScope, StoreHash } from '../mvcc/hash.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
 import { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -27,7 +26,7 @@ import { admissionRefusal } from './admission.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
 import { EngineRecovery } from './engine-recovery.ts';
-import { hashInSlices, type HashRows } from './hash-store.ts';
+import { chooseHash, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
 import { LogKeeper } from './log-keeper.ts';
@@ -71,7 +70,6 @@ export interface MemberOptions {
 
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
-const HASH_HERE_BYTES = 4 * 1024 * 1024;
 
 /** A leader change, as the streams that asked for a leader and the gauges see it. */
 export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
@@ -94,6 +92,7 @@ export class Member {
   readonly quota: Quota;
   readonly ids: RequestIds;
   readonly compactor: Compactor;
+  readonly hashRows: HashRows;
   readonly confChanges: ConfChanges;
   readonly spaceAlarm: SpaceAlarm;
   readonly clock: Clock;
@@ -196,6 +195,7 @@ export class Member {
     this.leadership = new Leadership(this);
     this.confChanges = new ConfChanges(this);
     this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
+    this.hashRows = chooseHash(this.store, scheduler, options.hashElsewhere);
     this.compactor = new Compactor({
       store: this.store,
       scheduler,
@@ -205,7 +205,7 @@ export class Member {
       clock,
       logger: options.logger('server/compactor.ts'),
       writeFailed: (error) => this.#recover(error),
-      hashRows: (scope, opened) => this.hashRows(scope, opened),
+      hashRows: this.hashRows,
       failed: (error) => this.#fail(String(error)),
     });
     this.#log = new LogKeeper({
@@ -315,14 +315,6 @@ export class Member {
   propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
     if (this.#stopped) waiter.failed(errors.Stopped);
     else this.#proposals.propose(field, body, auth, waiter);
-  }
-
-  /** Little history is hashed here, in slices; much of it where that is no burden. */
-  hashRows(scope: HashScope, opened: () => void): Promise<StoreHash> {
-    const { hashElsewhere } = this.#options;
-    const isMuch = this.store.sizeBytes > HASH_HERE_BYTES;
-    const hash = isMuch && hashElsewhere !== undefined ? hashElsewhere : hashInSlices(this.scheduler);
-    return hash(scope, opened);
   }
 
   /** Calls back once everything acknowledged before this call is applied here. */
