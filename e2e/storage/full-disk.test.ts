@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -25,6 +25,20 @@ const eventKey = (index: number): Buffer => {
   key.writeUInt32BE(index, 4);
   return key;
 };
+
+/** Takes all of the disk but about `bytes`, while the store goes on moving its files about. */
+function leave(bytes: number, path: string, ballast: string): void {
+  for (;;) {
+    const { bavail, bsize } = statfsSync(path);
+    try {
+      writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - bytes)));
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      rmSync(ballast, { force: true });
+    }
+  }
+}
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(20);
@@ -82,7 +96,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
 
   it('loses no applied row when the engine runs into the end of the disk after all, and goes on afterwards', async () => {
     const ballast = join(disk.path, 'ballast');
-    writeFileSync(ballast, Buffer.alloc(Math.max(0, storage.space.free - 12 * mebibyte)));
+    leave(12 * mebibyte, disk.path, ballast);
     let at = index;
     expect(() => {
       for (const end = at + 20_000; at < end;) apply(storage.engine, ++at);
@@ -100,7 +114,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
 
   it('keeps the log going within what it prepared, and tells when that ends', async () => {
     const ballast = join(disk.path, 'ballast');
-    writeFileSync(ballast, Buffer.alloc(Math.max(0, storage.space.free - mebibyte / 2)));
+    leave(mebibyte / 2, disk.path, ballast);
     for (const start = index; storage.log.appendable(8192) && index < start + 20_000;) await appended();
     expect(storage.log.appendable(8192)).toBe(false);
     // What raft itself has to append still goes through.
