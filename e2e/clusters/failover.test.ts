@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PutRequest, RangeRequest, StatusRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import { KV, Maintenance } from '../../src/wire/services.ts';
+import { Etcdctl } from '../harness/etcdctl.ts';
+import { Member, serverUnderTest } from '../harness/member.ts';
+import { freePort } from '../harness/ports.ts';
+import { RpcClient } from '../harness/rpc-client.ts';
+import { eventually } from '../harness/wait.ts';
+
+const names = ['a', 'b', 'c'] as const;
+const rounds = Number(process.env['KEYSTEAD_FAILOVER_ROUNDS'] ?? '3');
+
+interface Place {
+  readonly name: string;
+  readonly peerPort: number;
+}
+
+async function startCluster(): Promise<Member[]> {
+  const places: Place[] = [];
+  for (const name of names) places.push({ name, peerPort: await freePort() });
+  const cluster = places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+  return Promise.all(
+    places.map(({ name, peerPort }) =>
+      Member.start({ kind: serverUnderTest, name, peerPort, flags: [`--initial-cluster=${cluster}`] }),
+    ),
+  );
+}
+
+describe('three members whose leader is killed', () => {
+  let members: Member[] = [];
+  beforeAll(async () => {
+    members = await startCluster();
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all(members.map((member) => member.destroy()));
+  });
+
+  const with1 = async <T>(member: Member, work: (client: RpcClient) => Promise<T>): Promise<T> => {
+    const client = new RpcClient(member.endpoint);
+    try {
+      return await work(client);
+    } finally {
+      client.close();
+    }
+  };
+
+  const leader = (): Promise<Member> =>
+    eventually('a leader', async () => {
+      for (const member of members) {
+        const answer = await with1(member, (client) =>
+          client.unary(Maintenance.methods.status, StatusRequest.create()),
+        );
+        if (!('messages' in answer)) continue;
+        const status = answer.messages[0] as { leader: bigint; header: { memberId: bigint } };
+        if (status.leader === status.header.memberId && status.leader !== 0n) return member;
+      }
+      return undefined;
+    });
+
+  const put = (client: RpcClient, value: string): ReturnType<RpcClient['unary']> =>
+    client.unary(
+      KV.methods.put,
+      PutRequest.create({ key: Buffer.from('counter'), value: Buffer.from(value) }),
+    );
+
+  it(
+    `goes on after each of ${rounds} kills, and loses nothing acknowledged`,
+    { timeout: 120_000 },
+    async () => {
+      const took: number[] = [];
+      for (let round = 1; round <= rounds; round++) {
+        const killed = await leader();
+        const other = members.find((member) => member !== killed) as Member;
+        await with1(other, async (client) => {
+          expect(await put(client, `before ${round}`)).toHaveProperty('messages');
+          await killed.kill();
+          const startedAt = performance.now();
+          await eventually(
+            'a put after the kill',
+            async () => 'messages' in (await put(client, `after ${round}`)),
+            {
+              everyMs: 1,
+            },
+          );
+          took.push(Math.round(performance.now() - startedAt));
+          const read = await client.unary(
+            KV.methods.range,
+            RangeRequest.create({ key: Buffer.from('counter') }),
+          );
+          expect(
+            JSON.stringify(read, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+          ).toContain(JSON.stringify(Buffer.from(`after ${round}`)));
+        });
+        await killed.start();
+      }
+      console.log(`${serverUnderTest}: from the kill of the leader to the next put: ${took.join(', ')} ms`);
+    },
+  );
+
+  it('has the same history on all members afterwards', { timeout: 60_000 }, async () => {
+    await eventually('equal hashes', async () => {
+      const hashes = await Promise.all(
+        members.map((member) => new Etcdctl(member.endpoint).ok(['endpoint', 'hashkv'])),
+      );
+      return new Set(hashes.map((line) => line.split(', ').slice(1).join())).size === 1;
+    });
+  });
+});
