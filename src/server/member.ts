@@ -290,6 +290,11 @@ export class Member {
     this.#eventObservers.push(observer);
   }
 
+  /** The leader's process has most likely died: requests on their way to it need not wait for their time to run out. */
+  leaderGone(): void {
+    if (this.loop.waitingProposals === 0) this.#proposals.leaderGone();
+  }
+
   /** The end of each turn of the raft loop: responses may leave. */
   onTurn(observer: () => void): () => void {
     this.#turnObservers.add(observer);
@@ -444,6 +449,7 @@ export class Member {
 
   /** As leader, everything of earlier terms is applied now: leases may expire again. */
   #termBegan(term: number): void {
+    this.#proposals.termBegan();
     if (!this.isLeader || term !== this.term) return;
     this.lessor.promote(this.config.electionTimeoutMs);
     for (const observer of this.#observers) observer(this.loop.node.lead, true);

@@ -120,6 +120,7 @@ export class PeerLink implements PeerTransportHandler {
     if (id !== node.lead || node.role === Role.Leader) return;
     logger.info('lost the connections with the leader', { leader: formatId(id) });
     node.forgetLeader();
+    member.leaderGone();
     member.loop.schedule();
     const self = member.identity.memberId;
     const candidates = member.cluster

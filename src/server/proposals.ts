@@ -1,5 +1,5 @@
 import type { ApplyResult } from '../apply/results.ts';
-import type { EtcdError } from '../wire/errors.ts';
+import { type EtcdError, errors } from '../wire/errors.ts';
 import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 import type { RequestIds } from './request-ids.ts';
 import { encodeRaftRequest, type RaftRequestField, type RequestAuth } from './raft-request.ts';
@@ -26,6 +26,8 @@ export class Proposals {
   readonly #options: ProposalsOptions;
   /** Proposals whose waiters were told that they failed, or that nobody knows. */
   failed = 0;
+  /** The last request that may have gone to a leader that has died since. */
+  #sentToGone: number | undefined;
   readonly #waiters = new Waiters<ApplyResult>();
 
   constructor(options: ProposalsOptions) {
@@ -73,6 +75,22 @@ export class Proposals {
     const expired = this.#waiters.expire(time, () => error(time - timeoutMs));
     this.failed += expired;
     return expired;
+  }
+
+  /**
+   * The leader's process is gone. What was on its way to it is in the log of the next leader by the time that begins
+   * its term, or is lost.
+   */
+  leaderGone(): void {
+    this.#sentToGone = this.#options.ids.last;
+  }
+
+  /** A leader has begun its term, and everything of the terms before is applied. */
+  termBegan(): void {
+    if (this.#sentToGone === undefined) return;
+    const lost = this.#sentToGone;
+    this.#sentToGone = undefined;
+    this.failed += this.#waiters.failUpTo(lost, errors.TimeoutDueToLeaderFail);
   }
 
   failAll(error: Error): void {

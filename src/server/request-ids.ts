@@ -24,6 +24,11 @@ export class RequestIds {
     return this.#prefix;
   }
 
+  /** The last one given out. */
+  get last(): number {
+    return this.#sequence;
+  }
+
   next(): number {
     this.#sequence += 1;
     assert(this.#sequence < SEQUENCE_LIMIT, 'request id sequence stays within 48 bits');

@@ -51,6 +51,18 @@ export class Waiters<Result> {
     return expired;
   }
 
+  /** Fails those up to a sequence number, which are the oldest. */
+  failUpTo(sequence: number, error: Error): number {
+    let failed = 0;
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.sequence > sequence) break;
+      this.#pending.delete(pending.sequence);
+      failed += 1;
+      pending.waiter.failed(error);
+    }
+    return failed;
+  }
+
   failAll(error: Error): void {
     const all = [...this.#pending.values()];
     this.#pending.clear();
