@@ -37,6 +37,7 @@ export class StateMachine {
         isWanted: () => true,
         onResult: (_prefix, _sequence, result) => this.#results.push(result),
         onConfChange: () => undefined,
+        onCompaction: () => undefined,
         onEmptyEntry: () => undefined,
         onEvents: () => undefined,
       },

@@ -41,6 +41,7 @@ class Recorder implements ApplyListener {
   results: ApplyResult[] = [];
   events: StoreEvent[] = [];
   confChanges: ConfChangeResult[] = [];
+  compactions: number[] = [];
   empties: number[] = [];
   wanted = true;
 
@@ -54,6 +55,10 @@ class Recorder implements ApplyListener {
 
   onConfChange(result: ConfChangeResult): void {
     this.confChanges.push(result);
+  }
+
+  onCompaction(revision: number): void {
+    this.compactions.push(revision);
   }
 
   onEmptyEntry(index: number): void {
@@ -330,6 +335,16 @@ describe('transactions', () => {
         response?.case === 'responseRange' ? response.value.kvs[0]?.value.toString() : '',
       );
     expect(values).toEqual(['new', 'old', 'newest']);
+  });
+
+  test('tell of compactions that others asked for as well', () => {
+    for (let i = 0; i < 5; i++) machine.put('a', String(i));
+    machine.ok({ compaction: { revision: 3, physical: false } });
+    machine.recorder.wanted = false;
+    const compaction = (revision: number): Entry =>
+      machine.entry({ compaction: { revision, physical: false } });
+    machine.applyAll([compaction(5), compaction(4)]);
+    expect(machine.recorder.compactions).toEqual([3, 5]);
   });
 
   test('refuse compacted revisions', () => {

@@ -73,6 +73,8 @@ export interface ApplyListener {
   /** A wanted request has taken effect or was refused. */
   onResult(idPrefix: number, idSequence: number, result: ApplyResult): void;
   onConfChange(result: ConfChangeResult): void;
+  /** History up to this revision is out of reach, whoever asked for it: what holds it may be removed. */
+  onCompaction(revision: number): void;
   /** The empty entry with which a leader begins its term has been applied. */
   onEmptyEntry(index: number, term: number): void;
   /** Changes of the store for the watchers; called once a batch, before any result. */
@@ -217,16 +219,17 @@ export class Applier {
       return wanted ? headerOnly(this.#options.store.revision) : undefined;
     if (!wanted && hasNoEffect(request)) return undefined;
     this.#who = header === undefined ? NOBODY : { username: header.username, revision: header.authRevision };
-    const result = this.#applyKv(request, wanted) ?? this.#applyLease(request) ?? this.#applyOther(request);
+    const result =
+      this.#applyKv(request, wanted, place) ?? this.#applyLease(request) ?? this.#applyOther(request);
     return wanted ? result : undefined;
   }
 
-  #applyKv(request: InternalRaftRequest, wanted: boolean): ApplyResult | undefined {
+  #applyKv(request: InternalRaftRequest, wanted: boolean, place: number): ApplyResult | undefined {
     if (request.txn !== undefined) return this.#applyTxn(request.txn, wanted);
     if (request.deleteRange !== undefined) return this.#applyDelete(request.deleteRange, wanted);
     if (request.put !== undefined) return this.#applyDecodedPut(request, wanted);
     if (request.range !== undefined) return this.#applyRange(request.range);
-    if (request.compaction !== undefined) return this.#applyCompaction(request.compaction.revision);
+    if (request.compaction !== undefined) return this.#applyCompaction(request.compaction.revision, place);
     return undefined;
   }
 
@@ -276,12 +279,13 @@ export class Applier {
     return { revision: store.revision, body };
   }
 
-  #applyCompaction(revision: number): ApplyResult {
+  #applyCompaction(revision: number, place: number): ApplyResult {
     const { alarms, engine, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     this.#batch ??= engine.batch();
     const refusal = store.compact(revision, this.#batch);
     if (refusal !== undefined) return refusal === 'compacted' ? errors.Compacted : errors.FutureRev;
+    this.#announcements.set(place, () => this.#listener.onCompaction(revision));
     return { ...headerOnly(store.revision), compacting: revision };
   }
 

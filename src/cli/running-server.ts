@@ -29,12 +29,19 @@ import { foundOrJoin } from './found-or-join.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
+import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
 import { etcdVersion } from './version.ts';
 
 /** As etcd's: how long clients wait for the cluster at a start. */
 const CLUSTER_READY_MS = 5_000;
 const VERSION_TIMEOUT_MS = 2_000;
+/** What one step of a stop may take: more than any of them needs, little enough for who waits for the process. */
+const STOP_STEP_MS = 3_000;
+/** On top of an election timeout, for a busy event loop. */
+const STOP_SLACK_MS = 1_000;
+/** The engine writes out what is in memory. */
+const STORAGE_CLOSE_MS = 10_000;
 
 interface Stoppable {
   stop(): void;
@@ -137,15 +144,24 @@ export class RunningServer {
     return new RunningServer({ member, storage, clients, peers, logins, logger, parts });
   }
 
-  /** A leader hands over first, so that the cluster is not without one. */
-  async stop(): Promise<void> {
-    await handOver(this.#member, this.#logger);
-    for (const part of this.#parts) part.stop();
-    await this.#clients.stop();
-    this.#member.stop();
-    await this.#peers.stop();
-    this.#logins.close();
-    await this.#storage.close();
+  /** A leader hands over first, so that the cluster is not without one. Ends within bounds whatever hangs. */
+  stop(): Promise<void> {
+    const member = this.#member;
+    const step = (name: string, limitMs: number, run: StopStep['run']): StopStep => ({ name, limitMs, run });
+    const steps = [
+      step('handing leadership over', member.config.electionTimeoutMs + STOP_SLACK_MS, () =>
+        handOver(member, this.#logger),
+      ),
+      step('ending periodic work', STOP_STEP_MS, () => {
+        for (const part of this.#parts) part.stop();
+      }),
+      step('ending client connections', STOP_STEP_MS, () => this.#clients.stop()),
+      step('stopping the member', STOP_STEP_MS, () => member.stop()),
+      step('ending peer connections', STOP_STEP_MS, () => this.#peers.stop()),
+      step('ending logins', STOP_STEP_MS, () => this.#logins.close()),
+      step('closing the storage', STORAGE_CLOSE_MS, () => this.#storage.close()),
+    ];
+    return runStopSteps(steps, this.#logger);
   }
 }
 

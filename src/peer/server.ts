@@ -43,12 +43,15 @@ export class PeerServer {
   /** Resolves to the port, which is the system's choice for 0. Rejects when the address can't be had. */
   listen({ host, port, secure }: PeerAddress): Promise<number> {
     const serve = (socket: Socket): void => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
       socket.setNoDelay(true);
       this.#http.emit('connection', socket);
     };
     const listener = secure ? this.#secureListener(serve) : createNetServer({ allowHalfOpen: true }, serve);
+    // From its first packet on, before any handshake: a silent connection must not keep the listener from closing.
+    listener.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
     return new Promise((resolve, reject) => {
       listener.once('error', reject);
       listener.listen({ port, ...(host === '' ? {} : { host }) }, () => {

@@ -352,6 +352,7 @@ export class Member {
         isWanted: (prefix, sequence) => this.#proposals.isWanted(prefix, sequence),
         onResult: (_prefix, sequence, result) => this.#settle(sequence, result),
         onConfChange: (result) => this.confChanges.applied(result),
+        onCompaction: (revision) => this.compactor.start(revision),
         onEmptyEntry: (_index, term) => this.#termBegan(term),
         onEvents: (events) => {
           this.hub.notify(events);
@@ -443,7 +444,6 @@ export class Member {
       this.spaceAlarm.raise(() => waiter.settled(result));
       return;
     }
-    if (!isError(result) && result.compacting !== undefined) this.compactor.start(result.compacting);
     waiter.settled(result);
   }
 

@@ -123,7 +123,11 @@ export class TlsSide {
         else socket.destroy();
       }),
     );
-    server.on('tlsClientError', (error, socket) => this.logRefused(socket, error));
+    server.on('tlsClientError', (error, socket) => {
+      this.logRefused(socket, error);
+      // One whose handshake takes too long stays open otherwise.
+      socket.destroy();
+    });
     return server;
   }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { request } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect as connectPlainly, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions, type Server, type TLSSocket } from 'node:tls';
@@ -10,13 +10,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Config, TlsSettings } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { GrpcServer } from '../grpc/server.ts';
+import { PeerServer } from '../peer/server.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
 import { alternativeNames, isForHost } from './host-names.ts';
 import { cipherList } from './cipher-list.ts';
 import type { Resolver } from './client-address.ts';
 import { openClientTls, openPeerTls } from './open-tls.ts';
 import { Authority, type IssueOptions } from './testing/authority.ts';
-import type { TlsSide } from './tls-side.ts';
+import { HANDSHAKE_TIMEOUT_MS, type TlsSide } from './tls-side.ts';
 
 const NO_TLS: TlsSettings = {
   certFile: '',
@@ -498,6 +499,27 @@ test('a connection admitted after its server was closed is ended', async () => {
   await dialled;
   expect(served).toEqual([]);
 });
+
+test('a connection that never shakes hands does not keep a peer address from closing', async () => {
+  const server = new PeerServer({ handler: () => undefined, tls: await open('peer', issueFiles('server')) });
+  const port = await server.listen({ host: '127.0.0.1', port: 0, secure: true });
+  const dialled = (): { socket: Socket; closed: Promise<unknown> } => {
+    const socket = connectPlainly({ host: '127.0.0.1', port });
+    socket.on('error', () => undefined);
+    return { socket, closed: new Promise((resolve) => socket.once('close', resolve)) };
+  };
+  const silent = dialled();
+  await new Promise((resolve) => silent.socket.once('connect', resolve));
+  // One that comes later is refused, so that the listener has taken the silent one by now.
+  const refused = dialled();
+  refused.socket.end('this is no handshake');
+  refused.socket.resume();
+  await refused.closed;
+  const began = performance.now();
+  await server.close();
+  await silent.closed;
+  expect(performance.now() - began).toBeLessThan(HANDSHAKE_TIMEOUT_MS / 2);
+}, 30_000);
 
 test('host names match as in Go', () => {
   const certificate = (...hosts: string[]): X509Certificate =>
