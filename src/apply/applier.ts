@@ -361,10 +361,8 @@ export class Applier {
           defined(this.#resultSequences[i], 'a result belongs to a named request'),
           result,
         );
-        continue;
       }
-      const announce = this.#announcements.get(i);
-      if (announce !== undefined) announce();
+      if (this.#announcements.size > 0) this.#announcements.get(i)?.();
     }
     this.#announcements.clear();
     for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
