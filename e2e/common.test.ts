@@ -1,28 +1,50 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import cases from './common-cases.json' with { type: 'json' };
-import { excerptOf, listCommonTests, runCommonTests, type CommonRun } from './harness/common-tests.ts';
+import { excerptOf, isOf, listCommonTests, runCommonTests, type CommonRun } from './harness/common-tests.ts';
 import { missingPeers } from './harness/paths.ts';
 
-const missing = missingPeers('common.test', 'etcdctl', 'etcdutl');
-const suiteTimeoutMs = 240_000;
+const missing = missingPeers('common.test', 'etcd', 'etcdctl', 'etcdutl');
+const isWhole = process.env['KEYSTEAD_COMMON'] === 'all';
+const attempts = 3;
+const runTimeoutMs = 1_500_000;
 
-/** Some tests skip single scenarios themselves; the test as a whole still has to run. */
-function maySkip(test: string, name: string): boolean {
-  return name.split('/').length > 2 && cases.skipThemselves.some((group) => group.tests.includes(test));
+type Variant = (typeof cases.variants)[number];
+
+/** Traits that exceptions go by: how many members, whether every request is one of root's. */
+function hasTrait(variant: Variant, trait: string): boolean {
+  return trait === 'any' || variant.clusters.split(',').includes(trait);
+}
+
+function testsOf(variant: Variant): string[] {
+  const leftOut = cases.leftOut.filter(({ where }) => hasTrait(variant, where)).flatMap(({ tests }) => tests);
+  const wanted = isWhole || variant.inSuite === 'all' ? cases.tests : (variant.tests ?? []);
+  return wanted.filter((test) => !leftOut.includes(test));
+}
+
+/** Some tests skip themselves, or single scenarios; the others have to run. */
+function maySkip(variant: Variant, name: string): boolean {
+  return cases.skipThemselves.some(
+    ({ where, tests, parts }) =>
+      hasTrait(variant, where) &&
+      tests.some((test) => isOf(test, name)) &&
+      (!parts || name.split('/').length > 2),
+  );
 }
 
 describe.skipIf(missing !== undefined)(`etcd's own tests/common ${missing ?? ''}`, () => {
-  for (const suite of cases.suites) {
-    describe(suite.title, () => {
+  for (const variant of cases.variants) {
+    const tests = testsOf(variant);
+    if (tests.length === 0) continue;
+    describe(variant.title, () => {
       let run: CommonRun;
       beforeAll(async () => {
-        run = await runCommonTests(`^(${suite.tests.join('|')})$${suite.subtests}`, suiteTimeoutMs);
-      }, suiteTimeoutMs + 20_000);
+        run = await runCommonTests(tests, { variant: variant.clusters, attempts, timeoutMs: runTimeoutMs });
+      }, attempts * runTimeoutMs);
 
-      it.each(suite.tests)('%s', (test) => {
-        const ran = [...run.outcomes].filter(([name]) => name === test || name.startsWith(`${test}/`));
+      it.each(tests)('%s', (test) => {
+        const ran = [...run.outcomes].filter(([name]) => isOf(test, name));
         const notPassed = ran
-          .filter(([name, outcome]) => outcome === 'fail' || (outcome === 'skip' && !maySkip(test, name)))
+          .filter(([name, outcome]) => outcome === 'fail' || (outcome === 'skip' && !maySkip(variant, name)))
           .map(([name]) => name);
         if (ran.length === 0 || notPassed.length > 0) {
           expect.fail(
@@ -33,8 +55,7 @@ describe.skipIf(missing !== undefined)(`etcd's own tests/common ${missing ?? ''}
     });
   }
 
-  it('names every test exactly once, to run it or to say why not', async () => {
-    const named = [...cases.suites, ...cases.leftOut].flatMap((group) => group.tests);
-    expect(named.toSorted()).toEqual((await listCommonTests()).toSorted());
+  it('names every test exactly once', async () => {
+    expect(cases.tests.toSorted()).toEqual((await listCommonTests()).toSorted());
   });
 });

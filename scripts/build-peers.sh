@@ -55,8 +55,29 @@ group_h2spec() {
   build "$peers/h2spec" h2spec github.com/summerwind/h2spec/cmd/h2spec go build
 }
 
+# etcd's tests are built from a copy of their module, to which e2e/common adds the choice of clusters.
 group_common() {
-  build "$peers" common.test go.etcd.io/etcd/tests/v3/common go test -c -tags e2e
+  local added=$root/e2e/common copy=$out/common version
+  version=$(cat "$added"/*.go | sha256sum | cut -d' ' -f1)
+  copy_common "$added" "$copy"
+  build "$peers" common.test go.etcd.io/etcd/tests/v3/common \
+    env ADDED="$version" go test -c -tags e2e -modfile="$copy/go.mod"
+}
+
+copy_common() { # folder of what is added, folder of the copy
+  local module=go.etcd.io/etcd/tests/v3 source
+  source=$(cd "$peers" && go list -m -f '{{.Dir}}' "$module")
+  rm -rf "$2"
+  mkdir -p "$2/tests"
+  cp -r "$source/." "$2/tests"
+  chmod -R u+w "$2"
+  # The compiler gets the files in the order of their names, and what is added has to begin last.
+  cp "$1/variant_test.go" "$2/tests/common/z_variant_test.go"
+  cp "$1/client_tls.go" "$2/tests/framework/e2e/z_client_tls.go"
+  sed -i 's/^\(\t*\)Token: *ctl.authConfig.Token,$/&\n\1TLS: tlsOf(ctl.cfg),/' "$2/tests/framework/e2e/etcdctl.go"
+  grep -q 'tlsOf(ctl.cfg)' "$2/tests/framework/e2e/etcdctl.go"
+  cp "$peers/go.mod" "$peers/go.sum" "$2"
+  (cd "$2" && go mod edit -replace="$module=$2/tests")
 }
 
 group_kubernetes() {
