@@ -1,4 +1,5 @@
 import { benchmark, duringEtcdctl, etcdctl, type Measured } from './client.ts';
+import { clusterScenarios } from './cluster-scenarios.ts';
 import { BenchServer, type System } from './servers.ts';
 
 /** One figure of one round. */
@@ -271,4 +272,5 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   latency: watchLatency,
   start,
   million,
+  ...clusterScenarios,
 };

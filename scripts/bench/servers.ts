@@ -50,6 +50,71 @@ function directoryBytes(path: string): number {
   return total;
 }
 
+/** Several members as the one command of a cluster's founding starts them, each with a data directory of its own. */
+export class BenchCluster {
+  readonly #system: System;
+  readonly #size: number;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'keystead-bench-'));
+  #members: { process: ChildProcess; port: number }[] = [];
+
+  constructor(system: System, size: number) {
+    this.#system = system;
+    this.#size = size;
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#members.map(({ port }) => `127.0.0.1:${port}`);
+  }
+
+  /** Starts all members and waits until each answers `/health`. */
+  async start(): Promise<void> {
+    const names = Array.from({ length: this.#size }, (_, at) => `m${at}`);
+    const peerUrls = await Promise.all(names.map(async () => `http://127.0.0.1:${await freePort()}`));
+    const founders = names.map((name, at) => `${name}=${peerUrls[at]}`).join(',');
+    this.#members = await Promise.all(
+      names.map(async (name, at) => {
+        const port = await freePort();
+        const client = `http://127.0.0.1:${port}`;
+        const peerUrl = peerUrls[at] ?? '';
+        const flags = [
+          ...['--name', name, '--data-dir', join(this.#directory, name), '--log-level', 'error'],
+          ...['--quota-backend-bytes', String(8 * 2 ** 30), '--initial-cluster', founders],
+          ...['--listen-client-urls', client, '--advertise-client-urls', client],
+          ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+        ];
+        return { process: launch(this.#system, flags), port };
+      }),
+    );
+    for (const { port } of this.#members)
+      while (!(await healthy(port))) await new Promise((wake) => setTimeout(wake, 20));
+  }
+
+  /** Kills the member behind `endpoint`, as a power cut would. */
+  async kill(endpoint: string): Promise<void> {
+    const member = this.#members.find(({ port }) => endpoint.endsWith(`:${port}`));
+    if (member === undefined) throw new Error(`no member at ${endpoint}`);
+    member.process.kill('SIGKILL');
+    await once(member.process, 'exit');
+  }
+
+  async remove(): Promise<void> {
+    for (const { process: child } of this.#members)
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+function launch(system: System, flags: readonly string[]): ChildProcess {
+  const [command, args] =
+    system === 'etcd'
+      ? [peer('etcd'), flags]
+      : [process.execPath, [join(root, 'dist/keystead.js'), ...flags]];
+  return spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
 /** One running server with a data directory of its own, started with the same flags whichever system it is. */
 export class BenchServer {
   #process: ChildProcess | undefined;
@@ -77,12 +142,8 @@ export class BenchServer {
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', `default=${peerUrl}`, '--log-level', 'error', ...this.flags],
     ];
-    const [command, args] =
-      this.system === 'etcd'
-        ? [peer('etcd'), flags]
-        : [process.execPath, [join(root, 'dist/keystead.js'), ...flags]];
     const began = performance.now();
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = launch(this.system, flags);
     this.#process = child;
     while (!(await healthy(this.#port))) {
       if (child.exitCode !== null) throw new Error(`${this.system} ended with ${child.exitCode}`);
