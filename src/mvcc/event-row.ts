@@ -18,19 +18,38 @@ export interface EventRow {
   readonly kv: Buffer;
 }
 
+interface EventKind {
+  readonly isDelete: boolean;
+  readonly isCreate: boolean;
+}
+
+export function eventRowSize(previousMain: number, kv: Buffer): number {
+  return (previousMain === 0 ? 1 : 1 + REVISION_BYTES) + kv.length;
+}
+
 export function encodeEventRow(
-  kind: { isDelete: boolean; isCreate: boolean },
+  kind: EventKind,
   previousMain: number,
   previousSub: number,
   kv: Buffer,
 ): Buffer {
-  const header = previousMain === 0 ? 1 : 1 + REVISION_BYTES;
-  const row = Buffer.allocUnsafe(header + kv.length);
+  const row = Buffer.allocUnsafe(eventRowSize(previousMain, kv));
+  writeEventRow(row, kind, { main: previousMain, sub: previousSub }, kv);
+  return row;
+}
+
+/** Fills `row`, which has exactly the row's size. A `previous.main` of 0 says that there was nothing before. */
+export function writeEventRow(
+  row: Buffer,
+  kind: EventKind,
+  previous: { readonly main: number; readonly sub: number },
+  kv: Buffer,
+): void {
+  const { main: previousMain, sub: previousSub } = previous;
   row[0] =
     (kind.isDelete ? DELETE : 0) | (kind.isCreate ? CREATE : 0) | (previousMain === 0 ? 0 : SUPERSEDES);
   if (previousMain !== 0) writeRevision(row, 1, previousMain, previousSub);
-  row.set(kv, header);
-  return row;
+  row.set(kv, row.length - kv.length);
 }
 
 export function eventKeyValue(row: Buffer): Buffer {

@@ -43,15 +43,18 @@ export class IndexMeta {
 const ROW_BYTES = REVISION_BYTES + 6 + 6 + 4;
 const LEASE_BYTES = 8;
 
-/** A row of `latest` or `version`. The lease's bytes are there only if there is a lease. */
-export function encodeIndexMeta(meta: IndexMeta): Buffer {
-  const row = Buffer.allocUnsafe(meta.lease === 0n ? ROW_BYTES : ROW_BYTES + LEASE_BYTES);
+/** Bytes of a row of `latest` or `version`. The lease's are there only if there is a lease. */
+export function indexMetaSize(meta: IndexMeta): number {
+  return meta.lease === 0n ? ROW_BYTES : ROW_BYTES + LEASE_BYTES;
+}
+
+/** Fills `row`, which has exactly the size of the meta. */
+export function writeIndexMeta(row: Buffer, meta: IndexMeta): void {
   writeRevision(row, 0, meta.mod, meta.sub);
   row.writeUIntBE(meta.create, 12, 6);
   row.writeUIntBE(meta.version, 18, 6);
   row.writeUInt32BE(meta.size, 24);
   if (meta.lease !== 0n) row.writeBigInt64BE(meta.lease, ROW_BYTES);
-  return row;
 }
 
 export function decodeIndexMeta(row: Buffer): IndexMeta {

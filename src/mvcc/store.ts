@@ -11,15 +11,16 @@
  */
 import { assert } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { encodeEventRow, eventKeyValue } from './event-row.ts';
+import { eventKeyValue } from './event-row.ts';
 import { Fences } from './fences.ts';
-import { IndexMeta, decodeIndexMeta, encodeIndexMeta } from './index-meta.ts';
+import { IndexMeta, decodeIndexMeta } from './index-meta.ts';
 import { KeyChanges } from './key-changes.ts';
 import { CurrentKeys, type KeyCursor, OverlaidKeys, PastKeys } from './key-cursor.ts';
 import { type KeyRange, inRange, keyString } from './key-range.ts';
 import { StoreMarks } from './marks.ts';
 import { MetaCache } from './meta-cache.ts';
 import { type RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
+import { RowStager } from './row-stager.ts';
 import { REVISION_BYTES, encodeRevision, readMain, readSub } from './revision.ts';
 import { versionKey, versionRevisionOffset } from './version-key.ts';
 import { WriteTxn } from './write-txn.ts';
@@ -68,6 +69,7 @@ export class MvccStore {
   fences: Fences;
   marks: StoreMarks;
   readonly #cache: MetaCache;
+  readonly #rows = new RowStager();
   readonly #options: StoreOptions;
   #changes: KeyChanges;
   #revision: number;
@@ -193,11 +195,11 @@ export class MvccStore {
     this.#staged = true;
     let bytes = 0;
     for (const event of this.#events) {
-      stageEvent(batch, event);
+      this.#rows.event(batch, event);
       bytes += event.kv.length + REVISION_OVERHEAD_BYTES;
     }
     for (const [name, { key, meta, stored }] of this.#pending) {
-      if (meta !== undefined) batch.put('latest', key, encodeIndexMeta(meta));
+      if (meta !== undefined) this.#rows.latest(batch, key, meta);
       else if (stored) batch.del('latest', key);
       if (meta !== undefined && !stored) this.fences.change(name, 1);
       if (meta === undefined && stored) this.fences.change(name, -1);
@@ -424,23 +426,6 @@ function lastEventRevision(engine: Engine): number {
   const [key] = rows.next(1);
   rows.close();
   return key === undefined ? 1 : readMain(key, 0);
-}
-
-function stageEvent(batch: WriteBatch, event: StoreEvent): void {
-  const { main, sub, key, previous } = event;
-  batch.put(
-    'event',
-    encodeRevision(main, sub),
-    encodeEventRow(event, previous === undefined ? 0 : previous.mod, previous?.sub ?? 0, event.kv),
-  );
-  if (previous !== undefined)
-    batch.put('version', versionKey(key, previous.mod, previous.sub), encodeIndexMeta(previous));
-  if (event.isDelete)
-    batch.put('version', versionKey(key, main, sub), encodeIndexMeta(tombstone(main, sub, event.kv.length)));
-}
-
-function tombstone(mod: number, sub: number, size: number): IndexMeta {
-  return new IndexMeta({ mod, sub, create: 0, version: 0, lease: 0n, size, kv: undefined });
 }
 
 /** The revision an event row's key names. */

@@ -1,3 +1,4 @@
+import type { ScratchBuffers } from './scratch-buffers.ts';
 import { REVISION_BYTES, writeRevision } from './revision.ts';
 
 /**
@@ -27,11 +28,23 @@ function escapeIfNeeded(key: Uint8Array): Uint8Array {
 export function versionKey(key: Uint8Array, main: number, sub: number): Buffer {
   const escaped = escapeIfNeeded(key);
   const row = Buffer.allocUnsafe(escaped.length + TERMINATOR_BYTES + REVISION_BYTES);
+  fill(row, escaped, main, sub);
+  return row;
+}
+
+/** The same in memory of `scratch`, valid until that is asked for the same size again. */
+export function versionKeyIn(scratch: ScratchBuffers, key: Uint8Array, main: number, sub: number): Buffer {
+  const escaped = escapeIfNeeded(key);
+  const row = scratch.ofSize(escaped.length + TERMINATOR_BYTES + REVISION_BYTES);
+  fill(row, escaped, main, sub);
+  return row;
+}
+
+function fill(row: Buffer, escaped: Uint8Array, main: number, sub: number): void {
   row.set(escaped, 0);
   row[escaped.length] = 0;
   row[escaped.length + 1] = TERMINATOR;
   writeRevision(row, escaped.length + TERMINATOR_BYTES, main, sub);
-  return row;
 }
 
 /** Lower bound of all rows of keys at or after `key`. */

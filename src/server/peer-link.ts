@@ -5,6 +5,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import { type Message, MessageType, None, Role } from '../raft/types.ts';
+import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
 
 /** Snapshots sent at the same time; more members that need one wait for raft to ask again. */
@@ -28,13 +29,19 @@ export interface PeerLinkOptions {
 /** Between the member and the other members: messages, snapshots, and who there is to talk to. */
 export class PeerLink implements PeerTransportHandler {
   readonly #options: PeerLinkOptions;
+  readonly #heldCommits: HeldCommits;
   #sending = 0;
   #receiving = false;
   #isRemoved = false;
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
-    const { member } = options;
+    const { member, transport } = options;
+    this.#heldCommits = new HeldCommits({
+      scheduler: member.scheduler,
+      now: () => member.clock.now(),
+      send: (messages) => transport.send(messages),
+    });
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
@@ -62,7 +69,8 @@ export class PeerLink implements PeerTransportHandler {
       if (message.type === MessageType.MsgSnap) this.#sendSnapshot(message);
       else outgoing.push(message);
     }
-    if (outgoing.length > 0) transport.send(outgoing.reverse());
+    const ready = outgoing.reverse().filter((message) => !this.#heldCommits.hold(message));
+    if (ready.length > 0) transport.send(ready);
   }
 
   onMessages(messages: readonly Message[]): void {
@@ -74,6 +82,7 @@ export class PeerLink implements PeerTransportHandler {
         });
         continue;
       }
+      if (message.type === MessageType.MsgProp) this.#heldCommits.forwarded(message.from);
       member.loop.step(message);
     }
   }

@@ -1,0 +1,48 @@
+import type { WriteBatch } from '../ports/engine.ts';
+import { eventRowSize, writeEventRow } from './event-row.ts';
+import { IndexMeta, indexMetaSize, writeIndexMeta } from './index-meta.ts';
+import { REVISION_BYTES, writeRevision } from './revision.ts';
+import { ScratchBuffers } from './scratch-buffers.ts';
+import type { StoreEvent } from './store.ts';
+import { versionKeyIn } from './version-key.ts';
+
+const NOTHING_BEFORE = { main: 0, sub: 0 };
+
+/** Puts the rows of changes into a batch. A batch copies what it is given, so all rows are made in the same memory. */
+export class RowStager {
+  readonly #revision = Buffer.allocUnsafeSlow(REVISION_BYTES);
+  readonly #metas = new ScratchBuffers();
+  readonly #keys = new ScratchBuffers();
+  readonly #events = new ScratchBuffers();
+
+  /** What is now known of a live key. */
+  latest(batch: WriteBatch, key: Buffer, meta: IndexMeta): void {
+    batch.put('latest', key, this.#meta(meta));
+  }
+
+  /** What happened, and how the key stood before, for reads at past revisions. */
+  event(batch: WriteBatch, event: StoreEvent): void {
+    const { main, sub, key, previous, kv } = event;
+    const before = previous === undefined ? NOTHING_BEFORE : { main: previous.mod, sub: previous.sub };
+    const row = this.#events.ofSize(eventRowSize(before.main, kv));
+    writeEventRow(row, event, before, kv);
+    writeRevision(this.#revision, 0, main, sub);
+    batch.put('event', this.#revision, row);
+    if (previous !== undefined) this.#version(batch, key, previous);
+    if (event.isDelete) this.#version(batch, key, tombstone(main, sub, kv.length));
+  }
+
+  #version(batch: WriteBatch, key: Buffer, meta: IndexMeta): void {
+    batch.put('version', versionKeyIn(this.#keys, key, meta.mod, meta.sub), this.#meta(meta));
+  }
+
+  #meta(meta: IndexMeta): Buffer {
+    const row = this.#metas.ofSize(indexMetaSize(meta));
+    writeIndexMeta(row, meta);
+    return row;
+  }
+}
+
+function tombstone(mod: number, sub: number, size: number): IndexMeta {
+  return new IndexMeta({ mod, sub, create: 0, version: 0, lease: 0n, size, kv: undefined });
+}
