@@ -41,7 +41,7 @@ function putAtLeader(clients: number, connections: number): Scenario {
             ...['--clients', String(clients), '--conns', String(connections), 'put'],
             ...['--total', String(Math.round(total)), '--key-space-size', '100000', '--val-size', '256'],
           ]);
-        await puts(30_000 * scale);
+        await puts(60_000 * scale);
         const [measured] = await puts(80_000 * scale);
         if (measured === undefined) throw new Error('no result');
         return { rate: measured.rate, p99: measured.p99 };
