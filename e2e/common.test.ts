@@ -38,7 +38,12 @@ describe.skipIf(missing !== undefined)(`etcd's own tests/common ${missing ?? ''}
     describe(variant.title, () => {
       let run: CommonRun;
       beforeAll(async () => {
-        run = await runCommonTests(tests, { variant: variant.clusters, attempts, timeoutMs: runTimeoutMs });
+        run = await runCommonTests(tests, {
+          variant: variant.clusters,
+          attempts,
+          timeoutMs: runTimeoutMs,
+          maySkip: (name) => maySkip(variant, name),
+        });
       }, attempts * runTimeoutMs);
 
       it.each(tests)('%s', (test) => {

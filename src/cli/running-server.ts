@@ -150,7 +150,7 @@ export class RunningServer {
     const step = (name: string, limitMs: number, run: StopStep['run']): StopStep => ({ name, limitMs, run });
     const steps = [
       step('handing leadership over', member.config.electionTimeoutMs + STOP_SLACK_MS, () =>
-        handOver(member, this.#logger),
+        handOver(member, this.#peers, this.#logger),
       ),
       step('ending periodic work', STOP_STEP_MS, () => {
         for (const part of this.#parts) part.stop();
