@@ -28,6 +28,8 @@ export interface LogAppend {
  */
 export interface LogStore {
   append(batch: LogAppend, done: () => void): void;
+  /** Begins writing what was appended now instead of at the end of the turn, so that work to come overlaps the disk's. */
+  flush(): void;
   /**
    * Whether `bytes` more of entries fit without asking the disk for space. False only while the disk is full;
    * proposals are refused then, and it turns true again once space is found. Room for some megabytes is kept

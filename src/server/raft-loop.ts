@@ -155,6 +155,8 @@ export class RaftLoop {
     this.#takeProposals();
     this.#takeReads();
     while (this.node.hasReady()) this.#handle(this.node.ready());
+    // Applying takes about as long as the disk does: the two go on side by side.
+    if (this.#applying.length > 0) this.#log.flush();
     this.#apply();
     while (this.node.hasReady()) this.#handle(this.node.ready());
     if (this.#applying.length > 0 && !this.#applyStalled && !this.#installing) this.schedule();

@@ -49,6 +49,10 @@ export class MemoryLog implements LogStore {
     queueMicrotask(done);
   }
 
+  flush(): void {
+    // Appends are done at once.
+  }
+
   appendable(): boolean {
     return !this.isDiskFull;
   }

@@ -139,6 +139,10 @@ export class FileLog implements LogStore {
     this.#enqueue({ entries, hardState, mark: undefined, bytes, done });
   }
 
+  flush(): void {
+    this.#flush();
+  }
+
   appendable(bytes: number): boolean {
     if (!this.#preparer.isDiskFull) return true;
     const reserve = Math.min(maxReserveBytes, this.#options.segmentBytes / 8);
