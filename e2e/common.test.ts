@@ -21,13 +21,11 @@ function testsOf(variant: Variant): string[] {
   return wanted.filter((test) => !leftOut.includes(test));
 }
 
-/** Some tests skip themselves, or single scenarios; the others have to run. */
+/** Some tests skip themselves, or parts of them from some depth of names on; all else has to run. */
 function maySkip(variant: Variant, name: string): boolean {
   return cases.skipThemselves.some(
-    ({ where, tests, parts }) =>
-      hasTrait(variant, where) &&
-      tests.some((test) => isOf(test, name)) &&
-      (!parts || name.split('/').length > 2),
+    ({ where, tests, depth }) =>
+      hasTrait(variant, where) && tests.some((test) => isOf(test, name)) && name.split('/').length > depth,
   );
 }
 
