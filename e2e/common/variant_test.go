@@ -26,8 +26,10 @@ import (
 // them.
 const variantVariable = "COMMON_VARIANT"
 
-// Longer than any test, unlike the lifetime that the tests about expiry choose for themselves.
+// tokenLifetime is longer than any test, unlike the lifetime that the tests about expiry choose for themselves.
 const tokenLifetime = "5m"
+
+const leaderTimeout = 10 * time.Second
 
 type variant struct {
 	name   string
@@ -174,6 +176,24 @@ func (c rootCluster) Members() []intf.Member {
 		members = append(members, rootMember{Member: member, cluster: c, endpoint: c.Endpoints()[index]})
 	}
 	return members
+}
+
+// WaitLeader asks as root, which that of the framework cannot. It returns the place of the member that leads.
+func (c rootCluster) WaitLeader(tb testing.TB) int {
+	for deadline := time.Now().Add(leaderTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for index, endpoint := range c.Endpoints() {
+			client, err := c.Client(WithEndpoints([]string{endpoint}))
+			if err != nil {
+				continue
+			}
+			status, err := client.Status(tb.Context())
+			if err == nil && status[0].Leader == status[0].Header.MemberId {
+				return index
+			}
+		}
+	}
+	tb.Fatal("no member leads")
+	return -1
 }
 
 type rootMember struct {
