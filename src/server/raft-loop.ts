@@ -68,6 +68,8 @@ export class RaftLoop {
   #appliedOfFirst = 0;
   #applyStalled = false;
   #installing = false;
+  /** Appends that follow a snapshot whose installation is under way. */
+  readonly #appendsBehind: Message[] = [];
   #scheduled = false;
   #turning = false;
   #stopped = false;
@@ -227,6 +229,10 @@ export class RaftLoop {
   }
 
   #append(message: Message): void {
+    if (this.#installing) {
+      this.#appendsBehind.push(message);
+      return;
+    }
     const { entries, snapshot, responses } = message;
     if (snapshot !== undefined) {
       this.#install(message, snapshot);
@@ -256,6 +262,7 @@ export class RaftLoop {
         this.#deliver(message.responses);
         this.schedule();
       });
+      for (const behind of this.#appendsBehind.splice(0)) this.#append(behind);
     });
   }
 

@@ -1,10 +1,11 @@
 import type { AppliedState } from '../apply/applied-state.ts';
 import type { Config } from '../config/config.ts';
 import { encodeMember } from '../membership/member-json.ts';
+import type { LogContents } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
-import { None } from '../raft/types.ts';
+import { type Entry, None } from '../raft/types.ts';
 import type { Founding, Identity } from './identity.ts';
 import type { MemberStorage } from './member.ts';
 
@@ -26,7 +27,8 @@ export interface StartRaftOptions {
 /** Brings raft back to where the log and the engine stand, or founds a group on empty ones. */
 export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
   const { config, storage, identity, founders, applied, randomInt, logger } = options;
-  const { mark, entries, hardState } = storage.contents;
+  const { mark, hardState } = storage.contents;
+  const entries = withoutStale(storage.contents);
   const memory = new MemoryStorage();
   if (mark.index > 0) {
     memory.applySnapshot({
@@ -64,6 +66,16 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
   if (storage.isNew && founders.length > 0)
     node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
   return { node, memory };
+}
+
+/**
+ * A received snapshot takes the place of a log that had gone another way, whose end still lies in the files behind
+ * the mark. Terms never fall along a log (Raft, section 5.3), so entries of a term before the mark's are such an end;
+ * a member that took them for its own would vote by them, against what it knows to be committed.
+ */
+function withoutStale({ mark, entries }: LogContents): readonly Entry[] {
+  const [first] = entries;
+  return first !== undefined && first.term < mark.term ? [] : entries;
 }
 
 /** With storage written asynchronously, raft often hears of entries that an earlier answer has covered. */

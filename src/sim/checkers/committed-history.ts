@@ -1,0 +1,93 @@
+import type { StoreEvent } from '../../mvcc/store.ts';
+import { KeyValue } from '../../wire/gen/mvccpb.ts';
+
+/** One change as it was committed. */
+export interface CommittedChange {
+  readonly revision: number;
+  readonly sub: number;
+  readonly key: string;
+  /** Undefined: a delete. */
+  readonly value: string | undefined;
+}
+
+/**
+ * What the cluster has committed, as its members apply it. All of them must see the same changes at the same
+ * revisions, however often they apply them anew after a crash.
+ */
+export class CommittedHistory {
+  readonly #byRevision = new Map<number, CommittedChange[]>();
+  readonly #byKey = new Map<string, CommittedChange[]>();
+  #last = 1;
+
+  get lastRevision(): number {
+    return this.#last;
+  }
+
+  /** Takes what one member applied in a batch. @returns what is wrong with it */
+  record(member: string, events: readonly StoreEvent[]): string | undefined {
+    const revisions = new Map<number, CommittedChange[]>();
+    for (const event of events) {
+      const change = changeOf(event);
+      const changes = revisions.get(change.revision);
+      if (changes === undefined) revisions.set(change.revision, [change]);
+      else changes.push(change);
+    }
+    for (const [revision, changes] of revisions) {
+      const known = this.#byRevision.get(revision);
+      if (known === undefined) {
+        if (revision !== this.#last + 1)
+          return `${member} applied revision ${revision} where ${this.#last + 1} was next`;
+        this.#add(revision, changes);
+      } else if (describe(known) !== describe(changes)) {
+        return `${member} applied ${describe(changes)} at revision ${revision}, others ${describe(known)}`;
+      }
+    }
+    return undefined;
+  }
+
+  at(revision: number): readonly CommittedChange[] {
+    return this.#byRevision.get(revision) ?? [];
+  }
+
+  /** The last change of the key at or before the revision. */
+  before(key: string, revision: number): CommittedChange | undefined {
+    const changes = this.#byKey.get(key) ?? [];
+    let low = 0;
+    let high = changes.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((changes[middle]?.revision ?? 0) <= revision) low = middle + 1;
+      else high = middle;
+    }
+    return changes[low - 1];
+  }
+
+  /** Changes whose key begins with the prefix, from a revision on, in order. */
+  *changes(prefix: string, from: number, to: number): Iterable<CommittedChange> {
+    for (let revision = from; revision <= to; revision += 1)
+      for (const change of this.at(revision)) if (change.key.startsWith(prefix)) yield change;
+  }
+
+  #add(revision: number, changes: CommittedChange[]): void {
+    this.#byRevision.set(revision, changes);
+    this.#last = revision;
+    for (const change of changes) {
+      const ofKey = this.#byKey.get(change.key);
+      if (ofKey === undefined) this.#byKey.set(change.key, [change]);
+      else ofKey.push(change);
+    }
+  }
+}
+
+function changeOf({ main, sub, isDelete, key, kv }: StoreEvent): CommittedChange {
+  return {
+    revision: main,
+    sub,
+    key: key.toString(),
+    value: isDelete ? undefined : KeyValue.decode(kv).value.toString(),
+  };
+}
+
+function describe(changes: readonly CommittedChange[]): string {
+  return changes.map(({ sub, key, value }) => `${sub}:${key}=${value ?? '(deleted)'}`).join(' ');
+}

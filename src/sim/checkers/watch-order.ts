@@ -1,0 +1,40 @@
+import type { CommittedHistory } from './committed-history.ts';
+
+/** An event as a watcher got it. */
+export interface SeenEvent {
+  readonly revision: number;
+  readonly key: string;
+  /** Undefined: a delete. */
+  readonly value: string | undefined;
+}
+
+export interface Watching {
+  /** Keys beginning with it. */
+  readonly prefix: string;
+  readonly startRevision: number;
+  readonly seen: SeenEvent[];
+}
+
+/**
+ * Whether a watcher has seen each change of its keys from its start on, once and in order. What came after the last
+ * event it got may still be on its way.
+ *
+ * @returns what is wrong
+ */
+export function checkWatch(watching: Watching, committed: CommittedHistory): string | undefined {
+  const { prefix, startRevision, seen } = watching;
+  const last = seen.at(-1)?.revision ?? 0;
+  const expected = [...committed.changes(prefix, startRevision, last)];
+  for (const [at, event] of seen.entries()) {
+    const change = expected[at];
+    if (change === undefined) return `got ${show(event)}, which was never committed`;
+    if (change.revision !== event.revision || change.key !== event.key || change.value !== event.value)
+      return `got ${show(event)} where ${show(change)} was next`;
+  }
+  const missing = expected[seen.length];
+  return missing === undefined ? undefined : `did not get ${show(missing)}`;
+}
+
+function show({ revision, key, value }: SeenEvent): string {
+  return `${key}=${value ?? '(deleted)'} at ${revision}`;
+}

@@ -1,0 +1,228 @@
+import { isError } from '../apply/results.ts';
+import type { SeededRandom } from '../lib/seeded-random.ts';
+import { EtcdError, errors } from '../wire/errors.ts';
+import {
+  CompactionRequest,
+  CompareCompareResult,
+  CompareCompareTarget,
+  Compare,
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  LeaseGrantRequest,
+  PutRequest,
+  RangeRequest,
+  TxnRequest,
+  TxnResponse,
+} from '../wire/gen/etcdserverpb.ts';
+import { KeyValue } from '../wire/gen/mvccpb.ts';
+import type { Member } from '../server/member.ts';
+import { RaftRequestField } from '../server/raft-request.ts';
+import type { ApplyResult, Applied } from '../apply/results.ts';
+import type { KvRequest, KvResponse, Operation } from './checkers/client-history.ts';
+import type { SimProcess } from './sim-process.ts';
+import type { SimTime } from './time.ts';
+
+/** Keys that clients write; few, so that they meet. */
+const KEYS = 8;
+/** Milliseconds between two requests of one client, on average. */
+const THINK_MS = 900;
+const RETRY_MS = 100;
+
+export interface ClientsOptions {
+  readonly time: SimTime;
+  readonly random: SeededRandom;
+  readonly count: number;
+  readonly processes: () => readonly SimProcess[];
+  /** Reads are answered without asking raft: a planted bug. */
+  readonly readsAtOnce: boolean;
+}
+
+/** Clients that ask any member for anything, and note what they asked and what they were told. */
+export class Clients {
+  readonly history: Operation[] = [];
+  readonly #options: ClientsOptions;
+  /** What was last seen of each key, for transactions to compare with. */
+  readonly #seenMods = new Map<string, number>();
+  #values = 0;
+  #leases = 0n;
+  #stopped = false;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+    for (let client = 0; client < options.count; client += 1) this.#think(client);
+  }
+
+  /** No new requests begin. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** One put, whatever else goes on. */
+  put(process: SimProcess, client: number, done: (isDone: boolean) => void): void {
+    const value = this.#newValue();
+    this.#ask(process, client, { kind: 'put', key: 'k0', value }, done);
+  }
+
+  #think(client: number): void {
+    const { time, random } = this.#options;
+    time.after(-Math.log(1 - random.next()) * THINK_MS, () => {
+      if (this.#stopped) return;
+      const process = this.#anyProcess();
+      if (process === undefined) time.after(RETRY_MS, () => this.#think(client));
+      else if (random.chance(0.03)) this.#askAside(process, client);
+      else this.#ask(process, client, this.#newRequest(), () => this.#think(client));
+    });
+  }
+
+  #anyProcess(): SimProcess | undefined {
+    const running = this.#options.processes().filter(({ isRunning }) => isRunning);
+    return running.length === 0 ? undefined : this.#options.random.pick(running);
+  }
+
+  #newValue(): string {
+    this.#values += 1;
+    return `v${this.#values}`;
+  }
+
+  #newRequest(): KvRequest {
+    const { random } = this.#options;
+    const key = `k${random.int(KEYS)}`;
+    const kind = random.next();
+    if (kind < 0.4) return { kind: 'put', key, value: this.#newValue() };
+    if (kind < 0.75) return { kind: 'get', key };
+    if (kind < 0.85) return { kind: 'delete', key };
+    return { kind: 'txn', key, ifMod: this.#seenMods.get(key) ?? 0, value: this.#newValue() };
+  }
+
+  #ask(process: SimProcess, client: number, request: KvRequest, ended: (isDone: boolean) => void): void {
+    const { member } = process;
+    if (member === undefined || member.cluster.isLocalLearner) {
+      this.#options.time.after(RETRY_MS, () => ended(false));
+      return;
+    }
+    const { time } = this.#options;
+    const operation: Operation = {
+      ...{ client, request, startedAt: time.now(), endedAt: undefined, response: undefined, refused: false },
+    };
+    this.history.push(operation);
+    const answered = (response: KvResponse): void => {
+      operation.endedAt = time.now();
+      operation.response = response;
+      this.#note(request, response);
+      ended(true);
+    };
+    const failed = (error: Error): void => {
+      operation.refused = !isUnknown(error);
+      ended(false);
+    };
+    if (request.kind === 'get') {
+      const read = (): void => member.whenOpen(() => answered(readKey(member, request.key)));
+      if (this.#options.readsAtOnce) read();
+      else member.read({ readable: read, failed: () => ended(false) });
+      return;
+    }
+    const { field, body } = encode(request);
+    member.propose(field, body, undefined, {
+      settled: (result: ApplyResult) => {
+        if (isError(result)) failed(result);
+        else answered(responseOf(request, result));
+      },
+      failed,
+    });
+  }
+
+  /** What is done besides: leases with keys of their own, and compactions. */
+  #askAside(process: SimProcess, client: number): void {
+    const { member } = process;
+    const { random } = this.#options;
+    const next = (): void => this.#think(client);
+    if (member === undefined) {
+      this.#options.time.after(RETRY_MS, next);
+      return;
+    }
+    const waiter = { settled: next, failed: next };
+    if (random.chance(0.5)) {
+      const revision = Math.max(1, member.store.revision - random.between(20, 60));
+      const body = CompactionRequest.encode({ revision, physical: false });
+      member.propose(RaftRequestField.compaction, body, undefined, waiter);
+      return;
+    }
+    this.#leases += 1n;
+    const id = this.#leases;
+    const body = LeaseGrantRequest.encode({ ttl: random.between(2, 20), id });
+    member.propose(RaftRequestField.leaseGrant, body, undefined, {
+      failed: next,
+      settled: () => {
+        const put = PutRequest.encode({
+          ...PutRequest.create(),
+          key: Buffer.from(`lease${id}`),
+          value: Buffer.from('leased'),
+          lease: id,
+        });
+        member.propose(RaftRequestField.put, put, undefined, waiter);
+      },
+    });
+  }
+
+  #note(request: KvRequest, response: KvResponse): void {
+    const wrote = request.kind === 'put' || response.succeeded === true;
+    this.#seenMods.set(request.key, wrote ? response.revision : (response.found?.mod ?? 0));
+  }
+}
+
+/** Whether the request may have taken effect, or may yet. */
+function isUnknown(error: Error): boolean {
+  const unknown: readonly Error[] = [errors.Timeout, errors.TimeoutDueToLeaderFail, errors.Stopped];
+  return !(error instanceof EtcdError) || unknown.includes(error);
+}
+
+function readKey(member: Member, key: string): KvResponse {
+  const { store } = member;
+  const meta = store.get(Buffer.from(key));
+  if (meta === undefined) return { revision: store.revision };
+  const { value, modRevision } = KeyValue.decode(store.readValue(meta));
+  return { revision: store.revision, found: { value: value.toString(), mod: modRevision } };
+}
+
+function encode(request: Exclude<KvRequest, { kind: 'get' }>): { field: RaftRequestField; body: Buffer } {
+  const key = Buffer.from(request.key);
+  switch (request.kind) {
+    case 'put': {
+      const put = { ...PutRequest.create(), key, value: Buffer.from(request.value) };
+      return { field: RaftRequestField.put, body: PutRequest.encode(put) };
+    }
+    case 'delete':
+      return {
+        field: RaftRequestField.deleteRange,
+        body: DeleteRangeRequest.encode({ ...DeleteRangeRequest.create(), key }),
+      };
+    case 'txn': {
+      const txn = TxnRequest.create();
+      txn.compare = [
+        {
+          ...Compare.create(),
+          key,
+          result: CompareCompareResult.EQUAL,
+          target: CompareCompareTarget.MOD,
+          targetUnion: { case: 'modRevision', value: request.ifMod },
+        },
+      ];
+      const put = { ...PutRequest.create(), key, value: Buffer.from(request.value) };
+      const range = { ...RangeRequest.create(), key };
+      txn.success = [{ request: { case: 'requestPut', value: put } }];
+      txn.failure = [{ request: { case: 'requestRange', value: range } }];
+      return { field: RaftRequestField.txn, body: TxnRequest.encode(txn) };
+    }
+  }
+}
+
+function responseOf(request: KvRequest, { revision, body }: Applied): KvResponse {
+  const bytes = Buffer.concat(body.slices);
+  if (request.kind === 'delete') return { revision, deleted: DeleteRangeResponse.decode(bytes).deleted };
+  if (request.kind !== 'txn') return { revision };
+  const { succeeded, responses } = TxnResponse.decode(bytes);
+  const response = responses[0]?.response;
+  const kv = response?.case === 'responseRange' ? response.value.kvs[0] : undefined;
+  const found = kv === undefined ? undefined : { value: kv.value.toString(), mod: kv.modRevision };
+  return { revision, succeeded, found };
+}

@@ -1,0 +1,197 @@
+import type { SeededRandom } from '../lib/seeded-random.ts';
+import type { SimNetwork } from './network.ts';
+import type { SimProcess } from './sim-process.ts';
+import type { SimTime } from './time.ts';
+
+export interface NemesisOptions {
+  readonly time: SimTime;
+  readonly random: SeededRandom;
+  readonly network: SimNetwork;
+  readonly processes: () => readonly SimProcess[];
+  readonly changeMembership: () => void;
+  readonly trace: (line: string) => void;
+}
+
+/** Milliseconds from one trouble to the next. */
+const REST_MS = { least: 500, most: 12_000 } as const;
+const TROUBLE_MS = { least: 50, most: 8_000 } as const;
+const FLAPS = 6;
+
+/** Brings about what happens to clusters: crashes, cut and bad networks, slow disks, new leaders and members. */
+export class Nemesis {
+  readonly #options: NemesisOptions;
+  #stopped = false;
+
+  constructor(options: NemesisOptions) {
+    this.#options = options;
+    this.#rest();
+  }
+
+  /** No new troubles begin, and those there are end. */
+  stop(): void {
+    this.#stopped = true;
+    this.#options.network.heal();
+    for (const process of this.#options.processes()) {
+      process.isSlow = false;
+      if (!process.isRunning && !process.isRemoved) process.start();
+    }
+  }
+
+  #rest(): void {
+    const { time, random } = this.#options;
+    time.after(random.between(REST_MS.least, REST_MS.most), () => {
+      if (this.#stopped) return;
+      this.#act();
+      this.#rest();
+    });
+  }
+
+  #act(): void {
+    const { random } = this.#options;
+    const deeds = [
+      () => this.#crash(1),
+      () => this.#crash(1),
+      () => this.#crashLeader(),
+      () => this.#crash(this.#alive().length),
+      () => this.#isolate(this.#leader()),
+      () => this.#isolate(this.#any()),
+      () => this.#halve(),
+      () => this.#cutOneWay(),
+      () => this.#flap(),
+      () => this.#storm(),
+      () => this.#slowDisk(),
+      () => this.#transfer(),
+      () => this.#options.changeMembership(),
+    ];
+    random.pick(deeds)();
+  }
+
+  #alive(): SimProcess[] {
+    return this.#options.processes().filter(({ isRunning }) => isRunning);
+  }
+
+  #any(): SimProcess | undefined {
+    const alive = this.#alive();
+    return alive.length === 0 ? undefined : this.#options.random.pick(alive);
+  }
+
+  #leader(): SimProcess | undefined {
+    return this.#alive().find(({ member }) => member?.isLeader === true);
+  }
+
+  /** Runs `end` after a while, unless all troubles have ended by then. */
+  #later(end: () => void): void {
+    const { time, random } = this.#options;
+    time.after(random.between(TROUBLE_MS.least, TROUBLE_MS.most), () => {
+      if (!this.#stopped) end();
+    });
+  }
+
+  #crash(count: number): void {
+    const { random } = this.#options;
+    for (const process of random.shuffle(this.#alive()).slice(0, count)) this.#kill(process);
+  }
+
+  #crashLeader(): void {
+    const leader = this.#leader();
+    if (leader !== undefined) this.#kill(leader);
+  }
+
+  #kill(process: SimProcess): void {
+    const cutsPower = this.#options.random.chance(0.5);
+    this.#say(`${process.name} ${cutsPower ? 'loses power' : 'is killed'}`);
+    process.crash(cutsPower);
+    this.#later(() => {
+      if (process.isRunning || process.isRemoved) return;
+      this.#say(`${process.name} starts`);
+      process.start();
+    });
+  }
+
+  #isolate(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} is cut off`);
+    for (const other of this.#options.processes()) this.#cutBoth(process, other);
+    this.#heal();
+  }
+
+  #halve(): void {
+    const all = this.#options.random.shuffle([...this.#options.processes()]);
+    const half = all.splice(0, Math.floor(all.length / 2));
+    this.#say(`${half.map(({ name }) => name).join(' ')} are cut from the rest`);
+    for (const one of half) for (const other of all) this.#cutBoth(one, other);
+    this.#heal();
+  }
+
+  #cutOneWay(): void {
+    const { network, random, processes } = this.#options;
+    const from = this.#any();
+    if (from === undefined) return;
+    this.#say(`messages of ${from.name} are lost`);
+    for (const to of processes()) if (to !== from && random.chance(0.7)) network.cut(from.id, to.id);
+    this.#heal();
+  }
+
+  #flap(): void {
+    const { time, random, network } = this.#options;
+    const process = this.#any();
+    if (process === undefined) return;
+    this.#say(`${process.name} comes and goes`);
+    for (let flap = 0; flap < FLAPS; flap += 1) {
+      time.after(flap * random.between(200, 1500), () => {
+        if (this.#stopped) return;
+        if (flap % 2 === 1) network.heal();
+        else for (const other of this.#options.processes()) this.#cutBoth(process, other);
+      });
+    }
+    this.#heal();
+  }
+
+  #storm(): void {
+    const { network, random } = this.#options;
+    network.weather = {
+      loss: random.next() * 0.3,
+      duplication: random.next() * 0.2,
+      reordering: random.next() * 0.3,
+      delayMs: random.between(5, 300),
+    };
+    this.#say(`bad weather ${JSON.stringify(network.weather)}`);
+    this.#heal();
+  }
+
+  #slowDisk(): void {
+    const process = this.#any();
+    if (process === undefined) return;
+    this.#say(`${process.name} has a slow disk`);
+    process.isSlow = true;
+    this.#later(() => {
+      process.isSlow = false;
+    });
+  }
+
+  #transfer(): void {
+    const leader = this.#leader();
+    const to = this.#any();
+    if (leader?.member === undefined || to === undefined) return;
+    this.#say(`${leader.name} hands over to ${to.name}`);
+    leader.member.loop.node.transferLeader(to.id);
+    leader.member.loop.schedule();
+  }
+
+  #cutBoth(one: SimProcess, other: SimProcess): void {
+    if (one === other) return;
+    this.#options.network.cut(one.id, other.id);
+    this.#options.network.cut(other.id, one.id);
+  }
+
+  #heal(): void {
+    this.#later(() => {
+      this.#say('the network is whole');
+      this.#options.network.heal();
+    });
+  }
+
+  #say(line: string): void {
+    this.#options.trace(`nemesis: ${line}`);
+  }
+}

@@ -1,0 +1,209 @@
+import type { SeededRandom } from '../lib/seeded-random.ts';
+import type {
+  OutgoingSnapshot,
+  PeerCounts,
+  PeerTransport,
+  PeerTransportHandler,
+} from '../ports/peer-transport.ts';
+import { type Message, MessageType } from '../wire/gen/raftpb.ts';
+import type { Life, SimTime } from './time.ts';
+
+/** How well messages travel at the moment; probabilities from 0 to 1. */
+export interface Weather {
+  loss: number;
+  duplication: number;
+  /** Of a message that is overtaken by later ones. */
+  reordering: number;
+  /** Milliseconds that a message takes at the most. */
+  delayMs: number;
+}
+
+export const fairWeather: Readonly<Weather> = { loss: 0, duplication: 0, reordering: 0, delayMs: 2 };
+
+interface Station {
+  readonly life: Life;
+  readonly handler: PeerTransportHandler;
+  readonly sinceMs: number;
+}
+
+/** Looks at messages before they leave; those it returns travel on. Planted bugs forge answers here. */
+export type Interceptor = (message: Message, answer: (forged: Message) => void) => Message | undefined;
+
+const SNAPSHOT_MS = { least: 5, most: 150 } as const;
+const REFUSED_MS = 20;
+const OVERTAKEN_MS = 40;
+
+/** The network between the members: late, lossy, and cut where it is told to be. */
+export class SimNetwork {
+  weather: Weather = { ...fairWeather };
+  intercept: Interceptor | undefined;
+  readonly #time: SimTime;
+  readonly #random: SeededRandom;
+  readonly #stations = new Map<bigint, Station>();
+  /** `from>to` of directions in which nothing passes. */
+  readonly #cuts = new Set<string>();
+  /** When the last message of a direction arrives: later ones follow it. */
+  readonly #arrivals = new Map<string, number>();
+
+  constructor(time: SimTime, random: SeededRandom) {
+    this.#time = time;
+    this.#random = random;
+  }
+
+  cut(from: bigint, to: bigint): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+    this.weather = { ...fairWeather };
+  }
+
+  isCut(from: bigint, to: bigint): boolean {
+    return this.#cuts.has(`${from}>${to}`);
+  }
+
+  attach(id: bigint, life: Life, handler: PeerTransportHandler): PeerTransport {
+    this.#stations.set(id, { life, handler, sinceMs: this.#time.now() });
+    return new SimTransport(this, id);
+  }
+
+  /** The process is gone, and its peers see their connections close where they can. */
+  detach(id: bigint): void {
+    this.#stations.delete(id);
+    for (const [other, { life, handler }] of this.#stations) {
+      if (this.isCut(id, other)) continue;
+      this.#time.after(1 + this.#random.int(5), () => {
+        if (!life.isOver) handler.onConnectionClosed(id);
+      });
+    }
+  }
+
+  /** Since when both can reach each other. */
+  activeSince(from: bigint, to: bigint): number | undefined {
+    const [here, there] = [this.#stations.get(from), this.#stations.get(to)];
+    if (here === undefined || there === undefined) return undefined;
+    if (this.isCut(from, to) || this.isCut(to, from)) return undefined;
+    return Math.max(here.sinceMs, there.sinceMs);
+  }
+
+  send(message: Message): void {
+    const { intercept } = this;
+    const travelling =
+      intercept === undefined ? message : intercept(message, (forged) => this.#carry(forged));
+    if (travelling === undefined) return;
+    const { loss, duplication } = this.weather;
+    if (this.#random.chance(loss)) return;
+    this.#carry(travelling);
+    // A forwarded proposal is no message of raft's own: it travels on a stream, once or not at all.
+    const isRepeatable = travelling.type !== MessageType.MsgProp;
+    if (isRepeatable && this.#random.chance(duplication)) this.#carry(travelling);
+  }
+
+  sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void {
+    const { from, to } = message;
+    const sender = this.#stations.get(from);
+    const report = (ok: boolean): void => {
+      if (sender !== undefined && !sender.life.isOver) sender.handler.reportSnapshot(to, ok);
+    };
+    this.#time.after(this.#random.between(SNAPSHOT_MS.least, SNAPSHOT_MS.most), () => {
+      const receiver = this.#stations.get(to);
+      if (receiver === undefined || this.isCut(from, to) || this.#random.chance(this.weather.loss)) {
+        this.#time.after(REFUSED_MS, () => report(false));
+        return;
+      }
+      receiver.handler.onSnapshot({ ...message }, snapshot.chunks).then(
+        () => report(true),
+        () => this.#time.after(REFUSED_MS, () => report(false)),
+      );
+    });
+  }
+
+  #carry(message: Message): void {
+    const { from, to } = message;
+    if (this.isCut(from, to)) return;
+    const way = `${from}>${to}`;
+    const now = this.#time.now();
+    const isOvertaken = this.#random.chance(this.weather.reordering);
+    const travelMs = 0.2 + this.#random.next() * this.weather.delayMs;
+    const arrival = isOvertaken
+      ? now + travelMs + this.#random.next() * OVERTAKEN_MS
+      : Math.max(now + travelMs, this.#arrivals.get(way) ?? 0);
+    if (!isOvertaken) this.#arrivals.set(way, arrival);
+    this.#time.after(arrival - now, () => {
+      const station = this.#stations.get(to);
+      if (station === undefined || this.isCut(from, to)) {
+        this.#unreachable(from, to);
+        return;
+      }
+      station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
+    });
+  }
+
+  #unreachable(from: bigint, to: bigint): void {
+    const sender = this.#stations.get(from);
+    this.#time.after(1, () => {
+      if (sender !== undefined && !sender.life.isOver) sender.handler.reportUnreachable(to);
+    });
+  }
+}
+
+/** One member's end of the network. */
+class SimTransport implements PeerTransport {
+  readonly #network: SimNetwork;
+  readonly #id: bigint;
+  readonly #known = new Set<bigint>();
+  #stopped = false;
+
+  constructor(network: SimNetwork, id: bigint) {
+    this.#network = network;
+    this.#id = id;
+  }
+
+  addPeer(id: bigint): void {
+    this.#known.add(id);
+  }
+
+  addRemote(id: bigint): void {
+    this.#known.add(id);
+  }
+
+  updatePeer(): void {
+    // Members are found by their ids.
+  }
+
+  removePeer(id: bigint): void {
+    this.#known.delete(id);
+  }
+
+  removeAllPeers(): void {
+    this.#known.clear();
+  }
+
+  send(messages: readonly Message[]): void {
+    if (this.#stopped) return;
+    for (const message of messages) if (this.#known.has(message.to)) this.#network.send(message);
+  }
+
+  sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void {
+    if (!this.#stopped) this.#network.sendSnapshot(message, snapshot);
+  }
+
+  activeSince(id: bigint): number | undefined {
+    return this.#known.has(id) ? this.#network.activeSince(this.#id, id) : undefined;
+  }
+
+  activePeers(): number {
+    let count = 0;
+    for (const id of this.#known) if (this.activeSince(id) !== undefined) count += 1;
+    return count;
+  }
+
+  counts(): Iterable<PeerCounts> {
+    return [];
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+}

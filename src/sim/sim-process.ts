@@ -1,0 +1,277 @@
+import type { Config } from '../config/config.ts';
+import { assert } from '../lib/assert.ts';
+import type { SeededRandom } from '../lib/seeded-random.ts';
+import { formatId } from '../membership/member.ts';
+import { Metrics } from '../metrics/metrics.ts';
+import type { WatchReceiver } from '../mvcc/watcher.ts';
+import type { LogFields, Logger } from '../ports/logger.ts';
+import type { PeerTransport } from '../ports/peer-transport.ts';
+import type { Scheduler } from '../ports/scheduler.ts';
+import type { SnapshotExport } from '../ports/snapshot.ts';
+import type { Message } from '../raft/types.ts';
+import { encodeIdentity, type Founding } from '../server/identity.ts';
+import { LeaseKeeper } from '../server/lease-keeper.ts';
+import { Member } from '../server/member.ts';
+import { Memberships } from '../server/memberships.ts';
+import { PeerLink } from '../server/peer-link.ts';
+import { Publisher } from '../server/publisher.ts';
+import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
+import { type DurableLog, emptyLog, SimLog } from './sim-log.ts';
+import type { SimNetwork } from './network.ts';
+import { type Life, schedulerOf, type SimTime } from './time.ts';
+import type { PlantedBug } from './planted/planted-bug.ts';
+
+/** What all processes of a simulation share. */
+export interface World {
+  readonly time: SimTime;
+  readonly random: SeededRandom;
+  readonly network: SimNetwork;
+  readonly config: Config;
+  readonly bug: PlantedBug | undefined;
+  /** Snapshots on their way, as chunks name them. */
+  readonly copies: Map<number, StoreCopy>;
+  readonly trace: (line: string) => void;
+  /** The simulation has found something wrong. */
+  readonly fail: (reason: string) => void;
+  /** A process that runs now. */
+  readonly process: (id: bigint) => SimProcess | undefined;
+}
+
+/** Milliseconds that a sync takes on a disk in good order, and on one in trouble. */
+const SYNC_MS = 3;
+const SLOW_SYNC_MS = 400;
+
+/** One run of a member's process, from its start to its crash. */
+interface Run {
+  readonly life: Life;
+  readonly member: Member;
+  readonly memberships: Memberships;
+  readonly link: PeerLink;
+  readonly log: SimLog;
+  readonly transport: PeerTransport;
+  readonly parts: readonly { stop(): void }[];
+}
+
+/** Who looks on. */
+export interface ProcessObserver {
+  /** A process was made and has done nothing yet. */
+  readonly started: () => void;
+  readonly crashed: () => void;
+}
+
+/** A machine of the simulated cluster: a disk that stays, and a process of the production classes that comes and goes. */
+export class SimProcess {
+  readonly name: string;
+  readonly founding: Founding;
+  readonly #world: World;
+  readonly #observer: ProcessObserver;
+  readonly #log: DurableLog;
+  readonly #engine = new DurableEngine();
+  #run: Run | undefined;
+  #isNew = true;
+  #copies = 0;
+  isSlow = false;
+  /** The cluster has removed it. */
+  isRemoved = false;
+
+  constructor(world: World, name: string, founding: Founding, observer: ProcessObserver) {
+    this.#world = world;
+    this.#observer = observer;
+    this.name = name;
+    this.founding = founding;
+    this.#log = emptyLog(encodeIdentity(founding));
+  }
+
+  get id(): bigint {
+    return this.founding.memberId;
+  }
+
+  get isRunning(): boolean {
+    return this.#run !== undefined;
+  }
+
+  get member(): Member | undefined {
+    return this.#run?.member;
+  }
+
+  get memberships(): Memberships | undefined {
+    return this.#run?.memberships;
+  }
+
+  get log(): SimLog | undefined {
+    return this.#run?.log;
+  }
+
+  start(): void {
+    assert(this.#run === undefined && !this.isRemoved, 'a process starts when none runs');
+    const { time, random, network, config, bug } = this.#world;
+    const life: Life = { isOver: false };
+    const syncMs = (): number =>
+      0.1 + random.next() * (this.isSlow && random.chance(0.3) ? SLOW_SYNC_MS : SYNC_MS);
+    const log = new SimLog({ time, random, life, durable: this.#log, syncMs });
+    const tamper = bug?.tamperWith?.(random);
+    const engine = new SimEngine({ time, life, durable: this.#engine, syncMs, tamper });
+    const scheduler = schedulerOf(time, life);
+    const logger = this.#logger();
+    const received: { copy: StoreCopy | undefined } = { copy: undefined };
+    const outbox: { link: PeerLink | undefined } = { link: undefined };
+    const member = new Member({
+      config: { ...config, name: this.name },
+      storage: {
+        ...{ engine, log, contents: log.contents(), isNew: this.#isNew },
+        space: { hasRoom: true },
+      },
+      identity: this.founding,
+      founders: this.founding.founders,
+      clock: time,
+      scheduler,
+      randomInt: (bound) => random.int(bound),
+      logger: () => logger,
+      metrics: new Metrics(),
+      replaceStore: () => this.#replaceStore(life, received),
+      send: (messages: readonly Message[]) => outbox.link?.send(messages),
+    });
+    this.#isNew = false;
+    const transport = network.attach(this.id, life, {
+      onMessages: (messages) => outbox.link?.onMessages(messages),
+      isIdRemoved: (id) => outbox.link?.isIdRemoved(id) ?? false,
+      reportUnreachable: (id) => outbox.link?.reportUnreachable(id),
+      reportSnapshot: (id, ok) => outbox.link?.reportSnapshot(id, ok),
+      onSnapshot: (message, chunks) => {
+        assert(outbox.link !== undefined, 'a process listens once it is whole');
+        return outbox.link.onSnapshot(message, chunks);
+      },
+      onConnectionClosed: (id) => outbox.link?.onConnectionClosed(id),
+      onRemoved: () => outbox.link?.onRemoved(),
+    });
+    const link = new PeerLink({
+      member,
+      transport,
+      exportSnapshot: () => Promise.resolve(this.#export(member, engine)),
+      membershipData: () => Buffer.alloc(0),
+      receiveSnapshot: async (chunks) => {
+        for await (const chunk of chunks) received.copy = this.#world.copies.get(chunk.readUInt32BE(0));
+      },
+      removed: () => {
+        this.#world.trace(`${this.name} was removed`);
+        this.isRemoved = true;
+        this.crash(false);
+      },
+      logger,
+    });
+    outbox.link = link;
+    const memberships = new Memberships({
+      member,
+      peers: transport,
+      client: { promote: (_urls, id) => this.#promoteAtLeader(member, id) },
+    });
+    member.hub.onBacklog = () => scheduler.soon(() => this.#readBacklog(member, scheduler));
+    member.hub.onPause = (pauseMs) => void scheduler.after(pauseMs, () => member.hub.flush());
+    const parts = [new Publisher(member, logger), new LeaseKeeper(member, logger)];
+    this.#run = { life, member, memberships, link, log, transport, parts };
+    for (const { id, peerUrls } of this.founding.remotes) transport.addRemote(id, peerUrls);
+    this.#observer.started();
+    link.connectAll();
+    member.start();
+  }
+
+  /** The process dies at once. @param cutsPower and takes along what its disk had not synced */
+  crash(cutsPower: boolean): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    this.#observer.crashed();
+    run.life.isOver = true;
+    run.log.crash();
+    this.#world.bug?.corruptLog?.(this.#log);
+    if (cutsPower) this.#engine.cutPower(this.#world.random);
+    for (const part of run.parts) part.stop();
+    run.transport.stop();
+    run.member.stop();
+    this.#world.network.detach(this.id);
+  }
+
+  /** Watches a prefix. @returns what ends it */
+  watch(prefix: Buffer, startRevision: number, receiver: WatchReceiver): () => void {
+    const { hub } = this.#running;
+    const end = Buffer.from(prefix);
+    end[end.length - 1] = (end[end.length - 1] ?? 0) + 1;
+    const outlet = hub.open();
+    const options = { startRevision, prevKv: false, noPut: false, noDelete: false };
+    const watcher = hub.watch({ ...options, range: { start: prefix, end, single: false } }, outlet, receiver);
+    return () => {
+      if (this.#run?.member.hub !== hub) return;
+      hub.remove(watcher);
+      hub.close(outlet);
+    };
+  }
+
+  get #running(): Member {
+    assert(this.#run !== undefined, 'only a process that runs is asked');
+    return this.#run.member;
+  }
+
+  #readBacklog(member: Member, scheduler: Scheduler): void {
+    const again = (): void => scheduler.soon(() => this.#readBacklog(member, scheduler));
+    if (member.isReopening) member.whenOpen(again);
+    else if (member.hub.step()) again();
+  }
+
+  #export(member: Member, engine: SimEngine): SnapshotExport {
+    const { index, term, confState } = member.applied;
+    const name = (Number(this.id & 0xffffn) << 12) | (this.#copies++ & 0xfff);
+    this.#world.copies.set(name, engine.copy());
+    const chunk = Buffer.alloc(4);
+    chunk.writeUInt32BE(name);
+    return {
+      ...{ totalBytes: chunk.length, index, term, confState, storageVersion: '3.7.0', sha256: undefined },
+      read: () => Promise.resolve(undefined),
+      chunks: () => oneChunk(chunk),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #replaceStore(life: Life, received: { copy: StoreCopy | undefined }): Promise<void> {
+    const { copy } = received;
+    assert(copy !== undefined, 'what replaces the store was received');
+    received.copy = undefined;
+    const { time, random } = this.#world;
+    return new Promise((resolve) => {
+      time.after(random.between(1, 50), () => {
+        if (life.isOver) return;
+        this.#engine.replace(copy);
+        time.after(random.between(1, 20), () => {
+          if (!life.isOver) resolve();
+        });
+      });
+    });
+  }
+
+  #promoteAtLeader(member: Member, id: bigint) {
+    const { network, process } = this.#world;
+    const leader = process(member.loop.node.lead);
+    if (leader?.memberships === undefined || network.activeSince(this.id, leader.id) === undefined)
+      return Promise.reject(new Error('the leader cannot be reached'));
+    return leader.memberships.promoteHere(id);
+  }
+
+  #logger(): Logger {
+    const line =
+      (level: string) =>
+      (message: string, fields?: LogFields): void =>
+        this.#world.trace(
+          `${this.name}/${formatId(this.id).slice(0, 4)} ${level} ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields, plain)}`}`,
+        );
+    const nothing = (): void => undefined;
+    return { debug: nothing, info: line('info'), warn: line('warn'), error: line('error') };
+  }
+}
+
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? formatId(value) : value;
+}
+
+async function* oneChunk(chunk: Buffer): AsyncGenerator<Buffer> {
+  await Promise.resolve();
+  yield chunk;
+}

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { plantedBugs } from './planted/index.ts';
+import { simulate } from './simulation.ts';
+
+/** The long run is `npm run sim`; these show with every change that it would still pass. */
+const SEEDS = 50;
+const GROUP = 10;
+const MINUTES = 1;
+
+describe('simulated clusters', () => {
+  for (let from = 1; from <= SEEDS; from += GROUP) {
+    it(`stay consistent through crashes, partitions and bad disks, seeds ${from} to ${from + GROUP - 1}`, async () => {
+      for (let seed = from; seed < from + GROUP; seed += 1) {
+        const members = seed % 3 === 0 ? 5 : 3;
+        const { failure, trace, answered } = await simulate({ seed, members, minutes: MINUTES });
+        if (failure !== undefined)
+          expect.fail(
+            `seed ${seed}: ${failure}\n${trace.slice(-40).join('\n')}\n` +
+              `replay: npm run sim -- --seed ${seed} --members ${members} --minutes ${MINUTES}`,
+          );
+        expect(answered).toBeGreaterThan(50);
+      }
+    }, 120_000);
+  }
+
+  it('run the same history from the same seed', async () => {
+    const once = await simulate({ seed: 7, members: 3, minutes: 1 });
+    const again = await simulate({ seed: 7, members: 3, minutes: 1 });
+    expect(again).toEqual(once);
+  });
+});
+
+describe('a planted bug', () => {
+  it.each(plantedBugs.map((bug) => [bug.name, bug] as const))('%s is found', async (_name, bug) => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const { failure } = await simulate({ seed, members: 3, minutes: 2, bug });
+      if (failure !== undefined) return;
+    }
+    expect.fail('no seed of ten found it');
+  });
+});

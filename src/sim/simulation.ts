@@ -1,0 +1,306 @@
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { SeededRandom } from '../lib/seeded-random.ts';
+import { HashJob, hashScope } from '../mvcc/hash.ts';
+import type { Entry } from '../raft/types.ts';
+import { type Founding, foundCluster } from '../server/identity.ts';
+import { checkHistory } from './checkers/client-history.ts';
+import { CommittedHistory } from './checkers/committed-history.ts';
+import { checkWatch } from './checkers/watch-order.ts';
+import { Clients } from './clients.ts';
+import { Nemesis } from './nemesis.ts';
+import { SimNetwork } from './network.ts';
+import type { PlantedBug } from './planted/planted-bug.ts';
+import { SimProcess, type World } from './sim-process.ts';
+import { SimTime } from './time.ts';
+import { Watchers } from './watchers.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Founding members, 3 or 5. */
+  readonly members: number;
+  /** Simulated time with troubles, before everything is healed. */
+  readonly minutes: number;
+  readonly bug?: PlantedBug;
+}
+
+export interface SimulationResult {
+  /** Undefined: nothing was wrong. */
+  readonly failure: string | undefined;
+  readonly trace: readonly string[];
+  readonly operations: number;
+  readonly answered: number;
+  readonly revisions: number;
+  readonly leaders: number;
+  readonly crashes: number;
+}
+
+const CLIENTS = 5;
+const WATCHERS = 4;
+/** Entries between two releases of the log: few, so that members fall behind what it keeps. */
+const SNAPSHOT_COUNT = 60;
+const CATCHUP_ENTRIES = 30;
+/** After all troubles: time in which the members must agree and take writes again. */
+const HEALING_MS = 20_000;
+const STEP_MS = 250;
+const TRACE_LINES = 400;
+const MAX_MEMBERS = 5;
+
+let baseConfig: Promise<Config> | undefined;
+
+async function loadBaseConfig(): Promise<Config> {
+  const loaded = await loadConfig({ args: [], environment: {} });
+  if (loaded.kind !== 'ready') throw new Error('the default configuration is a valid one');
+  return loaded.config;
+}
+
+/**
+ * One history of a cluster, made from one seed: members of the production classes on simulated machines, clients,
+ * troubles, and then peace. Whatever the seed, nothing acknowledged is lost, and everybody sees the same.
+ */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const config = await (baseConfig ??= loadBaseConfig());
+  const simulation = new Simulation(options, config);
+  return simulation.run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #time = new SimTime();
+  readonly #random: SeededRandom;
+  readonly #network: SimNetwork;
+  readonly #processes: SimProcess[] = [];
+  readonly #committed = new CommittedHistory();
+  readonly #entries: (Entry | undefined)[] = [];
+  readonly #leaders = new Map<number, bigint>();
+  readonly #trace: string[] = [];
+  readonly #world: World;
+  readonly #founding: Founding;
+  #failure: string | undefined;
+  #joined = 0;
+  #crashes = 0;
+
+  constructor(options: SimulationOptions, base: Config) {
+    this.#options = options;
+    this.#random = new SeededRandom(options.seed);
+    this.#network = new SimNetwork(this.#time, new SeededRandom(options.seed ^ 0x5eed));
+    this.#network.intercept = options.bug?.intercept;
+    const names = Array.from({ length: options.members }, (_, at) => `m${at}`);
+    const initialCluster = new Map(names.map((name, at) => [name, [`http://127.0.0.1:${2380 + at}`]]));
+    const config: Config = {
+      ...base,
+      initialCluster,
+      snapshotCount: SNAPSHOT_COUNT,
+      snapshotCatchupEntries: CATCHUP_ENTRIES,
+    };
+    this.#world = {
+      time: this.#time,
+      random: this.#random,
+      network: this.#network,
+      config,
+      bug: options.bug,
+      copies: new Map(),
+      trace: (line) => this.#note(line),
+      fail: (reason) => this.#fail(reason),
+      process: (id) => this.#processes.find((process) => process.id === id && process.isRunning),
+    };
+    const foundings = names.map((name) => foundCluster(name, initialCluster, 'sim'));
+    const [first] = foundings;
+    if (first === undefined) throw new Error('a cluster has members');
+    this.#founding = first;
+    for (const [at, founding] of foundings.entries()) this.#add(names[at] ?? '', founding);
+  }
+
+  async run(): Promise<SimulationResult> {
+    const { minutes, bug } = this.#options;
+    const time = this.#time;
+    const processes = (): readonly SimProcess[] => this.#processes.filter(({ isRemoved }) => !isRemoved);
+    for (const process of this.#processes) process.start();
+    const parts = { time, random: this.#random, processes };
+    const clients = new Clients({ ...parts, count: CLIENTS, readsAtOnce: bug?.readsAtOnce === true });
+    const watchers = new Watchers({ ...parts, count: WATCHERS, bug });
+    const nemesis = new Nemesis({
+      ...parts,
+      network: this.#network,
+      changeMembership: () => this.#changeMembership(),
+      trace: (line) => this.#note(line),
+    });
+    try {
+      await this.#runFor(minutes * 60_000);
+      if (this.#failure === undefined) {
+        this.#note('all troubles end');
+        nemesis.stop();
+        await this.#runFor(HEALING_MS / 2);
+        await this.#writeEverywhere(clients);
+        clients.stop();
+        await this.#runFor(HEALING_MS / 2);
+        this.#checkAgreement();
+      }
+    } catch (error) {
+      this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+    this.#failure ??= checkHistory(clients.history, this.#committed);
+    for (const watching of watchers.all) this.#failure ??= checkWatch(watching, this.#committed);
+    return {
+      failure: this.#failure,
+      trace: this.#trace,
+      operations: clients.history.length,
+      answered: clients.history.filter(({ response }) => response !== undefined).length,
+      revisions: this.#committed.lastRevision,
+      leaders: this.#leaders.size,
+      crashes: this.#crashes,
+    };
+  }
+
+  async #runFor(durationMs: number): Promise<void> {
+    const endMs = this.#time.now() + durationMs;
+    while (this.#time.now() < endMs && this.#failure === undefined)
+      await this.#time.runUntil(Math.min(endMs, this.#time.now() + STEP_MS));
+  }
+
+  #add(name: string, founding: Founding): SimProcess {
+    const process = new SimProcess(this.#world, name, founding, {
+      started: () => this.#observe(process),
+      crashed: () => {
+        this.#crashes += 1;
+      },
+    });
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** Looks on while a process runs. */
+  #observe(process: SimProcess): void {
+    const { member, log, name } = process;
+    if (member === undefined || log === undefined) return;
+    member.onEvents((events) => {
+      const fault = this.#committed.record(name, events);
+      if (fault !== undefined) this.#fail(fault);
+    });
+    member.onLeadership((_lead, isLeader) => {
+      if (!isLeader) return;
+      const known = this.#leaders.get(member.term);
+      if (known === undefined) this.#leaders.set(member.term, process.id);
+      else if (known !== process.id) this.#fail(`term ${member.term} has two leaders, ${name} is the second`);
+    });
+    let checked = member.applied.index;
+    let generation = member.storeGeneration;
+    member.onTurn(() => {
+      if (member.isReopening) return;
+      // Entries that came with a snapshot were not applied one by one.
+      if (generation !== member.storeGeneration) checked = member.applied.index;
+      generation = member.storeGeneration;
+      for (; checked < member.applied.index; checked += 1) {
+        const entry = log.entry(checked + 1);
+        if (entry !== undefined) this.#compare(name, entry);
+      }
+    });
+  }
+
+  /** Members that apply an entry at an index apply the same one. */
+  #compare(name: string, entry: Entry): void {
+    const known = this.#entries[entry.index];
+    this.#entries[entry.index] ??= entry;
+    if (known === undefined) return;
+    const same = known.term === entry.term && (known.data ?? NOTHING).equals(entry.data ?? NOTHING);
+    if (!same) this.#fail(`${name} applied another entry at ${entry.index} than others did`);
+  }
+
+  /** Adds a learner, makes it a voter once it has caught up, and lets another member go. */
+  #changeMembership(): void {
+    const leader = this.#processes.find(({ member }) => member?.isLeader === true);
+    const { memberships } = leader ?? {};
+    if (leader?.member === undefined || memberships === undefined) return;
+    const ignored = (error: unknown): void => this.#note(`membership: ${String(error)}`);
+    const voters = leader.member.cluster.votingMembers();
+    if (leader.member.cluster.members().length >= MAX_MEMBERS && voters.length > 3) {
+      const { id } = this.#random.pick(voters);
+      this.#note(`membership: ${id.toString(16)} is to leave`);
+      memberships.remove(id).then(() => undefined, ignored);
+      return;
+    }
+    if (leader.member.cluster.members().length > this.#options.members) {
+      const learner = leader.member.cluster.members().find(({ isLearner }) => isLearner);
+      if (learner === undefined)
+        memberships.remove(this.#random.pick(voters).id).then(() => undefined, ignored);
+      else memberships.promote(learner.id, undefined).then(() => this.#note('membership: promoted'), ignored);
+      return;
+    }
+    this.#joined += 1;
+    const name = `j${this.#joined}`;
+    const peerUrls = [`http://127.0.0.1:${3000 + this.#joined}`];
+    memberships.add(peerUrls, true).then(({ added, members }) => {
+      this.#note(`membership: ${name} joins`);
+      const remotes = members.filter(({ id }) => id !== added.id);
+      const founding = { memberId: added.id, clusterId: this.#founding.clusterId, founders: [], remotes };
+      this.#add(name, founding).start();
+    }, ignored);
+  }
+
+  async #writeEverywhere(clients: Clients): Promise<void> {
+    const waiting = new Set(this.#voters());
+    const attempt = (process: SimProcess): void => {
+      if (!process.isRunning) waiting.delete(process);
+      else
+        clients.put(process, -1, (isDone) => {
+          if (isDone) waiting.delete(process);
+          else attempt(process);
+        });
+    };
+    for (const process of waiting) attempt(process);
+    await this.#runFor(HEALING_MS / 2);
+    if (waiting.size > 0 && this.#failure === undefined)
+      this.#fail(`no write succeeds through ${[...waiting].map(({ name }) => name).join()} after healing`);
+  }
+
+  /** Members of the cluster as its leader knows it, that vote. */
+  #voters(): SimProcess[] {
+    const leader = this.#processes.find(({ member }) => member?.isLeader === true);
+    const ids = new Set(leader?.member?.cluster.votingMembers().map(({ id }) => id));
+    return this.#processes.filter(({ id, isRunning }) => isRunning && ids.has(id));
+  }
+
+  #checkAgreement(): void {
+    if (this.#failure !== undefined) return;
+    const voters = this.#voters();
+    if (voters.length === 0) this.#fail('there is no leader after healing');
+    const states = voters.map(({ name, member }) => {
+      if (member === undefined) return { name, applied: 0, state: '' };
+      const job = new HashJob(hashScope(member.store, 0));
+      while (!job.step(10_000));
+      const { hash } = job.result();
+      const leases = [...member.engine.iterate('lease', { gte: NOTHING }).next(1000)].map((row) =>
+        row.toString('hex'),
+      );
+      const { revision, keyCount, compactRevision } = member.store;
+      const members = member.cluster.members().map(({ id }) => id.toString(16));
+      return {
+        name,
+        applied: member.applied.index,
+        state: JSON.stringify({ revision, keyCount, compactRevision, hash, leases, members }),
+      };
+    });
+    const [first] = states;
+    for (const { name, applied, state } of states) {
+      if (first === undefined || (applied === first.applied && state === first.state)) continue;
+      this.#fail(
+        `members differ after healing: ${first.name} at ${first.applied} ${first.state}, ` +
+          `${name} at ${applied} ${state}`,
+      );
+    }
+    const known = this.#committed.lastRevision;
+    const revision = voters[0]?.member?.store.revision ?? 0;
+    if (revision !== known) this.#fail(`revision ${known} was committed, and the members are at ${revision}`);
+  }
+
+  #note(line: string): void {
+    this.#trace.push(`${(this.#time.now() / 1000).toFixed(3)} ${line}`);
+    if (this.#trace.length > 2 * TRACE_LINES) this.#trace.splice(0, TRACE_LINES);
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= `at ${(this.#time.now() / 1000).toFixed(3)} s: ${reason}`;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

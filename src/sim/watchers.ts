@@ -1,0 +1,85 @@
+import type { SeededRandom } from '../lib/seeded-random.ts';
+import type { WatchReceiver } from '../mvcc/watcher.ts';
+import { EventEventType } from '../wire/gen/mvccpb.ts';
+import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
+import type { Watching } from './checkers/watch-order.ts';
+import type { PlantedBug } from './planted/planted-bug.ts';
+import type { SimProcess } from './sim-process.ts';
+import type { SimTime } from './time.ts';
+
+const PREFIXES = ['k', 'k1', 'lease'];
+const RESUME_MS = 300;
+/** A client that moves on to another member for no reason but its own. */
+const STAY_MS = 20_000;
+
+export interface WatchersOptions {
+  readonly time: SimTime;
+  readonly random: SeededRandom;
+  readonly count: number;
+  readonly processes: () => readonly SimProcess[];
+  readonly bug: PlantedBug | undefined;
+}
+
+/** Clients that watch, and go on at another member where the one they watched through is gone. */
+export class Watchers {
+  readonly all: Watching[] = [];
+  readonly #options: WatchersOptions;
+
+  constructor(options: WatchersOptions) {
+    this.#options = options;
+    for (let count = 0; count < options.count; count += 1)
+      this.#begin({ prefix: PREFIXES[count % PREFIXES.length] ?? 'k', startRevision: 2, seen: [] });
+  }
+
+  #begin(watching: Watching): void {
+    this.all.push(watching);
+    this.#resume(watching);
+  }
+
+  #resume(watching: Watching): void {
+    const { time, random, processes, bug } = this.#options;
+    const running = processes().filter(({ member }) => member?.isReopening === false);
+    if (running.length === 0) {
+      time.after(RESUME_MS, () => this.#resume(watching));
+      return;
+    }
+    const process = random.pick(running);
+    const { member } = process;
+    const last = watching.seen.at(-1)?.revision;
+    let isOver = false;
+    const receiver: WatchReceiver = {
+      deliver: (batch) => {
+        if (!isOver) note(watching, batch.fields);
+        return true;
+      },
+      compacted: (compactRevision) => {
+        if (isOver) return;
+        isOver = true;
+        this.#begin({ prefix: watching.prefix, startRevision: compactRevision, seen: [] });
+      },
+    };
+    const through = bug?.watchThrough?.(receiver, random) ?? receiver;
+    const start = last === undefined ? watching.startRevision : last + 1;
+    const stop = process.watch(Buffer.from(watching.prefix), start, through);
+    const leaveAt = time.now() + random.next() * STAY_MS;
+    const look = (): void => {
+      if (isOver) return;
+      if (process.member === member && time.now() < leaveAt) {
+        time.after(RESUME_MS, look);
+        return;
+      }
+      isOver = true;
+      stop();
+      this.#resume(watching);
+    };
+    time.after(RESUME_MS, look);
+  }
+}
+
+function note({ seen }: Watching, fields: readonly Buffer[]): void {
+  for (const { type, kv } of WatchResponse.decode(Buffer.concat(fields)).events) {
+    if (kv === undefined) continue;
+    const value = type === EventEventType.DELETE ? undefined : kv.value.toString();
+    seen.push({ revision: kv.modRevision, key: kv.key.toString(), value });
+  }
+}
