@@ -1,0 +1,144 @@
+import { Etcdctl } from '../harness/etcdctl.ts';
+import { Member, type MemberKind } from '../harness/member.ts';
+import { freePort } from '../harness/ports.ts';
+import { eventually } from '../harness/wait.ts';
+
+interface EndpointStatus {
+  readonly Endpoint: string;
+  readonly Status: {
+    readonly header: { readonly member_id: number; readonly revision: number };
+    readonly leader: number;
+    readonly raftIndex: number;
+    readonly raftAppliedIndex: number;
+    readonly isLearner?: boolean;
+  };
+}
+
+/** Several members of either kind in one cluster, and what an operator does with them. */
+export class TestCluster {
+  readonly members: Member[];
+  readonly #flags: readonly string[];
+
+  private constructor(members: Member[], flags: readonly string[]) {
+    this.members = members;
+    this.#flags = flags;
+  }
+
+  static async found(kinds: readonly MemberKind[], flags: readonly string[] = []): Promise<TestCluster> {
+    const places: { kind: MemberKind; name: string; peerPort: number }[] = [];
+    for (const [at, kind] of kinds.entries())
+      places.push({ kind, name: `${kind}${at}`, peerPort: await freePort() });
+    const initial = places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+    const members = await Promise.all(
+      places.map((place) => Member.start({ ...place, flags: [`--initial-cluster=${initial}`, ...flags] })),
+    );
+    return new TestCluster(members, flags);
+  }
+
+  get alive(): Member[] {
+    return this.members.filter(isAlive);
+  }
+
+  /** etcdctl for all members that run, or for the ones given. */
+  ctl(...members: readonly Member[]): Etcdctl {
+    const asked = members.length > 0 ? members : this.alive;
+    return new Etcdctl(asked.map(({ endpoint }) => endpoint).join(','));
+  }
+
+  async statuses(): Promise<EndpointStatus[]> {
+    return JSON.parse(await this.ctl().ok(['endpoint', 'status', '-w', 'json'])) as EndpointStatus[];
+  }
+
+  leader(): Promise<Member> {
+    return eventually('a leader', async () => {
+      const statuses = await this.statuses();
+      const found = statuses.find(({ Status }) => Status.leader === Status.header.member_id);
+      return this.members.find(({ endpoint }) => endpoint === found?.Endpoint);
+    });
+  }
+
+  /** Member ids in hexadecimal, by endpoint. */
+  async idOf(member: Member): Promise<string> {
+    const line = await this.ctl(member).ok(['endpoint', 'status']);
+    return line.split(', ')[1] ?? '';
+  }
+
+  async moveLeader(to: Member): Promise<void> {
+    const id = await this.idOf(to);
+    await eventually(`${to.name} leads`, async () => {
+      const leader = await this.leader();
+      if (leader === to) return true;
+      await this.ctl(leader).run(['move-leader', id]);
+      return false;
+    });
+  }
+
+  /** Adds a learner and starts it. */
+  async addLearner(kind: MemberKind, name: string): Promise<Member> {
+    const peerPort = await freePort();
+    const peerUrl = `http://127.0.0.1:${peerPort}`;
+    const answer = await eventually(`${name} is added`, async () => {
+      const added = await this.ctl().run(['member', 'add', name, `--peer-urls=${peerUrl}`, '--learner']);
+      return added.code === 0 ? added.stdout : undefined;
+    });
+    const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(answer)?.[1] ?? '';
+    const member = await Member.start({
+      ...{ kind, name, peerPort },
+      flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing', ...this.#flags],
+    });
+    this.members.push(member);
+    return member;
+  }
+
+  async promote(member: Member): Promise<void> {
+    const id = await this.idOf(member);
+    await eventually(`${member.name} is promoted`, async () => {
+      const { code } = await this.ctl(await this.leader()).run(['member', 'promote', id]);
+      return code === 0;
+    });
+  }
+
+  async remove(member: Member): Promise<void> {
+    const id = await this.idOf(member);
+    await eventually(`${member.name} is removed`, async () => {
+      const { code, stderr } = await this.ctl(...this.alive.filter((each) => each !== member)).run([
+        'member',
+        'remove',
+        id,
+      ]);
+      return code === 0 || stderr.includes('member not found');
+    });
+    this.members.splice(this.members.indexOf(member), 1);
+    await member.destroy();
+  }
+
+  /** Waits until all members have applied the same, and returns what they then say of their stores. */
+  async settled(): Promise<readonly string[]> {
+    return eventually(
+      'equal stores on all members',
+      async () => {
+        const revisions = new Set((await this.statuses()).map(({ Status }) => Status.header.revision));
+        if (revisions.size > 1) return undefined;
+        const hashes = await this.ctl().ok(['endpoint', 'hashkv']);
+        const stores = hashes
+          .trim()
+          .split('\n')
+          .map((line) => line.split(', ').slice(1).join(', '));
+        return new Set(stores).size === 1 && stores.length === this.alive.length ? stores : undefined;
+      },
+      { timeoutMs: 60_000, everyMs: 200 },
+    );
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.destroy()));
+  }
+}
+
+function isAlive(member: Member): boolean {
+  try {
+    return member.program.alive;
+  } catch {
+    return false;
+  }
+}
