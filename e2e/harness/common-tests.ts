@@ -46,6 +46,7 @@ export async function runCommonTests(
     outputs.push(output);
     for (const [name, outcome] of readOutcomes(output)) outcomes.set(name, outcome);
     open = open.filter((test) => !isSettled(outcomes.get(test), maySkip(test)));
+    if (open.length > 0) console.warn(`attempt ${attempt + 1}: did not pass: ${open.join(', ')}`);
   }
   return { outcomes, output: outputs.join('') };
 }
