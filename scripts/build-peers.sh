@@ -66,7 +66,8 @@ group_common() {
 
 copy_common() { # folder of what is added, folder of the copy
   local module=go.etcd.io/etcd/tests/v3 source
-  source=$(cd "$peers" && go list -m -f '{{.Dir}}' "$module")
+  source=$(cd "$peers" && go mod download "$module" && go list -m -f '{{.Dir}}' "$module")
+  [[ -d $source/common ]] || { echo "peers: the sources of $module are missing" >&2; return 1; }
   rm -rf "$2"
   mkdir -p "$2/tests"
   cp -r "$source/." "$2/tests"
