@@ -22,8 +22,8 @@ export interface LogAppend {
  * disk. A failed write or sync is reported to the owner exactly once (see the log's options) and never
  * retried: the owner ends the process, and no `done` is called any more.
  *
- * An append that moves only the commit index waits for no disk: it is written along with the next one, so
- * after a crash the commit found may lag behind what the engine has applied, and whoever restarts raft
+ * An append that moves only the commit index waits for no disk but for the appends before it, as raft's answers to it
+ * may vouch for their entries. It is written along with the next one, so after a crash the commit found may lag behind what the engine has applied, and whoever restarts raft
  * takes the larger of the two.
  */
 export interface LogStore {

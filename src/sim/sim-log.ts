@@ -29,7 +29,7 @@ interface Pending {
   readonly entries: readonly Entry[];
   readonly hardState: HardState | undefined;
   readonly mark: LogSnapshotMark | undefined;
-  readonly done: () => void;
+  readonly done: (() => void)[];
 }
 
 export interface SimLogOptions {
@@ -90,11 +90,13 @@ export class SimLog implements LogStore {
       hardState !== undefined && (hardState.term !== this.#state.term || hardState.vote !== this.#state.vote);
     if (hardState !== undefined) this.#state = { ...hardState };
     if (entries.length === 0 && !isNewVote) {
-      queueMicrotask(done);
+      const last = this.#queue.at(-1) ?? this.#writing.at(-1);
+      if (last === undefined) queueMicrotask(done);
+      else last.done.push(done);
       return;
     }
     this.#firstIndex = place(this.#entries, this.#firstIndex, entries);
-    this.#enqueue({ entries, hardState, mark: undefined, done });
+    this.#enqueue({ entries, hardState, mark: undefined, done: [done] });
   }
 
   flush(): void {
@@ -111,7 +113,7 @@ export class SimLog implements LogStore {
       this.#firstIndex = mark.index + 1;
     }
     return new Promise((resolve) => {
-      this.#enqueue({ entries: [], hardState: undefined, mark, done: resolve });
+      this.#enqueue({ entries: [], hardState: undefined, mark, done: [resolve] });
     });
   }
 
@@ -165,7 +167,7 @@ export class SimLog implements LogStore {
       this.#writing = [];
       for (const item of written) this.#settle(item);
       this.#settleState();
-      for (const { done } of written) done();
+      for (const { done } of written) for (const call of done) call();
       this.flush();
     });
   }

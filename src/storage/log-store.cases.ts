@@ -76,6 +76,17 @@ export function logStoreCases<Log extends LogStore>(
       expect(order).toEqual(['appended', 'first', 'second']);
     });
 
+    it('calls back for a commit index that came alone only after the appends before it', async () => {
+      const order: string[] = [];
+      await appended(log, [entry(1)], state(1, 0));
+      log.append({ entries: [entry(2)], hardState: undefined }, () => order.push('entries'));
+      log.flush();
+      log.append({ entries: [], hardState: state(1, 1) }, () => order.push('commit'));
+      log.append({ entries: [entry(3)], hardState: undefined }, () => order.push('more entries'));
+      await appended(log, [], state(1, 2));
+      expect(order).toEqual(['entries', 'commit', 'more entries']);
+    });
+
     it('keeps a commit index that came alone, once it is closed', async () => {
       await appended(log, [entry(1)], state(1, 0));
       await appended(log, [], state(1, 1));

@@ -45,7 +45,8 @@ interface QueuedAppend extends LogAppend {
   readonly mark: LogSnapshotMark | undefined;
   /** At most this many bytes in the log. */
   readonly bytes: number;
-  readonly done: () => void;
+  /** Its own callback, and those of appends after it that have nothing to write. */
+  readonly done: (() => void)[];
 }
 
 /** State of an opened log, handed from recovery to the writer. */
@@ -130,13 +131,16 @@ export class FileLog implements LogStore {
     const needsSync = entries.length > 0 || this.#isNewVote(hardState);
     if (hardState !== undefined) this.#state = hardState;
     if (!needsSync) {
-      queueMicrotask(done);
+      // What raft answers after this append may vouch for the entries of those before it.
+      const last = this.#queue.at(-1) ?? this.#writing.at(-1);
+      if (last === undefined) queueMicrotask(done);
+      else last.done.push(done);
       return;
     }
     let bytes = 0;
     for (const entry of entries) bytes += maxFrameBytes(entryFieldBytes + (entry.data?.length ?? 0));
     this.#noteEntries(entries);
-    this.#enqueue({ entries, hardState, mark: undefined, bytes, done });
+    this.#enqueue({ entries, hardState, mark: undefined, bytes, done: [done] });
   }
 
   flush(): void {
@@ -160,7 +164,7 @@ export class FileLog implements LogStore {
         this.#dropSegments(mark.index);
         resolve();
       };
-      this.#enqueue({ entries: [], hardState: undefined, mark, bytes, done });
+      this.#enqueue({ entries: [], hardState: undefined, mark, bytes, done: [done] });
     });
   }
 
@@ -193,7 +197,7 @@ export class FileLog implements LogStore {
           hardState: this.#state,
           mark: undefined,
           bytes: 0,
-          done: () => undefined,
+          done: [],
         });
       }
       await new Promise<void>((resolve) => {
@@ -356,7 +360,7 @@ export class FileLog implements LogStore {
     const segment = defined(this.#segments.at(-1), 'the log has a segment');
     for (const { entries, done } of written) {
       segment.firstEntry ??= entries[0]?.index;
-      done();
+      for (const call of done) call();
     }
     this.#prepareAhead();
     this.#flush();
