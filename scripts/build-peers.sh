@@ -58,7 +58,7 @@ group_h2spec() {
 # etcd's tests are built from a copy of their module, to which e2e/common adds the choice of clusters.
 group_common() {
   local added=$root/e2e/common copy=$out/common version
-  version=$(cat "$added"/*.go | sha256sum | cut -d' ' -f1)
+  version=$(cat "$added"/*.go "$root/scripts/build-peers.sh" | sha256sum | cut -d' ' -f1)
   copy_common "$added" "$copy"
   build "$peers" common.test go.etcd.io/etcd/tests/v3/common \
     env ADDED="$version" go test -c -tags e2e -modfile="$copy/go.mod"
@@ -77,6 +77,8 @@ copy_common() { # folder of what is added, folder of the copy
   cp "$1/client_tls.go" "$2/tests/framework/e2e/z_client_tls.go"
   sed -i 's/^\(\t*\)Token: *ctl.authConfig.Token,$/&\n\1TLS: tlsOf(ctl.cfg),/' "$2/tests/framework/e2e/etcdctl.go"
   grep -q 'tlsOf(ctl.cfg)' "$2/tests/framework/e2e/etcdctl.go"
+  # Each test gives its cluster some ten seconds to start, work and stop; here several share two processors.
+  sed -i -E 's/(WithTimeout\(t\.Context\(\), |ctxTimeout := )([0-9]+ ?\* ?time\.Second)/\14*\2/' "$2"/tests/common/*_test.go
   cp "$peers/go.mod" "$peers/go.sum" "$2"
   (cd "$2" && go mod edit -replace="$module=$2/tests")
 }

@@ -29,9 +29,9 @@ export async function listCommonTests(): Promise<string[]> {
 }
 
 /**
- * Runs tests by name against the server under test, on clusters as the variant says (see e2e/common). Most of them
- * give a whole cluster ten seconds to start, work and stop, and one that is too late ends the run for those behind
- * it: what has not passed is tried again, as often as `attempts` says.
+ * Runs tests by name against the server under test, on clusters as the variant says (see e2e/common). They
+ * have deadlines, and one that is too late ends the run for those behind it: what has not passed is tried again, as
+ * often as `attempts` says.
  */
 export async function runCommonTests(
   tests: readonly string[],
