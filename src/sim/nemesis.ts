@@ -9,6 +9,8 @@ export interface NemesisOptions {
   readonly network: SimNetwork;
   readonly processes: () => readonly SimProcess[];
   readonly changeMembership: () => void;
+  /** It does nothing but end what others have begun. */
+  readonly isQuiet: boolean;
   readonly trace: (line: string) => void;
 }
 
@@ -24,7 +26,7 @@ export class Nemesis {
 
   constructor(options: NemesisOptions) {
     this.#options = options;
-    this.#rest();
+    if (!options.isQuiet) this.#rest();
   }
 
   /** No new troubles begin, and those there are end. */

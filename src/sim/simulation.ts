@@ -10,6 +10,7 @@ import { checkWatch } from './checkers/watch-order.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
+import type { Partition } from './partitions.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
 import { SimProcess, type World } from './sim-process.ts';
 import { SimTime } from './time.ts';
@@ -22,6 +23,8 @@ export interface SimulationOptions {
   /** Simulated time with troubles, before everything is healed. */
   readonly minutes: number;
   readonly bug?: PlantedBug;
+  /** In place of the random troubles: this one, some times over, and nothing else. */
+  readonly partition?: Partition;
 }
 
 export interface SimulationResult {
@@ -33,6 +36,8 @@ export interface SimulationResult {
   readonly revisions: number;
   readonly leaders: number;
   readonly crashes: number;
+  /** After each partition: milliseconds until a write had succeeded through each member. */
+  readonly backAfterMs: readonly number[];
 }
 
 const CLIENTS = 5;
@@ -44,6 +49,11 @@ const CATCHUP_ENTRIES = 30;
 const HEALING_MS = 20_000;
 const STEP_MS = 250;
 const TRACE_LINES = 400;
+const PARTITIONS = 3;
+const QUIET_MS = 4000;
+const PARTITION_ROUNDS = 12;
+const PARTITION_ROUND_MS = 400;
+const BACK_STEP_MS = 10;
 const MAX_MEMBERS = 5;
 
 let baseConfig: Promise<Config> | undefined;
@@ -79,6 +89,7 @@ class Simulation {
   #failure: string | undefined;
   #joined = 0;
   #crashes = 0;
+  readonly #backAfterMs: number[] = [];
 
   constructor(options: SimulationOptions, base: Config) {
     this.#options = options;
@@ -121,12 +132,14 @@ class Simulation {
     const watchers = new Watchers({ ...parts, count: WATCHERS, bug });
     const nemesis = new Nemesis({
       ...parts,
+      isQuiet: this.#options.partition !== undefined,
       network: this.#network,
       changeMembership: () => this.#changeMembership(),
       trace: (line) => this.#note(line),
     });
     try {
-      await this.#runFor(minutes * 60_000);
+      if (this.#options.partition !== undefined) await this.#partition(this.#options.partition, clients);
+      else await this.#runFor(minutes * 60_000);
       if (this.#failure === undefined) {
         this.#note('all troubles end');
         nemesis.stop();
@@ -149,6 +162,7 @@ class Simulation {
       revisions: this.#committed.lastRevision,
       leaders: this.#leaders.size,
       crashes: this.#crashes,
+      backAfterMs: this.#backAfterMs,
     };
   }
 
@@ -237,8 +251,32 @@ class Simulation {
     }, ignored);
   }
 
-  async #writeEverywhere(clients: Clients): Promise<void> {
-    const waiting = new Set(this.#voters());
+  async #partition(partition: Partition, clients: Clients): Promise<void> {
+    for (let time = 0; time < PARTITIONS && this.#failure === undefined; time += 1) {
+      await this.#runFor(QUIET_MS);
+      const leader = this.#processes.find(({ member }) => member?.isLeader === true);
+      if (leader === undefined) {
+        this.#fail('there is no leader in quiet times');
+        return;
+      }
+      const followers = this.#processes.filter((process) => process !== leader);
+      for (let round = 0; round < PARTITION_ROUNDS; round += 1) {
+        partition.apply({ network: this.#network, leader, followers }, round);
+        await this.#runFor(PARTITION_ROUND_MS);
+      }
+      this.#note('the network is whole');
+      this.#network.heal();
+      const healedMs = this.#time.now();
+      const waiting = this.#putThrough(clients, this.#processes);
+      while (waiting.size > 0 && this.#time.now() - healedMs < HEALING_MS)
+        await this.#runFor(BACK_STEP_MS);
+      this.#backAfterMs.push(this.#time.now() - healedMs);
+    }
+  }
+
+  /** Puts through each of them until one succeeds. @returns those through which none has yet */
+  #putThrough(clients: Clients, processes: readonly SimProcess[]): Set<SimProcess> {
+    const waiting = new Set(processes);
     const attempt = (process: SimProcess): void => {
       if (!process.isRunning) waiting.delete(process);
       else
@@ -248,6 +286,11 @@ class Simulation {
         });
     };
     for (const process of waiting) attempt(process);
+    return waiting;
+  }
+
+  async #writeEverywhere(clients: Clients): Promise<void> {
+    const waiting = this.#putThrough(clients, this.#voters());
     await this.#runFor(HEALING_MS / 2);
     if (waiting.size > 0 && this.#failure === undefined)
       this.#fail(`no write succeeds through ${[...waiting].map(({ name }) => name).join()} after healing`);
