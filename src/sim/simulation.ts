@@ -268,8 +268,7 @@ class Simulation {
       this.#network.heal();
       const healedMs = this.#time.now();
       const waiting = this.#putThrough(clients, this.#processes);
-      while (waiting.size > 0 && this.#time.now() - healedMs < HEALING_MS)
-        await this.#runFor(BACK_STEP_MS);
+      while (waiting.size > 0 && this.#time.now() - healedMs < HEALING_MS) await this.#runFor(BACK_STEP_MS);
       this.#backAfterMs.push(this.#time.now() - healedMs);
     }
   }

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PutRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../src/wire/services.ts';
+import { serverUnderTest } from '../harness/member.ts';
+import { missingPeers } from '../harness/paths.ts';
+import { RpcClient } from '../harness/rpc-client.ts';
+import { eventually } from '../harness/wait.ts';
+import { TestCluster } from './test-cluster.ts';
+
+const missing = missingPeers('etcdctl');
+const writes = Number(process.env['KEYSTEAD_CATCH_UP_WRITES'] ?? '30000');
+const clients = 50;
+const value = Buffer.alloc(256, 'v');
+
+/** Puts from many clients at once. @returns the milliseconds each took */
+async function load(endpoint: string, count: number): Promise<number[]> {
+  const client = new RpcClient(endpoint);
+  const took: number[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < count) {
+      next += 1;
+      const startedMs = performance.now();
+      const key = Buffer.from(`key/${next % 20_000}`);
+      const answer = await client.unary(KV.methods.put, PutRequest.create({ key, value }));
+      if (!('messages' in answer)) throw new Error(JSON.stringify(answer));
+      took.push(performance.now() - startedMs);
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, work));
+  client.close();
+  return took;
+}
+
+function p99(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN;
+}
+
+describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''}`, () => {
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await TestCluster.found([serverUnderTest, serverUnderTest, serverUnderTest]);
+  }, 60_000);
+  afterAll(() => cluster.destroy());
+
+  it(
+    `catches up after ${writes} writes, while the leader goes on serving`,
+    { timeout: 600_000 },
+    async () => {
+      const leader = await cluster.leader();
+      const follower = cluster.members.find((member) => member !== leader);
+      if (follower === undefined) throw new Error('a cluster of three has followers');
+      await load(leader.endpoint, 5000);
+      await follower.stop();
+      await load(leader.endpoint, writes);
+      const quiet = p99(await load(leader.endpoint, 5000));
+      const startedMs = performance.now();
+      const meanwhile: number[] = [];
+      const progress = { isCaughtUp: false };
+      const serving = (async () => {
+        while (!progress.isCaughtUp) meanwhile.push(...(await load(leader.endpoint, 500)));
+      })();
+      await follower.start();
+      await eventually(
+        'the follower has what the leader has',
+        async () => {
+          const statuses = await cluster.statuses();
+          const applied = statuses.map(({ Status }) => Status.raftAppliedIndex);
+          return statuses.length === 3 && Math.max(...applied) - Math.min(...applied) < 500;
+        },
+        { timeoutMs: 300_000 },
+      );
+      const caughtUpMs = performance.now() - startedMs;
+      progress.isCaughtUp = true;
+      await serving;
+      const busy = p99(meanwhile);
+      await cluster.settled();
+      expect(meanwhile.length).toBeGreaterThan(0);
+      console.log(
+        `${serverUnderTest}: caught up ${writes} writes in ${Math.round(caughtUpMs)} ms; ` +
+          `put p99 ${quiet.toFixed(1)} ms quiet, ${busy.toFixed(1)} ms meanwhile (${(busy / quiet).toFixed(2)} times)`,
+      );
+    },
+  );
+});
