@@ -14,6 +14,9 @@ interface EndpointStatus {
   };
 }
 
+/** A member that was away is ready once it has caught up. */
+const READY_MS = 120_000;
+
 /** Several members of either kind in one cluster, and what an operator does with them. */
 export class TestCluster {
   readonly members: Member[];
@@ -30,7 +33,12 @@ export class TestCluster {
       places.push({ kind, name: `${kind}${at}`, peerPort: await freePort() });
     const initial = places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
     const members = await Promise.all(
-      places.map((place) => Member.start({ ...place, flags: [`--initial-cluster=${initial}`, ...flags] })),
+      places.map((place) =>
+        Member.start({
+          ...{ ...place, readyTimeoutMs: READY_MS },
+          flags: [`--initial-cluster=${initial}`, ...flags],
+        }),
+      ),
     );
     return new TestCluster(members, flags);
   }

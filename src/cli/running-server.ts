@@ -7,6 +7,7 @@ import { formatId } from '../membership/member.ts';
 import { parseVersion, type Version } from '../membership/version.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
+import { CorruptionChecker } from '../server/corruption-checker.ts';
 import { AutoCompactor } from '../server/auto-compaction.ts';
 import { Downgrades } from '../server/downgrades.ts';
 import { handOver } from '../server/hand-over.ts';
@@ -29,6 +30,7 @@ import { foundOrJoin } from './found-or-join.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
+import { StartError } from './start-error.ts';
 import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
 import { etcdVersion } from './version.ts';
@@ -114,6 +116,16 @@ export class RunningServer {
       send: (messages) => peers.send(messages),
     });
     observeMember(member, metrics);
+    const corruption = new CorruptionChecker({
+      member,
+      remoteHash: (urls, revision) =>
+        peers.client.hashKv(urls, identity.clusterId, revision, config.requestTimeoutMs),
+      logger: logging.for('server/corruption-checker.ts'),
+    });
+    if (!isNew && config.featureGates.get('InitialCorruptCheck') === true && !(await corruption.initial())) {
+      await storage.close();
+      throw new StartError(`${formatId(identity.memberId)} found data inconsistency with peers`);
+    }
     const leases = new Leases(member, peers.leaderLeases(member));
     const memberships = new Memberships({ member, peers, client: peers.client });
     await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
@@ -126,6 +138,7 @@ export class RunningServer {
     const publisher = new Publisher(member, logging.for('server/publisher.ts'));
     const parts: Stoppable[] = [
       publisher,
+      corruption,
       new LeaseKeeper(member, logging.for('server/lease-keeper.ts')),
       new VersionMonitor({
         member,

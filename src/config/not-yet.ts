@@ -32,7 +32,6 @@ const flagsToCome: Readonly<Record<string, readonly FlagName[]>> = {
     'distributed-tracing-instance-id',
     'distributed-tracing-sampling-rate',
   ],
-  'corruption checks among members': ['corrupt-check-time'],
   'locked memory': ['memory-mlock'],
   'SO_REUSEPORT listeners': ['socket-reuse-port'],
 };
@@ -44,12 +43,6 @@ interface ConditionToCome {
 }
 
 const conditionsToCome: readonly ConditionToCome[] = [
-  {
-    flag: 'feature-gates',
-    capability: 'corruption checks among members (CompactHashCheck, InitialCorruptCheck)',
-    asked: ({ featureGates }) =>
-      featureGates.get('CompactHashCheck') === true || featureGates.get('InitialCorruptCheck') === true,
-  },
   {
     flag: 'metrics',
     capability: 'latency histograms of each RPC',
