@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { AppliedState } from '../apply/applied-state.ts';
 import { Logins } from '../api/auth/logins.ts';
 import { Leases } from '../api/leases.ts';
 import type { Config } from '../config/config.ts';
@@ -10,10 +11,11 @@ import type { Logger } from '../ports/logger.ts';
 import { CorruptionChecker } from '../server/corruption-checker.ts';
 import { AutoCompactor } from '../server/auto-compaction.ts';
 import { Downgrades } from '../server/downgrades.ts';
+import { forceNewCluster } from '../server/force-new-cluster.ts';
 import { handOver } from '../server/hand-over.ts';
-import { decodeIdentity, encodeIdentity, type Founding } from '../server/identity.ts';
+import { decodeIdentity, encodeIdentity, type Founding, type Identity } from '../server/identity.ts';
 import { LeaseKeeper } from '../server/lease-keeper.ts';
-import { Member } from '../server/member.ts';
+import { Member, type MemberStorage } from '../server/member.ts';
 import { observeMember } from '../server/member-metrics.ts';
 import { Memberships } from '../server/memberships.ts';
 import { Publisher } from '../server/publisher.ts';
@@ -102,7 +104,7 @@ export class RunningServer {
     const { simple } = logins.tokens;
     const member = new Member({
       config,
-      storage,
+      storage: await memberStorage(config, storage, { identity, isNew, logger }),
       identity,
       founders: founding?.founders ?? [],
       clock,
@@ -205,6 +207,21 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
       logging.for('cli/running-server.ts').warn('repaired the end of the log', { ...repaired });
     return storage;
   });
+}
+
+/** What the member starts from: the data directory as it is, or made into a cluster of its own. */
+async function memberStorage(
+  config: Config,
+  storage: Storage,
+  { identity, isNew, logger }: { identity: Identity; isNew: boolean; logger: Logger },
+): Promise<MemberStorage> {
+  if (!config.forceNewCluster || isNew) return storage;
+  const { engine, log, space } = storage;
+  const contents = await forceNewCluster({
+    ...{ log, identity, logger, contents: storage.contents, applied: new AppliedState(engine) },
+    peerUrls: config.advertisePeerUrls.map(({ text }) => text),
+  });
+  return { engine, log, contents, isNew, space };
 }
 
 /** Clients are let in once this member is one as others see it, or after a while without a leader. */

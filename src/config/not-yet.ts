@@ -24,7 +24,6 @@ const flagsToCome: Readonly<Record<string, readonly FlagName[]>> = {
     'discovery-srv',
     'discovery-srv-name',
   ],
-  'starting over from one member': ['force-new-cluster'],
   'distributed tracing': [
     'enable-distributed-tracing',
     'distributed-tracing-address',

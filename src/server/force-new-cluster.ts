@@ -1,0 +1,94 @@
+import type { AppliedState } from '../apply/applied-state.ts';
+import { defined } from '../lib/assert.ts';
+import { formatId } from '../membership/member.ts';
+import { encodeMember } from '../membership/member-json.ts';
+import type { LogContents, LogStore } from '../ports/log-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import { ConfChange, type ConfState, type Entry, EntryType } from '../wire/gen/raftpb.ts';
+import { ConfChangeType } from '../raft/types.ts';
+import type { Identity } from './identity.ts';
+
+export interface ForceNewClusterOptions {
+  readonly log: LogStore;
+  readonly contents: LogContents;
+  readonly applied: AppliedState;
+  readonly identity: Identity;
+  /** Under which others are to reach this member, should it not be a member any more. */
+  readonly peerUrls: readonly string[];
+  readonly logger: Logger;
+}
+
+/**
+ * Makes a member the only one of its cluster, as etcd's `--force-new-cluster`: for when a majority is lost for good.
+ * What the log holds beyond what is known to be committed goes, and changes of the membership by which all others
+ * leave take its place, as if they had been agreed on. They are on disk when this resolves.
+ *
+ * Unsafe while any other member may still run: both would take themselves for the cluster.
+ *
+ * @returns the log as it is then
+ */
+export async function forceNewCluster(options: ForceNewClusterOptions): Promise<LogContents> {
+  const { log, applied, identity, logger } = options;
+  const contents = await upToStore(options);
+  const { mark, hardState } = contents;
+  const commit = Math.max(hardState.commit, applied.index, mark.index);
+  const kept = contents.entries.filter(({ index }) => index <= commit);
+  if (kept.length < contents.entries.length)
+    logger.info('discarding uncommitted WAL entries', {
+      'commit-index-from-wal': commit,
+      'number-of-discarded-entries': contents.entries.length - kept.length,
+    });
+  const nodes = nodesAt(kept, applied.index > mark.index ? applied : mark);
+  const changes: Omit<ConfChange, 'id'>[] = [...nodes]
+    .filter((id) => id !== identity.memberId)
+    .map((nodeId) => ({ type: ConfChangeType.ConfChangeRemoveNode, nodeId, context: undefined }));
+  if (!nodes.has(identity.memberId)) changes.unshift(additionOf(options));
+  const term = Math.max(hardState.term, kept.at(-1)?.term ?? mark.term);
+  const added = changes.map((change, at): Entry => ({
+    term,
+    index: commit + 1 + at,
+    type: EntryType.EntryConfChange,
+    data: ConfChange.encode({ ...change, id: 0n }),
+  }));
+  const newState = { term, vote: hardState.vote, commit: commit + added.length };
+  for (const { nodeId } of changes)
+    logger.warn('forcing a new cluster: changing the membership', { 'member-id': formatId(nodeId) });
+  await new Promise<void>((resolve) => {
+    log.append({ entries: added, hardState: newState }, resolve);
+  });
+  return { ...contents, entries: [...kept, ...added], hardState: newState };
+}
+
+/** A received store may have been put in place, and the log not been told before a crash. */
+async function upToStore({ log, contents, applied }: ForceNewClusterOptions): Promise<LogContents> {
+  const { mark, entries } = contents;
+  const { index, term, confState } = applied;
+  if (index <= (entries.at(-1)?.index ?? mark.index)) return contents;
+  await log.release({ index, term, confState });
+  return { ...contents, mark: { index, term, confState }, entries: [] };
+}
+
+function additionOf({ identity, peerUrls }: ForceNewClusterOptions): Omit<ConfChange, 'id'> {
+  const member = { id: identity.memberId, name: '', peerUrls, clientUrls: [], isLearner: false };
+  return {
+    type: ConfChangeType.ConfChangeAddNode,
+    nodeId: identity.memberId,
+    context: encodeMember(member),
+  };
+}
+
+/** All nodes of the configuration once the entries are applied. */
+function nodesAt(
+  entries: readonly Entry[],
+  from: { readonly index: number; readonly confState: ConfState },
+): Set<bigint> {
+  const { index: base, confState } = from;
+  const nodes = new Set([...confState.voters, ...confState.learners]);
+  for (const { index, type, data } of entries) {
+    if (index <= base || type !== EntryType.EntryConfChange) continue;
+    const change = ConfChange.decode(defined(data, 'a configuration change says what changes'));
+    if (change.type === ConfChangeType.ConfChangeRemoveNode) nodes.delete(change.nodeId);
+    else if (change.type !== ConfChangeType.ConfChangeUpdateNode) nodes.add(change.nodeId);
+  }
+  return nodes;
+}
