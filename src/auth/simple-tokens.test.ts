@@ -39,7 +39,7 @@ describe('simple tokens', () => {
   });
 
   test.each([
-    ['abc.12', 12],
+    ['abc.12', 13],
     ['abc', undefined],
     ['abc.', undefined],
     ['abc.1.2', undefined],

@@ -11,8 +11,9 @@ interface Token {
 }
 
 /**
- * Tokens of the kind "random prefix, dot, index of the log entry that made it". Every member derives the same token
- * from the entry, so a client may use it anywhere; each use lets it live on, on the member where it was used.
+ * Tokens of the kind "random prefix, dot, index of the log entry before the one that made it": etcd's count of what
+ * is applied while it is made. Every member derives the same token from the entry, so a client may use it anywhere;
+ * each use lets it live on, on the member where it was used.
  */
 export class SimpleTokens {
   readonly #clock: Clock;
@@ -33,7 +34,10 @@ export class SimpleTokens {
     this.#tokens = undefined;
   }
 
-  /** @param prefix drawn at random before the entry was proposed */
+  /**
+   * @param prefix drawn at random before the entry was proposed
+   * @param index of the entry before it
+   */
   assign(username: string, prefix: string, index: number): string {
     const token = `${prefix}.${index}`;
     this.#tokens?.set(token, { username, expiry: this.#clock.now() + this.#ttlMs });
@@ -72,6 +76,6 @@ export function simpleTokenIndex(token: string): number | undefined {
   const parts = token.split('.');
   const digits = parts[1];
   if (parts.length !== 2 || digits === undefined || !/^\d{1,20}$/.test(digits)) return undefined;
-  const index = Number(digits);
+  const index = Number(digits) + 1;
   return Number.isSafeInteger(index) ? index : undefined;
 }

@@ -65,9 +65,10 @@ describe('tokens', () => {
     const { identify, simple, apply, timers } = setUp(false);
     const early = identify(caller({ token: 'p.12' }));
     const never = identify(caller({ token: 'p.99' }));
-    simple?.assign('root', 'p', 12);
-    apply(11);
+    // The number is that of the entry before: with it alone applied, the token is not known yet.
     apply(12);
+    simple?.assign('root', 'p', 12);
+    apply(13);
     expect(await early).toEqual(root);
     timers[1]?.();
     await expect(never).rejects.toBe(errors.InvalidAuthToken);
