@@ -28,9 +28,9 @@ it.skipIf(missing !== undefined)(
       expect(members).toHaveLength(1);
       expect(members[0]).toContain(`${name}, http://127.0.0.1:${peerPort}`);
       expect((await ctl.ok(['endpoint', 'hashkv'])).trim().split(', ').slice(1).join(', ')).toBe(before);
-      expect(
-        (await ctl.ok(['get', '--prefix', 'key/', '--count-only', '-w', 'fields'])).toString(),
-      ).toContain(`"Count" : ${keys}`);
+      expect(await ctl.ok(['get', '--prefix', 'key/', '--count-only', '-w', 'fields'])).toContain(
+        `"Count" : ${keys}`,
+      );
 
       // It stays alone without the flag, and a new member joins it.
       await forced.stop();

@@ -41,6 +41,7 @@ class Load {
     const clients = members.map(({ endpoint }) => new RpcClient(endpoint));
     for (let sent = 0; sent < count; sent += 1) {
       const step = this.#steps.next();
+      if (crashesEtcd(step.request)) continue;
       const answer = await step.send(this.#random.pick(clients));
       if (!('messages' in answer)) continue;
       this.answered += 1;
@@ -49,6 +50,18 @@ class Load {
     }
     for (const client of clients) client.close();
   }
+}
+
+/**
+ * etcd 3.7.1 looks for puts of a transaction that its deletes overlap, but does not see it where a delete has no upper
+ * bound; such a put that is to keep the value or lease of its key then ends the process.
+ */
+function crashesEtcd(request: unknown): boolean {
+  const text = JSON.stringify(request, (_, value: unknown) => (typeof value === 'bigint' ? '' : value));
+  return (
+    text.includes('requestDeleteRange') &&
+    (text.includes('"ignoreValue":true') || text.includes('"ignoreLease":true'))
+  );
 }
 
 describe.skipIf(missing !== undefined)(`clusters of etcd and Keystead together ${missing ?? ''}`, () => {

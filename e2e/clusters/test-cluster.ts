@@ -132,7 +132,7 @@ export class TestCluster {
           .trim()
           .split('\n')
           .map((line) => line.split(', ').slice(1).join(', '));
-        return new Set(stores).size === 1 && stores.length === this.alive.length ? stores : undefined;
+        return new Set(stores).size === 1 && stores.length === this.members.length ? stores : undefined;
       },
       { timeoutMs: 60_000, everyMs: 200 },
     );

@@ -32,10 +32,25 @@ export class LogKeeper {
   readonly #options: LogKeeperOptions;
   #releasedIndex: number;
   #releasing = false;
+  /** Snapshots whose receivers will need the entries after them. */
+  #holds = 0;
 
   constructor(options: LogKeeperOptions) {
     this.#options = options;
     this.#releasedIndex = options.memory.firstIndex() - 1;
+  }
+
+  /**
+   * Keeps all entries from now on in memory until the function returned is called: whoever is being sent a snapshot
+   * needs those that follow it, and would otherwise be sent one snapshot after another while writes go on.
+   */
+  hold(): () => void {
+    this.#holds += 1;
+    let isReleased = false;
+    return () => {
+      if (!isReleased) this.#holds -= 1;
+      isReleased = true;
+    };
   }
 
   /** Called as entries are applied. */
@@ -65,7 +80,7 @@ export class LogKeeper {
     log.append({ entries: [], hardState }, () => undefined);
     await log.release({ index, term, confState });
     memory.createSnapshot(index, confState, undefined);
-    if (index > catchupEntries) memory.compact(index - catchupEntries);
+    if (index > catchupEntries && this.#holds === 0) memory.compact(index - catchupEntries);
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
   }

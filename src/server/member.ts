@@ -100,12 +100,12 @@ export class Member {
   readonly metrics: Metrics;
   readonly loop: RaftLoop;
   readonly leadership: Leadership;
+  readonly logKeeper: LogKeeper;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
   #applier: Applier;
   readonly #recovery: EngineRecovery;
   readonly #proposals: Proposals;
-  readonly #log: LogKeeper;
   readonly #observers = new Set<LeadershipObserver>();
   readonly #eventObservers: ((events: readonly StoreEvent[]) => void)[] = [];
   readonly #installObservers: (() => void)[] = [];
@@ -208,7 +208,7 @@ export class Member {
       hashRows: this.hashRows,
       failed: (error) => this.#fail(String(error)),
     });
-    this.#log = new LogKeeper({
+    this.logKeeper = new LogKeeper({
       loop: this.loop,
       memory,
       log: storage.log,
@@ -374,7 +374,7 @@ export class Member {
       this.#recover(error);
       return false;
     }
-    this.#log.applied();
+    this.logKeeper.applied();
     return true;
   }
 

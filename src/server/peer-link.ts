@@ -10,6 +10,8 @@ import type { Member } from './member.ts';
 
 /** Snapshots sent at the same time; more members that need one wait for raft to ask again. */
 const MAX_SNAPSHOTS_SENDING = 4;
+/** As etcd: time for the receiver of a snapshot to ask for the entries after it. */
+const KEEP_LOG_AFTER_SNAPSHOT_MS = 30_000;
 /** Followers that lost the leader campaign this long after each other, in the order of their ids. */
 const CAMPAIGN_STEP_MS = 40;
 
@@ -31,6 +33,8 @@ export class PeerLink implements PeerTransportHandler {
   readonly #options: PeerLinkOptions;
   readonly #heldCommits: HeldCommits;
   #sending = 0;
+  /** By receiver: what lets the log be compacted again once its snapshot has been sent. */
+  readonly #logHolds = new Map<bigint, () => void>();
   #receiving = false;
   #isRemoved = false;
 
@@ -99,7 +103,11 @@ export class PeerLink implements PeerTransportHandler {
 
   reportSnapshot(id: bigint, ok: boolean): void {
     this.#sending -= 1;
-    const { loop } = this.#options.member;
+    const { member } = this.#options;
+    const { loop } = member;
+    const release = this.#logHolds.get(id);
+    this.#logHolds.delete(id);
+    if (release !== undefined) member.scheduler.after(ok ? KEEP_LOG_AFTER_SNAPSHOT_MS : 0, release);
     loop.node.reportSnapshot(id, ok ? 'finished' : 'failed');
     loop.schedule();
   }
@@ -165,6 +173,8 @@ export class PeerLink implements PeerTransportHandler {
       return;
     }
     this.#sending += 1;
+    this.#logHolds.get(message.to)?.();
+    this.#logHolds.set(message.to, member.logKeeper.hold());
     this.#exportAndSend(message).catch((error: unknown) => {
       logger.error('failed to make a snapshot', {
         to: formatId(message.to),
