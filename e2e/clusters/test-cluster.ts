@@ -125,14 +125,15 @@ export class TestCluster {
     return eventually(
       'equal stores on all members',
       async () => {
-        const revisions = new Set((await this.statuses()).map(({ Status }) => Status.header.revision));
-        if (revisions.size > 1) return undefined;
+        const revisions = (await this.statuses()).map(({ Status }) => Status.header.revision);
+        if (new Set(revisions).size > 1) throw new Error(`revisions ${revisions.join(', ')}`);
         const hashes = await this.ctl().ok(['endpoint', 'hashkv']);
         const stores = hashes
           .trim()
           .split('\n')
           .map((line) => line.split(', ').slice(1).join(', '));
-        return new Set(stores).size === 1 && stores.length === this.members.length ? stores : undefined;
+        if (new Set(stores).size === 1 && stores.length === this.members.length) return stores;
+        throw new Error(`revisions ${revisions.join(', ')}, hashes\n${hashes}`);
       },
       { timeoutMs: 60_000, everyMs: 200 },
     );

@@ -19,6 +19,7 @@ import type { Downgrades } from '../server/downgrades.ts';
 import type { Member } from '../server/member.ts';
 import type { Memberships } from '../server/memberships.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
+import { maxConnections } from './max-connections.ts';
 import { listenPlace } from './listen-place.ts';
 import { etcdVersion } from './version.ts';
 
@@ -27,7 +28,6 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Time that calls under way have when the server is asked to stop. */
 const DRAIN_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 60_000;
 
 export interface Served {
   readonly member: Member;
@@ -59,10 +59,14 @@ export class ClientServers {
     this.#config = config;
     this.#logging = logging;
     this.#tls = served.tls;
-    this.#http = createHttpServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS });
+    // A stream's request may go on as long as the stream: only its head has to come soon.
+    this.#http = createHttpServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 });
+    // It is handed its connections and listens nowhere itself, but looks for late heads only once it does.
+    this.#http.emit('listening');
     const maxReceiveBytes = config.maxRequestBytes + GRPC_OVERHEAD_BYTES;
     const grpc = new GrpcServer({
       maxReceiveBytes,
+      ...maxConnections(config),
       limits: { maxConcurrentStreams: config.maxConcurrentStreams },
       keepalive: {
         minTimeMs: config.grpcKeepaliveMinTimeMs,

@@ -23,6 +23,7 @@ import { VersionMonitor } from '../server/version-monitor.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
+import { defaultTuning } from '../storage/rocks-columns.ts';
 import { openStorage, type Storage } from '../storage/open-storage.ts';
 import { logExists } from '../storage/wal/open-log.ts';
 import { openClientTls } from '../tls/open-tls.ts';
@@ -189,6 +190,7 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
   return openStorage({
     dataDirectory: config.dataDir,
     walDirectory: config.walDir,
+    tuning: { ...defaultTuning, blockCacheBytes: config.blockCacheBytes },
     newMetadata: () => {
       if (founding === undefined) throw new Error('a new log belongs to a member that is founded or joins');
       return encodeIdentity(founding);

@@ -74,6 +74,8 @@ export interface GrpcServerOptions {
   /** Serves the connections that speak HTTP/1.1; without it they are closed. It need not listen. */
   readonly http1?: HttpServer;
   readonly logger?: Logger;
+  /** Connections on one address, above which further ones are closed at once. */
+  readonly maxConnections?: number;
 }
 
 /** Keeps a TLS listener's certificates up to date and looks at its connections after their handshakes. */
@@ -99,6 +101,8 @@ export interface ListenAddress {
 /** What the large messages of one connection may occupy while they arrive. */
 const RECEIVE_BUDGET_BYTES = 32 * 1024 * 1024;
 const SWEEP_MS = 1_000;
+/** Milliseconds between two log lines on connections over the limit. */
+const DROP_LOG_MS = 5_000;
 const NO_ENCODINGS: readonly string[] = ['', 'identity'];
 
 export class GrpcServer implements ConnectionOwner {
@@ -118,6 +122,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #listeners: Server[] = [];
   readonly #http1: HttpServer | undefined;
   readonly #logger: Logger | undefined;
+  readonly #maxConnections: number | undefined;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
@@ -132,6 +137,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
     this.#logger = options.logger;
+    this.#maxConnections = options.maxConnections;
     this.#wheel = new DeadlineWheel(now);
     this.#context = {
       wheel: this.#wheel,
@@ -192,6 +198,7 @@ export class GrpcServer implements ConnectionOwner {
   async listen(address: ListenAddress): Promise<number> {
     const listener =
       address.tls === undefined ? this.#plainListener(address) : this.#tlsListener(address, address.tls);
+    if (this.#maxConnections !== undefined) this.#limit(listener, this.#maxConnections);
     const where: ListenOptions =
       address.path === undefined ? { host: address.host, port: address.port } : { path: address.path };
     await new Promise<void>((resolve, reject) => {
@@ -209,6 +216,19 @@ export class GrpcServer implements ConnectionOwner {
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     const bound = listener.address();
     return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  }
+
+  #limit(listener: Server, maxConnections: number): void {
+    listener.maxConnections = maxConnections;
+    let loggedMs = -Infinity;
+    listener.on('drop', () => {
+      const now = performance.now();
+      if (now - loggedMs < DROP_LOG_MS) return;
+      loggedMs = now;
+      this.#logger?.warn('closed a connection, as there are as many as are allowed', {
+        limit: maxConnections,
+      });
+    });
   }
 
   /** Replaces certificate and key of the TLS listeners for connections to come. */

@@ -38,6 +38,8 @@ export class PeerServer {
     this.#http.timeout = SILENCE_MS;
     // Snapshots take as long as they take; who receives them watches that they go on.
     this.#http.requestTimeout = 0;
+    // It is handed its connections and listens nowhere itself, but looks for late heads only once it does.
+    this.#http.emit('listening');
   }
 
   /** Resolves to the port, which is the system's choice for 0. Rejects when the address can't be had. */

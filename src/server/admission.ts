@@ -17,7 +17,7 @@ const takesSpace: ReadonlySet<RaftRequestField> = new Set([
 ]);
 
 /** etcd answers with its internal error here, which clients see as unknown. */
-const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);
+export const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);
 
 export interface Storing {
   readonly log: Pick<LogStore, 'appendable'>;

@@ -176,7 +176,7 @@ export class Member {
     this.#proposals = new Proposals({
       ids: this.ids,
       now: () => clock.now(),
-      timeoutMs: config.requestTimeoutMs,
+      ...{ timeoutMs: config.requestTimeoutMs, maxInflightBytes: config.maxInflightBytes },
       refusal: (field, bytes) => this.#refusal(field, bytes),
       propose: (data) => this.loop.propose(data),
     });

@@ -1,10 +1,13 @@
 import type { ApplyResult } from '../apply/results.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
+import { TOO_MANY_REQUESTS } from './admission.ts';
 import type { RequestIds } from './request-ids.ts';
 import { encodeRaftRequest, type RaftRequestField, type RequestAuth } from './raft-request.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
+/** Requests below it count by their number alone. */
+const LARGE_BYTES = 4096;
 const LOW_48_BITS = 0xffff_ffff_ffffn;
 
 export type ResultWaiter = Waiter<ApplyResult>;
@@ -13,6 +16,8 @@ export interface ProposalsOptions {
   readonly ids: RequestIds;
   readonly now: () => number;
   readonly timeoutMs: number;
+  /** Bytes of requests under way above which further ones are refused. */
+  readonly maxInflightBytes: number;
   /** Why no proposal of that size and kind can be taken now. */
   readonly refusal: (field: RaftRequestField, bytes: number) => EtcdError | undefined;
   readonly propose: (data: Buffer) => void;
@@ -29,6 +34,9 @@ export class Proposals {
   /** The last request that may have gone to a leader that has died since. */
   #sentToGone: number | undefined;
   readonly #waiters = new Waiters<ApplyResult>();
+  /** Sizes of the large requests under way, by sequence; the small ones are bounded by their number. */
+  readonly #large = new Map<number, number>();
+  #largeBytes = 0;
 
   constructor(options: ProposalsOptions) {
     this.#options = options;
@@ -43,13 +51,30 @@ export class Proposals {
     const { ids, now, timeoutMs, refusal, propose } = this.#options;
     const sequence = ids.next();
     const data = encodeRaftRequest(field, body, ids.prefix, sequence, auth);
-    const refused = refusal(field, data.length);
+    const refused = this.#isFull(data.length) ? TOO_MANY_REQUESTS : refusal(field, data.length);
     if (refused !== undefined) {
       waiter.failed(refused);
       return;
     }
     this.#waiters.register(sequence, now() + timeoutMs, waiter);
+    if (data.length >= LARGE_BYTES) {
+      this.#large.set(sequence, data.length);
+      this.#largeBytes += data.length;
+    }
     propose(data);
+  }
+
+  #isFull(bytes: number): boolean {
+    const { maxInflightBytes } = this.#options;
+    if (bytes < LARGE_BYTES || this.#largeBytes + bytes <= maxInflightBytes) return false;
+    // Those that were given up have left no word.
+    for (const sequence of this.#large.keys()) if (!this.#waiters.has(sequence)) this.#forget(sequence);
+    return this.#largeBytes + bytes > maxInflightBytes;
+  }
+
+  #forget(sequence: number): void {
+    this.#largeBytes -= this.#large.get(sequence) ?? 0;
+    this.#large.delete(sequence);
   }
 
   /** Raft dropped these for certain; their waiters may be told so. */
@@ -66,6 +91,7 @@ export class Proposals {
   }
 
   take(sequence: number): ResultWaiter | undefined {
+    if (this.#large.size > 0) this.#forget(sequence);
     return this.#waiters.take(sequence);
   }
 
