@@ -18,17 +18,20 @@ const page = join(root, 'docs/compatibility.md');
 
 /** Flags that are there and yet do not do what etcd's do. */
 const flagDifferences: Readonly<Record<string, string>> = {
-  'initial-cluster': 'one member; more are refused for now',
-  'initial-cluster-state': '`existing` is refused for now',
-  'auth-token': '`simple`; `jwt` is refused for now',
-  'listen-client-urls': '`https` and `unixs` are refused for now',
-  'listen-metrics-urls': '`https` is refused for now',
-  'listen-peer-urls': '`https` is refused for now',
+  'listen-peer-urls': 'unix sockets are listened on, but not dialled',
+  'force-new-cluster': 'keeps what the store has applied, where etcd may lose the last writes',
   metrics: '`extensive` is refused for now',
   'log-outputs': '`systemd/journal` writes to stderr, which a service manager hands to the journal',
   'enable-pprof': 'profiles are those of V8: `profile` and `heap`',
   'socket-reuse-address': 'always on',
   'config-file': 'YAML; errors in its syntax are worded otherwise',
+};
+
+/** Flags that etcd does not have. */
+const ownFlags: Readonly<Record<string, string>> = {
+  'keystead-block-cache-bytes': 'memory for blocks of the store',
+  'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
+  'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
 };
 
 /** RPCs whose answers differ from etcd's, by `service/method`. */
@@ -47,7 +50,8 @@ function flagStatus(name: (typeof flagDefinitions)[number]['name']): string {
   if (capability !== undefined) return `absent for now, refused by name: ${capability}`;
   if (flagsWithoutEffect.has(name))
     return 'accepted without effect, and said so in the log: bbolt alone has it';
-  if (name.startsWith('keystead-')) return "Keystead's own";
+  const own = ownFlags[name];
+  if (own !== undefined) return `Keystead's own: ${own}`;
   const difference = flagDifferences[name];
   return difference === undefined ? 'supported' : `differs: ${difference}`;
 }

@@ -20,6 +20,7 @@ trap 'rm -rf "$results"' EXIT
 step types npm run --silent typecheck
 step lint npm run --silent lint
 step format npm run --silent format:check
+step 'known vulnerabilities' npm run --silent audit
 step 'unit tests' vitest run --project unit --reporter=default --reporter=json --outputFile.json="$results/unit.json" "$@"
 if command -v go >/dev/null; then
   step 'real peers' bash scripts/build-peers.sh

@@ -167,9 +167,7 @@ export class PeerConnections implements Reachability {
     });
     this.#server = server;
     for (const url of this.#config.listenPeerUrls) {
-      const place = listenPlace(url);
-      if ('path' in place) continue;
-      await server.listen({ ...place, secure: url.secure });
+      await server.listen({ ...listenPlace(url), secure: url.secure });
     }
   }
 }

@@ -75,7 +75,8 @@ export class HashJob {
     this.#compactRevision = compactRevision;
     this.#finishedRevision = Math.max(finishedRevision, 0);
     const from = encodeRevision(this.#finishedRevision, 0);
-    const lt = encodeRevision(revision + 1, 0);
+    // As in etcd, nothing lies before a negative revision.
+    const lt = encodeRevision(Math.max(revision + 1, 0), 0);
     this.#marking = engine.iterate('event', { gte: from, lt });
     this.#counting = engine.iterate('event', { gte: Buffer.alloc(0), lt: from, keysOnly: true });
     this.#hashing = engine.iterate('event', { gte: Buffer.alloc(0), lt });

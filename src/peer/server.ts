@@ -1,5 +1,5 @@
 import { createServer, type Server as HttpServer } from 'node:http';
-import { createServer as createNetServer, type Server, type Socket } from 'node:net';
+import { createServer as createNetServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { PeerHttpHandler } from './http-handler.ts';
 import type { PeerTls } from './request.ts';
 
@@ -12,11 +12,10 @@ const SILENCE_MS = 60_000;
 /** Longest header section taken in; URLs of a member may be many. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-export interface PeerAddress {
-  readonly host: string;
-  readonly port: number;
+/** A TCP address, or the path of a unix socket. */
+export type PeerAddress = ({ readonly host: string; readonly port: number } | { readonly path: string }) & {
   readonly secure: boolean;
-}
+};
 
 export interface PeerServerOptions {
   readonly handler: PeerHttpHandler;
@@ -42,8 +41,9 @@ export class PeerServer {
     this.#http.emit('listening');
   }
 
-  /** Resolves to the port, which is the system's choice for 0. Rejects when the address can't be had. */
-  listen({ host, port, secure }: PeerAddress): Promise<number> {
+  /** Resolves to the port, which is the system's choice for 0, or to 0 for a unix socket. Rejects when the address can't be had. */
+  listen(address: PeerAddress): Promise<number> {
+    const { secure } = address;
     const serve = (socket: Socket): void => {
       socket.setNoDelay(true);
       this.#http.emit('connection', socket);
@@ -56,10 +56,10 @@ export class PeerServer {
     });
     return new Promise((resolve, reject) => {
       listener.once('error', reject);
-      listener.listen({ port, ...(host === '' ? {} : { host }) }, () => {
+      listener.listen(placeOf(address), () => {
         this.#listeners.push(listener);
-        const address = listener.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
+        const bound = listener.address();
+        resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
       });
     });
   }
@@ -77,4 +77,10 @@ export class PeerServer {
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(closed);
   }
+}
+
+function placeOf(address: PeerAddress): ListenOptions {
+  if ('path' in address) return { path: address.path };
+  const { host, port } = address;
+  return host === '' ? { port } : { host, port };
 }
