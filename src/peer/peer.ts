@@ -22,6 +22,8 @@ export interface PeerOptions {
   readonly id: bigint;
   readonly urls: readonly string[];
   readonly agents: RequestAgents;
+  /** Goes on counting where the member was answered before it was known. */
+  readonly status?: PeerStatus | undefined;
 }
 
 /** All ways to and from one member: two streams in each direction, single posts while there are none, snapshots. */
@@ -39,10 +41,10 @@ export class Peer {
   #stopped = false;
 
   /** @throws TypeError for URLs that are none */
-  constructor({ context, id, urls, agents }: PeerOptions) {
+  constructor({ context, id, urls, agents, status: earlier }: PeerOptions) {
     this.#context = context;
     const picker = new UrlPicker(urls);
-    const status = new PeerStatus(id, context.clock, context.logger);
+    const status = earlier ?? new PeerStatus(id, context.clock, context.logger);
     const failed = (reason: string): void => this.#failed(reason);
     this.#picker = picker;
     this.status = status;

@@ -5,6 +5,7 @@ import { HEARTBEAT_HEADER, HEARTBEAT_INTERVAL_MS, type PeerContext } from './con
 import { formatId, parseId } from './member-id.ts';
 import { MAX_MESSAGE_BYTES } from './message-codec.ts';
 import type { Peer } from './peer.ts';
+import type { PeerStatus } from './peer-status.ts';
 import { replyBody, replyError, replyMethodNotAllowed } from './reply.ts';
 import { readBody } from './request.ts';
 import { receiveSnapshot } from './snapshot-receiver.ts';
@@ -14,6 +15,8 @@ import { reasonOf } from './reason.ts';
 /** The peers that requests are for. */
 export interface PeerTable {
   peer(id: bigint): Peer | undefined;
+  /** Of a peer, or of a member that is not known yet but answered. */
+  status(id: bigint): PeerStatus | undefined;
   addRemote(id: bigint, urls: readonly string[]): void;
 }
 
@@ -96,7 +99,7 @@ export class RaftRequests {
     if (this.#isRefused(request, response)) return;
     const from = parseId(header(request.headers, 'x-server-from'));
     if (from !== undefined) this.#noteSender(request, from);
-    const status = from === undefined ? undefined : this.#table.peer(from)?.status;
+    const status = from === undefined ? undefined : this.#table.status(from);
     const work =
       path === '/raft'
         ? this.#message(request, response)
@@ -124,7 +127,7 @@ export class RaftRequests {
       replyError(response, 400, 'error unmarshalling raft message');
       return;
     }
-    const status = this.#table.peer(message.from)?.status;
+    const status = this.#table.status(message.from);
     if (status !== undefined) status.receivedBytes += body.length;
     if (forbidden(this.#context, message) !== undefined) {
       replyError(response, 500, 'error processing raft message');

@@ -8,13 +8,13 @@ import { UrlPicker } from './url-picker.ts';
 /** A member that this one cannot know of yet, as it lags behind, but whose messages it has to answer to catch up. */
 export class Remote {
   readonly #pipeline: Pipeline;
-  readonly #status: PeerStatus;
+  readonly status: PeerStatus;
 
   /** @throws TypeError for URLs that are none */
   constructor(options: { context: PeerContext; id: bigint; urls: readonly string[]; agents: RequestAgents }) {
     const { context, id, urls, agents } = options;
     const status = new PeerStatus(id, context.clock, context.logger);
-    this.#status = status;
+    this.status = status;
     this.#pipeline = new Pipeline({
       ...{ context, status, agents },
       picker: new UrlPicker(urls),
@@ -23,7 +23,7 @@ export class Remote {
   }
 
   send(message: Message): void {
-    if (!this.#pipeline.push(message)) this.#status.sentFailures += 1;
+    if (!this.#pipeline.push(message)) this.status.sentFailures += 1;
   }
 
   stop(): void {

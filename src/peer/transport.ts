@@ -63,6 +63,7 @@ export class Transport implements PeerTransport {
     };
     this.#requests = new RaftRequests(this.#context, {
       peer: (id) => this.#peers.get(id),
+      status: (id) => (this.#peers.get(id) ?? this.#remotes.get(id))?.status,
       addRemote: (id, remoteUrls) => this.addRemote(id, remoteUrls),
     });
   }
@@ -74,9 +75,11 @@ export class Transport implements PeerTransport {
 
   addPeer(id: bigint, urls: readonly string[]): void {
     if (this.#stopped || this.#peers.has(id)) return;
-    this.#remotes.get(id)?.stop();
+    const remote = this.#remotes.get(id);
+    remote?.stop();
     this.#remotes.delete(id);
-    this.#peers.set(id, new Peer({ context: this.#context, id, urls, agents: this.#agents }));
+    const options = { context: this.#context, id, urls, agents: this.#agents, status: remote?.status };
+    this.#peers.set(id, new Peer(options));
     this.#context.logger.info('added remote peer', { 'remote-peer-id': formatId(id), 'peer-urls': urls });
   }
 
@@ -135,6 +138,7 @@ export class Transport implements PeerTransport {
 
   *counts(): Iterable<PeerCounts> {
     for (const { status } of this.#peers.values()) yield status;
+    for (const { status } of this.#remotes.values()) yield status;
   }
 
   stop(): void {
