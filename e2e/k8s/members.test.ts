@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CoreV1Api } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestCluster } from '../clusters/test-cluster.ts';
@@ -37,6 +38,7 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
       );
       const watcher = await Watcher.start(plane.kubeConfig, `/api/v1/namespaces/${namespace}/configmaps`, {});
       const acknowledged: string[] = [];
+      const updated: string[] = [];
       let writing = true;
       let made = 0;
       let failed = 0;
@@ -54,9 +56,31 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
           longestMs = Math.max(longestMs, performance.now() - startedMs);
           if (isDone) acknowledged.push(name);
           else failed += 1;
+          if (!isDone) continue;
+          const isUpdated = await core
+            .replaceNamespacedConfigMap({ name, namespace, body: configMap(name, { value: 'two' }) })
+            .then(
+              () => true,
+              () => false,
+            );
+          if (isUpdated) updated.push(name);
+          else failed += 1;
         }
       };
-      const writers = [write(), write(), write(), write()];
+      let lists = 0;
+      const missed: string[] = [];
+      const list = async (): Promise<void> => {
+        while (writing) {
+          const expected = [...acknowledged];
+          const listed = await core.listNamespacedConfigMap({ namespace }).catch(() => undefined);
+          if (listed === undefined) continue;
+          lists += 1;
+          const names = new Set(listed.items.map(({ metadata }) => metadata?.name));
+          missed.push(...expected.filter((name) => !names.has(name)));
+          await sleep(100);
+        }
+      };
+      const workers = [write(), write(), write(), write(), list()];
       for (const member of [...cluster.members]) {
         const before = acknowledged.length;
         await member.kill();
@@ -78,20 +102,28 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
       });
       await leader.start();
       writing = false;
-      await Promise.all(writers);
+      await Promise.all(workers);
       const listed = await core.listNamespacedConfigMap({ namespace });
-      const names = new Set(listed.items.map(({ metadata }) => metadata?.name));
-      expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
+      const values = new Map(listed.items.map(({ metadata, data }) => [metadata?.name, data?.['value']]));
+      expect(missed).toEqual([]);
+      expect(acknowledged.filter((name) => !values.has(name))).toEqual([]);
+      expect(updated.filter((name) => values.get(name) !== 'two')).toEqual([]);
       await watcher.until(
         'all events',
-        ({ story }) => acknowledged.every((name) => story.includes(`ADDED ${name}`)),
+        ({ story }) => {
+          const seen = new Set(story);
+          return (
+            acknowledged.every((name) => seen.has(`ADDED ${name}`)) &&
+            updated.every((name) => seen.has(`MODIFIED ${name}`))
+          );
+        },
         30_000,
       );
       watcher.stop();
       expect(new Set(watcher.story).size).toBe(watcher.story.length);
       await cluster.settled();
       console.log(
-        `${acknowledged.length} objects through four kills, ${failed} requests failed, the longest took ${Math.round(longestMs)} ms`,
+        `${acknowledged.length} objects made and ${updated.length} changed through four kills, ${lists} lists, ${failed} requests failed, the longest took ${Math.round(longestMs)} ms`,
       );
     },
   );
