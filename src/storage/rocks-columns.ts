@@ -42,9 +42,9 @@ const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: numb
   cacheSize,
 });
 
-const eventMemory = 64 << 20;
+const eventMemory = 32 << 20;
 /** Small buffers beside the events' flush about as often, so that they hold little of RocksDB's log back. */
-const indexMemory = 16 << 20;
+const indexMemory = 6 << 20;
 
 /** Bytes written to a family after which all it held before is in files: two buffers of a quarter each. */
 export const flushedBytes = {
