@@ -10,7 +10,7 @@ kubernetesSuite('Ten thousand ConfigMaps', {}, (cluster) => {
   it('creates, lists in pages, watches and deletes them all', async () => {
     const namespace = await cluster.newNamespace();
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
-    const watcher = await Watcher.start(cluster.plane.kubeConfig, path);
+    const watcher = await Watcher.resuming(cluster.plane.kubeConfig, path);
     const names = Array.from({ length: total }, (_, index) => `m${String(index).padStart(5, '0')}`);
 
     const created = await timed('created', async () => {

@@ -14,6 +14,25 @@ export class Watcher {
   ended = false;
   error: unknown;
   #controller: AbortController | undefined;
+  #stopped = false;
+
+  /** A watch that goes on where it was ended, as an informer's: kube-apiserver ends those that cannot keep up. */
+  static async resuming(kubeConfig: KubeConfig, path: string): Promise<Watcher> {
+    const watcher = new Watcher();
+    const begin = async (): Promise<void> => {
+      const resourceVersion = watcher.events.at(-1)?.object.metadata.resourceVersion;
+      watcher.#controller = await new Watch(kubeConfig).watch(
+        path,
+        resourceVersion === undefined ? {} : { resourceVersion },
+        (type, object) => watcher.events.push({ type, object: object as Seen['object'] }),
+        () => {
+          if (!watcher.#stopped) void begin();
+        },
+      );
+    };
+    await begin();
+    return watcher;
+  }
 
   /** Starts a watch; parameters are those of the API, as resourceVersion or allowWatchBookmarks. */
   static async start(
@@ -48,6 +67,7 @@ export class Watcher {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#controller?.abort();
   }
 }
