@@ -12,13 +12,19 @@ const writes = Number(process.env['KEYSTEAD_CATCH_UP_WRITES'] ?? '30000');
 const clients = 50;
 const value = Buffer.alloc(256, 'v');
 
-/** Puts from many clients at once. @returns the milliseconds each took */
-async function load(endpoint: string, count: number): Promise<number[]> {
+/**
+ * Puts from many clients at once over one connection, which stands before the first of them.
+ *
+ * @param goesOn asked with the number of puts before each further one
+ * @returns the milliseconds each took
+ */
+async function load(endpoint: string, goesOn: (puts: number) => boolean): Promise<number[]> {
   const client = new RpcClient(endpoint);
   const took: number[] = [];
+  await client.unary(KV.methods.put, PutRequest.create({ key: Buffer.from('first'), value }));
   let next = 0;
   const work = async (): Promise<void> => {
-    while (next < count) {
+    while (goesOn(next)) {
       next += 1;
       const startedMs = performance.now();
       const key = Buffer.from(`key/${next % 20_000}`);
@@ -30,6 +36,10 @@ async function load(endpoint: string, count: number): Promise<number[]> {
   await Promise.all(Array.from({ length: clients }, work));
   client.close();
   return took;
+}
+
+function upTo(count: number): (puts: number) => boolean {
+  return (puts) => puts < count;
 }
 
 function p99(times: readonly number[]): number {
@@ -50,16 +60,13 @@ describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''
       const leader = await cluster.leader();
       const follower = cluster.members.find((member) => member !== leader);
       if (follower === undefined) throw new Error('a cluster of three has followers');
-      await load(leader.endpoint, 5000);
+      await load(leader.endpoint, upTo(5000));
       await follower.stop();
-      await load(leader.endpoint, writes);
-      const quiet = p99(await load(leader.endpoint, 5000));
+      await load(leader.endpoint, upTo(writes));
+      const quiet = p99(await load(leader.endpoint, upTo(20_000)));
       const startedMs = performance.now();
-      const meanwhile: number[] = [];
       const progress = { isCaughtUp: false };
-      const serving = (async () => {
-        while (!progress.isCaughtUp) meanwhile.push(...(await load(leader.endpoint, 500)));
-      })();
+      const serving = load(leader.endpoint, () => !progress.isCaughtUp);
       await follower.start();
       await eventually(
         'the follower has what the leader has',
@@ -72,7 +79,7 @@ describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''
       );
       const caughtUpMs = performance.now() - startedMs;
       progress.isCaughtUp = true;
-      await serving;
+      const meanwhile = await serving;
       const busy = p99(meanwhile);
       await cluster.settled();
       expect(meanwhile.length).toBeGreaterThan(0);
