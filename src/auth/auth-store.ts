@@ -1,4 +1,5 @@
 import { assert, defined } from '../lib/assert.ts';
+import { sortUnstably } from '../lib/unstable-sort.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { type Permission, PermissionType, Role, User, UserAddOptions } from '../wire/gen/authpb.ts';
@@ -233,8 +234,7 @@ export class AuthStore {
     if (role === undefined) return errors.RoleNotFound;
     const permissions = [...role.keyPermission];
     // Only the first permission on the key is looked at: etcd's search stops there, so another range on the same
-    // key is added beside it, even twice. (With 13 to 49 permissions in a role, etcd's sort may order those on one
-    // key differently than here, as it isn't stable then.)
+    // key is added beside it, even twice. Which one is first is up to its sort, which must be the same here.
     const place = permissions.findIndex(({ key }) => Buffer.compare(key, granted.key) >= 0);
     const present = permissions[place];
     if (present?.key.equals(granted.key) === true && present.rangeEnd.equals(granted.rangeEnd)) {
@@ -245,7 +245,7 @@ export class AuthStore {
         key: Buffer.from(granted.key),
         rangeEnd: Buffer.from(granted.rangeEnd),
       });
-      permissions.sort((a, b) => Buffer.compare(a.key, b.key));
+      sortUnstably(permissions, (a, b) => Buffer.compare(a.key, b.key) < 0);
     }
     this.#putRole({ ...role, keyPermission: permissions });
     this.#commitRevision();
