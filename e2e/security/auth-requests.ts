@@ -1,9 +1,9 @@
 import type { SeededRandom } from '../../src/lib/seeded-random.ts';
 import { Permission, UserAddOptions } from '../../src/wire/gen/authpb.ts';
 import {
-  AuthenticateRequest,
   AuthDisableRequest,
   AuthEnableRequest,
+  AuthenticateRequest,
   AuthRoleAddRequest,
   AuthRoleDeleteRequest,
   AuthRoleGetRequest,
@@ -18,258 +18,223 @@ import {
   AuthUserGrantRoleRequest,
   AuthUserListRequest,
   AuthUserRevokeRoleRequest,
-  Compare,
-  CompactionRequest,
-  DeleteRangeRequest,
   LeaseGrantRequest,
+  LeaseKeepAliveRequest,
   LeaseLeasesRequest,
   LeaseRevokeRequest,
   LeaseTimeToLiveRequest,
-  AlarmRequest,
-  MemberListRequest,
-  PutRequest,
-  RangeRequest,
-  type RequestOp,
-  TxnRequest,
+  WatchCreateRequest,
 } from '../../src/wire/gen/etcdserverpb.ts';
-import { Auth, Cluster, KV, Lease, Maintenance } from '../../src/wire/services.ts';
-import type { Method } from '../harness/rpc-client.ts';
+import { LeaderRequest } from '../../src/wire/gen/v3electionpb.ts';
+import { UnlockRequest } from '../../src/wire/gen/v3lockpb.ts';
+import { Auth, Election, KV, Lease, Lock, Watch } from '../../src/wire/services.ts';
+import type { Progress } from '../differential/requests.ts';
+import { AuthAdminRequestMaker } from './auth-admin-requests.ts';
+import { AuthKvRequestMaker } from './auth-kv-requests.ts';
+import { type AuthStep, step } from './auth-step.ts';
 
-/** One request of a random run. */
-export interface AuthStep {
-  readonly label: string;
-  readonly method: Method<unknown, unknown>;
-  readonly request: unknown;
+/** Those who log in. `dave` has no password, mostly, and `erin` often has root's role. */
+export const USERS = ['root', 'alice', 'bob', 'carol', 'dave', 'erin'];
+const NAMES = [...USERS, 'alice', 'bob', 'carol', '', 'nobody'];
+/** Many, since a role of more than twelve permissions is one whose order etcd's sort does not keep. */
+const ROLES = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'root', '', 'none'];
+/** bcrypt of "root" at the lowest cost, as a client may give it; and what is none. */
+const HASHES = [
+  Buffer.from('$2a$04$Hyhg7YdW3D7BxlkBZRcOp.2Pl7Ymbmn3bTMr0gQkpkn0PtXIVKSPq').toString('base64'),
+  'eA==',
+  'not base64',
+];
+
+/** Passwords a user may have, the likeliest first; the one of users without a password is never right. */
+export function passwordsOf(name: string): string[] {
+  return [name, `${name}-2`, ''];
 }
 
-const USERS = ['alice', 'bob', 'carol', 'root', ''];
-/** Many, since a role of more than twelve permissions is one whose order etcd does not keep. */
-const ROLES = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'root', ''];
-const KEYS = ['', '\0', 'a', 'ab', 'b', 'c', 'd', 'e', 'f', '\xff', '\xff\xff'];
-const ENDS = ['', '', '', '\0', 'b', 'c', 'd', 'e', 'f', 'g', '\xff'];
-
-/** Users, roles, permissions, and requests at the edges of what they permit. */
+/** Users, roles, permissions, and requests of all forms at the edges of what they permit. */
 export class AuthRequestMaker {
   readonly #random: SeededRandom;
+  readonly #kv: AuthKvRequestMaker;
+  readonly #admin: AuthAdminRequestMaker;
 
-  constructor(random: SeededRandom) {
+  constructor(random: SeededRandom, progress: Progress) {
     this.#random = random;
+    this.#kv = new AuthKvRequestMaker(random, progress);
+    this.#admin = new AuthAdminRequestMaker(random, this.#kv);
   }
 
   next(): AuthStep {
-    const roll = this.#random.int(100);
-    if (roll < 30) return this.#change();
-    if (roll < 40) return this.#question();
-    if (roll < 46) return this.#lease();
-    if (roll < 48) return this.#admin();
+    const roll = this.#random.int(1000);
+    if (roll < 200) return this.#change();
+    if (roll < 260) return this.#question();
+    if (roll < 290) return this.#login();
+    if (roll < 430) return this.#lease();
+    if (roll < 470) return this.#admin.next();
+    if (roll < 550) return this.#watch();
+    if (roll < 565) return this.#recipe();
     return this.#keyValue();
   }
 
   #keyValue(): AuthStep {
+    const kv = this.#kv;
+    const roll = this.#random.int(100);
+    if (roll < 30) return step('put', KV.methods.put, kv.putRequest());
+    if (roll < 52) return step('range', KV.methods.range, kv.rangeRequest());
+    if (roll < 60) return step('range stream', KV.methods.rangeStream, kv.rangeRequest());
+    if (roll < 75) return step('delete', KV.methods.deleteRange, kv.deleteRequest());
+    return step('txn', KV.methods.txn, kv.txnRequest());
+  }
+
+  #watch(): AuthStep {
     const random = this.#random;
-    switch (random.int(4)) {
+    const request = WatchCreateRequest.create({
+      ...this.#kv.range(),
+      // Not in the past: how many events the first answer has would be the server's choice.
+      startRevision: random.pick([0, 0, 0, -1, 1_000_000]),
+      prevKv: random.chance(0.3),
+      progressNotify: random.chance(0.1),
+      filters: random.pick([[], [], [0], [1]]),
+    });
+    const create = { requestUnion: { case: 'createRequest' as const, value: request } };
+    return { ...step('watch', Watch.methods.watch, create), onlyFirst: true };
+  }
+
+  #lease(): AuthStep {
+    const random = this.#random;
+    const id = this.#kv.leaseId();
+    const { methods } = Lease;
+    switch (random.int(8)) {
       case 0:
-        return step('put', KV.methods.put, this.#put());
-      case 1:
-        return step('range', KV.methods.range, this.#range());
+      case 1: {
+        const ttl = random.chance(0.95) ? 3600 : random.pick([9_000_000_001, 1e12]);
+        return step('lease grant', methods.leaseGrant, LeaseGrantRequest.create({ id, ttl }));
+      }
       case 2:
-        return step('delete', KV.methods.deleteRange, this.#delete());
-      default:
-        return step('txn', KV.methods.txn, this.#txn(2));
+        return step('lease revoke', methods.leaseRevoke, LeaseRevokeRequest.create({ id }));
+      case 3:
+        return step('leases', methods.leaseLeases, LeaseLeasesRequest.create());
+      case 4:
+      case 5: {
+        const request = LeaseKeepAliveRequest.create({ id });
+        return { ...step('keep alive', methods.leaseKeepAlive, request), onlyFirst: true };
+      }
+      default: {
+        const request = LeaseTimeToLiveRequest.create({ id, keys: random.chance(0.7) });
+        return step('time to live', methods.leaseTimeToLive, request);
+      }
     }
+  }
+
+  /** Of locks and elections, the calls that wait for nobody. */
+  #recipe(): AuthStep {
+    const key = this.#kv.key();
+    return this.#random.chance(0.5)
+      ? step('unlock', Lock.methods.unlock, UnlockRequest.create({ key }))
+      : step('leader', Election.methods.leader, LeaderRequest.create({ name: key }));
   }
 
   #change(): AuthStep {
     const random = this.#random;
-    const { methods } = Auth;
-    const name = random.pick(USERS);
+    const roll = random.int(100);
+    const change = roll < 45 ? this.#permissionChange() : roll < 60 ? this.#roleChange() : this.#userChange();
+    if (roll === 99) return step('disable', Auth.methods.authDisable, AuthDisableRequest.create(), 'root');
+    if (roll === 98) return step('enable', Auth.methods.authEnable, AuthEnableRequest.create(), 'root');
+    return change;
+  }
+
+  #permissionChange(): AuthStep {
+    const random = this.#random;
     const role = random.pick(ROLES);
-    switch (random.int(12)) {
+    const { key, rangeEnd } = random.chance(0.2)
+      ? { key: Buffer.from(random.pick(['\0', 'a', 'b'])), rangeEnd: Buffer.from(random.pick(['\0', 'e'])) }
+      : this.#kv.range();
+    if (random.chance(0.3)) {
+      const request = AuthRoleRevokePermissionRequest.create({ role, key, rangeEnd });
+      return step('revoke', Auth.methods.roleRevokePermission, request, 'root');
+    }
+    const permType = random.pick([0, 1, 2] as const);
+    const perm = random.chance(0.02) ? undefined : Permission.create({ permType, key, rangeEnd });
+    const request = AuthRoleGrantPermissionRequest.create({ name: role, perm });
+    return step('grant', Auth.methods.roleGrantPermission, request, 'root');
+  }
+
+  #roleChange(): AuthStep {
+    const random = this.#random;
+    const role = random.pick(ROLES);
+    return random.chance(0.75)
+      ? step('role add', Auth.methods.roleAdd, AuthRoleAddRequest.create({ name: role }), 'root')
+      : step('role delete', Auth.methods.roleDelete, AuthRoleDeleteRequest.create({ role }), 'root');
+  }
+
+  #userChange(): AuthStep {
+    const random = this.#random;
+    const { methods } = Auth;
+    const name = random.pick(NAMES);
+    const role = name === 'erin' && random.chance(0.5) ? 'root' : random.pick(ROLES);
+    switch (random.int(9)) {
       case 0:
-        return step(
-          'user add',
-          methods.userAdd,
-          AuthUserAddRequest.create({ name, password: name, ...this.#noPassword() }),
-        );
       case 1:
-        return random.chance(0.3)
-          ? step('user delete', methods.userDelete, AuthUserDeleteRequest.create({ name }))
-          : this.#login();
+        return step('user add', methods.userAdd, this.#user(name), 'root');
       case 2:
-        return random.chance(0.3)
-          ? step(
-              'password',
-              methods.userChangePassword,
-              AuthUserChangePasswordRequest.create({ name, password: name }),
-            )
+        return random.chance(0.4)
+          ? step('user delete', methods.userDelete, AuthUserDeleteRequest.create({ name }), 'root')
           : this.#login();
       case 3:
-      case 4:
-        return step(
-          'grant role',
-          methods.userGrantRole,
-          AuthUserGrantRoleRequest.create({ user: name, role }),
-        );
-      case 5:
-        return step('revoke role', methods.userRevokeRole, AuthUserRevokeRoleRequest.create({ name, role }));
-      case 6:
-        return step('role add', methods.roleAdd, AuthRoleAddRequest.create({ name: role }));
-      case 7:
-        return step('role delete', methods.roleDelete, AuthRoleDeleteRequest.create({ role }));
-      case 8:
-      case 9:
-      case 10:
-        return step(
-          'grant',
-          methods.roleGrantPermission,
-          AuthRoleGrantPermissionRequest.create(this.#grant(role)),
-        );
-      default:
-        return step(
-          'revoke',
-          methods.roleRevokePermission,
-          AuthRoleRevokePermissionRequest.create({ role, key: this.#key(), rangeEnd: this.#end() }),
-        );
+        return random.chance(0.4) ? this.#password(name) : this.#login();
+      case 4: {
+        const request = AuthUserRevokeRoleRequest.create({ name, role });
+        return step('revoke role', methods.userRevokeRole, request, 'root');
+      }
+      default: {
+        const request = AuthUserGrantRoleRequest.create({ user: name, role });
+        return step('grant role', methods.userGrantRole, request, 'root');
+      }
     }
   }
 
+  #user(name: string): AuthUserAddRequest {
+    const random = this.#random;
+    const hasNone = name !== 'root' && random.chance(name === 'dave' ? 0.8 : 0.1);
+    return AuthUserAddRequest.create({
+      name,
+      password: random.pick(passwordsOf(name)),
+      ...(hasNone ? { options: UserAddOptions.create({ noPassword: true }) } : {}),
+      ...(random.chance(0.1) ? { hashedPassword: random.pick(HASHES) } : {}),
+    });
+  }
+
+  #password(name: string): AuthStep {
+    const random = this.#random;
+    // Root stays one who can log in: nobody else could set things right again.
+    const isHashed = name !== 'root' && random.chance(0.2);
+    const request = AuthUserChangePasswordRequest.create({
+      name,
+      password: isHashed ? '' : random.pick(passwordsOf(name).slice(0, name === 'root' ? 2 : 3)),
+      hashedPassword: isHashed ? random.pick(HASHES) : '',
+    });
+    return step('password', Auth.methods.userChangePassword, request, 'root');
+  }
+
   #login(): AuthStep {
-    const name = this.#random.pick(USERS);
-    const password = this.#random.chance(0.8) ? name : 'wrong';
+    const name = this.#random.pick(NAMES);
+    const password = this.#random.chance(0.8) ? this.#random.pick(passwordsOf(name)) : 'wrong';
     return step('login', Auth.methods.authenticate, AuthenticateRequest.create({ name, password }));
   }
 
   #question(): AuthStep {
+    const random = this.#random;
     const { methods } = Auth;
-    const name = this.#random.pick(USERS);
-    switch (this.#random.int(5)) {
+    switch (random.int(6)) {
       case 0:
-        return step('user get', methods.userGet, AuthUserGetRequest.create({ name }));
       case 1:
-        return step(
-          'role get',
-          methods.roleGet,
-          AuthRoleGetRequest.create({ role: this.#random.pick(ROLES) }),
-        );
+        return step('user get', methods.userGet, AuthUserGetRequest.create({ name: random.pick(NAMES) }));
       case 2:
-        return step('user list', methods.userList, AuthUserListRequest.create());
+        return step('role get', methods.roleGet, AuthRoleGetRequest.create({ role: random.pick(ROLES) }));
       case 3:
+        return step('user list', methods.userList, AuthUserListRequest.create());
+      case 4:
         return step('role list', methods.roleList, AuthRoleListRequest.create());
       default:
-        return step('status', methods.authStatus, AuthStatusRequest.create());
+        return step('auth status', methods.authStatus, AuthStatusRequest.create());
     }
   }
-
-  #lease(): AuthStep {
-    const id = BigInt(1 + this.#random.int(3));
-    const { methods } = Lease;
-    switch (this.#random.int(4)) {
-      case 0:
-        return step('lease grant', methods.leaseGrant, LeaseGrantRequest.create({ id, ttl: 3600 }));
-      case 1:
-        return step('lease revoke', methods.leaseRevoke, LeaseRevokeRequest.create({ id }));
-      case 2:
-        return step('leases', methods.leaseLeases, LeaseLeasesRequest.create());
-      default:
-        return step(
-          'time to live',
-          methods.leaseTimeToLive,
-          LeaseTimeToLiveRequest.create({ id, keys: true }),
-        );
-    }
-  }
-
-  #admin(): AuthStep {
-    switch (this.#random.int(5)) {
-      case 0:
-        return step('disable', Auth.methods.authDisable, AuthDisableRequest.create());
-      case 1:
-        return step(
-          'compact',
-          KV.methods.compact,
-          CompactionRequest.create({ revision: 1 + this.#random.int(30) }),
-        );
-      case 2:
-        return step('alarm', Maintenance.methods.alarm, AlarmRequest.create());
-      case 3:
-        return step('members', Cluster.methods.memberList, MemberListRequest.create());
-      default:
-        return step('enable', Auth.methods.authEnable, AuthEnableRequest.create());
-    }
-  }
-
-  #put(): PutRequest {
-    const random = this.#random;
-    return PutRequest.create({
-      key: this.#key(),
-      value: Buffer.from(`v${random.int(10)}`),
-      lease: random.chance(0.2) ? BigInt(1 + random.int(3)) : 0n,
-      prevKv: random.chance(0.3),
-    });
-  }
-
-  #range(): RangeRequest {
-    return RangeRequest.create({
-      key: this.#key(),
-      rangeEnd: this.#end(),
-      serializable: this.#random.chance(0.3),
-      countOnly: this.#random.chance(0.1),
-    });
-  }
-
-  #delete(): DeleteRangeRequest {
-    return DeleteRangeRequest.create({
-      key: this.#key(),
-      rangeEnd: this.#random.chance(0.7) ? Buffer.alloc(0) : this.#end(),
-      prevKv: this.#random.chance(0.4),
-    });
-  }
-
-  #txn(depth: number): TxnRequest {
-    const random = this.#random;
-    const ops = (): RequestOp[] => Array.from({ length: random.int(3) }, () => this.#op(depth));
-    const compare = Array.from({ length: random.int(2) }, () =>
-      Compare.create({ key: this.#key(), rangeEnd: random.chance(0.3) ? this.#end() : Buffer.alloc(0) }),
-    );
-    return TxnRequest.create({ compare, success: ops(), failure: ops() });
-  }
-
-  #op(depth: number): RequestOp {
-    switch (this.#random.int(depth > 0 ? 4 : 3)) {
-      case 0:
-        return { request: { case: 'requestPut', value: this.#put() } };
-      case 1:
-        return { request: { case: 'requestRange', value: this.#range() } };
-      case 2:
-        return { request: { case: 'requestDeleteRange', value: this.#delete() } };
-      default:
-        return { request: { case: 'requestTxn', value: this.#txn(depth - 1) } };
-    }
-  }
-
-  #grant(role: string): Partial<AuthRoleGrantPermissionRequest> {
-    const permType = this.#random.pick([0, 1, 2] as const);
-    return {
-      name: role,
-      perm: this.#random.chance(0.03)
-        ? undefined
-        : Permission.create({ permType, key: this.#key(), rangeEnd: this.#end() }),
-    };
-  }
-
-  #noPassword(): { options?: UserAddOptions } {
-    return this.#random.chance(0.15) ? { options: UserAddOptions.create({ noPassword: true }) } : {};
-  }
-
-  #key(): Buffer {
-    return Buffer.from(this.#random.pick(KEYS), 'latin1');
-  }
-
-  #end(): Buffer {
-    return Buffer.from(this.#random.pick(ENDS), 'latin1');
-  }
-}
-
-function step<Q, R>(label: string, method: Method<Q, R>, request: Q): AuthStep {
-  return { label, method: method, request };
 }

@@ -98,16 +98,20 @@ export function withRoom(context: ServiceContext, call: UnaryCall, cost: number,
 function range(context: ServiceContext, call: UnaryCall, request: RangeRequest): void {
   context.asCaller(call, (who) => {
     const { member } = context;
-    refuse(member.auth.checkRange(who ?? NOBODY, request.key, request.rangeEnd));
+    const caller = who ?? NOBODY;
+    refuse(member.auth.checkRange(caller, request.key, request.rangeEnd));
+    refuse(member.auth.checkCurrent(caller));
     refuse(refuseRevision(member.store, request.revision));
-    answerRange(context, call, rangeOptions(request));
+    answerRange(context, call, rangeOptions(request), caller);
   });
 }
 
 function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest): void {
   context.asCaller(call, (who) => {
     const { member } = context;
-    refuse(checkTxnAllowed(member, who ?? NOBODY, request));
+    const caller = who ?? NOBODY;
+    refuse(checkTxnAllowed(member, caller, request));
+    refuse(member.auth.checkCurrent(caller));
     const result = runTxn(member, request, true);
     if (isError(result)) throw result;
     context.answer(call, result);

@@ -1,3 +1,4 @@
+import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { fieldHead } from '../wire/splice.ts';
@@ -13,8 +14,13 @@ const KVS = 2;
 const MORE_FIELD = Buffer.from([0x18, 0x01]);
 const COUNT_TAG = 0x20;
 
-/** Scans in slices and answers with what is found. */
-export function answerRange(context: ServiceContext, call: UnaryCall, options: RangeOptions): void {
+/** Scans in slices and answers with what is found, unless users or roles have changed meanwhile. */
+export function answerRange(
+  context: ServiceContext,
+  call: UnaryCall,
+  options: RangeOptions,
+  caller: AuthInfo,
+): void {
   const { member } = context;
   const header = context.header();
   member.metrics.mvcc.rangeTotal++;
@@ -28,8 +34,11 @@ export function answerRange(context: ServiceContext, call: UnaryCall, options: R
   const step = (): void => {
     try {
       if (call.ended) scan.cancel();
-      else if (scan.step(KEYS_PER_SLICE)) respond(context, call, header, scan.result());
-      else {
+      else if (scan.step(KEYS_PER_SLICE)) {
+        const refused = member.auth.checkCurrent(caller);
+        if (refused !== undefined) throw refused;
+        respond(context, call, header, scan.result());
+      } else {
         member.scheduler.soon(step);
         return;
       }

@@ -1,6 +1,6 @@
 import { checkRange } from '../apply/checks.ts';
 import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
-import { NOBODY } from '../auth/auth-store.ts';
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
@@ -55,11 +55,13 @@ function unimplemented(what: string): EtcdError {
 function start(context: ServiceContext, call: StreamCall, request: RangeRequest): void {
   const { member } = context;
   const identified = (who: StreamIdentity): void => {
+    const caller = who ?? NOBODY;
     const refused =
-      member.auth.checkRange(who ?? NOBODY, request.key, request.rangeEnd) ??
+      member.auth.checkRange(caller, request.key, request.rangeEnd) ??
+      member.auth.checkCurrent(caller) ??
       refuseRevision(member.store, request.revision);
     if (refused !== undefined) throw refused;
-    new ChunkedRange(context, call, request).run();
+    new ChunkedRange(context, call, request, caller).run();
   };
   const read = (): void => streamIdentity(context, call, identified);
   if (request.serializable) read();
@@ -80,6 +82,7 @@ function start(context: ServiceContext, call: StreamCall, request: RangeRequest)
 class ChunkedRange {
   readonly #context: ServiceContext;
   readonly #call: StreamCall;
+  readonly #caller: AuthInfo;
   readonly #revision: number;
   readonly #headerRevision: number;
   readonly #options: RangeOptions;
@@ -89,9 +92,10 @@ class ChunkedRange {
   #limit: number;
   #sent = 0;
 
-  constructor(context: ServiceContext, call: StreamCall, request: RangeRequest) {
+  constructor(context: ServiceContext, call: StreamCall, request: RangeRequest, caller: AuthInfo) {
     this.#context = context;
     this.#call = call;
+    this.#caller = caller;
     this.#headerRevision = context.member.store.revision;
     this.#revision = request.revision > 0 ? request.revision : this.#headerRevision;
     this.#options = rangeOptions(request);
@@ -184,7 +188,8 @@ class ChunkedRange {
 
   #goOn(): void {
     if (this.#call.ended) return;
-    const refused = refuseRevision(this.#context.member.store, this.#revision);
+    const { auth, store } = this.#context.member;
+    const refused = auth.checkCurrent(this.#caller) ?? refuseRevision(store, this.#revision);
     if (refused === undefined) this.#next();
     else endStream(this.#call, refused);
   }

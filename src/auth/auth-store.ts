@@ -291,6 +291,14 @@ export class AuthStore {
     return this.#enabled ? this.#check(who, key, rangeEnd, true) : undefined;
   }
 
+  /**
+   * For reads that don't pass through the log: what was permitted at another revision than the one at which it is
+   * answered may be so no more.
+   */
+  checkCurrent(who: AuthInfo): EtcdError | undefined {
+    return who.revision === 0 || who.revision === this.#revision ? undefined : errors.AuthOldRevision;
+  }
+
   /** Whether the user has root's role. */
   checkAdmin(who: AuthInfo | undefined): EtcdError | undefined {
     if (!this.#enabled) return undefined;
