@@ -1,4 +1,5 @@
 import {
+  type ChannelOptions,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -20,11 +21,18 @@ export type Answer = { messages: unknown[] } | { code: number; details: string }
 /** gRPC calls by the reference client for Node, with this project's codecs. */
 export class RpcClient {
   readonly #client: Client;
+  readonly #timeoutMs: number;
 
-  constructor(endpoint: string) {
+  /** @param options.channel settings of grpc-js besides those of message sizes */
+  constructor(
+    endpoint: string,
+    { timeoutMs = 20_000, channel = {} }: { timeoutMs?: number; channel?: ChannelOptions } = {},
+  ) {
+    this.#timeoutMs = timeoutMs;
     this.#client = new Client(endpoint, credentials.createInsecure(), {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
+      ...channel,
     });
   }
 
@@ -35,7 +43,7 @@ export class RpcClient {
         encoder(method),
         decoder(method),
         request,
-        deadline(),
+        this.#deadline(),
         (error, response) => {
           resolve(error === null ? { messages: [response] } : failure(error));
         },
@@ -52,7 +60,7 @@ export class RpcClient {
         encoder(method),
         decoder(method),
         request,
-        deadline(),
+        this.#deadline(),
       );
       call.on('data', (message: R) => messages.push(message));
       call.on('error', (error: ServiceError) => resolve(failure(error)));
@@ -67,7 +75,7 @@ export class RpcClient {
         method.path,
         encoder(method),
         decoder(method),
-        deadline(),
+        this.#deadline(),
       );
       call.once('data', (message: R) => {
         resolve({ messages: [message] });
@@ -87,6 +95,10 @@ export class RpcClient {
     return this.#client.makeBidiStreamRequest(method.path, encoder(method), decoder(method));
   }
 
+  #deadline(): { deadline: number } {
+    return { deadline: Date.now() + this.#timeoutMs };
+  }
+
   close(): void {
     this.#client.close();
   }
@@ -98,10 +110,6 @@ function encoder<Q, R>(method: Method<Q, R>): (message: Q) => Buffer {
 
 function decoder<Q, R>(method: Method<Q, R>): (bytes: Buffer) => R {
   return (bytes) => method.response.decode(bytes);
-}
-
-function deadline(): { deadline: number } {
-  return { deadline: Date.now() + 20_000 };
 }
 
 function failure(error: ServiceError): Answer {

@@ -3,14 +3,10 @@ import type { SeededRandom } from '../lib/seeded-random.ts';
 import { EtcdError, errors } from '../wire/errors.ts';
 import {
   CompactionRequest,
-  CompareCompareResult,
-  CompareCompareTarget,
-  Compare,
   DeleteRangeRequest,
   DeleteRangeResponse,
   LeaseGrantRequest,
   PutRequest,
-  RangeRequest,
   TxnRequest,
   TxnResponse,
 } from '../wire/gen/etcdserverpb.ts';
@@ -19,6 +15,7 @@ import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import type { ApplyResult, Applied } from '../apply/results.ts';
 import type { KvRequest, KvResponse, Operation } from './checkers/client-history.ts';
+import { compareAndPut, comparedAndPut, foundIn } from './compare-and-put.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { SimTime } from './time.ts';
 
@@ -180,8 +177,7 @@ function readKey(member: Member, key: string): KvResponse {
   const { store } = member;
   const meta = store.get(Buffer.from(key));
   if (meta === undefined) return { revision: store.revision };
-  const { value, modRevision } = KeyValue.decode(store.readValue(meta));
-  return { revision: store.revision, found: { value: value.toString(), mod: modRevision } };
+  return { revision: store.revision, found: foundIn(KeyValue.decode(store.readValue(meta))) };
 }
 
 function encode(request: Exclude<KvRequest, { kind: 'get' }>): { field: RaftRequestField; body: Buffer } {
@@ -196,23 +192,8 @@ function encode(request: Exclude<KvRequest, { kind: 'get' }>): { field: RaftRequ
         field: RaftRequestField.deleteRange,
         body: DeleteRangeRequest.encode({ ...DeleteRangeRequest.create(), key }),
       };
-    case 'txn': {
-      const txn = TxnRequest.create();
-      txn.compare = [
-        {
-          ...Compare.create(),
-          key,
-          result: CompareCompareResult.EQUAL,
-          target: CompareCompareTarget.MOD,
-          targetUnion: { case: 'modRevision', value: request.ifMod },
-        },
-      ];
-      const put = { ...PutRequest.create(), key, value: Buffer.from(request.value) };
-      const range = { ...RangeRequest.create(), key };
-      txn.success = [{ request: { case: 'requestPut', value: put } }];
-      txn.failure = [{ request: { case: 'requestRange', value: range } }];
-      return { field: RaftRequestField.txn, body: TxnRequest.encode(txn) };
-    }
+    case 'txn':
+      return { field: RaftRequestField.txn, body: TxnRequest.encode(compareAndPut(request)) };
   }
 }
 
@@ -220,9 +201,5 @@ function responseOf(request: KvRequest, { revision, body }: Applied): KvResponse
   const bytes = Buffer.concat(body.slices);
   if (request.kind === 'delete') return { revision, deleted: DeleteRangeResponse.decode(bytes).deleted };
   if (request.kind !== 'txn') return { revision };
-  const { succeeded, responses } = TxnResponse.decode(bytes);
-  const response = responses[0]?.response;
-  const kv = response?.case === 'responseRange' ? response.value.kvs[0] : undefined;
-  const found = kv === undefined ? undefined : { value: kv.value.toString(), mod: kv.modRevision };
-  return { revision, succeeded, found };
+  return { revision, ...comparedAndPut(TxnResponse.decode(bytes)) };
 }

@@ -41,7 +41,8 @@ export function checkHistory(history: readonly Operation[], committed: Committed
     const fault = operation.refused ? refusedFault(operation, committed) : answerFault(operation, committed);
     if (fault !== undefined) return `${describe(operation)}: ${fault}`;
   }
-  return orderFault(history) ?? duplicateFault(history, committed);
+  const writes = writesOf(history, committed);
+  return typeof writes === 'string' ? writes : orderFault(history, writes);
 }
 
 function answerFault({ request, response }: Operation, committed: CommittedHistory): string | undefined {
@@ -90,48 +91,43 @@ function refusedFault({ request }: Operation, committed: CommittedHistory): stri
     : undefined;
 }
 
-/** What ended before something began is seen by it. */
-function orderFault(history: readonly Operation[]): string | undefined {
+/** What ended before something began is seen by it. Of a write that nobody answered the history knows the place. */
+function orderFault(history: readonly Operation[], writes: ReadonlyMap<string, number>): string | undefined {
   const marks = history
     .flatMap((operation) => {
-      const { startedAt, endedAt, response } = operation;
-      if (endedAt === undefined || response === undefined) return [];
-      return [
-        { at: startedAt, isEnd: false, operation, revision: response.revision },
-        { at: endedAt, isEnd: true, operation, revision: response.revision },
-      ];
+      const { startedAt, endedAt, request, response } = operation;
+      const written = 'value' in request ? writes.get(request.value) : undefined;
+      const revision = response?.revision ?? written;
+      if (revision === undefined) return [];
+      const start = { at: startedAt, isEnd: false, operation, revision };
+      if (endedAt !== undefined && response !== undefined)
+        return [start, { at: endedAt, isEnd: true, operation, revision }];
+      return written === undefined ? [] : [start];
     })
     .sort((a, b) => a.at - b.at || Number(a.isEnd) - Number(b.isEnd));
   let newest: { revision: number; operation: Operation } | undefined;
-  const floors = new Map<Operation, typeof newest>();
   for (const { isEnd, operation, revision } of marks) {
-    if (!isEnd) {
-      floors.set(operation, newest);
-      continue;
+    if (isEnd) {
+      if (newest === undefined || revision > newest.revision) newest = { revision, operation };
+    } else if (newest !== undefined && revision < newest.revision) {
+      return `${describe(operation)} comes before ${describe(newest.operation)}, which had ended`;
     }
-    const floor = floors.get(operation);
-    if (floor !== undefined && revision < floor.revision)
-      return `${describe(operation)} comes before ${describe(floor.operation)}, which had ended`;
-    if (newest === undefined || revision > newest.revision) newest = { revision, operation };
   }
   return undefined;
 }
 
-/** Each value was written by one request, once. */
-function duplicateFault(history: readonly Operation[], committed: CommittedHistory): string | undefined {
+/** Where each value was written. It was by one request, once. @returns the fault, if there is one */
+function writesOf(history: readonly Operation[], committed: CommittedHistory): Map<string, number> | string {
   const asked = new Set<string>();
-  for (const { request } of history)
-    if (request.kind === 'put' || request.kind === 'txn') asked.add(request.value);
-  const seen = new Map<string, number>();
-  for (let revision = 2; revision <= committed.lastRevision; revision += 1) {
-    for (const { key, value } of committed.at(revision)) {
-      if (value === undefined || !asked.has(value)) continue;
-      const earlier = seen.get(value);
-      if (earlier !== undefined) return `${key}=${value} took effect twice, at ${earlier} and ${revision}`;
-      seen.set(value, revision);
-    }
+  for (const { request } of history) if ('value' in request) asked.add(request.value);
+  const writes = new Map<string, number>();
+  for (const { key, value, revision } of committed.changes('', 2, committed.lastRevision)) {
+    if (value === undefined || !asked.has(value)) continue;
+    const earlier = writes.get(value);
+    if (earlier !== undefined) return `${key}=${value} took effect twice, at ${earlier} and ${revision}`;
+    writes.set(value, revision);
   }
-  return undefined;
+  return writes;
 }
 
 function show(changes: readonly CommittedChange[]): string {

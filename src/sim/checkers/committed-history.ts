@@ -25,9 +25,13 @@ export class CommittedHistory {
 
   /** Takes what one member applied in a batch. @returns what is wrong with it */
   record(member: string, events: readonly StoreEvent[]): string | undefined {
+    return this.recordChanges(member, events.map(changeOf));
+  }
+
+  /** As {@link record}, of changes that are in the order of their revisions. */
+  recordChanges(member: string, all: readonly CommittedChange[]): string | undefined {
     const revisions = new Map<number, CommittedChange[]>();
-    for (const event of events) {
-      const change = changeOf(event);
+    for (const change of all) {
       const changes = revisions.get(change.revision);
       if (changes === undefined) revisions.set(change.revision, [change]);
       else changes.push(change);
@@ -51,6 +55,25 @@ export class CommittedHistory {
 
   /** The last change of the key at or before the revision. */
   before(key: string, revision: number): CommittedChange | undefined {
+    return this.#byKey.get(key)?.[this.#upTo(key, revision) - 1];
+  }
+
+  /** Changes whose key begins with the prefix, from a revision on, in order. */
+  *changes(prefix: string, from: number, to: number): Iterable<CommittedChange> {
+    for (let revision = from; revision <= to; revision += 1)
+      for (const change of this.at(revision)) if (change.key.startsWith(prefix)) yield change;
+  }
+
+  /** How many changes {@link changes} would give. */
+  count(prefix: string, from: number, to: number): number {
+    let count = 0;
+    for (const key of this.#byKey.keys())
+      if (key.startsWith(prefix)) count += this.#upTo(key, to) - this.#upTo(key, from - 1);
+    return count;
+  }
+
+  /** How many changes of the key there are at or before the revision. */
+  #upTo(key: string, revision: number): number {
     const changes = this.#byKey.get(key) ?? [];
     let low = 0;
     let high = changes.length;
@@ -59,13 +82,7 @@ export class CommittedHistory {
       if ((changes[middle]?.revision ?? 0) <= revision) low = middle + 1;
       else high = middle;
     }
-    return changes[low - 1];
-  }
-
-  /** Changes whose key begins with the prefix, from a revision on, in order. */
-  *changes(prefix: string, from: number, to: number): Iterable<CommittedChange> {
-    for (let revision = from; revision <= to; revision += 1)
-      for (const change of this.at(revision)) if (change.key.startsWith(prefix)) yield change;
+    return low;
   }
 
   #add(revision: number, changes: CommittedChange[]): void {

@@ -13,6 +13,14 @@ export interface Watching {
   readonly prefix: string;
   readonly startRevision: number;
   readonly seen: SeenEvent[];
+  /** What the server said of its progress, if it was asked. */
+  readonly marks?: readonly ProgressMark[];
+}
+
+/** The server's word that everything up to a revision has been sent, and how many events had come by then. */
+export interface ProgressMark {
+  readonly revision: number;
+  readonly seen: number;
 }
 
 /**
@@ -32,7 +40,19 @@ export function checkWatch(watching: Watching, committed: CommittedHistory): str
       return `got ${show(event)} where ${show(change)} was next`;
   }
   const missing = expected[seen.length];
-  return missing === undefined ? undefined : `did not get ${show(missing)}`;
+  if (missing !== undefined) return `did not get ${show(missing)}`;
+  return markFault(watching, committed);
+}
+
+function markFault(
+  { prefix, startRevision, marks }: Watching,
+  committed: CommittedHistory,
+): string | undefined {
+  for (const { revision, seen } of marks ?? []) {
+    const due = committed.count(prefix, startRevision, revision);
+    if (seen < due) return `was told of progress to ${revision} when it had got ${seen} of ${due} events`;
+  }
+  return undefined;
 }
 
 function show({ revision, key, value }: SeenEvent): string {
