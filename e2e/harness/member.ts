@@ -23,6 +23,8 @@ export interface MemberOptions {
   peerPort?: number;
   dataDir?: string;
   readyTimeoutMs?: number;
+  /** A command, with its arguments, that runs the member. */
+  prefix?: readonly string[];
 }
 
 /** One member, etcd or Keystead, started with the same flags; it keeps ports and data across restarts. */
@@ -35,6 +37,7 @@ export class Member {
   readonly #flags: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
   readonly #readyTimeoutMs: number;
+  readonly #prefix: readonly string[];
   #program: Program | undefined;
 
   private constructor(
@@ -49,6 +52,7 @@ export class Member {
     this.#flags = options.flags ?? [];
     this.#env = options.env ?? {};
     this.#readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
+    this.#prefix = options.prefix ?? [];
   }
 
   /** Starts a member and waits until its client port serves. */
@@ -121,7 +125,9 @@ export class Member {
   }
 
   #command(): [string, ...string[]] {
-    return this.kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+    const own = this.kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+    const [command = '', ...args] = [...this.#prefix, ...own];
+    return [command, ...args];
   }
 
   #addressFlags(): string[] {

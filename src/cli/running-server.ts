@@ -29,6 +29,7 @@ import { logExists } from '../storage/wal/open-log.ts';
 import { openClientTls } from '../tls/open-tls.ts';
 import { ClientServers } from './client-servers.ts';
 import { clock } from './clock.ts';
+import { SystemDns } from './discovery/dns.ts';
 import { foundOrJoin } from './found-or-join.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
@@ -94,7 +95,11 @@ export class RunningServer {
     checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
     const isNew = !logExists(dataDirectory(config.dataDir, config.walDir).wal);
-    const founding = isNew ? await foundOrJoin(config, peers.client, logger) : undefined;
+    const founding = isNew
+      ? await foundOrJoin({ config, client: peers.client, dns: new SystemDns(), logger })
+      : undefined;
+    if (!isNew && config.discovery !== undefined)
+      logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
     const storage = await open(config, logging, { founding, metrics });
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {

@@ -1,4 +1,11 @@
-import type { AutoCompaction, Config, InitialCluster, LogSettings, TlsSettings } from './config.ts';
+import type {
+  AutoCompaction,
+  Config,
+  DiscoverySettings,
+  InitialCluster,
+  LogSettings,
+  TlsSettings,
+} from './config.ts';
 import { featureGateText, resolveFeatureGates } from './feature-gates.ts';
 import {
   defaultCompactionBatchLimit,
@@ -47,10 +54,36 @@ function identity(values: FlagValues, initialCluster: InitialCluster) {
     initialClusterText: values['initial-cluster'],
     initialClusterState: values['initial-cluster-state'] === 'existing' ? 'existing' : 'new',
     initialClusterToken: values['initial-cluster-token'],
+    discovery: discoverySettings(values),
+    discoverySrv:
+      values['discovery-srv'] === ''
+        ? undefined
+        : { domain: values['discovery-srv'], serviceName: values['discovery-srv-name'] },
     forceNewCluster: values['force-new-cluster'],
     strictReconfigCheck: values['strict-reconfig-check'],
     maxLearners: values['max-learners'],
   } as const;
+}
+
+function discoverySettings(values: FlagValues): DiscoverySettings | undefined {
+  if (values['discovery-endpoints'].length === 0) return undefined;
+  const given = values['discovery-user'];
+  const colon = values['discovery-password'] === '' ? given.indexOf(':') : -1;
+  return {
+    token: values['discovery-token'],
+    endpoints: values['discovery-endpoints'],
+    dialTimeoutMs: values['discovery-dial-timeout'],
+    requestTimeoutMs: values['discovery-request-timeout'],
+    keepaliveTimeMs: values['discovery-keepalive-time'],
+    keepaliveTimeoutMs: values['discovery-keepalive-timeout'],
+    insecureTransport: values['discovery-insecure-transport'],
+    insecureSkipVerify: values['discovery-insecure-skip-tls-verify'],
+    cert: values['discovery-cert'],
+    key: values['discovery-key'],
+    caCert: values['discovery-cacert'],
+    user: colon < 0 ? given : given.slice(0, colon),
+    password: colon < 0 ? values['discovery-password'] : given.slice(colon + 1),
+  };
 }
 
 function raftSettings(values: FlagValues) {

@@ -41,6 +41,24 @@ export type AutoCompaction =
   | { readonly mode: 'periodic'; readonly retentionMs: number }
   | { readonly mode: 'revision'; readonly retentionRevisions: number };
 
+/** A cluster that serves as v3 discovery service, and how to talk to it. Times are milliseconds. */
+export interface DiscoverySettings {
+  readonly token: string;
+  readonly endpoints: readonly string[];
+  readonly dialTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepaliveTimeMs: number;
+  readonly keepaliveTimeoutMs: number;
+  readonly insecureTransport: boolean;
+  readonly insecureSkipVerify: boolean;
+  readonly cert: string;
+  readonly key: string;
+  readonly caCert: string;
+  /** Both empty for nobody in particular. */
+  readonly user: string;
+  readonly password: string;
+}
+
 /** Peer URLs by member name, of `--initial-cluster`. */
 export type InitialCluster = ReadonlyMap<string, readonly string[]>;
 
@@ -83,6 +101,10 @@ export interface Config {
   readonly initialClusterText: string;
   readonly initialClusterState: 'new' | 'existing';
   readonly initialClusterToken: string;
+  /** Where the members of a new cluster find each other, instead of `initialCluster`. */
+  readonly discovery: DiscoverySettings | undefined;
+  /** The domain whose SRV records name the members, instead of `initialCluster`. */
+  readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly forceNewCluster: boolean;
   readonly strictReconfigCheck: boolean;
   readonly maxLearners: number;

@@ -24,30 +24,45 @@ export function parseInitialCluster(text: string): InitialCluster {
   return cluster;
 }
 
-/** What is wrong with starting a new cluster from this configuration; undefined when nothing is. */
-export function bootstrapFault(config: Config): string | undefined {
-  const own = config.initialCluster.get(config.name);
+/**
+ * What is wrong with these members as a cluster; undefined when nothing is.
+ *
+ * @param difference why this member's URLs among them are not those that it advertises, if so
+ */
+export function bootstrapFault(
+  { name, initialCluster, advertisePeerUrls }: Pick<Config, 'name' | 'initialCluster' | 'advertisePeerUrls'>,
+  difference: string | undefined,
+): string | undefined {
+  const own = initialCluster.get(name);
   if (own === undefined)
-    return `couldn't find local name ${quote(config.name)} in the initial cluster configuration`;
-  const advertised = urlTexts(config.advertisePeerUrls).sort();
-  if (config.initialClusterState === 'new' && own.join() !== advertised.join()) {
-    return advertiseFault(config.name, own, advertised);
+    return `couldn't find local name ${quote(name)} in the initial cluster configuration`;
+  if (difference !== undefined) {
+    return advertiseFault({ name, own, advertised: urlTexts(advertisePeerUrls).sort(), difference });
   }
-  const all = [...config.initialCluster.values()].flat();
+  const all = [...initialCluster.values()].flat();
   if (new Set(all).size !== all.length)
-    return `initial cluster ${clusterText(config.initialCluster)} has duplicate url`;
+    return `initial cluster ${clusterText(initialCluster)} has duplicate url`;
   return undefined;
 }
 
-function advertiseFault(name: string, own: readonly string[], advertised: readonly string[]): string {
+interface AdvertisedOtherwise {
+  readonly name: string;
+  readonly own: readonly string[];
+  readonly advertised: readonly string[];
+  readonly difference: string;
+}
+
+function advertiseFault({ name, own, advertised, difference }: AdvertisedOtherwise): string {
+  const given = clusterText(new Map([[name, advertised]]));
   const missing = own.filter((url) => !advertised.includes(url));
   if (missing.length > 0) {
     const listed = missing.map((url) => `${name}=${url}`).join(',');
-    return `--initial-cluster has ${listed} but missing from --initial-advertise-peer-urls=${advertised.join(',')}`;
+    return `--initial-cluster has ${listed} but missing from --initial-advertise-peer-urls=${advertised.join(',')} (${difference})`;
   }
   const extra = advertised.filter((url) => !own.includes(url));
-  const listed = own.map((url) => `${name}=${url}`).join(',');
-  return `--initial-advertise-peer-urls has ${extra.join(',')} but missing from --initial-cluster=${listed}`;
+  if (extra.length > 0)
+    return `--initial-advertise-peer-urls has ${extra.join(',')} but missing from --initial-cluster=${given}`;
+  return `failed to resolve ${advertised.join(',')} to match --initial-cluster=${given} (${difference})`;
 }
 
 /** The cluster as `name=url,...`, sorted. */

@@ -7,23 +7,6 @@ import { defaultValue, type FlagValues } from './value-kinds.ts';
  * worse than a server that does not start. An entry goes when its capability arrives.
  */
 const flagsToCome: Readonly<Record<string, readonly FlagName[]>> = {
-  'cluster discovery': [
-    'discovery-token',
-    'discovery-endpoints',
-    'discovery-dial-timeout',
-    'discovery-request-timeout',
-    'discovery-keepalive-time',
-    'discovery-keepalive-timeout',
-    'discovery-insecure-transport',
-    'discovery-insecure-skip-tls-verify',
-    'discovery-cert',
-    'discovery-key',
-    'discovery-cacert',
-    'discovery-user',
-    'discovery-password',
-    'discovery-srv',
-    'discovery-srv-name',
-  ],
   'distributed tracing': [
     'enable-distributed-tracing',
     'distributed-tracing-address',

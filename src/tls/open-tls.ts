@@ -43,6 +43,8 @@ export async function openPeerTls(options: OpenTlsOptions): Promise<TlsSide | un
     settings: config.peerTls,
     resolver: config.peerTls.skipClientSanVerification ? undefined : (options.resolver ?? systemResolver),
     flags: { cert: '--peer-cert-file', key: '--peer-key-file' },
+    // As etcd: members that a domain names, and no authority of the cluster's own, prove to be of that domain.
+    serverName: config.peerTls.trustedCaFile === '' ? config.discoverySrv?.domain : undefined,
   });
 }
 
@@ -54,6 +56,7 @@ interface SideOptions {
   readonly urls: readonly EndpointUrl[];
   readonly resolver: Resolver | undefined;
   readonly flags: { readonly cert: string; readonly key: string };
+  readonly serverName?: string | undefined;
 }
 
 async function openSide(options: SideOptions): Promise<TlsSide | undefined> {
@@ -78,6 +81,7 @@ async function openSide(options: SideOptions): Promise<TlsSide | undefined> {
     allowedHostnames: settings.allowedHostnames,
     revocations: settings.crlFile === '' ? undefined : new Revocations(settings.crlFile),
     resolver: options.resolver,
+    serverName: options.serverName,
   });
 }
 

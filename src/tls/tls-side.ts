@@ -37,6 +37,8 @@ export interface TlsSideParts {
   readonly resolver: Resolver | undefined;
   /** Certificates of other members were made by themselves and prove nothing. */
   readonly isSelfSigned: boolean;
+  /** What outgoing connections expect a certificate to be for, where it is not the host they go to. */
+  readonly serverName?: string | undefined;
 }
 
 const REFUSED = 'client certificate authentication failed';
@@ -140,6 +142,7 @@ export class TlsSide {
       minVersion: from.minVersion,
       maxVersion: from.maxVersion,
       rejectUnauthorized: !this.#parts.isSelfSigned,
+      ...(this.#parts.serverName === undefined ? {} : { servername: this.#parts.serverName }),
       checkServerIdentity: (host, certificate) => this.#serverRefusal(host, certificate),
     };
   }

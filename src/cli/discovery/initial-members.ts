@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config, InitialCluster } from '../../config/config.ts';
+import { FlagValueError, quote } from '../../config/go-syntax.ts';
+import { clusterText, parseInitialCluster } from '../../config/initial-cluster.ts';
+import { formatId } from '../../membership/member.ts';
+import type { Logger } from '../../ports/logger.ts';
+import { foundCluster } from '../../server/identity.ts';
+import { StartError } from '../start-error.ts';
+import type { Dns } from './dns.ts';
+import { FULL, Registry, RegistryError } from './registry.ts';
+import { srvCluster } from './srv-cluster.ts';
+
+/** The members of a new cluster, or those of the one to join. */
+export interface InitialMembers {
+  readonly cluster: InitialCluster;
+  readonly token: string;
+}
+
+/**
+ * Who the members are, as far as flags and DNS say: with a discovery service this one alone, under whose id it
+ * registers. Rejects with StartError, in etcd's words.
+ */
+export async function initialMembers(config: Config, dns: Dns, logger: Logger): Promise<InitialMembers> {
+  const { name, discovery, discoverySrv, initialCluster, initialClusterToken } = config;
+  if (discovery !== undefined) {
+    const urls = config.advertisePeerUrls.map(({ text }) => text);
+    return { cluster: new Map([[name, urls]]), token: discovery.token };
+  }
+  if (discoverySrv === undefined) return { cluster: initialCluster, token: initialClusterToken };
+  const advertised = config.advertisePeerUrls;
+  const { members, fault } = await srvCluster({ ...discoverySrv, name, advertised, dns, logger });
+  if (fault !== undefined) logger.warn('failed to resolve during SRV discovery', { error: fault });
+  if (members.length === 0) {
+    if (fault !== undefined) throw settingUp(fault);
+    return { cluster: new Map(), token: initialClusterToken };
+  }
+  for (const node of members) logger.info('got bootstrap from DNS for etcd-server', { node });
+  const cluster = parsed(members.join(','), settingUp);
+  if (!cluster.has(name)) throw settingUp(`cannot find local etcd member ${quote(name)} in SRV records`);
+  return { cluster, token: initialClusterToken };
+}
+
+/** Registers with the discovery service and waits for the other members. Rejects with StartError. */
+export async function registeredMembers(
+  config: Config,
+  alone: InitialMembers,
+  logger: Logger,
+): Promise<InitialMembers> {
+  const { discovery, name } = config;
+  if (discovery === undefined) return alone;
+  const { memberId } = foundCluster(name, alone.cluster, alone.token);
+  logger.info('Bootstrapping cluster using v3 discovery.', {
+    'discovery-token': discovery.token,
+    'discovery-endpoints': discovery.endpoints,
+  });
+  let text: string;
+  try {
+    // Loaded by those alone that need it.
+    const { GrpcRegistryStore } = await import('./grpc-store.ts');
+    const store = await GrpcRegistryStore.open(discovery);
+    try {
+      const registry = new Registry({ store, token: discovery.token, logger, pause: sleep });
+      text = await registry.join(formatId(memberId), clusterText(alone.cluster));
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (error instanceof RegistryError && error.message === FULL)
+      logger.warn('do not reuse discovery token; generate a new one to bootstrap a cluster');
+    throw new StartError(`failed to join discovery cluster (${reason})`);
+  }
+  logger.info('discovery joined cluster successfully', { cluster: text });
+  const cluster = parsed(text, (reason) => new StartError(reason));
+  const urls = [...cluster.values()].flat();
+  if (new Set(urls).size !== urls.length)
+    throw new StartError(`discovery cluster ${clusterText(cluster)} has duplicate url`);
+  // Members of one name are taken for one member, which none of them is.
+  if (cluster.get(name)?.length !== alone.cluster.get(name)?.length)
+    throw new StartError(
+      `discovery cluster ${clusterText(cluster)} has several members named ${quote(name)}`,
+    );
+  return { cluster, token: alone.token };
+}
+
+function settingUp(reason: string): StartError {
+  return new StartError(`error setting up initial cluster: ${reason}`);
+}
+
+function parsed(text: string, fault: (reason: string) => StartError): InitialCluster {
+  try {
+    return parseInitialCluster(text);
+  } catch (error) {
+    if (!(error instanceof FlagValueError)) throw error;
+    throw fault(error.message);
+  }
+}

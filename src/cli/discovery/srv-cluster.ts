@@ -1,0 +1,105 @@
+import type { EndpointUrl } from '../../config/urls.ts';
+import type { Logger } from '../../ports/logger.ts';
+import type { Dns, ServicePlace } from './dns.ts';
+
+export interface SrvOptions {
+  /** This member's. */
+  readonly name: string;
+  readonly domain: string;
+  /** Sets the records of one cluster of a domain apart; empty for none. */
+  readonly serviceName: string;
+  readonly advertised: readonly EndpointUrl[];
+  readonly dns: Dns;
+  readonly logger: Logger;
+}
+
+export interface SrvCluster {
+  /** Each `name=url`; members other than this one are numbered. Empty when nothing was found. */
+  readonly members: readonly string[];
+  /** Why a service was not found; the other one may have been. */
+  readonly fault: string | undefined;
+}
+
+type Scheme = 'https' | 'http';
+
+/** The members that `_etcd-server-ssl._tcp` and `_etcd-server._tcp` of a domain list, both taken together. */
+export async function srvCluster(options: SrvOptions): Promise<SrvCluster> {
+  const { domain, serviceName, logger } = options;
+  const members: string[] = [];
+  const faults: string[] = [];
+  for (const [scheme, base] of [
+    ['https', 'etcd-server-ssl'],
+    ['http', 'etcd-server'],
+  ] as const) {
+    const service = serviceName === '' ? base : `${base}-${serviceName}`;
+    let found: readonly string[] = [];
+    let fault: string | undefined;
+    try {
+      found = await serviceMembers(options, service, scheme);
+    } catch (error) {
+      fault = error instanceof Error ? error.message : String(error);
+      faults.push(fault);
+    }
+    members.push(...found);
+    logger.info(`get cluster for ${base} SRV`, {
+      'service-scheme': scheme,
+      'service-name': service,
+      'server-name': options.name,
+      'discovery-srv': domain,
+      'advertise-peer-urls': options.advertised.map(({ text }) => text),
+      'found-cluster': found,
+      ...(fault === undefined ? {} : { error: fault }),
+    });
+  }
+  return { members, fault: faults.length === 0 ? undefined : faults.join('\n') };
+}
+
+async function serviceMembers(options: SrvOptions, service: string, scheme: Scheme): Promise<string[]> {
+  const { dns, domain } = options;
+  const ours = await ownAddresses(options);
+  let places: readonly ServicePlace[];
+  try {
+    places = await dns.services(`_${service}._tcp.${domain}`);
+  } catch (error) {
+    throw wrapped(service, error);
+  }
+  const members: string[] = [];
+  let lastFault: unknown;
+  let nextNumber = 0;
+  for (const place of places) {
+    const host = place.host.includes(':') ? `[${place.host}]` : place.host;
+    const url = `${scheme}://${host}:${place.port}`;
+    let own: EndpointUrl | undefined;
+    try {
+      own = ours.get(`${await dns.address(place.host)} ${place.port}`);
+    } catch (error) {
+      lastFault = error;
+      continue;
+    }
+    if (own !== undefined && own.scheme !== scheme) {
+      lastFault = new Error(
+        `bootstrap at ${url} from DNS for ${service} has scheme mismatch with expected peer ${own.text}`,
+      );
+      continue;
+    }
+    const name = own === undefined || options.name === '' ? String(nextNumber++) : options.name;
+    members.push(`${name}=${url}`);
+  }
+  if (members.length === 0 && lastFault !== undefined) throw wrapped(service, lastFault);
+  return members;
+}
+
+/** What others are told to reach this member at, by address and port: the record that leads there is its own. */
+async function ownAddresses({ advertised, dns }: SrvOptions): Promise<Map<string, EndpointUrl>> {
+  const places = new Map<string, EndpointUrl>();
+  for (const url of advertised) {
+    if (url.socketPath !== undefined) throw new Error(`address ${url.socketPath}: missing port in address`);
+    places.set(`${await dns.address(url.host)} ${Number(url.port)}`, url);
+  }
+  return places;
+}
+
+function wrapped(service: string, error: unknown): Error {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Error(`error querying DNS SRV records for _${service} ${reason}`, { cause: error });
+}
