@@ -18,7 +18,6 @@ const page = join(root, 'docs/compatibility.md');
 
 /** Flags that are there and yet do not do what etcd's do. */
 const flagDifferences: Readonly<Record<string, string>> = {
-  'listen-peer-urls': 'unix sockets are listened on, but not dialled',
   'force-new-cluster': 'keeps what the store has applied, where etcd may lose the last writes',
   metrics: '`extensive` is refused for now',
   'log-outputs': '`systemd/journal` writes to stderr, which a service manager hands to the journal',
@@ -32,6 +31,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-block-cache-bytes': 'memory for blocks of the store',
   'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
+  'learner-reads': 'a learner answers linearizable reads too, after asking the leader what it has committed',
+  'auto-promote-learners': 'the leader promotes learners that are connected and have caught up',
 };
 
 /** RPCs whose answers differ from etcd's, by `service/method`. */

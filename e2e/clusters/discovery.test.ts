@@ -11,6 +11,7 @@ import { freePort } from '../harness/ports.ts';
 import { Program } from '../harness/program.ts';
 import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
+import { isOneCluster } from './one-cluster.ts';
 
 const missing = missingPeers('etcd', 'etcdctl');
 const kinds: readonly MemberKind[] = ['keystead', 'etcd', 'keystead'];
@@ -36,18 +37,6 @@ async function found(
   );
   started.push(...members);
   return members;
-}
-
-async function isOneCluster(members: readonly Member[]): Promise<void> {
-  const first = members[0];
-  if (first === undefined) throw new Error('a cluster has members');
-  await new Etcdctl(first.endpoint).ok(['put', 'k', 'from all']);
-  for (const { endpoint } of members) {
-    expect(await new Etcdctl(endpoint).ok(['get', 'k', '--print-value-only'])).toBe('from all\n');
-    const listed = (await new Etcdctl(endpoint).ok(['member', 'list'])).trim().split('\n');
-    expect(listed).toHaveLength(members.length);
-    for (const line of listed) expect(line).toContain('started');
-  }
 }
 
 /** A start that fails: its exit code and its output. */

@@ -82,7 +82,7 @@ export class TestCluster {
   }
 
   /** Adds a learner and starts it. */
-  async addLearner(kind: MemberKind, name: string): Promise<Member> {
+  async addLearner(kind: MemberKind, name: string, flags: readonly string[] = []): Promise<Member> {
     const peerPort = await freePort();
     const peerUrl = `http://127.0.0.1:${peerPort}`;
     const answer = await eventually(`${name} is added`, async () => {
@@ -92,7 +92,7 @@ export class TestCluster {
     const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(answer)?.[1] ?? '';
     const member = await Member.start({
       ...{ kind, name, peerPort },
-      flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing', ...this.#flags],
+      flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing', ...this.#flags, ...flags],
     });
     this.members.push(member);
     return member;

@@ -25,6 +25,8 @@ export interface MemberOptions {
   readyTimeoutMs?: number;
   /** A command, with its arguments, that runs the member. */
   prefix?: readonly string[];
+  /** The directory it runs in. */
+  cwd?: string;
 }
 
 /** One member, etcd or Keystead, started with the same flags; it keeps ports and data across restarts. */
@@ -38,6 +40,7 @@ export class Member {
   readonly #env: NodeJS.ProcessEnv;
   readonly #readyTimeoutMs: number;
   readonly #prefix: readonly string[];
+  readonly #cwd: string | undefined;
   #program: Program | undefined;
 
   private constructor(
@@ -53,6 +56,7 @@ export class Member {
     this.#env = options.env ?? {};
     this.#readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
     this.#prefix = options.prefix ?? [];
+    this.#cwd = options.cwd;
   }
 
   /** Starts a member and waits until its client port serves. */
@@ -86,7 +90,10 @@ export class Member {
   async start(): Promise<void> {
     const [command, ...before] = this.#command();
     const args = [...before, ...this.#addressFlags(), ...this.#flags];
-    const program = new Program(`${this.kind} ${this.name}`, command, args, { env: this.#env });
+    const program = new Program(`${this.kind} ${this.name}`, command, args, {
+      env: this.#env,
+      ...(this.#cwd === undefined ? {} : { cwd: this.#cwd }),
+    });
     this.#program = program;
     await eventually(
       `${this.kind} serving ${this.clientUrl}`,

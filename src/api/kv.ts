@@ -13,6 +13,7 @@ import { isError } from '../apply/results.ts';
 import { runTxn } from '../apply/txn.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
+import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { type CompactionRequest, type RangeRequest, type TxnRequest } from '../wire/gen/etcdserverpb.ts';
@@ -29,9 +30,8 @@ export function registerKv(context: ServiceContext): void {
   context.unary(
     methods.range,
     (call, request) => {
+      if (!request.serializable) refuse(refuseLearner(member));
       refuse(checkRange(request));
-      // A learner answers serializable reads alone.
-      if (member.cluster.isLocalLearner && !request.serializable) throw errors.NotSupportedForLearner;
       if (request.serializable) range(context, call, request);
       else afterConsensus(context, call, () => range(context, call, request));
     },
@@ -50,18 +50,23 @@ export function registerKv(context: ServiceContext): void {
     context.asCaller(call, (who) => context.propose(call, RaftRequestField.deleteRange, bytes, who));
   });
 
-  context.unary(methods.txn, (call, request, bytes) => {
-    refuse(checkTxn(request, member.config.maxTxnOps));
-    member.metrics.mvcc.txnTotal++;
-    if (isReadonlyTxn(request)) {
-      if (isSerializableTxn(request)) readTxn(context, call, request);
-      else afterConsensus(context, call, () => readTxn(context, call, request));
-      return;
-    }
-    withRoom(context, call, txnCost(request), () =>
-      context.asCaller(call, (who) => context.propose(call, RaftRequestField.txn, bytes, who)),
-    );
-  });
+  context.unary(
+    methods.txn,
+    (call, request, bytes) => {
+      if (member.cluster.isLocalLearner && !isReadonlyTxn(request)) throw errors.NotSupportedForLearner;
+      refuse(checkTxn(request, member.config.maxTxnOps));
+      member.metrics.mvcc.txnTotal++;
+      if (isReadonlyTxn(request)) {
+        if (isSerializableTxn(request)) readTxn(context, call, request);
+        else afterConsensus(context, call, () => readTxn(context, call, request));
+        return;
+      }
+      withRoom(context, call, txnCost(request), () =>
+        context.asCaller(call, (who) => context.propose(call, RaftRequestField.txn, bytes, who)),
+      );
+    },
+    { learner: member.config.learnerReads },
+  );
 
   context.unary(methods.compact, (call, request, bytes) => {
     context.asCaller(call, (who) => compact(context, call, { request, bytes, who }));
@@ -72,6 +77,11 @@ export function registerKv(context: ServiceContext): void {
 
 function refuse(error: EtcdError | undefined): void {
   if (error !== undefined) throw error;
+}
+
+/** etcd's learners answer serializable reads alone. */
+function refuseLearner({ cluster, config }: Member): EtcdError | undefined {
+  return cluster.isLocalLearner && !config.learnerReads ? errors.NotSupportedForLearner : undefined;
 }
 
 /** Goes on once the read may see everything acknowledged before it began. */

@@ -22,7 +22,7 @@ const KVS = 2;
 /** `KV.RangeStream`: a range in messages of about `--max-request-bytes`, all at one revision. */
 export function registerRangeStream(context: ServiceContext): void {
   context.server.stream(KV.methods.rangeStream, (call) => {
-    if (!admitStream(context, call)) return;
+    if (!admitStream(context, call, { learner: context.member.config.learnerReads })) return;
     call.onMessage = (bytes) => {
       try {
         const request = RangeRequest.decode(bytes);

@@ -14,6 +14,7 @@ import { Downgrades } from '../server/downgrades.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
 import { handOver } from '../server/hand-over.ts';
 import { decodeIdentity, encodeIdentity, type Founding, type Identity } from '../server/identity.ts';
+import { LearnerPromoter } from '../server/learner-promoter.ts';
 import { LeaseKeeper } from '../server/lease-keeper.ts';
 import { Member, type MemberStorage } from '../server/member.ts';
 import { observeMember } from '../server/member-metrics.ts';
@@ -135,7 +136,10 @@ export class RunningServer {
       throw new StartError(`${formatId(identity.memberId)} found data inconsistency with peers`);
     }
     const leases = new Leases(member, peers.leaderLeases(member));
-    const memberships = new Memberships({ member, peers, client: peers.client });
+    const memberships = new Memberships({
+      ...{ member, peers, client: peers.client },
+      logger: logging.for('server/memberships.ts'),
+    });
     await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
     const clients = new ClientServers(config, logging, {
       ...{ member, metrics, logins, leases, memberships, tls },
@@ -157,6 +161,13 @@ export class RunningServer {
     ];
     if (config.autoCompaction.mode !== 'off')
       parts.push(new AutoCompactor(member, config.autoCompaction, logging.for('server/auto-compaction.ts')));
+    if (config.autoPromoteLearners)
+      parts.push(
+        new LearnerPromoter({
+          ...{ member, memberships, peers },
+          logger: logging.for('server/learner-promoter.ts'),
+        }),
+      );
     member.start();
     await clusterReady(publisher, logger);
     await clients.listen();

@@ -34,6 +34,8 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     log,
     featureGates: resolveFeatureGates(values['feature-gates']),
     featureGateText: featureGateText(values['feature-gates']),
+    learnerReads: values['learner-reads'],
+    autoPromoteLearners: values['auto-promote-learners'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
     maxConnections: values['keystead-max-connections'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],

@@ -155,6 +155,8 @@ export interface Config {
   /** The gates given, as text for the log. */
   readonly featureGateText: string;
 
+  readonly learnerReads: boolean;
+  readonly autoPromoteLearners: boolean;
   readonly blockCacheBytes: number;
   /** 0 means as many as the open-file limit leaves room for. */
   readonly maxConnections: number;

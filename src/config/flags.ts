@@ -185,13 +185,15 @@ const operation = [
   { name: 'version', kind: 'bool', default: 'false', group: 'Member', help: 'Print the version and exit.', fileKey: null },
 ] as const satisfies readonly FlagDefinition[];
 
-/** Keystead's own; the prefix keeps them clear of whatever etcd adds. */
+/** Keystead's own; the prefix of most keeps them clear of whatever etcd adds. */
 // One flag a line reads as the table it is.
 // prettier-ignore
 const own = [
   { name: 'keystead-block-cache-bytes', kind: 'uint', default: '67108864', group: 'Keystead', help: 'Memory for blocks of the store.' },
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Client connections served at once; 0 means the open-file limit less a reserve.' },
   { name: 'keystead-max-inflight-bytes', kind: 'uint', default: '268435456', group: 'Keystead', help: 'Bytes of requests proposed and not yet applied, above which new ones are refused.' },
+  { name: 'learner-reads', kind: 'bool', default: 'false', group: 'Keystead', help: 'As a learner, answer linearizable reads too: each waits for what the leader has committed.' },
+  { name: 'auto-promote-learners', kind: 'bool', default: 'false', group: 'Keystead', help: 'As leader, promote learners that have caught up.' },
 ] as const satisfies readonly FlagDefinition[];
 
 const all = [...member, ...clustering, ...security, ...operation, ...own] as const;

@@ -29,6 +29,7 @@ import { LEASES_INTERNAL_PATH, LEASES_PATH } from './lease-requests.ts';
 import { formatId, parseId } from './member-id.ts';
 import { decodeMembers } from './members-json.ts';
 import { openRequest, type PeerTls, readBody, type RequestAgents } from './request.ts';
+import { requestPlace } from './request-place.ts';
 import { reasonOf } from './reason.ts';
 
 /** As long as etcd takes them: a lease may have many keys. */
@@ -187,7 +188,7 @@ export class PeerHttpClient implements PeerClient {
     return new Promise((resolve, reject) => {
       const length: Record<string, string> =
         body === undefined ? {} : { 'Content-Length': String(body.length) };
-      const request = openRequest(new URL(path, url), {
+      const request = openRequest(requestPlace(url, path), {
         ...{ method, tls, agents: this.#agents },
         headers: { ...headers, ...length },
         dialTimeoutMs: Math.min(dialTimeoutMs, timeoutMs),

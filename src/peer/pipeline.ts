@@ -4,6 +4,7 @@ import type { PeerContext } from './context.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { checkAnswer, RemovedError } from './post-answer.ts';
 import { openRequest, type RequestAgents } from './request.ts';
+import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
@@ -86,7 +87,7 @@ export class Pipeline {
   #post(bytes: Buffer): { abort: () => void; done: Promise<void> } {
     const { context, picker, agents } = this.#options;
     const picked = picker.pick();
-    const request = openRequest(new URL('/raft', picked), {
+    const request = openRequest(requestPlace(picked, '/raft'), {
       method: 'POST',
       headers: {
         ...introductionHeaders(context.local),

@@ -4,6 +4,7 @@ import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { openRequest, readBody, type RequestAgents } from './request.ts';
+import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
@@ -86,7 +87,7 @@ export class Prober {
   #ask(url: string): Promise<number> {
     const { context } = this.#options;
     return new Promise((resolve, reject) => {
-      const request = openRequest(new URL('/raft/probing', url), {
+      const request = openRequest(requestPlace(url, '/raft/probing'), {
         method: 'GET',
         headers: {},
         tls: context.tls,

@@ -2,6 +2,7 @@ import { request as httpRequest, type Agent, type ClientRequest, type IncomingMe
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Server, ConnectionOptions, TLSSocket } from 'node:tls';
+import type { RequestPlace } from './request-place.ts';
 
 /** TLS between members; both ends follow their files by themselves. */
 export interface PeerTls {
@@ -29,15 +30,18 @@ export interface RequestAgents {
 }
 
 /** Begins a request; nothing is sent before its body ends or is flushed. Failures come as `error` events. */
-export function openRequest(url: URL, options: RequestOptions): ClientRequest {
+export function openRequest(place: RequestPlace, options: RequestOptions): ClientRequest {
   const { method, headers, tls, agents } = options;
-  const request =
-    url.protocol === 'https:'
-      ? httpsRequest(url, { ...tls?.connectOptions(), method, headers, agent: agents?.https ?? false })
-      : httpRequest(url, { method, headers, agent: agents?.http ?? false });
+  const request = place.isSecure
+    ? httpsRequest({
+        ...place.options,
+        ...tls?.connectOptions(),
+        ...{ method, headers, agent: agents?.https ?? false },
+      })
+    : httpRequest({ ...place.options, method, headers, agent: agents?.http ?? false });
   request.setNoDelay(true);
   request.once('socket', (socket: Socket) => {
-    bound(request, socket, url.protocol === 'https:' ? 'secureConnect' : 'connect', options);
+    bound(request, socket, place.isSecure ? 'secureConnect' : 'connect', options);
   });
   return request;
 }

@@ -8,6 +8,7 @@ import { MessageEncoder } from './message-codec.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { checkAnswer, RemovedError } from './post-answer.ts';
 import { openRequest } from './request.ts';
+import { type RequestPlace, requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
@@ -48,7 +49,7 @@ export class SnapshotSender {
     };
     context.logger.info('sending database snapshot', fields);
     status.snapshotsSending += 1;
-    this.#transfer(new URL('/raft/snapshot', picked), message, snapshot)
+    this.#transfer(requestPlace(picked, '/raft/snapshot'), message, snapshot)
       .then(
         () => {
           status.sentBytes += snapshot.totalBytes;
@@ -82,10 +83,14 @@ export class SnapshotSender {
     for (const request of this.#requests) request.destroy();
   }
 
-  async #transfer(url: URL, message: Message, { totalBytes, chunks }: OutgoingSnapshot): Promise<void> {
+  async #transfer(
+    place: RequestPlace,
+    message: Message,
+    { totalBytes, chunks }: OutgoingSnapshot,
+  ): Promise<void> {
     const { context } = this.#options;
     const head = new MessageEncoder().encode([message], 'bare');
-    const request = openRequest(url, {
+    const request = openRequest(place, {
       method: 'POST',
       headers: {
         ...introductionHeaders(context.local),

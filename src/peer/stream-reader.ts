@@ -6,6 +6,7 @@ import { HEARTBEAT_HEADER, type PeerContext, STREAM_TIMEOUT_MS } from './context
 import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { IdleTimeoutError, openRequest, readBody } from './request.ts';
+import { requestPlace } from './request-place.ts';
 import { type StreamDecoder, streamDecoder, type StreamKind } from './stream-codec.ts';
 import type { StreamEnd } from './stream-end.ts';
 import { StreamFormatError } from './stream-error.ts';
@@ -65,8 +66,8 @@ export class StreamReader {
     const { local } = context;
     this.#attemptAt = context.clock.now();
     const picked = picker.pick();
-    const url = new URL(`/raft/stream/${kind}/${formatId(local.localId)}`, picked);
-    const request = openRequest(url, {
+    const place = requestPlace(picked, `/raft/stream/${kind}/${formatId(local.localId)}`);
+    const request = openRequest(place, {
       method: 'GET',
       headers: { ...introductionHeaders(local), 'X-Raft-To': formatId(status.id) },
       tls: context.tls,

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Message, MessageType } from '../wire/gen/raftpb.ts';
 import { Recorder, TestMember, type TestMemberOptions } from './testing/test-member.ts';
@@ -121,6 +124,21 @@ describe('two transports', () => {
     b.transport.addPeer(A, [a.url]);
     a.transport.addPeer(B, ['http://127.0.0.1:1', b.url]);
     await until(() => expect(a.transport.activePeers()).toBe(1));
+  });
+
+  it('go over unix sockets', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'peers-'));
+    const atB = new Recorder();
+    const a = await start({ id: A, handler: new Recorder(), socketPath: join(folder, 'a') });
+    const b = await start({ id: B, handler: atB, socketPath: join(folder, 'b') });
+    a.transport.addPeer(B, [b.url]);
+    b.transport.addPeer(A, [a.url]);
+    await until(() => {
+      for (const member of [a, b]) expect(member.transport.activePeers()).toBe(1);
+    });
+    a.transport.send([heartbeat(B, A, 7)]);
+    await until(() => expect(atB.messages).toContainEqual(heartbeat(B, A, 7)));
+    rmSync(folder, { recursive: true });
   });
 
   it('carry a snapshot with its database', async () => {

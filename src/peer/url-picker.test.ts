@@ -11,8 +11,9 @@ test('goes on to the next URL when one does not work, once', () => {
 
 // Adding a member with such a URL, which etcd accepts, ended the process.
 test('URLs that nothing can be connected to are passed over', () => {
-  expect(new UrlPicker(['unix://a:1', 'http://a:99999', 'http://b:1']).pick()).toBe('http://b:1');
+  expect(new UrlPicker(['unix:', 'http://a:99999', 'http://b:1']).pick()).toBe('http://b:1');
   expect(new UrlPicker(['http://:2380']).pick()).toBe('http://localhost:2380');
+  expect(new UrlPicker(['unix://a:1']).pick()).toBe('unix://a:1');
   const picker = new UrlPicker(['']);
   expect(new URL(picker.pick()).hostname).toMatch(/\.invalid$/);
   picker.update([]);

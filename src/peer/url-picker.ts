@@ -1,4 +1,5 @@
 import { defined } from '../lib/assert.ts';
+import { isDialable } from './request-place.ts';
 
 /**
  * Which of a member's URLs to use: the first that works, until it does not.
@@ -37,17 +38,11 @@ export class UrlPicker {
 const UNREACHABLE = 'http://no-usable-url.invalid:1';
 
 function usable(urls: readonly string[]): readonly string[] {
-  const found = urls.map(withHost).filter(isUsable);
+  const found = urls.map(withHost).filter(isDialable);
   return found.length === 0 ? [UNREACHABLE] : found;
 }
 
 /** As etcd, which takes an empty host for its own. */
 function withHost(url: string): string {
   return url.replace(/^(https?:\/\/):/, '$1localhost:');
-}
-
-function isUsable(url: string): boolean {
-  if (!URL.canParse(url)) return false;
-  const { protocol } = new URL(url);
-  return protocol === 'http:' || protocol === 'https:';
 }

@@ -1,11 +1,13 @@
 import { parseUrlList } from '../config/urls.ts';
 import { type Member as ClusterMember, memberId } from '../membership/member.ts';
 import { encodeMember, encodeMemberContext } from '../membership/member-json.ts';
+import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
 import { ConfChangeType } from '../raft/types.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { caughtUp } from './caught-up.ts';
 import type { Member } from './member.ts';
+import { probePeers } from './peer-probe.ts';
 
 /** How long members must have been reachable to count as healthy. */
 const HEALTH_INTERVAL_MS = 5_000;
@@ -24,7 +26,8 @@ export interface Reachability {
 export interface MembershipsOptions {
   readonly member: Member;
   readonly peers: Reachability;
-  readonly client: Pick<PeerClient, 'promote'>;
+  readonly client: Pick<PeerClient, 'cluster' | 'promote'>;
+  readonly logger: Logger;
 }
 
 /** Changes of the membership as clients ask for them: what speaks against them, and their way into the log. */
@@ -40,11 +43,13 @@ export class Memberships {
     peerUrls: readonly string[],
     isLearner: boolean,
   ): Promise<{ added: ClusterMember; members: readonly ClusterMember[] }> {
-    const { member } = this.#options;
+    const { member, client, logger } = this.#options;
     const wallSeconds = member.clock.wall() / 1000;
     const id = memberId({ peerUrls, token: '', wallSeconds });
     const added: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner };
     if (member.config.strictReconfigCheck) this.#checkAddition(isLearner);
+    // Beside the proposal, which does not wait for what it finds.
+    void probePeers(peerUrls, { client, clusterId: member.identity.clusterId, logger });
     const members = await member.confChanges.propose({
       type: isLearner ? ConfChangeType.ConfChangeAddLearnerNode : ConfChangeType.ConfChangeAddNode,
       nodeId: id,

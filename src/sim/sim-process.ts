@@ -163,7 +163,11 @@ export class SimProcess {
     const memberships = new Memberships({
       member,
       peers: transport,
-      client: { promote: (_urls, id) => this.#promoteAtLeader(member, id) },
+      client: {
+        cluster: () => Promise.reject(new Error('nobody is asked')),
+        promote: (_urls, id) => this.#promoteAtLeader(member, id),
+      },
+      logger,
     });
     member.hub.onBacklog = () => scheduler.soon(() => this.#readBacklog(member, scheduler));
     member.hub.onPause = (pauseMs) => void scheduler.after(pauseMs, () => member.hub.flush());

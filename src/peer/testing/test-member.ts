@@ -85,6 +85,8 @@ export interface TestMemberOptions {
   readonly answers?: PeerAnswers;
   /** The system's choice by default. */
   readonly port?: number;
+  /** Listens on this socket file instead of a port. */
+  readonly socketPath?: string;
 }
 
 /** A transport with its listener, on a port of 127.0.0.1. */
@@ -95,10 +97,10 @@ export class TestMember {
   readonly transport: Transport;
   readonly #server: PeerServer;
 
-  private constructor(id: bigint, port: number, transport: Transport, server: PeerServer) {
+  private constructor(id: bigint, url: string, transport: Transport, server: PeerServer) {
     this.id = id;
-    this.port = port;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = url;
+    this.port = Number(/:(\d+)$/.exec(url)?.[1] ?? 0);
     this.transport = transport;
     this.#server = server;
   }
@@ -115,16 +117,21 @@ export class TestMember {
         raft: (request, response) => late.transport?.serve(request, response),
       }),
     });
-    const port = await server.listen({ host: '127.0.0.1', port: options.port ?? 0, secure: false });
+    const { socketPath } = options;
+    const port = await server.listen({
+      ...(socketPath === undefined ? { host: '127.0.0.1', port: options.port ?? 0 } : { path: socketPath }),
+      secure: false,
+    });
+    const url = socketPath === undefined ? `http://127.0.0.1:${port}` : `unix://${socketPath}`;
     const transport = new Transport({
       ...{ localId: id, clusterId, serverVersion, handler },
-      urls: [`http://127.0.0.1:${port}`],
+      urls: [url],
       logger: silentLogger,
       clock: wallClock,
       dialTimeoutMs: 2_000,
     });
     late.transport = transport;
-    return new TestMember(id, port, transport, server);
+    return new TestMember(id, url, transport, server);
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,38 @@
+import { formatId } from '../membership/member.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { PeerClient } from '../ports/peer-client.ts';
+
+const TIMEOUT_MS = 2_000;
+
+export interface PeerProbe {
+  readonly client: Pick<PeerClient, 'cluster'>;
+  /** This member's cluster. */
+  readonly clusterId: bigint;
+  readonly logger: Logger;
+}
+
+/**
+ * Looks at what answers at the peer URLs of a member that is to be added, and logs what speaks against it; nothing is
+ * refused for it. That nobody answers is usual, since most members are started after they were added, but it is also
+ * what a wrong URL looks like, which costs the cluster a vote. Resolves within two seconds, and never rejects.
+ */
+export async function probePeers(peerUrls: readonly string[], probe: PeerProbe): Promise<void> {
+  await Promise.all(peerUrls.map((url) => probeOne(url, probe)));
+}
+
+async function probeOne(url: string, { client, clusterId, logger }: PeerProbe): Promise<void> {
+  try {
+    const answered = await client.cluster([url], TIMEOUT_MS);
+    if (answered.clusterId === clusterId) return;
+    logger.warn('a member of another cluster answers at a peer URL of the member to add', {
+      'peer-url': url,
+      'cluster-id': formatId(clusterId),
+      'remote-cluster-id': formatId(answered.clusterId),
+    });
+  } catch (error) {
+    logger.warn('nobody answers at a peer URL of the member to add; it is to be started there', {
+      'peer-url': url,
+      error: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
