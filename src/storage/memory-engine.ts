@@ -36,7 +36,10 @@ class MemoryBatch implements WriteBatch {
 
   #stage(column: Column, key: Uint8Array, value: Buffer | undefined): void {
     assert(!this.spent, 'a written batch is not used again');
-    assert(column !== 'event' || key[0] === 0, 'an event key begins with a zero byte');
+    assert(
+      column !== 'version' || key[0] !== 0 || key[1] === 0xff,
+      'a zero byte of a version key is escaped',
+    );
     this.operations.push({ column, key: Buffer.from(key), value });
   }
 }

@@ -2,28 +2,45 @@ import type { Column } from '../ports/engine.ts';
 import type { NativeColumnOptions, NativeOpenOptions } from './rocksdb-binding.ts';
 
 /**
- * Where a column's rows live. RocksDB keeps its own log until every column family with a row in it has
- * flushed, so a family that is hardly written would hold hundreds of megabytes of log and slow the next
- * start. The small columns therefore share the family of `event`, told apart by a first byte that no event
- * key has: events begin with a zero byte.
+ * Where a column's rows live.
+ *
+ * RocksDB keeps its own log until every column family with a row in it has flushed, so a family that is hardly
+ * written would hold hundreds of megabytes of log and slow the next start: the small columns share a family with one
+ * that is written as often as any.
+ *
+ * That is `version` and not `event`. Events are written in the order of their keys, so that the files they flush to
+ * do not overlap and are moved down the levels as they are. With a row of another column in each of these files, all
+ * would overlap, and every flush would have the level below rewritten.
  */
 export interface ColumnPlace {
   readonly family: 'default' | 'latest' | 'version';
-  /** First byte of the stored key; undefined where keys are stored as they are. */
-  readonly prefix: number | undefined;
+  /** What the stored key begins with; undefined where keys are stored as they are. */
+  readonly prefix: Buffer | undefined;
 }
+
+/** No key of the column `version` begins with less: a zero byte of a user key is stored as these two. */
+export const firstVersionKey = Buffer.from([0x00, 0xff]);
+
+const small = (letter: string): ColumnPlace => ({
+  family: 'version',
+  prefix: Buffer.from([0x00, letter.charCodeAt(0)]),
+});
 
 export const columnPlaces: Readonly<Record<Column, ColumnPlace>> = {
   event: { family: 'default', prefix: undefined },
   latest: { family: 'latest', prefix: undefined },
   version: { family: 'version', prefix: undefined },
-  auth: { family: 'default', prefix: 0x61 },
-  lease: { family: 'default', prefix: 0x6c },
-  meta: { family: 'default', prefix: 0x6d },
+  auth: small('a'),
+  lease: small('l'),
+  meta: small('m'),
 };
 
-/** End of the events within the shared family. */
-export const firstPrefix = Buffer.from([0x01]);
+/** The key after all that begin with `prefix`. Its last byte is a letter, so that the next one exists. */
+export function prefixEnd(prefix: Buffer): Buffer {
+  const end = Buffer.from(prefix);
+  end[end.length - 1] = (prefix.at(-1) ?? 0) + 1;
+  return end;
+}
 
 export interface RocksTuning {
   /** Bytes of decompressed blocks kept in memory, over all columns. */

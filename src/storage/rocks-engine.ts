@@ -37,7 +37,10 @@ class RocksBatch implements WriteBatch {
 
   put(column: Column, key: Uint8Array, value: Uint8Array): void {
     const place = this.#columns[column];
-    assert(column !== 'event' || key[0] === 0, 'an event key begins with a zero byte');
+    assert(
+      column !== 'version' || key[0] !== 0 || key[1] === 0xff,
+      'a zero byte of a version key is escaped',
+    );
     this.#binding.batch_put(this.#open(), storedKey(place, key), value, place.choice);
     this.#length++;
   }

@@ -7,7 +7,7 @@ import {
   type EngineRange,
 } from '../ports/engine.ts';
 import type { StoreView } from '../ports/store-view.ts';
-import { columnPlaces, firstPrefix } from './rocks-columns.ts';
+import { columnPlaces, firstVersionKey, prefixEnd } from './rocks-columns.ts';
 import { RocksView } from './rocks-view.ts';
 import {
   rocksBinding,
@@ -22,7 +22,7 @@ const empty = Buffer.alloc(0);
 
 export interface OpenColumn {
   readonly choice: ColumnChoice;
-  readonly prefix: number | undefined;
+  readonly prefix: Buffer | undefined;
 }
 export type OpenColumns = Readonly<Record<Column, OpenColumn>>;
 
@@ -44,24 +44,30 @@ export function openColumns(families: Record<string, ColumnHandle>): OpenColumns
 
 export function storedKey(column: OpenColumn, key: Uint8Array): Uint8Array {
   if (column.prefix === undefined) return key;
-  const stored = Buffer.allocUnsafe(key.length + 1);
-  stored[0] = column.prefix;
-  stored.set(key, 1);
+  const stored = Buffer.allocUnsafe(column.prefix.length + key.length);
+  stored.set(column.prefix);
+  stored.set(key, column.prefix.length);
   return stored;
 }
 
-function upperBound(place: OpenColumn, column: Column, lt: Uint8Array | undefined): Uint8Array | undefined {
+/** Where a range of the column begins in its family. */
+export function lowerBound(place: OpenColumn, column: Column, gte: Uint8Array): Uint8Array {
+  if (column === 'version' && Buffer.compare(gte, firstVersionKey) < 0) return firstVersionKey;
+  return storedKey(place, gte);
+}
+
+/** Where it ends; undefined is the family's end. */
+export function upperBound(place: OpenColumn, lt: Uint8Array | undefined): Uint8Array | undefined {
   if (lt !== undefined) return storedKey(place, lt);
-  if (place.prefix !== undefined) return Buffer.from([place.prefix + 1]);
-  return column === 'event' ? firstPrefix : undefined;
+  return place.prefix && prefixEnd(place.prefix);
 }
 
 function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange): NativeIteratorOptions {
-  const gte = storedKey(place, range.gte);
+  const gte = lowerBound(place, column, range.gte);
   return {
     column: place.choice?.column,
     gte: gte.length === 0 ? undefined : gte,
-    lt: upperBound(place, column, range.lt),
+    lt: upperBound(place, range.lt),
     reverse: range.reverse === true,
     values: range.keysOnly !== true,
     keyEncoding: 'buffer',
@@ -72,14 +78,14 @@ function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange):
 
 class RocksIterator implements EngineIterator {
   readonly #binding = rocksBinding();
-  readonly #prefixed: boolean;
+  readonly #prefixBytes: number;
   readonly #open: Set<RocksIterator>;
   #handle: IteratorHandle | undefined;
   #finished = false;
 
-  constructor(handle: IteratorHandle, prefixed: boolean, open: Set<RocksIterator>) {
+  constructor(handle: IteratorHandle, prefixBytes: number, open: Set<RocksIterator>) {
     this.#handle = handle;
-    this.#prefixed = prefixed;
+    this.#prefixBytes = prefixBytes;
     this.#open = open;
     open.add(this);
   }
@@ -91,7 +97,7 @@ class RocksIterator implements EngineIterator {
     const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
     this.#finished = finished;
     for (let n = 0; n < rows.length; n += 2) {
-      if (this.#prefixed) rows[n] = rows[n]?.subarray(1);
+      if (this.#prefixBytes > 0) rows[n] = rows[n]?.subarray(this.#prefixBytes);
       rows[n + 1] ??= empty;
     }
     return rows as Buffer[];
@@ -144,7 +150,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   iterate(column: Column, range: EngineRange): EngineIterator {
     const place = this.columns[column];
     const handle = this.binding.iterator_init(this.database, iteratorOptions(place, column, range));
-    return new RocksIterator(handle, place.prefix !== undefined, this.#iterators);
+    return new RocksIterator(handle, place.prefix?.length ?? 0, this.#iterators);
   }
 
   /** Before the database is closed: a native iterator that outlived it would end the process. */

@@ -1,29 +1,60 @@
 import { assert, defined } from '../lib/assert.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
-import { columnPlaces, firstPrefix } from './rocks-columns.ts';
-import { type OpenColumns, storedKey } from './rocks-reader.ts';
-import { type DatabaseHandle, type IteratorHandle, rocksBinding } from './rocksdb-binding.ts';
+import { lowerBound, type OpenColumns, upperBound } from './rocks-reader.ts';
+import {
+  type ColumnChoice,
+  type DatabaseHandle,
+  type IteratorHandle,
+  rocksBinding,
+} from './rocksdb-binding.ts';
 
 const rowsPerBatch = 512;
 /** A batch ends after the row that reaches this, so that large values don't pile up. */
 const batchBytes = 1 << 20;
+/** More writes than can fall between two calls, one after the other, mean that something is wrong. */
+const maxTries = 100_000;
 
 const empty = Buffer.alloc(0);
 
+interface FamilyIterators {
+  readonly events: IteratorHandle;
+  /** Of the family that the small columns share. */
+  readonly small: IteratorHandle;
+}
+
 /**
- * A frozen view over the columns that share the default family. RocksDB fixes an iterator's view when it is made and
- * keeps it over seeks, so one iterator sees all of them at one instant, as often as it is asked.
+ * A frozen view over events and the small columns. RocksDB fixes an iterator's view when it is made and keeps it over
+ * seeks; the iterators of the two families are made anew until no write fell between them, so that they show the same
+ * instant.
  */
 export class RocksView implements StoreView {
   readonly #binding = rocksBinding();
+  readonly #database: DatabaseHandle;
   readonly #columns: OpenColumns;
-  #handle: IteratorHandle | undefined;
+  #iterators: FamilyIterators | undefined;
   #scans = 0;
 
   constructor(database: DatabaseHandle, columns: OpenColumns) {
+    this.#database = database;
     this.#columns = columns;
-    this.#handle = this.#binding.iterator_init(database, {
-      column: undefined,
+    this.#iterators = this.#freeze();
+  }
+
+  #freeze(): FamilyIterators {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const before = this.#binding.db_get_latest_sequence(this.#database);
+      const small = this.#iterator(this.#columns.meta.choice);
+      const events = this.#iterator(this.#columns.event.choice);
+      if (this.#binding.db_get_latest_sequence(this.#database) === before) return { events, small };
+      this.#binding.iterator_close(small);
+      this.#binding.iterator_close(events);
+    }
+    throw new Error('the store was written to so often that no view of it could be had');
+  }
+
+  #iterator(choice: ColumnChoice): IteratorHandle {
+    return this.#binding.iterator_init(this.#database, {
+      column: choice?.column,
       gte: undefined,
       lt: undefined,
       reverse: false,
@@ -37,46 +68,38 @@ export class RocksView implements StoreView {
 
   *scan(column: ViewColumn, range: ViewRange): Generator<Buffer[], void> {
     const place = this.#columns[column];
-    const { prefix } = columnPlaces[column];
     const scan = ++this.#scans;
-    const from = storedKey(place, range.gte);
-    const to =
-      range.lt === undefined
-        ? prefix === undefined
-          ? firstPrefix
-          : Buffer.from([prefix + 1])
-        : storedKey(place, range.lt);
-    this.#binding.iterator_seek(this.#open(), from);
+    const to = upperBound(place, range.lt);
+    this.#binding.iterator_seek(this.#of(column), lowerBound(place, column, range.gte));
     for (;;) {
       assert(scan === this.#scans, 'a scan of a view is not read after the next one began');
-      const { rows, finished } = this.#binding.iterator_nextv_sync(this.#open(), rowsPerBatch);
-      const within = takeBelow(rows, to, prefix !== undefined);
+      const { rows, finished } = this.#binding.iterator_nextv_sync(this.#of(column), rowsPerBatch);
+      const within = takeBelow(rows, to, place.prefix?.length ?? 0);
       if (within.length > 0) yield within;
       if (finished || within.length < rows.length) return;
     }
   }
 
-  #open(): IteratorHandle {
-    return defined(this.#handle, 'a view is read only while it is open');
+  #of(column: ViewColumn): IteratorHandle {
+    const { events, small } = defined(this.#iterators, 'a view is read only while it is open');
+    return column === 'event' ? events : small;
   }
 
   close(): void {
-    if (this.#handle === undefined) return;
-    this.#binding.iterator_close(this.#handle);
-    this.#handle = undefined;
+    if (this.#iterators === undefined) return;
+    this.#binding.iterator_close(this.#iterators.events);
+    this.#binding.iterator_close(this.#iterators.small);
+    this.#iterators = undefined;
   }
 }
 
 /** The rows before `to`, with the column's prefix taken off their keys. */
-function takeBelow(rows: (Buffer | undefined)[], to: Uint8Array, isPrefixed: boolean): Buffer[] {
+function takeBelow(rows: (Buffer | undefined)[], to: Uint8Array | undefined, prefixBytes: number): Buffer[] {
   let end = rows.length;
-  const last = rows[end - 2];
-  if (last !== undefined && Buffer.compare(last, to) >= 0) {
-    while (end > 0 && Buffer.compare(rows[end - 2] ?? empty, to) >= 0) end -= 2;
-  }
+  if (to !== undefined) while (end > 0 && Buffer.compare(rows[end - 2] ?? empty, to) >= 0) end -= 2;
   const taken = (end === rows.length ? rows : rows.slice(0, end)) as Buffer[];
   for (let at = 0; at < end; at += 2) {
-    if (isPrefixed) taken[at] = (taken[at] ?? empty).subarray(1);
+    if (prefixBytes > 0) taken[at] = (taken[at] ?? empty).subarray(prefixBytes);
     taken[at + 1] ??= empty;
   }
   return taken;

@@ -71,6 +71,8 @@ export interface RocksBinding {
     keys: readonly Uint8Array[],
     options: ColumnChoice,
   ): (Buffer | undefined)[];
+  /** The number of the last write that readers see. */
+  db_get_latest_sequence(database: DatabaseHandle): number;
   db_get_property(database: DatabaseHandle, property: string): string;
   iterator_init(database: DatabaseHandle, options: NativeIteratorOptions): IteratorHandle;
   /** Moves an iterator within the view it was made with. */
