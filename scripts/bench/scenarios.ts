@@ -1,5 +1,6 @@
 import { benchmark, duringEtcdctl, etcdctl, type Measured } from './client.ts';
 import { clusterScenarios } from './cluster-scenarios.ts';
+import { securityScenarios } from './security-scenarios.ts';
 import { BenchServer, type System } from './servers.ts';
 
 /** One figure of one round. */
@@ -273,4 +274,5 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   start,
   million,
   ...clusterScenarios,
+  ...securityScenarios,
 };

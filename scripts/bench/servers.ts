@@ -120,32 +120,38 @@ export class BenchServer {
   #process: ChildProcess | undefined;
   #port = 0;
   readonly #directory = mkdtempSync(join(tmpdir(), 'keystead-bench-'));
+  readonly #isSecure: boolean;
 
+  /** With a certificate among the flags, clients are served over TLS alone. */
   constructor(
     readonly system: System,
     readonly flags: readonly string[] = [],
-  ) {}
+  ) {
+    this.#isSecure = flags.includes('--cert-file');
+  }
 
   get endpoint(): string {
-    return `127.0.0.1:${this.#port}`;
+    return this.#isSecure ? `https://127.0.0.1:${this.#port}` : `127.0.0.1:${this.#port}`;
   }
 
   /** Starts the server; the result is the time in ms until `/health` answered. */
   async start(): Promise<number> {
     this.#port = await freePort();
     const peerPort = await freePort();
-    const client = `http://127.0.0.1:${this.#port}`;
+    const healthPort = await freePort();
+    const client = `${this.#isSecure ? 'https' : 'http'}://127.0.0.1:${this.#port}`;
     const peerUrl = `http://127.0.0.1:${peerPort}`;
     const flags = [
       ...['--data-dir', join(this.#directory, 'data'), '--quota-backend-bytes', String(8 * 2 ** 30)],
       ...['--listen-client-urls', client, '--advertise-client-urls', client],
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', `default=${peerUrl}`, '--log-level', 'error', ...this.flags],
+      ...['--listen-metrics-urls', `http://127.0.0.1:${healthPort}`],
     ];
     const began = performance.now();
     const child = launch(this.system, flags);
     this.#process = child;
-    while (!(await healthy(this.#port))) {
+    while (!(await healthy(healthPort))) {
       if (child.exitCode !== null) throw new Error(`${this.system} ended with ${child.exitCode}`);
       await new Promise((wake) => setTimeout(wake, 2));
     }

@@ -1,0 +1,36 @@
+/**
+ * A process of its own: clients that log in over and over, each on a connection of its own and with one login under
+ * way at a time. Whatever message it gets, it answers with the number of logins that were answered so far.
+ *
+ *     login-load.ts ENDPOINT CLIENTS ACCOUNTS_AS_JSON
+ */
+import { Client, credentials } from '@grpc/grpc-js';
+import { Auth } from '../../src/wire/services.ts';
+import type { Account } from './accounts.ts';
+
+const [endpoint = '', clients, accountsJson = '[]'] = process.argv.slice(2);
+const accounts = JSON.parse(accountsJson) as Account[];
+const { path, request, response } = Auth.methods.authenticate;
+let answered = 0;
+
+function login(client: Client, account: Account): void {
+  client.makeUnaryRequest(
+    path,
+    (message: Account) => request.encode(request.create(message)),
+    (bytes: Buffer) => response.decode(bytes),
+    account,
+    () => {
+      answered += 1;
+      login(client, account);
+    },
+  );
+}
+
+for (let at = 0; at < Number(clients); at += 1) {
+  const account = accounts[at % accounts.length];
+  // Channels to one address share their connection unless they are told not to.
+  const client = new Client(endpoint, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+  if (account !== undefined) login(client, account);
+}
+process.on('message', () => process.send?.(answered));
+process.on('disconnect', () => process.exit());
