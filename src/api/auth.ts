@@ -13,12 +13,14 @@ import {
   InternalAuthenticateRequest,
 } from '../wire/gen/etcdserverpb.ts';
 import { Auth } from '../wire/services.ts';
+import type { LoginPace } from './auth/login-pace.ts';
 import type { PasswordHasher } from './auth/password-hasher.ts';
 import type { TokenProvider } from './auth/token-provider.ts';
 import { failCall, type ServiceContext, type UnaryMethod } from './service-context.ts';
 
 export interface AuthServiceOptions {
   readonly passwords: PasswordHasher;
+  readonly pace: LoginPace;
   readonly tokens: TokenProvider;
   readonly logger: Logger;
 }
@@ -73,12 +75,15 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
   });
 
   context.unary(methods.authenticate, (call, request) => {
-    context.member.read({
-      readable: () => {
-        void new Authentication(context, options, call).run(request);
-      },
-      failed: (error) => failCall(call, error),
-    });
+    const failed = (error: unknown): void => failCall(call, error);
+    options.pace
+      .pass(() => !call.ended)
+      .then(() => {
+        if (call.ended) return;
+        const readable = (): void => void new Authentication(context, options, call).run(request);
+        context.member.read({ readable, failed });
+      })
+      .catch(failed);
   });
 }
 

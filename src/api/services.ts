@@ -3,6 +3,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import type { Downgrades } from '../server/downgrades.ts';
 import type { Memberships } from '../server/memberships.ts';
+import { LoginPace } from './auth/login-pace.ts';
 import type { Logins } from './auth/logins.ts';
 import { registerAuth } from './auth.ts';
 import { registerCluster } from './cluster.ts';
@@ -52,6 +53,11 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
   });
   registerAuth(context, {
     passwords: deps.logins.passwords,
+    pace: new LoginPace({
+      perSecond: config.maxLoginsPerSecond,
+      scheduler,
+      now: () => performance.now(),
+    }),
     tokens: deps.logins.tokens.provider,
     logger: deps.logger('api/auth.ts'),
   });

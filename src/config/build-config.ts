@@ -38,6 +38,7 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     autoPromoteLearners: values['auto-promote-learners'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
     maxConnections: values['keystead-max-connections'],
+    maxLoginsPerSecond: values['keystead-max-logins-per-second'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],
   } satisfies Config);
 }

@@ -160,5 +160,7 @@ export interface Config {
   readonly blockCacheBytes: number;
   /** 0 means as many as the open-file limit leaves room for. */
   readonly maxConnections: number;
+  /** 0 is no limit. */
+  readonly maxLoginsPerSecond: number;
   readonly maxInflightBytes: number;
 }

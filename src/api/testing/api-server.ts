@@ -11,6 +11,7 @@ import type { LogFields, Logger } from '../../ports/logger.ts';
 import { encodeIdentity, type Founding, foundCluster } from '../../server/identity.ts';
 import { Member } from '../../server/member.ts';
 import { openStorage, type Storage } from '../../storage/open-storage.ts';
+import { LoginPace } from '../auth/login-pace.ts';
 import { Logins } from '../auth/logins.ts';
 import { registerAuth } from '../auth.ts';
 import { ServiceContext } from '../service-context.ts';
@@ -64,6 +65,11 @@ export class ApiServer {
     this.context = new ServiceContext(this.grpc, this.member, this.logins.connect(this.member));
     registerAuth(this.context, {
       passwords: this.logins.passwords,
+      pace: new LoginPace({
+        perSecond: config.maxLoginsPerSecond,
+        scheduler: timers,
+        now: () => performance.now(),
+      }),
       tokens: this.logins.tokens.provider,
       logger,
     });

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import { errors } from '../../wire/errors.ts';
+import { LoginPace } from './login-pace.ts';
+
+interface World {
+  readonly pace: LoginPace;
+  /** Names of those let through, in their order. */
+  readonly passed: string[];
+  readonly refused: unknown[];
+  readonly come: (name: string, isWanted?: () => boolean) => void;
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+function world(perSecond: number): World {
+  let now = 0;
+  let tasks: { at: number; task: () => void }[] = [];
+  const pace = new LoginPace({
+    perSecond,
+    now: () => now,
+    scheduler: {
+      soon: (task) => task(),
+      after: (delayMs, task) => {
+        tasks.push({ at: now + delayMs, task });
+        return () => undefined;
+      },
+      every: () => () => undefined,
+    },
+  });
+  const passed: string[] = [];
+  const refused: unknown[] = [];
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  return {
+    pace,
+    passed,
+    refused,
+    come: (name, isWanted = () => true) => {
+      pace.pass(isWanted).then(
+        () => passed.push(name),
+        (error: unknown) => refused.push(error),
+      );
+    },
+    wait: async (ms) => {
+      await settle();
+      for (const end = now + ms; now < end;) {
+        now += 1;
+        const due = tasks.filter(({ at }) => at <= now);
+        tasks = tasks.filter(({ at }) => at > now);
+        for (const { task } of due) task();
+        await settle();
+      }
+    },
+  };
+}
+
+test('lets a burst through at once, and then so many a second, in their order', async () => {
+  const { passed, come, wait } = world(100);
+  const names = Array.from({ length: 50 }, (_, at) => `login ${at}`);
+  for (const name of names) come(name);
+  await wait(0);
+  expect(passed).toEqual(names.slice(0, 10));
+  await wait(100);
+  expect(passed).toEqual(names.slice(0, 20));
+  await wait(1000);
+  expect(passed).toEqual(names);
+});
+
+test('saves up no more than a burst', async () => {
+  const { passed, come, wait } = world(100);
+  await wait(10_000);
+  for (let at = 0; at < 50; at += 1) come(`login ${at}`);
+  await wait(0);
+  expect(passed.length).toBe(10);
+});
+
+test('gives no turn to logins that nobody waits for', async () => {
+  const { passed, come, wait } = world(100);
+  for (let at = 0; at < 10; at += 1) come(`burst ${at}`);
+  for (let at = 0; at < 100; at += 1) come(`gone ${at}`, () => false);
+  come('waits');
+  await wait(20);
+  expect(passed.at(-1)).toBe('waits');
+});
+
+test('refuses when the line is long, and takes new ones when it has moved', async () => {
+  const { passed, refused, come, wait } = world(1000);
+  for (let at = 0; at < 10_100; at += 1) come(`login ${at}`);
+  come('one too many');
+  await wait(0);
+  expect(refused).toEqual([errors.RequestTooManyRequests]);
+  await wait(500);
+  come('later');
+  await wait(10_000);
+  expect(passed.length).toBe(10_101);
+  expect(passed.at(-1)).toBe('later');
+});
+
+test('of no limit lets all through', async () => {
+  const { passed, come, wait } = world(0);
+  for (let at = 0; at < 1000; at += 1) come(`login ${at}`);
+  await wait(0);
+  expect(passed.length).toBe(1000);
+});
