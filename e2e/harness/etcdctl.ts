@@ -2,17 +2,17 @@ import { runCommand, type CommandOptions, type CommandResult } from './command.t
 import { Program } from './program.ts';
 import { requirePeer } from './paths.ts';
 
-/** Stock etcdctl, pointed at one endpoint. */
+/** Stock etcdctl, pointed at one endpoint, with flags that every command gets. */
 export class Etcdctl {
-  readonly #endpoint: string;
+  readonly #flags: readonly string[];
 
-  constructor(endpoint: string) {
-    this.#endpoint = endpoint;
+  constructor(endpoint: string, flags: readonly string[] = []) {
+    this.#flags = [`--endpoints=${endpoint}`, ...flags];
   }
 
   /** Runs one command to its end. */
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return runCommand(requirePeer('etcdctl'), this.#withEndpoint(args), options);
+    return runCommand(requirePeer('etcdctl'), this.#withFlags(args), options);
   }
 
   /** Runs one command that has to succeed, and returns its standard output. */
@@ -28,10 +28,10 @@ export class Etcdctl {
 
   /** Starts a command that runs until it is stopped: a watch, a lock, an election. */
   start(args: readonly string[]): Program {
-    return new Program(`etcdctl ${args.join(' ')}`, requirePeer('etcdctl'), this.#withEndpoint(args));
+    return new Program(`etcdctl ${args.join(' ')}`, requirePeer('etcdctl'), this.#withFlags(args));
   }
 
-  #withEndpoint(args: readonly string[]): string[] {
-    return [`--endpoints=${this.#endpoint}`, ...args];
+  #withFlags(args: readonly string[]): string[] {
+    return [...this.#flags, ...args];
   }
 }

@@ -27,6 +27,8 @@ export interface MemberOptions {
   prefix?: readonly string[];
   /** The directory it runs in. */
   cwd?: string;
+  /** Where the member says whether it is healthy; the client address unless given, which then must speak plain HTTP. */
+  healthUrl?: string;
 }
 
 /** One member, etcd or Keystead, started with the same flags; it keeps ports and data across restarts. */
@@ -41,6 +43,7 @@ export class Member {
   readonly #readyTimeoutMs: number;
   readonly #prefix: readonly string[];
   readonly #cwd: string | undefined;
+  readonly #healthUrl: string;
   #program: Program | undefined;
 
   private constructor(
@@ -57,6 +60,7 @@ export class Member {
     this.#readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
     this.#prefix = options.prefix ?? [];
     this.#cwd = options.cwd;
+    this.#healthUrl = options.healthUrl ?? this.clientUrl;
   }
 
   /** Starts a member and waits until its client port serves. */
@@ -96,10 +100,10 @@ export class Member {
     });
     this.#program = program;
     await eventually(
-      `${this.kind} serving ${this.clientUrl}`,
+      `${this.kind} serving ${this.#healthUrl}`,
       async () => {
         program.mustBeAlive();
-        const response = await fetch(`${this.clientUrl}/health`, { signal: AbortSignal.timeout(1_000) });
+        const response = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(1_000) });
         return response.status === 200;
       },
       { timeoutMs: this.#readyTimeoutMs, everyMs: 10 },

@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -26,10 +27,14 @@ export class RpcClient {
   /** @param options.channel settings of grpc-js besides those of message sizes */
   constructor(
     endpoint: string,
-    { timeoutMs = 20_000, channel = {} }: { timeoutMs?: number; channel?: ChannelOptions } = {},
+    {
+      timeoutMs = 20_000,
+      channel = {},
+      security = credentials.createInsecure(),
+    }: { timeoutMs?: number; channel?: ChannelOptions; security?: ChannelCredentials } = {},
   ) {
     this.#timeoutMs = timeoutMs;
-    this.#client = new Client(endpoint, credentials.createInsecure(), {
+    this.#client = new Client(endpoint, security, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       ...channel,

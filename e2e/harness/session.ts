@@ -23,9 +23,9 @@ export class Session {
   readonly #chosen = new Map<string, string>();
   readonly #leases: string[] = [];
 
-  constructor(member: Member) {
+  constructor(member: Member, etcdctl = new Etcdctl(member.endpoint)) {
     this.member = member;
-    this.etcdctl = new Etcdctl(member.endpoint);
+    this.etcdctl = etcdctl;
     this.folder = tempDir('session');
   }
 

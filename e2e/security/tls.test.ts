@@ -1,42 +1,30 @@
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
-import { join } from 'node:path';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Authority, type IssueOptions } from '../../src/tls/testing/authority.ts';
+import { Authority } from '../../src/tls/testing/authority.ts';
 import { PutRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
+import { Certificates } from '../harness/certificates.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { freePort } from '../harness/ports.ts';
-import { tempDir } from '../harness/temp-dir.ts';
 
 const missing = missingPeers('etcdctl');
 
 describe.skipIf(missing !== undefined)(`TLS for clients ${missing ?? ''}`, () => {
-  const directory = tempDir('tls');
-  const authority = new Authority();
+  const files = new Certificates('tls');
+  const { authority } = files;
   const stranger = new Authority('stranger');
-  const path = (name: string): string => join(directory, name);
+  const path = (name: string): string => files.path(name);
   let member: Member;
   let securePort: number;
   let etcdctl: Etcdctl;
 
-  function write(name: string, content: string | Buffer): void {
-    writeFileSync(path(`${name}.new`), content);
-    renameSync(path(`${name}.new`), path(name));
-  }
-
-  function issue(name: string, options: IssueOptions, by = authority): void {
-    const { certificate, keyPem } = by.issue(options);
-    write(`${name}.key`, keyPem);
-    write(`${name}.crt`, certificate);
-  }
-
   /** What a client with the certificate of that name gives to etcdctl. */
   const as = (name: string, ca = 'ca.crt'): string[] => [
-    ...[`--cacert=${path(ca)}`, `--cert=${path(`${name}.crt`)}`, `--key=${path(`${name}.key`)}`],
+    ...files.flags(name, ca),
     ...['--dial-timeout=2s', '--command-timeout=2s'],
   ];
 
@@ -44,17 +32,16 @@ describe.skipIf(missing !== undefined)(`TLS for clients ${missing ?? ''}`, () =>
     (await etcdctl.run([...args, 'get', 'k'])).code === 0;
 
   beforeAll(async () => {
-    write('ca.crt', authority.certificate);
-    write('stranger-ca.crt', stranger.certificate);
-    issue('server', { hosts: ['localhost', '127.0.0.1'] });
-    issue('root', { commonName: 'root', usage: 'client' });
-    issue('alice', { commonName: 'alice', usage: 'client' });
-    issue('expired', { commonName: 'root', days: -1 });
-    issue('stranger', { commonName: 'root' }, stranger);
+    files.write('stranger-ca.crt', stranger.certificate);
+    files.issue('server', { hosts: ['localhost', '127.0.0.1'] });
+    files.issue('root', { commonName: 'root', usage: 'client' });
+    files.issue('alice', { commonName: 'alice', usage: 'client' });
+    files.issue('expired', { commonName: 'root', days: -1 });
+    files.issue('stranger', { commonName: 'root' }, stranger);
     const revoked = authority.issue({ commonName: 'root' });
-    write('revoked.crt', revoked.certificate);
-    write('revoked.key', revoked.keyPem);
-    write('crl', authority.revoke(revoked));
+    files.write('revoked.crt', revoked.certificate);
+    files.write('revoked.key', revoked.keyPem);
+    files.write('crl', authority.revoke(revoked));
     const clientPort = await freePort();
     securePort = await freePort();
     const urls = `http://127.0.0.1:${clientPort},https://127.0.0.1:${securePort}`;
@@ -140,7 +127,6 @@ describe.skipIf(missing !== undefined)(`TLS for clients ${missing ?? ''}`, () =>
           },
         );
       });
-    const { readFileSync } = await import('node:fs');
     // Each round dials anew, so that handshakes meet every state of the files.
     const worker = async (): Promise<void> => {
       while (!isOver) {
@@ -154,7 +140,7 @@ describe.skipIf(missing !== undefined)(`TLS for clients ${missing ?? ''}`, () =>
     };
     const workers = [worker(), worker(), worker()];
     for (let round = 0; round < 10; round++) {
-      issue('server', { hosts: ['localhost', '127.0.0.1'] });
+      files.issue('server', { hosts: ['localhost', '127.0.0.1'] });
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     isOver = true;

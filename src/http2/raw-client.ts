@@ -1,4 +1,4 @@
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { connect, type NetConnectOpts, Socket } from 'node:net';
 import { ErrorCode, FRAME_HEADER_BYTES, FrameFlag, FrameType, PREFACE } from './constants.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { encodeStatic, type HeaderPair } from './hpack-encoder.ts';
@@ -24,8 +24,9 @@ export class RawClient {
   readonly #headers = new Map<RawFrame, Record<string, string>>();
   #wake: (() => void)[] = [];
 
-  constructor(where: NetConnectOpts) {
-    this.socket = connect(where);
+  /** Where to connect to, or a connection, for example one over TLS. */
+  constructor(where: NetConnectOpts | Socket) {
+    this.socket = where instanceof Socket ? where : connect(where);
     this.socket.on('data', (chunk) => this.#onData(chunk));
     this.socket.on('error', () => undefined);
     this.socket.on('close', () => {
@@ -35,7 +36,7 @@ export class RawClient {
   }
 
   /** Connects and performs the connection preface with empty settings. */
-  static async open(where: NetConnectOpts): Promise<RawClient> {
+  static async open(where: NetConnectOpts | Socket): Promise<RawClient> {
     const client = new RawClient(where);
     client.socket.write(PREFACE);
     client.send(FrameType.SETTINGS, 0, 0);

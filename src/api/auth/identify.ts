@@ -27,8 +27,7 @@ export const GATEWAY_MARK = 'grpcgateway-accept';
 
 /**
  * Tells who makes a call: by its token, under etcd's name or HTTP's, or by the common name in its certificate. As in
- * etcd, a token that is not valid gives way to a certificate where those are asked for, and no certificate counts
- * for what comes by the gateway.
+ * etcd, no certificate makes up for a token that is not valid, and none counts for what comes by the gateway.
  *
  * @throws (or rejects) EtcdError for a token that is not valid
  */
@@ -43,7 +42,6 @@ export function makeIdentify(options: IdentifyOptions) {
     const known = (who: AuthInfo | undefined): AuthInfo | undefined => {
       if (who !== undefined) return who;
       logger.warn('invalid auth token', { 'token-fingerprint': fingerprint(token) });
-      if (options.clientCertAuth) return fromCertificate(options, caller);
       throw errors.InvalidAuthToken;
     };
     const who = tokens.identify(token, context);
