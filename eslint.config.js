@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'e2e/peers/**', '.cache/**'] },
+  { ignores: ['dist/**', 'node_modules/**', 'e2e/peers/**', '.cache/**', 'e2e/**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

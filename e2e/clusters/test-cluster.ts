@@ -27,7 +27,12 @@ export class TestCluster {
     this.#flags = flags;
   }
 
-  static async found(kinds: readonly MemberKind[], flags: readonly string[] = []): Promise<TestCluster> {
+  /** @param environment of the member of that name */
+  static async found(
+    kinds: readonly MemberKind[],
+    flags: readonly string[] = [],
+    environment: (name: string) => NodeJS.ProcessEnv = () => ({}),
+  ): Promise<TestCluster> {
     const places: { kind: MemberKind; name: string; peerPort: number }[] = [];
     for (const [at, kind] of kinds.entries())
       places.push({ kind, name: `${kind}${at}`, peerPort: await freePort() });
@@ -35,7 +40,7 @@ export class TestCluster {
     const members = await Promise.all(
       places.map((place) =>
         Member.start({
-          ...{ ...place, readyTimeoutMs: READY_MS },
+          ...{ ...place, readyTimeoutMs: READY_MS, env: environment(place.name) },
           flags: [`--initial-cluster=${initial}`, ...flags],
         }),
       ),

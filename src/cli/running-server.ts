@@ -20,6 +20,7 @@ import { Member, type MemberStorage } from '../server/member.ts';
 import { observeMember } from '../server/member-metrics.ts';
 import { Memberships } from '../server/memberships.ts';
 import { Publisher } from '../server/publisher.ts';
+import { StuckLog } from '../server/stuck-log.ts';
 import { VersionMonitor } from '../server/version-monitor.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
@@ -152,6 +153,7 @@ export class RunningServer {
       publisher,
       corruption,
       new LeaseKeeper(member, logging.for('server/lease-keeper.ts')),
+      new StuckLog(member, peers, logging.for('server/stuck-log.ts')),
       new VersionMonitor({
         member,
         serverVersion: etcdVersion,

@@ -86,6 +86,11 @@ function serverFamilies({ server }: Metrics, versions: Versions): Family[] {
       () => server.leaderChangesSeen,
     ),
     counter(
+      'keystead_stuck_log_handovers_total',
+      'Times that this leader handed over as its log could not be synced.',
+      () => server.stuckLogHandovers,
+    ),
+    counter(
       'etcd_server_learner_promote_successes',
       'Learners promoted by this leader.',
       () => server.learnerPromoteSuccesses,

@@ -56,6 +56,7 @@ export class Metrics {
     isLeader: 0,
     isLearner: 0,
     leaderChangesSeen: 0,
+    stuckLogHandovers: 0,
     learnerPromoteSuccesses: 0,
     heartbeatSendFailures: 0,
     proposalsApplied: 0,

@@ -1,8 +1,35 @@
 import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
+import { jointVote } from '../raft/quorum/joint.ts';
+import { VoteResult } from '../raft/quorum/majority.ts';
+import type { Status } from '../raft/status.ts';
 import { None } from '../raft/types.ts';
 import type { Member } from './member.ts';
 import type { Reachability } from './memberships.ts';
+
+export interface Successor {
+  readonly id: bigint;
+  /** The last entry that it is known to have on disk. */
+  readonly match: number;
+}
+
+/** The voter that is furthest, of those that are connected with the leader. */
+export function successorOf({ id, progress }: Status, peers: Reachability): Successor | undefined {
+  let best: Successor | undefined;
+  for (const [voter, { match, isLearner, recentActive }] of progress) {
+    if (voter === id || isLearner || !recentActive || peers.activeSince(voter) === undefined) continue;
+    if (best === undefined || match > best.match) best = { id: voter, match };
+  }
+  return best;
+}
+
+/** Whether the voters connected with the leader can elect and commit without it. */
+export function canDoWithout({ id, progress, config }: Status, peers: Reachability): boolean {
+  const votes = new Map<bigint, boolean>();
+  for (const voter of progress.keys())
+    votes.set(voter, voter !== id && peers.activeSince(voter) !== undefined);
+  return jointVote(config.voters, votes) === VoteResult.Won;
+}
 
 /**
  * As leader, has the voter that is furthest take over, of those that are connected; waits for that as long as an
@@ -11,12 +38,8 @@ import type { Reachability } from './memberships.ts';
 export async function handOver(member: Member, peers: Reachability, logger: Logger): Promise<void> {
   if (!member.isLeader) return;
   const { node } = member.loop;
-  const { progress, id } = node.status();
-  let best: { readonly id: bigint; readonly match: number } | undefined;
-  for (const [voter, { match, isLearner, recentActive }] of progress) {
-    if (voter === id || isLearner || !recentActive || peers.activeSince(voter) === undefined) continue;
-    if (best === undefined || match > best.match) best = { id: voter, match };
-  }
+  const status = node.status();
+  const best = successorOf(status, peers);
   if (best === undefined) return;
   logger.info('handing leadership over', { to: formatId(best.id) });
   node.transferLeader(best.id);
@@ -28,7 +51,7 @@ export async function handOver(member: Member, peers: Reachability, logger: Logg
       resolve();
     };
     const stop = member.onLeadership((lead) => {
-      if (lead !== id && lead !== None) done();
+      if (lead !== status.id && lead !== None) done();
     });
     const cancel = member.scheduler.after(member.config.electionTimeoutMs, done);
   });

@@ -54,6 +54,9 @@ export interface RaftLoopOptions {
 export class RaftLoop {
   readonly node: RawNode;
   readonly reads = new ReadQueue();
+  /** Appends handed to the log so far, and how many of them, in their order, it has on disk. */
+  appendsBegun = 0;
+  appendsDone = 0;
   readonly #memory: MemoryStorage;
   readonly #log: LogStore;
   readonly #hooks: RaftLoopHooks;
@@ -244,7 +247,9 @@ export class RaftLoop {
         : { term: message.term, vote: message.vote, commit: message.commit };
     this.#memory.append(entries);
     if (hardState !== undefined) this.#memory.setHardState(hardState);
+    this.appendsBegun += 1;
     this.#log.append({ entries, hardState }, () => {
+      this.appendsDone += 1;
       this.#deliver(responses);
       this.schedule();
     });

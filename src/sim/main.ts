@@ -21,6 +21,8 @@ const { values } = parseArgs({
   },
 });
 
+/** Every so many seeds, disks get stuck as well. */
+const STUCK_DISKS_EVERY = 5;
 const PROGRESS_MS = 10_000;
 const minutes = Number(values.minutes);
 
@@ -38,7 +40,7 @@ function membersOf(seed: number): number {
 }
 
 async function runOne(seed: number): Promise<SimulationResult> {
-  return simulate({ seed, members: membersOf(seed), minutes });
+  return simulate({ seed, members: membersOf(seed), minutes, stuckDisks: seed % STUCK_DISKS_EVERY === 0 });
 }
 
 function replayCommand(seed: number): string {

@@ -9,6 +9,8 @@ export interface NemesisOptions {
   readonly network: SimNetwork;
   readonly processes: () => readonly SimProcess[];
   readonly changeMembership: () => void;
+  /** Among the troubles are disks that sync nothing for a while. */
+  readonly hasStuckDisks: boolean;
   /** It does nothing but end what others have begun. */
   readonly isQuiet: boolean;
   readonly trace: (line: string) => void;
@@ -35,6 +37,7 @@ export class Nemesis {
     this.#options.network.heal();
     for (const process of this.#options.processes()) {
       process.isSlow = false;
+      process.stickDisk(0);
       if (!process.isRunning && !process.isRemoved) process.start();
     }
   }
@@ -49,8 +52,9 @@ export class Nemesis {
   }
 
   #act(): void {
-    const { random } = this.#options;
+    const { random, hasStuckDisks } = this.#options;
     const deeds = [
+      ...(hasStuckDisks ? [() => this.#stickDisk(this.#leader()), () => this.#stickDisk(this.#any())] : []),
       () => this.#crash(1),
       () => this.#crash(1),
       () => this.#crashLeader(),
@@ -169,6 +173,12 @@ export class Nemesis {
     this.#later(() => {
       process.isSlow = false;
     });
+  }
+
+  #stickDisk(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} has a disk that is stuck`);
+    process.stickDisk(this.#options.random.between(TROUBLE_MS.least, TROUBLE_MS.most));
   }
 
   #transfer(): void {

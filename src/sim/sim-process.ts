@@ -15,6 +15,7 @@ import { Member } from '../server/member.ts';
 import { Memberships } from '../server/memberships.ts';
 import { PeerLink } from '../server/peer-link.ts';
 import { Publisher } from '../server/publisher.ts';
+import { StuckLog } from '../server/stuck-log.ts';
 import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
 import { type DurableLog, emptyLog, SimLog } from './sim-log.ts';
 import type { SimNetwork } from './network.ts';
@@ -70,6 +71,7 @@ export class SimProcess {
   #run: Run | undefined;
   #isNew = true;
   #copies = 0;
+  #stuckUntilMs = 0;
   isSlow = false;
   /** The cluster has removed it. */
   isRemoved = false;
@@ -107,7 +109,9 @@ export class SimProcess {
     const { time, random, network, config, bug } = this.#world;
     const life: Life = { isOver: false };
     const syncMs = (): number =>
-      0.1 + random.next() * (this.isSlow && random.chance(0.3) ? SLOW_SYNC_MS : SYNC_MS);
+      Math.max(0, this.#stuckUntilMs - time.now()) +
+      0.1 +
+      random.next() * (this.isSlow && random.chance(0.3) ? SLOW_SYNC_MS : SYNC_MS);
     const log = new SimLog({ time, random, life, durable: this.#log, syncMs });
     const tamper = bug?.tamperWith?.(random);
     const engine = new SimEngine({ time, life, durable: this.#engine, syncMs, tamper });
@@ -171,12 +175,21 @@ export class SimProcess {
     });
     member.hub.onBacklog = () => scheduler.soon(() => this.#readBacklog(member, scheduler));
     member.hub.onPause = (pauseMs) => void scheduler.after(pauseMs, () => member.hub.flush());
-    const parts = [new Publisher(member, logger), new LeaseKeeper(member, logger)];
+    const parts = [
+      new Publisher(member, logger),
+      new LeaseKeeper(member, logger),
+      new StuckLog(member, transport, logger),
+    ];
     this.#run = { life, member, memberships, link, log, transport, parts };
     for (const { id, peerUrls } of this.founding.remotes) transport.addRemote(id, peerUrls);
     this.#observer.started();
     link.connectAll();
     member.start();
+  }
+
+  /** Syncs that begin from now on end after that time at the earliest. */
+  stickDisk(durationMs: number): void {
+    this.#stuckUntilMs = this.#world.time.now() + durationMs;
   }
 
   /** The process dies at once. @param cutsPower and takes along what its disk had not synced */

@@ -23,6 +23,8 @@ export interface SimulationOptions {
   /** Simulated time with troubles, before everything is healed. */
   readonly minutes: number;
   readonly bug?: PlantedBug;
+  /** Among the troubles are disks that sync nothing for a while. */
+  readonly stuckDisks?: boolean;
   /** In place of the random troubles: this one, some times over, and nothing else. */
   readonly partition?: Partition;
 }
@@ -70,6 +72,8 @@ async function loadBaseConfig(): Promise<Config> {
  */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const config = await (baseConfig ??= loadBaseConfig());
+  // Simulated time never waits for real events; whoever runs many simulations is to be heard in between.
+  await new Promise((resolve) => setImmediate(resolve));
   const simulation = new Simulation(options, config);
   return simulation.run();
 }
@@ -133,6 +137,7 @@ class Simulation {
     const nemesis = new Nemesis({
       ...parts,
       isQuiet: this.#options.partition !== undefined,
+      hasStuckDisks: this.#options.stuckDisks === true,
       network: this.#network,
       changeMembership: () => this.#changeMembership(),
       trace: (line) => this.#note(line),

@@ -1,0 +1,54 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Member, serverUnderTest } from '../harness/member.ts';
+import { repositoryRoot } from '../harness/paths.ts';
+import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
+import { eventually } from '../harness/wait.ts';
+import { TestCluster } from './test-cluster.ts';
+
+/** While the file that it is told of exists, writes of the log do not end. */
+const preload = join(repositoryRoot, 'e2e/clusters/stuck-log-preload.mjs');
+
+async function handovers(member: Member): Promise<number> {
+  const response = await fetch(`${member.clientUrl}/metrics`);
+  return Number(/^keystead_stuck_log_handovers_total (\d+)$/m.exec(await response.text())?.[1]);
+}
+
+describe.skipIf(serverUnderTest === 'etcd')('a leader whose disk is stuck', () => {
+  const folder = tempDir('stuck');
+  const switchOf = (name: string): string => join(folder, name);
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await TestCluster.found(['keystead', 'keystead', 'keystead'], [], (name) => ({
+      NODE_OPTIONS: `--import=${preload}`,
+      STUCK_LOG_WHILE: switchOf(name),
+    }));
+  }, 60_000);
+  afterAll(async () => {
+    await cluster.destroy();
+    removeTempDir(folder);
+  });
+
+  it('hands over, and catches up once the disk works again', { timeout: 120_000 }, async () => {
+    const leader = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== leader);
+    await cluster.ctl(leader).ok(['put', 'key', 'before']);
+    writeFileSync(switchOf(leader.name), '');
+    const stuckAt = performance.now();
+    const answers = cluster.ctl(leader).run(['put', 'key', 'meanwhile']);
+    await eventually('the leader hands over', async () => (await handovers(leader)) === 1);
+    await eventually('another member takes puts', async () => {
+      const { code } = await cluster.ctl(...others).run(['put', 'other', 'after']);
+      return code === 0;
+    });
+    console.log(`from the disk being stuck to the next put: ${Math.round(performance.now() - stuckAt)} ms`);
+    expect(others).toContain(await cluster.leader());
+    // What the old leader had sent to the others was committed, whatever its client is told.
+    expect(await cluster.ctl(...others).ok(['get', 'key', '--print-value-only'])).toBe('meanwhile\n');
+    rmSync(switchOf(leader.name));
+    await answers;
+    await cluster.settled();
+    expect(await handovers(leader)).toBe(1);
+  });
+});
