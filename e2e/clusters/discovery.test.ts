@@ -162,7 +162,11 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
       ...{ priority: 1, weight: 1, port, target: `m${at}.cluster.test` },
     }));
     const zone = {
-      srv: { '_etcd-server._tcp.cluster.test': records, '_etcd-server-blue._tcp.cluster.test': records },
+      srv: {
+        '_etcd-server._tcp.cluster.test': records,
+        '_etcd-server-blue._tcp.cluster.test': records,
+        '_etcd-server-ssl._tcp.secure.test': records,
+      },
       addresses: Object.fromEntries(kinds.map((_, at) => [`m${at}.cluster.test`, '127.0.0.1'])),
     };
     dns = await DnsServer.listen(zone, { host: NAME_SERVER, port: 53 });
@@ -177,6 +181,33 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
     await isOneCluster(members);
     const urls = await new Etcdctl(members[0]?.endpoint ?? '').ok(['member', 'list']);
     for (const at of kinds.keys()) expect(urls).toContain(`http://m${at}.cluster.test:${ports[at]}`);
+  });
+
+  it('over TLS, members prove to be of the domain', { timeout: 120_000 }, async () => {
+    const directory = tempDir('srv-tls');
+    const path = (name: string): string => join(directory, name);
+    const authority = new Authority();
+    const { certificate, keyPem } = authority.issue({ hosts: ['secure.test'] });
+    for (const [name, text] of Object.entries({ ca: authority.certificate, crt: certificate, key: keyPem }))
+      writeFileSync(path(name), text);
+    const members = await Promise.all(
+      kinds.map((kind, at) =>
+        Member.start({
+          ...{ kind, name: `m${at}`, prefix: ownNames, readyTimeoutMs: 60_000 },
+          // The authority is the system's, as no other is named.
+          env: { SSL_CERT_FILE: path('ca'), NODE_EXTRA_CA_CERTS: path('ca') },
+          flags: [
+            ...['--initial-cluster=', '--discovery-srv=secure.test'],
+            ...[`--peer-cert-file=${path('crt')}`, `--peer-key-file=${path('key')}`],
+            ...[`--listen-peer-urls=https://127.0.0.1:${ports[at]}`],
+            ...[`--initial-advertise-peer-urls=https://m${at}.cluster.test:${ports[at]}`],
+          ],
+        }),
+      ),
+    );
+    started.push(...members);
+    await isOneCluster(members);
+    removeTempDir(directory);
   });
 
   it.each(['etcd', 'keystead'] as const)(

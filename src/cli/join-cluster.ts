@@ -1,0 +1,138 @@
+import type { Config, InitialCluster } from '../config/config.ts';
+import { formatId } from '../membership/member.ts';
+import {
+  clusterVersionOf,
+  compareVersions,
+  MIN_CLUSTER_VERSION,
+  parseVersion,
+} from '../membership/version.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { PeerClient, RemoteCluster, RemoteMember } from '../ports/peer-client.ts';
+import type { Founding } from '../server/identity.ts';
+import type { Dns } from './discovery/dns.ts';
+import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
+import { StartError } from './start-error.ts';
+import { etcdVersion } from './version.ts';
+
+const CLUSTER_TIMEOUT_MS = 5_000;
+const VERSION_TIMEOUT_MS = 2_000;
+
+export interface JoinOptions {
+  readonly config: Config;
+  readonly client: PeerClient;
+  readonly dns: Dns;
+  readonly logger: Logger;
+}
+
+/** The identity of a member that a running cluster has added. Rejects with StartError, in etcd's words. */
+export async function joinCluster(options: JoinOptions, initial: InitialCluster): Promise<Founding> {
+  const { config, logger } = options;
+  const cluster = await runningCluster(options, initial);
+  const local = await localMember(options, initial, cluster);
+  const others = cluster.members.filter(({ id }) => id !== local.id);
+  if (!(await isCompatible(options, others)))
+    throw new StartError('incompatible with current running cluster');
+  if (cluster.members.filter(({ isLearner }) => isLearner).length > config.maxLearners)
+    throw new StartError('membership: too many learner members in cluster');
+  logger.info('joining a running cluster', { members: cluster.members.length });
+  return { memberId: local.id, clusterId: cluster.clusterId, founders: [], remotes: others };
+}
+
+async function runningCluster(
+  { config, client, logger }: JoinOptions,
+  initial: InitialCluster,
+): Promise<RemoteCluster> {
+  const urls = [...initial].flatMap(([name, memberUrls]) => (name === config.name ? [] : memberUrls));
+  try {
+    return await client.cluster(urls.sort(), CLUSTER_TIMEOUT_MS);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.warn('failed to get cluster response', { 'peer-urls': urls, error: reason });
+    throw new StartError(
+      'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
+    );
+  }
+}
+
+/** Each member of the cluster must be one of `--initial-cluster`; which of them is this one, its name there says. */
+async function localMember(
+  { config, dns }: JoinOptions,
+  initial: InitialCluster,
+  cluster: RemoteCluster,
+): Promise<RemoteMember> {
+  const invalid = (reason: string): StartError =>
+    new StartError(`error validating peerURLs ${describe(cluster)}: ${reason}`);
+  if (cluster.members.length !== initial.size) throw invalid('member count is unequal');
+  let local: RemoteMember | undefined;
+  for (const member of cluster.members) {
+    const match = await nameOf(member.peerUrls, initial, dns);
+    if ('difference' in match) {
+      const which = `${formatId(member.id)}, [${member.peerUrls.join(' ')}]`;
+      throw invalid(
+        `PeerURLs: no match found for existing member (${which}), last resolver error (${match.difference})`,
+      );
+    }
+    if (match.name === config.name) local = member;
+  }
+  if (local === undefined) throw invalid(`several members are as ${config.name} is to be`);
+  return local;
+}
+
+/** Under which name these URLs are listed: by their texts, or else by what they resolve to. */
+async function nameOf(
+  urls: readonly string[],
+  initial: InitialCluster,
+  dns: Dns,
+): Promise<{ readonly name: string } | { readonly difference: string }> {
+  const text = urls.toSorted().join();
+  for (const [name, listed] of initial) if (listed.toSorted().join() === text) return { name };
+  let difference = '';
+  for (const [name, listed] of initial) {
+    const found = await urlDifference(urls, listed, { dns, timeoutMs: RESOLVE_TIMEOUT_MS });
+    if (found === undefined) return { name };
+    difference = found;
+  }
+  return { difference };
+}
+
+/** Whether the cluster's version is one that this release can be part of, by at least one member's word. */
+async function isCompatible(
+  { client, logger }: JoinOptions,
+  others: readonly RemoteMember[],
+): Promise<boolean> {
+  const own = parseVersion(etcdVersion) ?? MIN_CLUSTER_VERSION;
+  const enabled = others.map(({ peerUrls }) =>
+    client.downgradeEnabled(peerUrls, VERSION_TIMEOUT_MS).catch(() => false),
+  );
+  const isDowngrading = (await Promise.all(enabled)).includes(true);
+  // On its way down from the next minor version, a cluster still has that one.
+  const highest = clusterVersionOf({ ...own, minor: own.minor + (isDowngrading ? 1 : 0) });
+  const answers = others.map(async ({ id, peerUrls }) => {
+    const fields = { 'remote-member-id': formatId(id) };
+    const answer = await client.versions(peerUrls, VERSION_TIMEOUT_MS).catch((error: unknown) => {
+      logger.warn('failed to get version of a member', { ...fields, error: String(error) });
+      return undefined;
+    });
+    const version = answer === undefined ? undefined : parseVersion(answer.cluster);
+    if (version === undefined) return 'unknown';
+    const fits = compareVersions(version, MIN_CLUSTER_VERSION) >= 0 && compareVersions(version, highest) <= 0;
+    if (!fits)
+      logger.warn('cluster version of remote member is not compatible', {
+        ...fields,
+        'remote-member-cluster-version': answer?.cluster,
+      });
+    return fits ? 'fits' : 'does not';
+  });
+  const verdicts = await Promise.all(answers);
+  return verdicts.includes('fits') && !verdicts.includes('does not');
+}
+
+/** As Go prints a cluster. */
+function describe({ clusterId, members }: RemoteCluster): string {
+  const texts = members.map(
+    ({ id, name, peerUrls, clientUrls, isLearner }) =>
+      `&{ID:${formatId(id)} RaftAttributes:{PeerURLs:[${peerUrls.join(' ')}] IsLearner:${isLearner}} ` +
+      `Attributes:{Name:${name} ClientURLs:[${clientUrls.join(' ')}]}}`,
+  );
+  return `{ClusterID:${formatId(clusterId)} Members:[${texts.join(' ')}] RemovedMemberIDs:[]}`;
+}
