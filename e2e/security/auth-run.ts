@@ -74,7 +74,7 @@ export class AuthRun {
 
   async #send(next: AuthStep): Promise<void> {
     const random = this.#random;
-    const who = next.by === 'root' && random.chance(0.85) ? 'root' : random.pick(USERS);
+    const who = next.by === 'root' && random.chance(0.75) ? 'root' : random.pick(USERS);
     const answer = await this.#both(next, this.#credentials(who), who);
     const isStale = 'code' in answer && (answer.code === 16 || answer.details === OLD_REVISION);
     if (isStale && random.chance(0.8)) await this.#login(who);
