@@ -31,6 +31,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-block-cache-bytes': 'memory for blocks of the store',
   'keystead-max-logins-per-second': 'logins begun in a second; further ones wait in line, 10,000 at most',
   'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
+  'keystead-max-held-bytes':
+    'bytes of requests not whole yet and responses not taken; beyond it hoarders are disconnected',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
   'learner-reads': 'a learner answers linearizable reads too, after asking the leader what it has committed',
   'auto-promote-learners': 'the leader promotes learners that are connected and have caught up',

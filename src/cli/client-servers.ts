@@ -67,6 +67,7 @@ export class ClientServers {
     const grpc = new GrpcServer({
       maxReceiveBytes,
       ...maxConnections(config),
+      maxHeldBytes: config.maxHeldBytes,
       limits: { maxConcurrentStreams: config.maxConcurrentStreams },
       keepalive: {
         minTimeMs: config.grpcKeepaliveMinTimeMs,

@@ -39,6 +39,7 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     blockCacheBytes: values['keystead-block-cache-bytes'],
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],
+    maxHeldBytes: values['keystead-max-held-bytes'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],
   } satisfies Config);
 }

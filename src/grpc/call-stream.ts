@@ -21,6 +21,6 @@ export interface CallStream {
   sourceReady(): void;
   wantDrain(): void;
   grant(bytes: number): void;
-  consume(bytes: number): void;
+  consume(bytes: number, taken?: number): void;
   end(end: StreamEnd): void;
 }

@@ -43,6 +43,7 @@ import {
 } from '../http2/connection.ts';
 import { FlushScheduler } from '../http2/flush-scheduler.ts';
 import type { HeaderField } from '../http2/header-field.ts';
+import { HeldBytes } from '../http2/held-bytes.ts';
 import {
   type ConnectionLimits,
   DEFAULT_KEEPALIVE,
@@ -74,6 +75,8 @@ export interface GrpcServerOptions {
   /** Serves the connections that speak HTTP/1.1; without it they are closed. It need not listen. */
   readonly http1?: HttpServer;
   readonly logger?: Logger;
+  /** Bytes that all connections may hold together of unfinished requests and responses not taken. */
+  readonly maxHeldBytes?: number;
   /** Connections on one address, above which further ones are closed at once. */
   readonly maxConnections?: number;
 }
@@ -100,6 +103,7 @@ export interface ListenAddress {
 
 /** What the large messages of one connection may occupy while they arrive. */
 const RECEIVE_BUDGET_BYTES = 32 * 1024 * 1024;
+const MAX_HELD_BYTES = 512 * 1024 * 1024;
 const SWEEP_MS = 1_000;
 /** Milliseconds between two log lines on connections over the limit. */
 const DROP_LOG_MS = 5_000;
@@ -153,6 +157,7 @@ export class GrpcServer implements ConnectionOwner {
       templates: TEMPLATES,
       now,
       counters: this.counters,
+      held: new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES),
     };
   }
 

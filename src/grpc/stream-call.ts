@@ -165,7 +165,8 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     // Window that was granted beyond the usual is not given back: it served this message alone.
     const beyond = claim?.granted === true ? claim.bytes : 0;
     if (claim !== undefined) this.releaseRoom(claim);
-    this.stream.consume(Math.max(0, bytes.length + MESSAGE_PREFIX_BYTES - beyond));
+    const taken = bytes.length + MESSAGE_PREFIX_BYTES;
+    this.stream.consume(Math.max(0, taken - beyond), taken);
     this.onMessage?.(message);
   }
 

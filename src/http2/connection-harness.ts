@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import type { HeaderField } from './header-field.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { encodeStatic } from './hpack-encoder.ts';
 import { type ConnectionLimits, DEFAULT_KEEPALIVE, DEFAULT_LIMITS, type KeepalivePolicy } from './limits.ts';
 import { RawClient } from './raw-client.ts';
@@ -18,6 +19,7 @@ export class ConnectionHarness implements ConnectionOwner {
   pulled = 0;
   closed = 0;
   received = 0;
+  readonly held = new HeldBytes(32 * 1024 * 1024);
   readonly #limits: ConnectionLimits;
   readonly #keepalive: KeepalivePolicy;
   readonly #scheduler = new FlushScheduler();
@@ -41,6 +43,7 @@ export class ConnectionHarness implements ConnectionOwner {
           templates: [[[':status', '200']]],
           now: this.now,
           counters: { socketBytesRead: 0, socketBytesWritten: 0 },
+          held: this.held,
         }),
       );
     });

@@ -319,6 +319,65 @@ describe('floods end their connection only', () => {
     expect(client.of(FrameType.GOAWAY)).toHaveLength(0);
   });
 
+  test('windows of many streams changed again and again, whatever is answered between', async () => {
+    const { client } = await start();
+    const value = (size: number): Buffer => Buffer.from([0, SettingId.INITIAL_WINDOW_SIZE, 0, 0, 0, size]);
+    // However many values a frame has, the last one holds.
+    client.send(FrameType.SETTINGS, 0, 0, Buffer.concat([value(9), value(0), value(4)]));
+    client.request(1, '/bytes/6', [], END_BOTH);
+    await client.until(() => client.data(1).length === 4);
+    for (let i = 1; i <= 5_000; i++) client.request(2 * i + 1, '/hang');
+    for (let i = 0; i < 110; i++) {
+      client.send(FrameType.SETTINGS, 0, 0, value(i));
+      client.request(10_003 + 2 * i, '/bytes/0', [], END_BOTH);
+    }
+    expect(await client.goAway()).toMatchObject({
+      code: ErrorCode.ENHANCE_YOUR_CALM,
+      text: 'too many changes of all windows',
+    });
+  });
+
+  test('resets that this side is made to send', async () => {
+    const { client } = await start({ maxResets: 100, maxIdleFrames: 1_000_000 });
+    for (let i = 0; i < 150; i++) {
+      client.request(2 * i + 1, '/hang');
+      client.windowUpdate(2 * i + 1, 0);
+    }
+    expect(await client.goAway()).toMatchObject({
+      code: ErrorCode.ENHANCE_YOUR_CALM,
+      text: 'too many resets',
+    });
+  });
+
+  test('requests that are begun and not ended', async () => {
+    const { harness, client } = await start();
+    const one = (id: number): void => {
+      client.request(id, '/hang');
+      for (let i = 0; i < 7; i++) client.send(FrameType.DATA, 0, id, Buffer.alloc(16_000));
+    };
+    // Those that end give their room back.
+    one(1);
+    client.rst(1);
+    await expect.poll(() => harness.held.total).toBe(0);
+    for (let i = 1; i < 400; i++) one(2 * i + 1);
+    expect((await client.goAway()).text).toBe('too many bytes held');
+    await client.until(() => client.closed);
+    await expect.poll(() => harness.held.total).toBe(0);
+  });
+
+  test('answers that are not taken', async () => {
+    const { harness, client } = await start();
+    client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
+    for (let i = 0; i < 400; i++) {
+      client.request(2 * i + 1, '/echo');
+      for (let j = 0; j < 7; j++)
+        client.send(FrameType.DATA, j === 6 ? FrameFlag.END_STREAM : 0, 2 * i + 1, Buffer.alloc(16_000));
+    }
+    expect((await client.goAway()).text).toBe('too many bytes held');
+    await client.until(() => client.closed);
+    await expect.poll(() => harness.held.total).toBe(0);
+  });
+
   test('continuations without end, empty or full', async () => {
     const { harness, client } = await start();
     client.send(FrameType.HEADERS, 0, 1, RawClient.requestBlock('/echo'));

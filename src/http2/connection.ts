@@ -17,6 +17,7 @@ import type { FlushScheduler, Flushable } from './flush-scheduler.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { HeaderPair } from './hpack-encoder.ts';
 import type { HeaderField } from './header-field.ts';
+import type { HeldAccount, HeldBytes } from './held-bytes.ts';
 import { KeepaliveGuard } from './keepalive.ts';
 import { type ConnectionLimits, type KeepalivePolicy, UNLIMITED_STREAMS } from './limits.ts';
 import { Sender, type SenderHost } from './sender.ts';
@@ -43,6 +44,8 @@ export interface ConnectionOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly counters: TrafficCounters;
+  /** What all connections of the server hold. */
+  readonly held: HeldBytes;
 }
 
 /** Bytes over all connections of a server. */
@@ -68,8 +71,11 @@ export class Connection implements FrameSink, Flushable {
   readonly #streams: Streams;
   readonly #flood: FloodGuard;
   readonly #keepalive: KeepaliveGuard;
+  readonly #held: HeldAccount;
   #prefaceLeft = PREFACE.length;
   #settingsSeen = false;
+  /** It holds too much and is about to be ended. */
+  #overfull = false;
   #closed = false;
   /** A graceful stop has begun; after the client's answer it is final. */
   #draining: 'no' | 'begun' | 'final' = 'no';
@@ -87,12 +93,15 @@ export class Connection implements FrameSink, Flushable {
       templates: options.templates,
     });
     this.#flood = new FloodGuard(limits, now);
+    this.#held = options.held.account();
     this.#streams = new Streams({
       connection: this,
       owner,
       limits,
       sender: this.#sender,
       flood: this.#flood,
+      held: this.#held,
+      overfull: () => this.#endOverfull(),
       scheduleFlush: () => this.#scheduler.schedule(this),
       lastStreamEnded: () => {
         if (this.#draining === 'final') this.#closeDrained();
@@ -253,8 +262,14 @@ export class Connection implements FrameSink, Flushable {
     if (length % 6 !== 0) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'SETTINGS of a wrong size');
     this.#flood.idleFrame();
     this.#settingsSeen = true;
-    for (let at = start; at < end; at += 6)
-      this.#applySetting(source.readUInt16BE(at), source.readUInt32BE(at + 2));
+    let initialWindow: number | undefined;
+    for (let at = start; at < end; at += 6) {
+      const [id, value] = [source.readUInt16BE(at), source.readUInt32BE(at + 2)];
+      this.#applySetting(id, value);
+      if (id === SettingId.INITIAL_WINDOW_SIZE) initialWindow = value;
+    }
+    // Once a frame, however often a frame repeats it.
+    if (initialWindow !== undefined) this.#streams.setPeerInitialWindow(initialWindow);
     this.#sender.writer.settingsAck();
     this.#scheduler.schedule(this);
     // After the acknowledgement: what a larger window lets out is then seen to belong to the new settings.
@@ -272,7 +287,6 @@ export class Connection implements FrameSink, Flushable {
       case SettingId.INITIAL_WINDOW_SIZE:
         if (value > MAX_WINDOW)
           throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'initial window too large');
-        this.#streams.setPeerInitialWindow(value);
         return;
       case SettingId.MAX_FRAME_SIZE:
         if (value < DEFAULT_MAX_FRAME || value > LARGEST_MAX_FRAME)
@@ -328,6 +342,21 @@ export class Connection implements FrameSink, Flushable {
     this.#sender.grow(increment);
   }
 
+  /**
+   * More is held for this client than it may have held. A response may just be on its way into a queue, and its
+   * sender need not expect the stream to vanish under it: nothing more is sent or read, and the end comes after.
+   */
+  #endOverfull(): void {
+    if (this.#closed || this.#overfull) return;
+    this.#overfull = true;
+    this.#reader.stop();
+    this.#sender.stop();
+    setImmediate(() => {
+      const error = new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many bytes held');
+      if (!this.#closed) this.#fail(error);
+    });
+  }
+
   /** Ends the connection for a fault of the client (RFC 9113 section 5.4.1). */
   #fail(error: ConnectionError): void {
     this.#reader.stop();
@@ -350,6 +379,7 @@ export class Connection implements FrameSink, Flushable {
     this.#reader.stop();
     this.#sender.stop();
     this.#streams.resetAll();
+    this.#held.close();
     this.socket.end();
     // What still arrives is read and dropped, so that closing sends no TCP reset that could overtake the GOAWAY.
     this.socket.resume();
@@ -369,6 +399,7 @@ export class Connection implements FrameSink, Flushable {
       this.#sender.writer.discard();
       this.#sender.stop();
       this.#streams.resetAll();
+      this.#held.close();
     }
     this.socket.destroy();
   }

@@ -2,6 +2,8 @@ import { ConnectionError, ErrorCode } from './constants.ts';
 import { type ConnectionLimits, RESET_WINDOW_MS } from './limits.ts';
 
 const IDLE_WINDOW_MS = 1_000;
+/** Streams visited within a second for changes of their window: some milliseconds of work. */
+const MAX_VISITS = 500_000;
 
 /**
  * Counts what costs this side work and brings the client nothing: control frames without requests, and requests
@@ -17,12 +19,15 @@ export class FloodGuard {
   #opened = 0;
   #resets = 0;
   #resetsSince: number;
+  #visits = 0;
+  #visitsSince: number;
 
   constructor(limits: ConnectionLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
     this.#idleSince = now();
     this.#resetsSince = this.#idleSince;
+    this.#visitsSince = this.#idleSince;
   }
 
   /** A response moves on, so control frames have their reason. */
@@ -38,6 +43,18 @@ export class FloodGuard {
     }
     this.#idleSince = now;
     this.#idleFrames = 0;
+  }
+
+  /** A few bytes of the client have each of `count` streams visited; responses between them are no excuse. */
+  streamsVisited(count: number): void {
+    this.#visits += count;
+    if (this.#visits <= MAX_VISITS) return;
+    const now = this.#now();
+    if (now - this.#visitsSince < IDLE_WINDOW_MS) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many changes of all windows');
+    }
+    this.#visitsSince = now;
+    this.#visits = 0;
   }
 
   streamOpened(): void {

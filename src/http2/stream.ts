@@ -57,6 +57,9 @@ export class Http2Stream implements RequestHead {
   /** Consumed by the application and not yet given back to the client as window. */
   unacknowledged = 0;
 
+  /** Of the request, received and neither consumed nor followed by its end. */
+  heldRequestBytes = 0;
+
   /** In the connection's round of streams with data to send. */
   inSendRound = false;
   /** Bytes given to `write` that are not framed yet. */
@@ -161,8 +164,24 @@ export class Http2Stream implements RequestHead {
     this.#streams.grant(this, bytes);
   }
 
-  /** The application took `bytes` of received payload: the client may send as many again. */
-  consume(bytes: number): void {
+  /**
+   * The application took `taken` bytes of received payload: the client may send `bytes` more, which are fewer where
+   * window was granted beyond the usual.
+   */
+  consume(bytes: number, taken = bytes): void {
+    this.holdRequest(-Math.min(taken, this.heldRequestBytes));
+    this.giveBack(bytes);
+  }
+
+  /** The request holds `bytes` more, or less, of the connection's memory. */
+  holdRequest(bytes: number): void {
+    if (bytes === 0) return;
+    this.heldRequestBytes += bytes;
+    this.#streams.held.add(bytes);
+  }
+
+  /** Lets the client send `bytes` again. */
+  giveBack(bytes: number): void {
     if (this.remoteClosed || this.gone) return;
     this.unacknowledged += bytes;
     this.#streams.replenish(this);
@@ -206,6 +225,7 @@ export class Http2Stream implements RequestHead {
       this.#queueHead = 0;
     }
     this.queuedBytes -= taken;
+    this.#streams.held.remove(taken);
     return taken;
   }
 
@@ -221,6 +241,7 @@ export class Http2Stream implements RequestHead {
     this.#queue = [];
     this.#queueHead = 0;
     this.#headOffset = 0;
+    this.#streams.held.remove(this.queuedBytes);
     this.queuedBytes = 0;
     this.#source = undefined;
     this.#sourceRemaining = 0;
@@ -229,8 +250,14 @@ export class Http2Stream implements RequestHead {
 
   #push(part: Buffer): void {
     if (part.length === 0) return;
+    const { held } = this.#streams;
+    if (held.isTooMuch) {
+      this.#streams.overfull();
+      return;
+    }
     this.#queue.push(part);
     this.queuedBytes += part.length;
+    held.add(part.length);
   }
 
   #pull(maxBytes: number): void {

@@ -10,6 +10,7 @@ import {
 } from './constants.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { HeaderBlock } from './header-block.ts';
+import type { HeldAccount } from './held-bytes.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { type ConnectionLimits, STREAMS_CEILING } from './limits.ts';
 import { boundData, boundHeaders, type PayloadBounds } from './payload-bounds.ts';
@@ -27,6 +28,9 @@ export interface StreamsHost {
   readonly limits: ConnectionLimits;
   readonly sender: Sender;
   readonly flood: FloodGuard;
+  readonly held: HeldAccount;
+  /** The connection is to be ended soon, as it holds too much. */
+  overfull(): void;
   /** Frames wait to be flushed. */
   scheduleFlush(): void;
   /** The last open stream has ended. */
@@ -38,6 +42,8 @@ export interface StreamsHost {
  * windows in which requests are received. Frame handlers throw ConnectionError for a fault that ends the connection.
  */
 export class Streams {
+  /** What the connection holds for its client. */
+  readonly held: HeldAccount;
   readonly #host: StreamsHost;
   readonly #limits: ConnectionLimits;
   readonly #sender: Sender;
@@ -57,6 +63,7 @@ export class Streams {
   constructor(host: StreamsHost) {
     const { limits } = host;
     this.#host = host;
+    this.held = host.held;
     this.#limits = limits;
     this.#sender = host.sender;
     this.#flood = host.flood;
@@ -85,6 +92,11 @@ export class Streams {
   /** From now on streams with an id not seen yet are ignored. */
   acceptNoMore(): void {
     this.#finalId = this.#lastId;
+  }
+
+  /** Asked for by a stream that was to queue what the connection has no room for. */
+  overfull(): void {
+    this.#host.overfull();
   }
 
   /** Ends a stream at once in both directions. */
@@ -171,9 +183,15 @@ export class Streams {
       this.#failStream(streamId, ErrorCode.PROTOCOL_ERROR);
       return;
     }
-    if (endStream) stream.remoteClosed = true;
-    // Padding is consumed here; the listener accounts for the rest.
-    else if (length > bytes) stream.consume(length - bytes);
+    if (endStream) {
+      stream.remoteClosed = true;
+      stream.holdRequest(-stream.heldRequestBytes);
+    } else {
+      stream.holdRequest(bytes);
+      if (this.held.isTooMuch) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many bytes held');
+      // Padding is consumed here; the listener accounts for the rest.
+      if (length > bytes) stream.giveBack(length - bytes);
+    }
     stream.listener?.onData(bytes === 0 ? NO_DATA : source.subarray(from, to), endStream);
   }
 
@@ -263,6 +281,7 @@ export class Streams {
 
   /** The client's SETTINGS_INITIAL_WINDOW_SIZE; it holds for streams that are open, too. */
   setPeerInitialWindow(value: number): void {
+    this.#flood.streamsVisited(this.#open.size);
     const change = value - this.#peerInitialWindow;
     this.#peerInitialWindow = value;
     for (const stream of this.#open.values()) {
@@ -378,11 +397,14 @@ export class Streams {
     this.reset(stream, code);
     listener?.onReset(code);
     this.#flood.idleFrame();
+    // A client that makes this side reset its streams gets the same done as one that resets them.
+    this.#flood.streamReset();
   }
 
   /** `lateFrames`: the client may rightly have sent more on the stream before it learns of its end. */
   #forget(stream: Http2Stream, lateFrames: boolean): void {
     stream.gone = true;
+    stream.holdRequest(-stream.heldRequestBytes);
     this.#open.delete(stream.id);
     this.#closed.add(stream.id, lateFrames);
     if (this.#open.size === 0) this.#host.lastStreamEnded();
