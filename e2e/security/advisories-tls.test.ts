@@ -37,12 +37,22 @@ function issue(name: string, commonName: string | undefined): KeyPair {
   return { cert: certificate, key: keyPem };
 }
 
-/** Posts to the JSON gateway; status and body. */
+/**
+ * Posts to the JSON gateway; status and body. With what browsers and curl say they accept: without, etcd may take a
+ * request for one of whoever its gateway's own certificate names.
+ */
 function post(options: RequestOptions, body: string): Promise<string> {
   const request = options.ca === undefined ? plainRequest : secureRequest;
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host: 'localhost', family: 4, method: 'POST', agent: false, ...options },
+      {
+        host: 'localhost',
+        family: 4,
+        method: 'POST',
+        agent: false,
+        ...options,
+        headers: { accept: '*/*', ...options.headers },
+      },
       (response) => {
         let text = '';
         response.on('data', (chunk: Buffer) => (text += chunk.toString()));

@@ -267,7 +267,14 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about files and l
     const token = await server.login('alice', passwords[1]);
     const wrong = AuthenticateRequest.create({ name: 'alice', password: passwords[2] });
     expect(outcome(await server.call(Auth.methods.authenticate, wrong, ''))).toMatch(/^3 /);
-    const paths = ['requests', 'events', 'vars', 'pprof/', 'pprof/goroutine?debug=2', 'pprof/heap?debug=1'];
+    const paths = [
+      'requests',
+      'events',
+      'vars',
+      'pprof/',
+      'pprof/goroutine?debug=2',
+      'pprof/heap?debug=1&seconds=1',
+    ];
     const pages = [...paths.map((path) => `debug/${path}`), 'metrics', 'health', 'version'];
     const shown: string[] = [];
     for (const page of pages) shown.push(await (await fetch(`${server.member.clientUrl}/${page}`)).text());
