@@ -37,11 +37,13 @@ function issue(name: string, commonName: string | undefined): KeyPair {
   return { cert: certificate, key: keyPem };
 }
 
+type Post = Omit<RequestOptions, 'headers'> & { readonly headers?: Record<string, string> };
+
 /**
  * Posts to the JSON gateway; status and body. With what browsers and curl say they accept: without, etcd may take a
  * request for one of whoever its gateway's own certificate names.
  */
-function post(options: RequestOptions, body: string): Promise<string> {
+function post(options: Post, body: string): Promise<string> {
   const request = options.ca === undefined ? plainRequest : secureRequest;
   return new Promise((resolve, reject) => {
     const sent = request(

@@ -25,8 +25,14 @@ import {
   LeaseTimeToLiveRequest,
   WatchCreateRequest,
 } from '../../src/wire/gen/etcdserverpb.ts';
-import { LeaderRequest } from '../../src/wire/gen/v3electionpb.ts';
-import { UnlockRequest } from '../../src/wire/gen/v3lockpb.ts';
+import {
+  CampaignRequest,
+  type LeaderKey,
+  LeaderRequest,
+  ProclaimRequest,
+  ResignRequest,
+} from '../../src/wire/gen/v3electionpb.ts';
+import { LockRequest, UnlockRequest } from '../../src/wire/gen/v3lockpb.ts';
 import { Auth, Election, KV, Lease, Lock, Watch } from '../../src/wire/services.ts';
 import type { Progress } from '../differential/requests.ts';
 import { AuthAdminRequestMaker } from './auth-admin-requests.ts';
@@ -55,11 +61,19 @@ export class AuthRequestMaker {
   readonly #random: SeededRandom;
   readonly #kv: AuthKvRequestMaker;
   readonly #admin: AuthAdminRequestMaker;
+  /** Of the last campaign. */
+  #leader: LeaderKey | undefined;
+  #recipes = 0;
 
   constructor(random: SeededRandom, progress: Progress) {
     this.#random = random;
     this.#kv = new AuthKvRequestMaker(random, progress);
     this.#admin = new AuthAdminRequestMaker(random, this.#kv);
+  }
+
+  /** What a campaign that was won gave: who proclaims and resigns needs it. */
+  elected(leader: LeaderKey | undefined): void {
+    this.#leader = leader;
   }
 
   next(): AuthStep {
@@ -70,7 +84,7 @@ export class AuthRequestMaker {
     if (roll < 430) return this.#lease();
     if (roll < 470) return this.#admin.next();
     if (roll < 550) return this.#watch();
-    if (roll < 565) return this.#recipe();
+    if (roll < 575) return this.#recipe();
     return this.#keyValue();
   }
 
@@ -124,12 +138,30 @@ export class AuthRequestMaker {
     }
   }
 
-  /** Of locks and elections, the calls that wait for nobody. */
+  /** Locks and elections, each under a name of its own, so that no call waits for another. */
   #recipe(): AuthStep {
-    const key = this.#kv.key();
-    return this.#random.chance(0.5)
-      ? step('unlock', Lock.methods.unlock, UnlockRequest.create({ key }))
-      : step('leader', Election.methods.leader, LeaderRequest.create({ name: key }));
+    const random = this.#random;
+    const lease = this.#kv.leaseId();
+    const name = Buffer.concat([this.#kv.key(), Buffer.from(`${this.#recipes++}`)]);
+    const { methods } = Election;
+    switch (random.int(6)) {
+      case 0:
+        return step('lock', Lock.methods.lock, LockRequest.create({ name, lease }));
+      case 1:
+        return step('unlock', Lock.methods.unlock, UnlockRequest.create({ key: this.#kv.key() }));
+      case 2:
+        return step('leader', methods.leader, LeaderRequest.create({ name: this.#kv.key() }));
+      case 3: {
+        const value = Buffer.from('v');
+        return step('campaign', methods.campaign, CampaignRequest.create({ name, lease, value }));
+      }
+      case 4: {
+        const request = ProclaimRequest.create({ leader: this.#leader, value: Buffer.from('w') });
+        return step('proclaim', methods.proclaim, request);
+      }
+      default:
+        return step('resign', methods.resign, ResignRequest.create({ leader: this.#leader }));
+    }
   }
 
   #change(): AuthStep {

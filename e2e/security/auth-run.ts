@@ -12,6 +12,7 @@ import {
   MemberAddRequest,
   RangeRequest,
 } from '../../src/wire/gen/etcdserverpb.ts';
+import type { LeaderKey } from '../../src/wire/gen/v3electionpb.ts';
 import { Auth, KV, Maintenance } from '../../src/wire/services.ts';
 import { comparable } from '../differential/comparable.ts';
 import { plain } from '../differential/plain.ts';
@@ -156,7 +157,7 @@ export class AuthRun {
   /** What etcd's answer says about where both servers are, and the tokens in the answers. */
   #learn({ label, request }: AuthStep, answers: Pair<Answer>): void {
     const [first, second] = answers.map((answer) => ('messages' in answer ? answer.messages[0] : {})) as [
-      { header?: { revision?: number }; token?: string },
+      { header?: { revision?: number }; token?: string; leader?: LeaderKey },
       { token?: string },
     ];
     const revision = first.header?.revision ?? 0;
@@ -166,6 +167,7 @@ export class AuthRun {
         this.#progress.compacted,
         (request as { revision: number }).revision,
       );
+    if (label === 'campaign') this.#maker.elected(first.leader);
     if (first.token === undefined || second.token === undefined) return;
     const { name } = request as { name: string };
     const tokens = this.#tokens.get(name) ?? [];

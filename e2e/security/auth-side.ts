@@ -9,6 +9,14 @@ export type Generic = Method<unknown, unknown> & {
 /** How a call says who makes it. */
 export type Credentials = Readonly<Record<string, string>>;
 
+export interface OpenStream<Q> {
+  readonly messages: readonly unknown[];
+  /** Code and text of the error that ended it. */
+  ended: string | undefined;
+  send: (request: Q) => void;
+  close: () => void;
+}
+
 /** One server as several users see it: what proves who asks is given with each call. */
 export class Side {
   readonly #client: Client;
@@ -30,6 +38,28 @@ export class Side {
     return method.serverStreaming === true
       ? this.#stream(method, request, metadata, onlyFirst)
       : this.#unary(method, request, metadata);
+  }
+
+  /** A stream that both sides go on with. */
+  open<Q, R>(method: Method<Q, R>, who: Credentials): OpenStream<Q> {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(who)) metadata.set(name, value);
+    const call = this.#client.makeBidiStreamRequest(
+      method.path,
+      (message: Q) => method.request.encode(message),
+      (bytes: Buffer): unknown => method.response.decode(bytes),
+      metadata,
+    );
+    const messages: unknown[] = [];
+    const stream: OpenStream<Q> = {
+      messages,
+      ended: undefined,
+      send: (request) => void call.write(request),
+      close: () => call.cancel(),
+    };
+    call.on('data', (message: unknown) => messages.push(message));
+    call.on('error', ({ code, details }: ServiceError) => (stream.ended = `${code} ${details}`));
+    return stream;
   }
 
   close(): void {

@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
-import { AuthenticateRequest } from '../../src/wire/gen/etcdserverpb.ts';
-import { Auth } from '../../src/wire/services.ts';
+import {
+  AuthenticateRequest,
+  LeaseGrantRequest,
+  LeaseKeepAliveRequest,
+  WatchCreateRequest,
+  type WatchResponse,
+} from '../../src/wire/gen/etcdserverpb.ts';
+import { Auth, Lease, Watch } from '../../src/wire/services.ts';
 import { TestCluster } from '../clusters/test-cluster.ts';
 import type { MemberKind } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
@@ -112,6 +118,35 @@ describe.skipIf(missing !== undefined).each(kinds)(`simple tokens of %s ${missin
     await server.grant('r', 'READWRITE', 'a');
     await server.must(Auth.methods.roleDelete, { role: 'r' });
     expect(await server.put('a', alice)).toBe(DENIED);
+  });
+
+  it('hold a stream open, and no longer say who sends the next request on it', async () => {
+    const server = await start();
+    for (const id of [1n, 2n])
+      await server.must(Lease.methods.leaseGrant, LeaseGrantRequest.create({ id, ttl: 60 }));
+    const token = await server.login('alice');
+    const watch = server.side.open(Watch.methods.watch, { token });
+    const renewals = server.side.open(Lease.methods.leaseKeepAlive, { token });
+    running.push({ stop: () => Promise.resolve([watch, renewals].forEach(({ close }) => close())) });
+    const value = WatchCreateRequest.create({ key: Buffer.from('a') });
+    const create = { requestUnion: { case: 'createRequest' as const, value } };
+    watch.send(create);
+    renewals.send(LeaseKeepAliveRequest.create({ id: 1n }));
+    await eventually('both answer', () => watch.messages.length === 1 && renewals.messages.length === 1);
+    await server.changePassword('alice', 'another');
+    // As in etcd: what was allowed when it began goes on.
+    expect(await server.put('a')).toBe('ok');
+    await eventually('the event', () => watch.messages.length === 2);
+    expect((watch.messages[1] as WatchResponse).events).toHaveLength(1);
+    watch.send(create);
+    await eventually('the refusal', () => watch.messages.length === 3);
+    const refused = watch.messages[2] as WatchResponse;
+    expect(refused).toMatchObject({ created: true, canceled: true, watchId: -1n });
+    expect(refused.cancelReason).toContain('invalid auth token');
+    renewals.send(LeaseKeepAliveRequest.create({ id: 2n }));
+    await eventually('the end', () => renewals.ended === INVALID);
+    expect(await server.put('a')).toBe('ok');
+    await eventually('the next event', () => watch.messages.length === 4);
   });
 
   it('are none when they are made up, cut, or another’s', async () => {

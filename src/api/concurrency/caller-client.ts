@@ -93,7 +93,8 @@ export class CallerClient {
     await new Promise<void>((resolve) => {
       member.whenOpen(resolve);
     });
-    refuse(member.auth.checkRange(who ?? NOBODY, request.key, request.rangeEnd));
+    const caller = who ?? NOBODY;
+    refuse(member.auth.checkRange(caller, request.key, request.rangeEnd) ?? member.auth.checkCurrent(caller));
     const { revision } = member.store;
     const result = await this.#scan(request);
     return { revision, kvs: result.readAll().map((kv) => KeyValue.decode(kv)) };
