@@ -1,7 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ErrorCode, FrameFlag, FrameType, SettingId } from '../../src/http2/constants.ts';
 import { RawClient } from '../../src/http2/raw-client.ts';
-import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import {
+  CompactionRequest,
+  PutRequest,
+  type PutResponse,
+  RangeRequest,
+} from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
 import { eventually } from '../harness/wait.ts';
 import { slowestPutDuring, TlsTarget } from './tls-target.ts';
@@ -234,6 +239,40 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       };
       await flood(client, begun, 5_000);
       expect(target.residentBytes - before).toBeLessThan(growth);
+    });
+
+    it('lists that are left alone hold up no compaction', { timeout: 90_000 }, async () => {
+      const honest = target.rpc();
+      const put = async (key: string): Promise<number> => {
+        const request = PutRequest.create({ key: Buffer.from(key), value: Buffer.alloc(LARGE_BYTES) });
+        const answer = await honest.unary(KV.methods.put, request);
+        if (!('messages' in answer)) throw new Error(answer.details);
+        return (answer.messages[0] as PutResponse).header?.revision ?? 0;
+      };
+      const list = RangeRequest.encode(
+        RangeRequest.create({ key: Buffer.from('list/'), rangeEnd: Buffer.from('list0') }),
+      );
+      for (const at of [1, 2, 3, 4]) await put(`list/${at}`);
+      const clients = await Promise.all([attacker(), attacker(), attacker()]);
+      for (const client of clients) {
+        client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
+        client.socket.write(rangeFrames(1, list));
+        await client.until(() => client.headers(1)[':status'] === '200');
+      }
+      const [stalled, reset, gone] = clients;
+      // One that goes on reading later sees what it asked for, whatever is compacted up to then.
+      const revision = await put('list/1');
+      const compact = (at: number): Promise<unknown> =>
+        honest.unary(KV.methods.compact, CompactionRequest.create({ revision: at, physical: true }));
+      expect(await compact(revision - 1)).toHaveProperty('messages');
+      reset.rst(1);
+      gone.close();
+      stalled.windowUpdate(0, 1 << 20);
+      stalled.setting(SettingId.INITIAL_WINDOW_SIZE, 1 << 20);
+      await stalled.ended(1);
+      expect(stalled.data(1).length).toBeGreaterThan(4 * LARGE_BYTES);
+      expect(await compact(await put('list/1'))).toHaveProperty('messages');
+      honest.close();
     });
 
     it('answers that are asked for and not read from the connection', { timeout: 90_000 }, async () => {

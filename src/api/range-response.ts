@@ -1,6 +1,7 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import type { Member } from '../server/member.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
@@ -25,19 +26,20 @@ export function answerRange(
   const header = context.header();
   member.metrics.mvcc.rangeTotal++;
   const scan = member.store.scan(options);
+  const seen = readRevision(member, options.revision);
   if (scan.step(KEYS_PER_SLICE)) {
-    respond(context, call, header, scan.result());
+    respond(context, call, { header, seen, result: scan.result() });
     return;
   }
   // What it found may be superseded and compacted before it is read.
-  const release = member.compactor.hold();
+  const { release } = member.compactor.hold(seen);
   const step = (): void => {
     try {
       if (call.ended) scan.cancel();
       else if (scan.step(KEYS_PER_SLICE)) {
         const refused = member.auth.checkCurrent(caller);
         if (refused !== undefined) throw refused;
-        respond(context, call, header, scan.result());
+        respond(context, call, { header, seen, result: scan.result() });
       } else {
         member.scheduler.soon(step);
         return;
@@ -50,7 +52,20 @@ export function answerRange(
   member.scheduler.soon(step);
 }
 
-function respond(context: ServiceContext, call: UnaryCall, header: Buffer, result: RangeResult): void {
+/** The revision that a range read sees. */
+export function readRevision({ store }: Pick<Member, 'store'>, asked: number): number {
+  return asked > 0 ? asked : store.revision;
+}
+
+interface Found {
+  readonly header: Buffer;
+  /** The revision that was read. */
+  readonly seen: number;
+  readonly result: RangeResult;
+}
+
+function respond(context: ServiceContext, call: UnaryCall, found: Found): void {
+  const { header, result } = found;
   const tail = encodeTail(result);
   let total = header.length + tail.length;
   for (const size of result.sizes) total += 1 + varintSize(size) + size;
@@ -61,12 +76,10 @@ function respond(context: ServiceContext, call: UnaryCall, header: Buffer, resul
     call.respond(parts, total);
     return;
   }
-  respondLarge(context, call, { header, result, tail, total });
+  respondLarge(context, call, { ...found, tail, total });
 }
 
-interface LargeResponse {
-  readonly header: Buffer;
-  readonly result: RangeResult;
+interface LargeResponse extends Found {
   readonly tail: Buffer;
   readonly total: number;
 }
@@ -75,31 +88,33 @@ interface LargeResponse {
 function respondLarge(
   context: ServiceContext,
   call: UnaryCall,
-  { header, result, tail, total }: LargeResponse,
+  { header, seen, result, tail, total }: LargeResponse,
 ): void {
   const { member } = context;
-  const release = member.compactor.hold();
-  call.onCancel = release;
+  const hold = member.compactor.hold(seen, () => call.abort());
   const generation = member.storeGeneration;
   let started = false;
   call.respondStream(total, {
     read: (maxBytes) => {
       if (member.storeGeneration !== generation) {
         // What was announced cannot be given any more: only the end of the connection says so.
-        release();
+        hold.release();
         call.session.socket.destroy();
         return undefined;
       }
+      hold.used();
       const parts: Buffer[] = [];
       if (!started) parts.push(header);
       started = true;
       const kvs = result.read(maxBytes);
       for (const kv of kvs) parts.push(fieldHead(KVS, kv.length), kv);
       if (kvs.length > 0) return parts;
-      release();
+      hold.release();
       parts.push(tail);
       return parts;
     },
+    // The client has gone or wants no more of it.
+    dropped: () => hold.release(),
   });
 }
 

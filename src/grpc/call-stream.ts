@@ -1,4 +1,5 @@
 import type { Connection } from '../http2/connection.ts';
+import type { ErrorCode } from '../http2/constants.ts';
 import type { ByteSource, StreamEnd } from '../http2/stream.ts';
 import type { ResponseShape } from '../http2/sender.ts';
 
@@ -23,4 +24,5 @@ export interface CallStream {
   grant(bytes: number): void;
   consume(bytes: number, taken?: number): void;
   end(end: StreamEnd): void;
+  reset(code: ErrorCode): void;
 }

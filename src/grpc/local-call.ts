@@ -205,6 +205,12 @@ class LocalStream implements CallStream {
     // The window has no end.
   }
 
+  reset(): void {
+    this.#source?.from.dropped?.();
+    this.#source = undefined;
+    this.#sink.end(Status.UNAVAILABLE, 'the response was broken off');
+  }
+
   /** Ends a message from a source; its last bytes end the call, unless it has none. */
   end(): void {
     if (this.#hasSource) return;

@@ -1,3 +1,4 @@
+import { ErrorCode } from '../http2/constants.ts';
 import type { ByteSource, StreamListener } from '../http2/stream.ts';
 import { Call } from './call.ts';
 import { compress, decompress } from './compression.ts';
@@ -46,7 +47,10 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
    * bounded. A client that compresses gets it uncompressed, which every message may be.
    */
   respondStream(totalBytes: number, source: ByteSource): void {
-    if (this.ended) return;
+    if (this.ended) {
+      source.dropped?.();
+      return;
+    }
     this.#countResponse(totalBytes);
     const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
     prefix[0] = 0;
@@ -55,6 +59,11 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.stream.write(prefix);
     if (totalBytes > 0) this.stream.writeSource(source, totalBytes);
     this.stream.end(OK_TRAILERS_TEMPLATE);
+  }
+
+  /** Breaks off a response that is under way, so that nobody can take it for whole. */
+  abort(): void {
+    this.stream.reset(ErrorCode.CANCEL);
   }
 
   /** A source of `respondStream` that returned undefined has bytes again. */

@@ -21,6 +21,8 @@ export interface ByteSource {
    * none at the moment: then `Http2Stream.sourceReady` asks again.
    */
   read(maxBytes: number): Buffer[] | undefined;
+  /** Nobody will read any more of it, though it is not at its end: the stream is over. */
+  dropped?(): void;
 }
 
 /** How a response ends once its data is sent: a template of the connection's encoder, a block, or END_STREAM alone. */
@@ -133,7 +135,10 @@ export class Http2Stream implements RequestHead {
 
   /** Queues `totalBytes` to be pulled from `source` after what is queued already. */
   writeSource(source: ByteSource, totalBytes: number): void {
-    if (this.localClosed) return;
+    if (this.localClosed) {
+      source.dropped?.();
+      return;
+    }
     this.#source = source;
     this.#sourceRemaining = totalBytes;
     this.#sender.queued(this);
@@ -243,9 +248,11 @@ export class Http2Stream implements RequestHead {
     this.#headOffset = 0;
     this.#streams.held.remove(this.queuedBytes);
     this.queuedBytes = 0;
+    const source = this.#source;
     this.#source = undefined;
     this.#sourceRemaining = 0;
     this.#end = undefined;
+    source?.dropped?.();
   }
 
   #push(part: Buffer): void {

@@ -7,6 +7,7 @@ import { EngineWriteError } from '../ports/engine.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
+import { type ReadHold, ReadHolds } from './read-holds.ts';
 
 export interface CompactorOptions {
   readonly store: MvccStore;
@@ -28,6 +29,8 @@ export interface CompactorOptions {
 /** A slice must not hold the event loop; a batch limit beyond this is done in several. */
 const MAX_SLICE = 200;
 const WRITE_RETRY_MS = 1000;
+/** Between two looks at the reads that are waited for. */
+const HELD_PAUSE_MS = 10;
 
 /** Removes what compactions made unreachable, one compaction after another, in slices between other work. */
 export class Compactor {
@@ -38,7 +41,7 @@ export class Compactor {
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
-  #held = 0;
+  readonly #holds: ReadHolds;
   #hashing = false;
   /** Tells a compaction that was dropped meanwhile from the present one. */
   #epoch = 0;
@@ -46,6 +49,7 @@ export class Compactor {
 
   constructor(options: CompactorOptions) {
     this.#options = options;
+    this.#holds = new ReadHolds(options.clock);
   }
 
   /** Takes up a removal that a restart interrupted. */
@@ -66,14 +70,9 @@ export class Compactor {
     else this.#waiters.push({ revision, done });
   }
 
-  /** Nothing is removed until the function returned is called: a long read goes on reading superseded values. */
-  hold(): () => void {
-    this.#held += 1;
-    let released = false;
-    return () => {
-      if (!released) this.#held -= 1;
-      released = true;
-    };
+  /** What a long read at a revision sees is not removed until it releases that, or is abandoned; see `ReadHolds.add`. */
+  hold(revision: number, abandon?: () => void): ReadHold {
+    return this.#holds.add(revision, abandon);
   }
 
   /** The store is about to be closed; `resume` takes the removal up again. */
@@ -148,8 +147,8 @@ export class Compactor {
     const job = this.#job;
     if (job === undefined || this.#stopped) return;
     const { store, clock, metrics, batchLimit, sleepMs } = this.#options;
-    if (this.#held > 0) {
-      this.#pause(sleepMs);
+    if (this.#holds.hold(job.revision)) {
+      this.#pause(Math.max(sleepMs, HELD_PAUSE_MS));
       return;
     }
     const startedMs = clock.now();

@@ -20,7 +20,7 @@ export function hashStore(member: Member, revision: number): Promise<StoreHash> 
   if (known !== undefined) return Promise.resolve(known);
   if (revision > store.revision) return Promise.reject(errors.FutureRev);
   if (revision > 0 && revision < store.compactRevision) return Promise.reject(errors.Compacted);
-  const release = compactor.hold();
+  const { release } = compactor.hold(0);
   return member.hashRows(hashScope(store, revision), release).finally(release);
 }
 
