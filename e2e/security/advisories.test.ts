@@ -310,11 +310,14 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about files and l
 
 it('GHSA-pm3m-32r3-7mfh: a duration below zero compacts nothing', async () => {
   const server = await AuthServer.start('keystead', ['--auto-compaction-retention=-1h']);
-  for (let at = 0; at < 50; at++) await server.put('a');
-  const request = RangeRequest.create({ key: bytes('a'), revision: 2 });
-  expect(outcome(await server.call(KV.methods.range, request))).toBe('ok');
-  expect(server.member.program.lines.join('\n')).not.toContain('starting auto');
-  await server.stop();
+  try {
+    for (let at = 0; at < 50; at++) await server.put('a');
+    const request = RangeRequest.create({ key: bytes('a'), revision: 2 });
+    expect(outcome(await server.call(KV.methods.range, request))).toBe('ok');
+    expect(server.member.program.lines.join('\n')).not.toContain('starting auto');
+  } finally {
+    await server.stop();
+  }
 });
 
 describe('advisories about damaged logs', () => {
