@@ -129,6 +129,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
         isIdRemoved: () => false,
         reportUnreachable: silent,
         reportSnapshot: silent,
+        keptOfSnapshot: () => 0,
         onSnapshot: () => Promise.resolve(),
         onConnectionClosed: silent,
         onRemoved: silent,

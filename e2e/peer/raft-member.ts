@@ -174,6 +174,10 @@ export class RaftMember implements PeerTransportHandler {
     this.onMessages([message]);
   }
 
+  keptOfSnapshot(): number {
+    return 0;
+  }
+
   onConnectionClosed(id: bigint): void {
     this.closed.push(id);
   }

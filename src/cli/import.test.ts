@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type BucketContents, databaseChunks, measureDatabase } from '../bbolt/writer.ts';
 import { encodeIdentity } from '../server/identity.ts';
-import { receiveSnapshot } from '../snapshot/receive-snapshot.ts';
+import { IncomingSnapshots } from '../snapshot/receive-snapshot.ts';
 import { confStateToJson } from '../snapshot/conf-state-json.ts';
 import { revisionKey } from '../snapshot/schema.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
@@ -158,14 +158,17 @@ describe('a snapshot from a leader', () => {
     const bytes = database(9);
     const receive = (body: AsyncIterable<Buffer>, index: number) => {
       const directory = fresh();
-      return { directory, done: receiveSnapshot({ body, index, directory, file: `${directory}.db` }) };
+      const folder = fresh();
+      mkdirSync(folder, { recursive: true });
+      const incoming = new IncomingSnapshots(folder, directory);
+      return { directory, folder, done: incoming.receive({ body, index, id: undefined, offset: 0 }) };
     };
     const whole = receive(inPieces(bytes), 9);
     expect(await whole.done).toMatchObject({ index: 9, term: 2, keys: 2, revision: 3 });
     const engine = await RocksEngine.open(whole.directory);
     expect(engine.get('latest', Buffer.from('b'))).toBeDefined();
     await engine.close();
-    expect(existsSync(`${whole.directory}.db`)).toBe(false);
+    expect(readdirSync(whole.folder)).toEqual([]);
     for (const [body, index, fault] of [
       [inPieces(bytes), 8, 'has applied entry 9 instead of 8'],
       [inPieces(bytes, 9000), 9, 'the sender went away'],
@@ -173,7 +176,35 @@ describe('a snapshot from a leader', () => {
     ] as const) {
       const broken = receive(body, index);
       await expect(broken.done).rejects.toThrow(fault);
-      expect([broken.directory, `${broken.directory}.db`].filter((path) => existsSync(path))).toEqual([]);
+      expect(existsSync(broken.directory)).toBe(false);
+      expect(readdirSync(broken.folder)).toEqual([]);
     }
+  });
+
+  it('is gone on with where it broke off, if it is the same', async () => {
+    const bytes = database(9);
+    const folder = fresh();
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `${'0'.repeat(16)}.snap.db`), 'left by a process that died');
+    const incoming = new IncomingSnapshots(folder, fresh());
+    expect(readdirSync(folder)).toEqual([]);
+    const part = { index: 9, id: 'one' };
+    const broken = { ...part, body: inPieces(bytes, 9000), offset: 0 };
+    await expect(incoming.receive(broken)).rejects.toThrow('the sender went away');
+    expect([incoming.keptOf('one'), incoming.keptOf('other')]).toEqual([9000, 0]);
+    const rest = { ...part, body: inPieces(bytes.subarray(9000)), offset: 9000 };
+    for (const wrong of [{ id: 'other' }, { offset: 8000 }, { index: 8 }])
+      await expect(incoming.receive({ ...rest, ...wrong })).rejects.toThrow('nothing here');
+    expect(await incoming.receive(rest)).toMatchObject({ index: 9, keys: 2, revision: 3 });
+    expect(readdirSync(folder)).toEqual([]);
+    for (const [id, end] of [
+      ['one', 9000],
+      ['other', 4000],
+    ] as const) {
+      const body = inPieces(bytes, end);
+      await expect(incoming.receive({ index: 9, id, body, offset: 0 })).rejects.toThrow('went away');
+    }
+    expect([incoming.keptOf('one'), incoming.keptOf('other')]).toEqual([0, 4000]);
+    expect(readdirSync(folder)).toHaveLength(1);
   });
 });

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LeaderLeases, Leases } from '../api/leases.ts';
 import type { Config } from '../config/config.ts';
@@ -18,7 +17,7 @@ import type { Memberships, Reachability } from '../server/memberships.ts';
 import { PeerLink } from '../server/peer-link.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { membershipData } from '../snapshot/membership-data.ts';
-import { receiveSnapshot } from '../snapshot/receive-snapshot.ts';
+import { IncomingSnapshots } from '../snapshot/receive-snapshot.ts';
 import type { Storage } from '../storage/open-storage.ts';
 import { openPeerTls } from '../tls/open-tls.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
@@ -91,7 +90,8 @@ export class PeerConnections implements Reachability {
         isIdRemoved: (id) => link().isIdRemoved(id),
         reportUnreachable: (id) => link().reportUnreachable(id),
         reportSnapshot: (id, ok) => link().reportSnapshot(id, ok),
-        onSnapshot: (message, chunks) => link().onSnapshot(message, chunks),
+        onSnapshot: (message, chunks, part) => link().onSnapshot(message, chunks, part),
+        keptOfSnapshot: (id) => link().keptOfSnapshot(id),
         onConnectionClosed: (id) => link().onConnectionClosed(id),
         onRemoved: () => link().onRemoved(),
       },
@@ -106,15 +106,16 @@ export class PeerConnections implements Reachability {
           metrics.network.snapshotReceive.with(formatId(id)).observe(seconds),
       },
     });
+    const incoming = new IncomingSnapshots(storage.directory.snap, storage.engine.replacementDirectory);
     handler.link = new PeerLink({
       member,
       transport,
       exportSnapshot: () => exportSnapshot(storage.engine),
       membershipData: () => membershipOf(member),
-      receiveSnapshot: async (body, index) => {
-        const file = join(storage.directory.snap, `${index.toString(16).padStart(16, '0')}.snap.db`);
-        await receiveSnapshot({ body, file, directory: storage.engine.replacementDirectory, index });
+      receiveSnapshot: async (body, index, part) => {
+        await incoming.receive({ body, index, ...part });
       },
+      keptOfSnapshot: (id) => incoming.keptOf(id),
       removed: this.#onRemoved,
       logger: this.#logging.for('server/peer-link.ts'),
     });

@@ -8,6 +8,7 @@ import type { Peer } from './peer.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { replyBody, replyError, replyMethodNotAllowed } from './reply.ts';
 import { readBody } from './request.ts';
+import { IncomingParts, partOf, SNAPSHOT_ID_HEADER, SNAPSHOT_KEPT_HEADER } from './snapshot-parts.ts';
 import { receiveSnapshot } from './snapshot-receiver.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
 import { reasonOf } from './reason.ts';
@@ -26,6 +27,7 @@ const STREAM_PREFIX = '/raft/stream/';
 export class RaftRequests {
   readonly #context: PeerContext;
   readonly #table: PeerTable;
+  readonly #snapshots = new IncomingParts();
 
   constructor(context: PeerContext, table: PeerTable) {
     this.#context = context;
@@ -91,7 +93,35 @@ export class RaftRequests {
     logger.info('opened stream to peer', { 'stream-type': kind, 'remote-peer-id': formatId(from) });
   }
 
+  /** How much is here of a snapshot whose transfer broke off. */
+  async #keptSnapshot(request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
+    if (this.#isRefused(request, response)) return;
+    await this.#snapshots.end(id);
+    const kept = this.#context.handler.keptOfSnapshot(id);
+    response.writeHead(204, { [SNAPSHOT_KEPT_HEADER]: kept }).end();
+  }
+
+  #snapshot(
+    request: IncomingMessage,
+    response: ServerResponse,
+    status: PeerStatus | undefined,
+  ): Promise<void> {
+    const part = partOf(request.headers);
+    if (part === undefined) {
+      replyError(response, 400, 'invalid range');
+      return Promise.resolve();
+    }
+    const received = receiveSnapshot(this.#context, { request, response, status, part });
+    this.#snapshots.track(part.id, request, received);
+    return received;
+  }
+
   #post(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const asksFor = path === '/raft/snapshot' ? header(request.headers, SNAPSHOT_ID_HEADER) : undefined;
+    if (request.method === 'GET' && asksFor !== undefined) {
+      void this.#keptSnapshot(request, response, asksFor);
+      return;
+    }
     if (request.method !== 'POST') {
       replyMethodNotAllowed(response, 'POST');
       return;
@@ -101,9 +131,7 @@ export class RaftRequests {
     if (from !== undefined) this.#noteSender(request, from);
     const status = from === undefined ? undefined : this.#table.status(from);
     const work =
-      path === '/raft'
-        ? this.#message(request, response)
-        : receiveSnapshot(this.#context, { request, response, status });
+      path === '/raft' ? this.#message(request, response) : this.#snapshot(request, response, status);
     work.catch((error: unknown) => {
       this.#context.logger.warn('failed to serve a request of a peer', {
         path,

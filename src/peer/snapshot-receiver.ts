@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SnapshotPart } from '../ports/peer-transport.ts';
 import { type Message, MessageType } from '../wire/gen/raftpb.ts';
 import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
@@ -20,11 +21,12 @@ export interface SnapshotRequest {
   readonly response: ServerResponse;
   /** Of the sender, where it is known. */
   readonly status: PeerStatus | undefined;
+  readonly part: SnapshotPart;
 }
 
 /** Takes a posted snapshot: its message, then the database file, which goes to the handler as it comes in. */
 export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRequest): Promise<void> {
-  const { request, response, status } = snapshot;
+  const { request, response, status, part } = snapshot;
   const startedAt = context.clock.now();
   // Saving it may take longer than connections are left silent otherwise.
   request.socket.setTimeout(0);
@@ -46,11 +48,12 @@ export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRe
   const fields = {
     'remote-snapshot-sender-id': formatId(message.from),
     'incoming-snapshot-index': message.snapshot?.metadata?.index ?? 0,
+    ...(part.offset === 0 ? {} : { 'from-byte': part.offset }),
   };
   context.logger.info('receiving database snapshot', fields);
   if (status !== undefined) status.snapshotsReceiving += 1;
   try {
-    await context.handler.onSnapshot(message, counted(rest, bytes, status));
+    await context.handler.onSnapshot(message, counted(rest, bytes, status), part);
   } catch (error) {
     fail(status);
     const reason = reasonOf(error);

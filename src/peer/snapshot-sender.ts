@@ -9,6 +9,7 @@ import type { PeerStatus } from './peer-status.ts';
 import { checkAnswer, RemovedError } from './post-answer.ts';
 import { openRequest } from './request.ts';
 import { type RequestPlace, requestPlace } from './request-place.ts';
+import { askForPart, type FilePart, partHeaders } from './snapshot-parts.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
@@ -26,6 +27,10 @@ export interface SnapshotSenderOptions {
   readonly status: PeerStatus;
   readonly picker: UrlPicker;
   readonly failed: (reason: string) => void;
+}
+
+interface OutgoingFile extends FilePart {
+  readonly chunks: AsyncIterable<Buffer>;
 }
 
 /** Posts snapshots, each as its message and the database file behind it. */
@@ -49,7 +54,9 @@ export class SnapshotSender {
     };
     context.logger.info('sending database snapshot', fields);
     status.snapshotsSending += 1;
-    this.#transfer(requestPlace(picked, '/raft/snapshot'), message, snapshot)
+    const place = requestPlace(picked, '/raft/snapshot');
+    this.#remaining(place, message, snapshot)
+      .then((file) => this.#transfer(place, message, file))
       .then(
         () => {
           status.sentBytes += snapshot.totalBytes;
@@ -83,19 +90,39 @@ export class SnapshotSender {
     for (const request of this.#requests) request.destroy();
   }
 
-  async #transfer(
+  /** What of the file the member does not have yet. */
+  async #remaining(
     place: RequestPlace,
     message: Message,
-    { totalBytes, chunks }: OutgoingSnapshot,
-  ): Promise<void> {
+    { totalBytes, chunks, resumption }: OutgoingSnapshot,
+  ): Promise<OutgoingFile> {
+    if (resumption === undefined) return { totalBytes, offset: 0, chunks, id: undefined };
+    const { id, isBroken } = resumption;
     const { context } = this.#options;
+    const offset = isBroken ? await askForPart(context, place, { id, requests: this.#requests }) : 0;
+    if (offset === 0 || offset > totalBytes) return { totalBytes, offset: 0, chunks, id };
+    context.logger.info('going on with a database snapshot whose transfer broke off', {
+      'remote-peer-id': formatId(message.to),
+      ...{ offset, bytes: totalBytes },
+    });
+    return { totalBytes, offset, chunks: resumption.from(offset), id };
+  }
+
+  async #transfer(place: RequestPlace, message: Message, file: OutgoingFile): Promise<void> {
+    const { context } = this.#options;
+    const { totalBytes, offset } = file;
+    if (this.#stopped) {
+      await discard(file);
+      throw new Error('the member is not sent to any more');
+    }
     const head = new MessageEncoder().encode([message], 'bare');
     const request = openRequest(place, {
       method: 'POST',
       headers: {
         ...introductionHeaders(context.local),
         'Content-Type': 'application/octet-stream',
-        'Content-Length': String(head.bytes + totalBytes),
+        'Content-Length': String(head.bytes + totalBytes - offset),
+        ...partHeaders(file),
       },
       tls: context.tls,
       agents: undefined,
@@ -112,7 +139,7 @@ export class SnapshotSender {
     });
     try {
       // A refusal may come while the file is still being sent.
-      await Promise.race([answered, writeBody(request, head.parts, { totalBytes, chunks })]);
+      await Promise.race([answered, writeBody(request, head.parts, file)]);
       await answered;
     } finally {
       this.#requests.delete(request);
@@ -124,10 +151,10 @@ export class SnapshotSender {
 async function writeBody(
   request: ClientRequest,
   head: readonly Buffer[],
-  { totalBytes, chunks }: OutgoingSnapshot,
+  { totalBytes, offset, chunks }: OutgoingFile,
 ): Promise<void> {
   for (const part of head) request.write(part);
-  let bytes = 0;
+  let bytes = offset;
   for await (const chunk of chunks) {
     if (request.destroyed) return;
     bytes += chunk.length;
@@ -154,7 +181,7 @@ function drained(request: ClientRequest): Promise<void> {
 }
 
 /** Begins and ends the reading of a snapshot that nobody is there to receive, so that its source is closed. */
-export async function discard({ chunks }: OutgoingSnapshot): Promise<void> {
+export async function discard({ chunks }: Pick<OutgoingSnapshot, 'chunks'>): Promise<void> {
   const iterator = chunks[Symbol.asyncIterator]();
   await iterator.next();
   await iterator.return?.();

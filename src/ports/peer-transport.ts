@@ -6,6 +6,25 @@ export interface OutgoingSnapshot {
   readonly totalBytes: number;
   /** Read no faster than the member takes them, and closed early when the transfer fails. */
   readonly chunks: AsyncIterable<Buffer>;
+  /** Given where a transfer that breaks off can be gone on with. */
+  readonly resumption?: SnapshotResumption;
+}
+
+export interface SnapshotResumption {
+  /** No other file has this name. */
+  readonly id: string;
+  /** A transfer of it broke off before: the member is asked first how much of it has arrived. */
+  readonly isBroken: boolean;
+  /** Like `chunks`, from a place of the file on; read in place of them. */
+  from(offset: number): AsyncIterable<Buffer>;
+}
+
+/** What part of which file comes in. */
+export interface SnapshotPart {
+  /** As its sender named it; undefined where it cannot go on with a transfer that breaks off. */
+  readonly id: string | undefined;
+  /** Bytes of the file before those that come. */
+  readonly offset: number;
 }
 
 /**
@@ -25,7 +44,9 @@ export interface PeerTransportHandler {
    * A snapshot comes in: `message` is the leader's MsgSnap, `chunks` the database file. Resolves when the file is
    * safe and raft has been given the message; when it rejects, the leader will try again.
    */
-  onSnapshot(message: Message, chunks: AsyncIterable<Buffer>): Promise<void>;
+  onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void>;
+  /** Bytes of a file that were received before its transfer broke off, and are kept. */
+  keptOfSnapshot(id: string): number;
   /**
    * All connections with `id` have ended, the last ones closed by the other side: its process is most likely
    * gone, so a follower that had it as leader need not wait for the election timeout.

@@ -23,5 +23,13 @@ export interface SnapshotExport {
   close(): Promise<void>;
 }
 
+/** An export that can be read again, from any place on, until it is closed. */
+export interface ResumableExport extends SnapshotExport {
+  /** Whether it can still be read. */
+  readonly isOpen: boolean;
+  /** The chunks from a place of the file on; ends the reading before it, and closes nothing. */
+  from(offset: number): AsyncIterable<Buffer>;
+}
+
 /** Begins an export of the store as of now or a little later; resolves once its size is known. */
-export type ExportSnapshot = () => Promise<SnapshotExport>;
+export type ExportSnapshot = () => Promise<ResumableExport>;

@@ -2,16 +2,13 @@ import type { ConfChangeResult } from '../apply/applier.ts';
 import type { Member as ClusterMember } from '../membership/member.ts';
 import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { PeerTransport, PeerTransportHandler } from '../ports/peer-transport.ts';
+import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import { type Message, MessageType, None, Role } from '../raft/types.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
+import { OutgoingSnapshots } from './outgoing-snapshots.ts';
 
-/** Snapshots sent at the same time; more members that need one wait for raft to ask again. */
-const MAX_SNAPSHOTS_SENDING = 4;
-/** As etcd: time for the receiver of a snapshot to ask for the entries after it. */
-const KEEP_LOG_AFTER_SNAPSHOT_MS = 30_000;
 /** Followers that lost the leader campaign this long after each other, in the order of their ids. */
 const CAMPAIGN_STEP_MS = 40;
 
@@ -22,7 +19,13 @@ export interface PeerLinkOptions {
   /** The membership as a snapshot's `data`. */
   readonly membershipData: () => Buffer;
   /** Takes in a snapshot's database; resolves when it is a complete store, ready to take the place of this one. */
-  readonly receiveSnapshot: (chunks: AsyncIterable<Buffer>, index: number) => Promise<void>;
+  readonly receiveSnapshot: (
+    chunks: AsyncIterable<Buffer>,
+    index: number,
+    part: SnapshotPart,
+  ) => Promise<void>;
+  /** Bytes of a snapshot's file that came in before its transfer broke off. */
+  readonly keptOfSnapshot: (id: string) => number;
   /** This member is not in the cluster any more. */
   readonly removed: () => void;
   readonly logger: Logger;
@@ -32,9 +35,7 @@ export interface PeerLinkOptions {
 export class PeerLink implements PeerTransportHandler {
   readonly #options: PeerLinkOptions;
   readonly #heldCommits: HeldCommits;
-  #sending = 0;
-  /** By receiver: what lets the log be compacted again once its snapshot has been sent. */
-  readonly #logHolds = new Map<bigint, () => void>();
+  readonly #snapshots: OutgoingSnapshots;
   #receiving = false;
   #isRemoved = false;
 
@@ -46,6 +47,7 @@ export class PeerLink implements PeerTransportHandler {
       now: () => member.clock.now(),
       send: (messages) => transport.send(messages),
     });
+    this.#snapshots = new OutgoingSnapshots(options);
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
@@ -70,7 +72,7 @@ export class PeerLink implements PeerTransportHandler {
         if (hasAppendResponse && !message.reject) continue;
         hasAppendResponse = true;
       }
-      if (message.type === MessageType.MsgSnap) this.#sendSnapshot(message);
+      if (message.type === MessageType.MsgSnap) this.#snapshots.send(message);
       else outgoing.push(message);
     }
     const ready = outgoing.reverse().filter((message) => !this.#heldCommits.hold(message));
@@ -102,28 +104,25 @@ export class PeerLink implements PeerTransportHandler {
   }
 
   reportSnapshot(id: bigint, ok: boolean): void {
-    this.#sending -= 1;
-    const { member } = this.#options;
-    const { loop } = member;
-    const release = this.#logHolds.get(id);
-    this.#logHolds.delete(id);
-    if (release !== undefined) member.scheduler.after(ok ? KEEP_LOG_AFTER_SNAPSHOT_MS : 0, release);
-    loop.node.reportSnapshot(id, ok ? 'finished' : 'failed');
-    loop.schedule();
+    this.#snapshots.reported(id, ok);
   }
 
-  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>): Promise<void> {
+  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void> {
     const { member, receiveSnapshot } = this.#options;
     const index = message.snapshot?.metadata?.index ?? 0;
     if (this.#receiving) throw new Error('another snapshot is being received');
     if (index <= member.applied.index) throw new Error('the snapshot is older than what is applied');
     this.#receiving = true;
     try {
-      await receiveSnapshot(chunks, index);
+      await receiveSnapshot(chunks, index, part);
       member.loop.step(message);
     } finally {
       this.#receiving = false;
     }
+  }
+
+  keptOfSnapshot(id: string): number {
+    return this.#options.keptOfSnapshot(id);
   }
 
   /**
@@ -161,38 +160,6 @@ export class PeerLink implements PeerTransportHandler {
       'local-member-id': member.memberIdText,
     });
     removed();
-  }
-
-  #sendSnapshot(message: Message): void {
-    const { member, logger } = this.#options;
-    if (this.#sending >= MAX_SNAPSHOTS_SENDING) {
-      member.scheduler.soon(() => {
-        member.loop.node.reportSnapshot(message.to, 'failed');
-        member.loop.schedule();
-      });
-      return;
-    }
-    this.#sending += 1;
-    this.#logHolds.get(message.to)?.();
-    this.#logHolds.set(message.to, member.logKeeper.hold());
-    this.#exportAndSend(message).catch((error: unknown) => {
-      logger.error('failed to make a snapshot', {
-        to: formatId(message.to),
-        error: error instanceof Error ? error.message : String(error),
-      });
-      this.reportSnapshot(message.to, false);
-    });
-  }
-
-  async #exportAndSend(message: Message): Promise<void> {
-    const { transport, exportSnapshot, membershipData } = this.#options;
-    const snapshot = await exportSnapshot();
-    const { index, term, confState, totalBytes } = snapshot;
-    const metadata = { index, term, confState };
-    transport.sendSnapshot(
-      { ...message, snapshot: { data: membershipData(), metadata } },
-      { totalBytes, chunks: snapshot.chunks() },
-    );
   }
 
   #connect({ id, peerUrls }: ClusterMember): void {

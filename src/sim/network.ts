@@ -29,6 +29,8 @@ interface Station {
 /** Looks at messages before they leave; those it returns travel on. Planted bugs forge answers here. */
 export type Interceptor = (message: Message, answer: (forged: Message) => void) => Message | undefined;
 
+/** Snapshots travel in one piece, or not at all. */
+const WHOLE = { id: undefined, offset: 0 };
 const SNAPSHOT_MS = { least: 5, most: 150 } as const;
 const REFUSED_MS = 20;
 const OVERTAKEN_MS = 40;
@@ -112,7 +114,7 @@ export class SimNetwork {
         this.#time.after(REFUSED_MS, () => report(false));
         return;
       }
-      receiver.handler.onSnapshot({ ...message }, snapshot.chunks).then(
+      receiver.handler.onSnapshot({ ...message }, snapshot.chunks, WHOLE).then(
         () => report(true),
         () => this.#time.after(REFUSED_MS, () => report(false)),
       );

@@ -7,7 +7,7 @@ import type { WatchReceiver } from '../mvcc/watcher.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
-import type { SnapshotExport } from '../ports/snapshot.ts';
+import type { ResumableExport } from '../ports/snapshot.ts';
 import type { Message } from '../raft/types.ts';
 import { encodeIdentity, type Founding } from '../server/identity.ts';
 import { LeaseKeeper } from '../server/lease-keeper.ts';
@@ -141,10 +141,11 @@ export class SimProcess {
       isIdRemoved: (id) => outbox.link?.isIdRemoved(id) ?? false,
       reportUnreachable: (id) => outbox.link?.reportUnreachable(id),
       reportSnapshot: (id, ok) => outbox.link?.reportSnapshot(id, ok),
-      onSnapshot: (message, chunks) => {
+      onSnapshot: (message, chunks, part) => {
         assert(outbox.link !== undefined, 'a process listens once it is whole');
-        return outbox.link.onSnapshot(message, chunks);
+        return outbox.link.onSnapshot(message, chunks, part);
       },
+      keptOfSnapshot: () => 0,
       onConnectionClosed: (id) => outbox.link?.onConnectionClosed(id),
       onRemoved: () => outbox.link?.onRemoved(),
     });
@@ -156,6 +157,7 @@ export class SimProcess {
       receiveSnapshot: async (chunks) => {
         for await (const chunk of chunks) received.copy = this.#world.copies.get(chunk.readUInt32BE(0));
       },
+      keptOfSnapshot: () => 0,
       removed: () => {
         this.#world.trace(`${this.name} was removed`);
         this.isRemoved = true;
@@ -234,7 +236,7 @@ export class SimProcess {
     else if (member.hub.step()) again();
   }
 
-  #export(member: Member, engine: SimEngine): SnapshotExport {
+  #export(member: Member, engine: SimEngine): ResumableExport {
     const { index, term, confState } = member.applied;
     const name = (Number(this.id & 0xffffn) << 12) | (this.#copies++ & 0xfff);
     this.#world.copies.set(name, engine.copy());
@@ -244,6 +246,8 @@ export class SimProcess {
       ...{ totalBytes: chunk.length, index, term, confState, storageVersion: '3.7.0', sha256: undefined },
       read: () => Promise.resolve(undefined),
       chunks: () => oneChunk(chunk),
+      isOpen: true,
+      from: () => oneChunk(chunk),
       close: () => Promise.resolve(),
     };
   }

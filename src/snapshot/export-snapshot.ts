@@ -1,9 +1,9 @@
 import type { Worker } from 'node:worker_threads';
-import type { SnapshotExport } from '../ports/snapshot.ts';
+import type { ResumableExport } from '../ports/snapshot.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import { startSnapshotWorker } from './worker-file.ts';
-import type { ExportMessage, MoreMessage, WorkerTask } from './worker-messages.ts';
+import type { ExportMessage, MoreMessage, SeekMessage, WorkerTask } from './worker-messages.ts';
 
 const CHUNK_BYTES = 256 << 10;
 /** Chunks made ahead of being read. */
@@ -22,7 +22,7 @@ type Opened = Extract<ExportMessage, { type: 'opened' }>;
  *
  * When the store is closed or opened anew meanwhile, the export ends with an error.
  */
-export async function exportSnapshot(store: SharedStore): Promise<SnapshotExport> {
+export async function exportSnapshot(store: SharedStore): Promise<ResumableExport> {
   const loan = store.lend(() => snapshot.close());
   const task: WorkerTask = { kind: 'export', sharedHandle: loan.handle, chunkBytes: CHUNK_BYTES };
   const snapshot = new WorkerExport(startSnapshotWorker(task), loan);
@@ -40,7 +40,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-class WorkerExport implements SnapshotExport {
+class WorkerExport implements ResumableExport {
   readonly #worker: Worker;
   readonly #chunks: Buffer[] = [];
   readonly #whenOpened: Promise<Opened>;
@@ -49,6 +49,8 @@ class WorkerExport implements SnapshotExport {
   #waiting: Waiting | undefined;
   #failure: Error | undefined;
   #sha256: Buffer | undefined;
+  #round = 0;
+  #isAtStart = true;
   #closing: Promise<unknown> | undefined;
 
   constructor(worker: Worker, loan: StoreLoan) {
@@ -75,6 +77,10 @@ class WorkerExport implements SnapshotExport {
   async opened(): Promise<void> {
     this.#opened = await this.#whenOpened;
     this.#confState = ConfState.decode(this.#opened.confState);
+    this.#askAhead();
+  }
+
+  #askAhead(): void {
     for (let n = 0; n < CHUNKS_AHEAD; n += 1) this.#worker.postMessage(more);
   }
 
@@ -107,7 +113,12 @@ class WorkerExport implements SnapshotExport {
     return this.#chunks.length > 0 ? undefined : this.#sha256;
   }
 
+  get isOpen(): boolean {
+    return this.#failure === undefined && this.#closing === undefined;
+  }
+
   read(): Promise<Buffer | undefined> {
+    this.#isAtStart = false;
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       if (this.#sha256 === undefined) this.#worker.postMessage(more);
@@ -130,12 +141,34 @@ class WorkerExport implements SnapshotExport {
     }
   }
 
+  async *from(offset: number): AsyncGenerator<Buffer, void> {
+    if (offset > 0 || !this.#isAtStart) this.#seek(offset);
+    const round = this.#round;
+    while (round === this.#round) {
+      const chunk = await this.read();
+      if (chunk === undefined) return;
+      yield chunk;
+    }
+  }
+
+  #seek(offset: number): void {
+    this.#round += 1;
+    this.#chunks.length = 0;
+    this.#sha256 = undefined;
+    this.#waiting?.reject(new Error('the snapshot is read anew'));
+    this.#waiting = undefined;
+    const seek: SeekMessage = { type: 'seek', offset, round: this.#round };
+    this.#worker.postMessage(seek);
+    this.#askAhead();
+  }
+
   async close(): Promise<void> {
     this.#closing ??= this.#worker.terminate();
     await this.#closing;
   }
 
   #take(message: Exclude<ExportMessage, Opened>): void {
+    if (message.round !== this.#round) return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (message.type === 'end') {

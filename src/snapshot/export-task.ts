@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { databaseChunks, measureDatabase } from '../bbolt/writer.ts';
 import type { StoreView } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import { BackendContents } from './backend-contents.ts';
-import type { ExportMessage } from './worker-messages.ts';
+import type { ExportMessage, MoreMessage, SeekMessage } from './worker-messages.ts';
 
 /** On the worker: measures the store, then writes a chunk for each message that asks for one. */
 export function runExport(view: StoreView, chunkBytes: number, port: MessagePort): void {
@@ -21,20 +21,51 @@ export function runExport(view: StoreView, chunkBytes: number, port: MessagePort
     confState: ConfState.encode(confState),
     storageVersion,
   });
-  const chunks = databaseChunks(contents, layout, chunkBytes);
-  const hash = createHash('sha256');
-  let hasEnded = false;
-  port.on('message', () => {
-    if (hasEnded) return;
-    const { value: bytes } = chunks.next();
-    if (bytes !== undefined) {
-      hash.update(bytes);
-      send({ type: 'chunk', bytes }, [bytes.buffer as ArrayBuffer]);
+  const begin = (offset: number, round: number): Reading => ({
+    chunks: databaseChunks(contents, layout, chunkBytes),
+    hash: createHash('sha256'),
+    round,
+    skipping: offset,
+    hasEnded: false,
+  });
+  let reading = begin(0, 0);
+  port.on('message', (message: MoreMessage | SeekMessage) => {
+    if (message.type === 'seek') {
+      reading.chunks.return();
+      reading = begin(message.offset, message.round);
       return;
     }
-    hasEnded = true;
-    view.close();
-    send({ type: 'end', sha256: hash.digest() });
-    port.close();
+    if (reading.hasEnded) return;
+    const { round, hash } = reading;
+    const bytes = nextOf(reading);
+    if (bytes !== undefined) {
+      send({ type: 'chunk', round, bytes }, [bytes.buffer as ArrayBuffer]);
+      return;
+    }
+    // The view stays open until the worker is ended: the file may be asked for anew.
+    reading.hasEnded = true;
+    send({ type: 'end', round, sha256: hash.digest() });
   });
+}
+
+interface Reading {
+  readonly chunks: Generator<Buffer, void>;
+  readonly hash: Hash;
+  readonly round: number;
+  /** Bytes that are to be passed over. */
+  skipping: number;
+  hasEnded: boolean;
+}
+
+/** A chunk that owns its memory; undefined after the last one. */
+function nextOf(reading: Reading): Uint8Array | undefined {
+  for (;;) {
+    const { value: bytes } = reading.chunks.next();
+    if (bytes === undefined) return undefined;
+    reading.hash.update(bytes);
+    const { skipping } = reading;
+    reading.skipping = Math.max(0, skipping - bytes.length);
+    if (skipping === 0) return bytes;
+    if (skipping < bytes.length) return new Uint8Array(bytes.subarray(skipping));
+  }
 }

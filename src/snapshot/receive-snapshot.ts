@@ -1,43 +1,131 @@
-import { promises as fs } from 'node:fs';
-import { dirname } from 'node:path';
+import { promises as fs, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SnapshotPart } from '../ports/peer-transport.ts';
 import type { ImportedState } from './import-backend.ts';
 import { importSnapshot } from './import-snapshot.ts';
 
-export interface ReceiveSnapshotOptions {
-  /** The database as it comes in; it is read no faster than the disk takes it. */
+/** How long the part of a file is kept whose transfer broke off. */
+const KEEP_PART_MS = 300_000;
+
+/** Files of snapshots on their way in. */
+const FILE_NAME = /^[0-9a-f]{16}\.snap\.db$/;
+
+export interface IncomingSnapshot extends SnapshotPart {
+  /** The database as it comes in, from `offset` on; it is read no faster than the disk takes it. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Where the database is kept until it is read into a store; removed at the end. */
-  readonly file: string;
-  /** Where the store is made; see `importSnapshot`. */
-  readonly directory: string;
   /** The snapshot's index, which the database must have applied. */
   readonly index: number;
 }
 
+interface KeptPart {
+  readonly id: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
- * Takes in a snapshot that a leader sends and makes a store of it, all off the main thread.
+ * Takes in snapshots that a leader sends, one at a time, and makes a store of each, all off the main thread.
  *
- * Rejects when the sender breaks off, the disk is full, or the database is damaged or not the one announced. Nothing
- * is left behind then.
+ * Of a transfer that breaks off, the part that has come is kept for a while, one at the most: whatever comes next
+ * goes on with it or takes its place.
  */
-export async function receiveSnapshot(options: ReceiveSnapshotOptions): Promise<ImportedState> {
-  const { body, file, directory, index } = options;
-  await fs.mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  try {
-    await save(body, file);
-    const state = await importSnapshot({ file, directory });
-    if (state.index === index) return state;
-    await fs.rm(directory, { recursive: true, force: true });
-    throw new Error(`the snapshot has applied entry ${state.index} instead of ${index}`);
-  } finally {
-    await fs.rm(file, { force: true });
+export class IncomingSnapshots {
+  readonly #folder: string;
+  readonly #directory: string;
+  #kept: KeptPart | undefined;
+
+  /**
+   * Removes what an earlier process has left.
+   *
+   * @param folder where files are kept until they are read into a store; it must exist
+   * @param directory where the store is made; see `importSnapshot`
+   */
+  constructor(folder: string, directory: string) {
+    this.#folder = folder;
+    this.#directory = directory;
+    for (const name of readdirSync(folder)) if (FILE_NAME.test(name)) rmSync(join(folder, name));
+  }
+
+  /** Bytes of a file that came before its transfer broke off. */
+  keptOf(id: string): number {
+    return this.#kept?.id === id ? this.#kept.bytes : 0;
+  }
+
+  /**
+   * Rejects when the sender breaks off, the disk is full, or the database is damaged or not the one announced. But
+   * for the first case nothing is left behind then.
+   */
+  async receive({ body, index, id, offset }: IncomingSnapshot): Promise<ImportedState> {
+    const path = join(this.#folder, `${index.toString(16).padStart(16, '0')}.snap.db`);
+    const kept = this.#kept;
+    if (offset > 0 && (kept?.id !== id || kept?.bytes !== offset || kept.path !== path))
+      throw new Error('there is nothing here that this is the rest of');
+    this.#kept = undefined;
+    clearTimeout(kept?.timer);
+    if (offset === 0 && kept !== undefined) await fs.rm(kept.path, { force: true });
+    const saved = await save(body, path, offset).catch(async (error: unknown) => {
+      await fs.rm(path, { force: true });
+      throw error;
+    });
+    if (saved.error !== undefined) {
+      if (id === undefined) await fs.rm(path, { force: true });
+      else this.#keep({ id, path, bytes: saved.bytes });
+      throw saved.error;
+    }
+    return this.#import(path, index);
+  }
+
+  async #import(file: string, index: number): Promise<ImportedState> {
+    const directory = this.#directory;
+    try {
+      const state = await importSnapshot({ file, directory });
+      if (state.index === index) return state;
+      await fs.rm(directory, { recursive: true, force: true });
+      throw new Error(`the snapshot has applied entry ${state.index} instead of ${index}`);
+    } finally {
+      await fs.rm(file, { force: true });
+    }
+  }
+
+  #keep(part: Omit<KeptPart, 'timer'>): void {
+    const timer = setTimeout(() => {
+      if (this.#kept?.timer !== timer) return;
+      this.#kept = undefined;
+      rmSync(part.path, { force: true });
+    }, KEEP_PART_MS).unref();
+    this.#kept = { ...part, timer };
   }
 }
 
-async function save(body: AsyncIterable<Uint8Array>, path: string): Promise<void> {
-  const file = await fs.open(path, 'w', 0o600);
+/**
+ * Writes to a file from a place on, which is its end. Rejects when the disk fails.
+ *
+ * @returns its length then, and the sender's fault that ended it too early
+ */
+async function save(
+  body: AsyncIterable<Uint8Array>,
+  path: string,
+  offset: number,
+): Promise<{ readonly bytes: number; readonly error: Error | undefined }> {
+  const file = await fs.open(path, offset === 0 ? 'w' : 'a', 0o600);
+  const source = body[Symbol.asyncIterator]();
+  let bytes = offset;
   try {
-    for await (const bytes of body) await file.writeFile(bytes);
+    for (;;) {
+      const next = await source.next().catch((error: unknown) => {
+        return error instanceof Error ? error : new Error(String(error));
+      });
+      if (next instanceof Error) return { bytes, error: next };
+      if (next.done === true) return { bytes, error: undefined };
+      try {
+        await file.writeFile(next.value);
+      } catch (error) {
+        await source.return?.();
+        throw error;
+      }
+      bytes += next.value.length;
+    }
   } finally {
     await file.close();
   }

@@ -278,6 +278,45 @@ describe('an export on a worker', () => {
   });
 });
 
+describe('an export that is read anew', () => {
+  it('is the same file from any place on, whatever is written meanwhile', async () => {
+    const history = await History.make(24);
+    history.run(3000);
+    const snapshot = await exportSnapshot(history.engine);
+    const read = async (offset: number, most = Infinity): Promise<Buffer> => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      for await (const chunk of snapshot.from(offset)) {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes >= most) break;
+      }
+      return Buffer.concat(chunks);
+    };
+    const file = await read(0);
+    expect(file.length).toBe(snapshot.totalBytes);
+    const sha256 = createHash('sha256').update(file).digest();
+    expect(snapshot.sha256).toEqual(sha256);
+    history.run(500);
+    history.compact(history.store.revision - 10);
+    for (const offset of [0, 1, 4096, 300_001, file.length - 1]) {
+      await read(7, 100_000);
+      expect((await read(offset)).equals(file.subarray(offset))).toBe(true);
+      expect(snapshot.sha256).toEqual(sha256);
+    }
+    expect((await read(file.length)).length).toBe(0);
+    // Whoever reads on where another has begun anew gets nothing more.
+    const early = snapshot.from(0)[Symbol.asyncIterator]();
+    expect((await early.next()).done).not.toBe(true);
+    expect((await read(0)).equals(file)).toBe(true);
+    expect((await early.next()).done).toBe(true);
+    expect(snapshot.isOpen).toBe(true);
+    await snapshot.close();
+    expect(snapshot.isOpen).toBe(false);
+    await history.engine.close();
+  });
+});
+
 describe('an export of a store that is closed meanwhile', () => {
   it('ends with an error, whether it was begun or not', async () => {
     const history = await History.make(23);

@@ -25,6 +25,14 @@ export interface MoreMessage {
   readonly type: 'more';
 }
 
+/** To an exporting worker: the next chunk begins at this place of the file, which may be read already. */
+export interface SeekMessage {
+  readonly type: 'seek';
+  readonly offset: number;
+  /** Given back with what follows, which tells it from what was under way. */
+  readonly round: number;
+}
+
 export type ExportMessage =
   | {
       readonly type: 'opened';
@@ -35,8 +43,8 @@ export type ExportMessage =
       readonly confState: Uint8Array;
       readonly storageVersion: string;
     }
-  | { readonly type: 'chunk'; readonly bytes: Uint8Array }
-  | { readonly type: 'end'; readonly sha256: Uint8Array };
+  | { readonly type: 'chunk'; readonly round: number; readonly bytes: Uint8Array }
+  | { readonly type: 'end'; readonly round: number; readonly sha256: Uint8Array };
 
 /** Of a hashing worker: what it hashes is held fast; then the outcome. */
 export type HashMessage = { readonly type: 'opened' } | { readonly type: 'hashed'; readonly hash: StoreHash };

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Logger } from '../../ports/logger.ts';
 import type { PeerAnswers } from '../../ports/peer-client.ts';
-import type { PeerTransportHandler } from '../../ports/peer-transport.ts';
+import type { PeerTransportHandler, SnapshotPart } from '../../ports/peer-transport.ts';
 import type { Message } from '../../wire/gen/raftpb.ts';
 import { createPeerHttpHandler } from '../http-handler.ts';
 import { PeerServer } from '../server.ts';
@@ -22,7 +22,9 @@ export class Recorder implements PeerTransportHandler {
   readonly snapshotReports: [bigint, boolean][] = [];
   readonly closed: bigint[] = [];
   readonly removedIds = new Set<bigint>();
-  readonly snapshots: { message: Message; bytes: Buffer }[] = [];
+  readonly snapshots: { message: Message; bytes: Buffer; part: SnapshotPart }[] = [];
+  /** What arrived of the last snapshot that broke off. */
+  kept: { id: string; bytes: Buffer } | undefined;
   snapshotFailure: Error | undefined;
   removed = 0;
 
@@ -42,13 +44,23 @@ export class Recorder implements PeerTransportHandler {
     this.snapshotReports.push([id, ok]);
   }
 
-  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const chunk of chunks) {
-      parts.push(chunk);
-      if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
+  async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void> {
+    const parts: Buffer[] = part.offset > 0 && this.kept !== undefined ? [this.kept.bytes] : [];
+    this.kept = undefined;
+    try {
+      for await (const chunk of chunks) {
+        parts.push(chunk);
+        if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
+      }
+    } catch (error) {
+      if (part.id !== undefined) this.kept = { id: part.id, bytes: Buffer.concat(parts) };
+      throw error;
     }
-    this.snapshots.push({ message, bytes: Buffer.concat(parts) });
+    this.snapshots.push({ message, bytes: Buffer.concat(parts), part });
+  }
+
+  keptOfSnapshot(id: string): number {
+    return this.kept?.id === id ? this.kept.bytes.length : 0;
   }
 
   onConnectionClosed(id: bigint): void {

@@ -1,0 +1,121 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
+import type { ResumableExport } from '../ports/snapshot.ts';
+import { Message, MessageType } from '../wire/gen/raftpb.ts';
+import { OutgoingSnapshots, type OutgoingSnapshotsOptions } from './outgoing-snapshots.ts';
+
+const TO = 2n;
+
+class Stage {
+  readonly sent: { message: Message; snapshot: OutgoingSnapshot }[] = [];
+  readonly reports: string[] = [];
+  readonly timers: { ms: number; run: () => void }[] = [];
+  readonly files: { isOpen: boolean }[] = [];
+  holds = 0;
+  isLeader = true;
+  readonly snapshots: OutgoingSnapshots;
+
+  constructor() {
+    const member = {
+      ...{ memberIdText: 'a', clock: { wall: () => 1000 }, isLeader: true },
+      scheduler: {
+        soon: (run: () => void) => run(),
+        after: (ms: number, run: () => void) => {
+          const timer = { ms, run };
+          if (ms === 0) run();
+          else this.timers.push(timer);
+          return () => void this.timers.splice(this.timers.indexOf(timer), 1);
+        },
+      },
+      logKeeper: {
+        hold: () => {
+          this.holds += 1;
+          return () => (this.holds -= 1);
+        },
+      },
+      loop: {
+        node: { reportSnapshot: (_to: bigint, outcome: string) => this.reports.push(outcome) },
+        schedule: () => undefined,
+      },
+    };
+    this.snapshots = new OutgoingSnapshots({
+      member,
+      transport: {
+        sendSnapshot: (message: Message, snapshot: OutgoingSnapshot) => this.sent.push({ message, snapshot }),
+      },
+      exportSnapshot: () => Promise.resolve(this.#export()),
+      membershipData: () => Buffer.alloc(0),
+      logger: { error: () => undefined, warn: () => undefined },
+    } as unknown as OutgoingSnapshotsOptions);
+  }
+
+  async send(): Promise<void> {
+    const before = this.sent.length;
+    this.snapshots.send(Message.create({ type: MessageType.MsgSnap, to: TO, from: 1n }));
+    await vi.waitFor(() => expect(this.sent).toHaveLength(before + 1));
+  }
+
+  get last(): OutgoingSnapshot['resumption'] {
+    return this.sent.at(-1)?.snapshot.resumption;
+  }
+
+  #export(): ResumableExport {
+    const file = {
+      ...{ isOpen: true, totalBytes: 10, index: 5 + this.files.length, term: 1 },
+      from: () => [],
+      close: () => {
+        file.isOpen = false;
+        return Promise.resolve();
+      },
+    };
+    this.files.push(file);
+    return file as unknown as ResumableExport;
+  }
+}
+
+describe('a snapshot on its way', () => {
+  it('is kept when its transfer breaks off, and sent again', async () => {
+    const stage = new Stage();
+    await stage.send();
+    expect(stage.last).toMatchObject({ isBroken: false });
+    stage.snapshots.reported(TO, false);
+    expect(stage.reports).toEqual(['failed']);
+    expect(stage.holds).toBe(1);
+    const first = stage.last;
+    await stage.send();
+    expect(stage.last).toMatchObject({ id: first?.id, isBroken: true });
+    expect(stage.sent[1]?.message.snapshot?.metadata?.index).toBe(5);
+    expect(stage.timers).toEqual([]);
+    stage.snapshots.reported(TO, true);
+    expect(stage.files).toEqual([expect.objectContaining({ isOpen: false })]);
+    expect(stage.timers.map(({ ms }) => ms)).toEqual([30_000]);
+    stage.timers[0]?.run();
+    expect(stage.holds).toBe(0);
+  });
+
+  it('is kept for a while, and only as long as it can be read', async () => {
+    const stage = new Stage();
+    await stage.send();
+    stage.snapshots.reported(TO, false);
+    stage.timers.splice(0).forEach(({ run }) => run());
+    expect(stage.files[0]?.isOpen).toBe(false);
+    expect(stage.holds).toBe(0);
+    await stage.send();
+    const second = stage.files[1];
+    if (second === undefined) throw new Error('another one was made');
+    stage.snapshots.reported(TO, false);
+    second.isOpen = false;
+    await stage.send();
+    expect(stage.files).toHaveLength(3);
+    expect(stage.last).toMatchObject({ isBroken: false });
+    expect(stage.holds).toBe(1);
+  });
+
+  it('is the only one for its receiver', async () => {
+    const stage = new Stage();
+    await stage.send();
+    stage.snapshots.send(Message.create({ type: MessageType.MsgSnap, to: TO, from: 1n }));
+    expect(stage.reports).toEqual(['failed']);
+    expect(stage.sent).toHaveLength(1);
+  });
+});
