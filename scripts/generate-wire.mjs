@@ -347,7 +347,7 @@ function emitDescriptors(types, enums) {
         f.oneof === undefined ? '' : `oneof: '${f.oneof}'`,
         f.target === undefined ? '' : `type: '${f.target}'`,
       ].filter((part) => part !== '');
-      return `    { ${[`name: '${f.name}'`, `protoName: '${f.protoName}'`, `jsonName: '${f.jsonName}'`, `kind: '${f.kind}'`, ...rest].join(', ')} },`;
+      return `    { ${[`number: ${field.id}`, `name: '${f.name}'`, `protoName: '${f.protoName}'`, `jsonName: '${f.jsonName}'`, `kind: '${f.kind}'`, ...rest].join(', ')} },`;
     });
     const oneofs = type.oneofsArray.map((oneof) => `'${camel(oneof.name)}': '${oneof.name}'`);
     const names = oneofs.length === 0 ? '' : `\n  oneofs: { ${oneofs.join(', ')} },`;

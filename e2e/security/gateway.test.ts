@@ -1,6 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import type { MethodDescriptor, ServiceDescriptor } from '../../src/wire/codec.ts';
+import { decodeJson, encodeJson, JsonError } from '../../src/wire/json.ts';
+import * as services from '../../src/wire/services.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
+import { type Answer as RpcAnswer, RpcClient } from '../harness/rpc-client.ts';
+import { oddRequests, requests } from './gateway-requests.ts';
+import { exchange, type HttpAsk } from './http-exchange.ts';
 
 const missing = missingPeers('etcd');
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -32,6 +41,73 @@ function comparable(value: unknown): unknown {
     ]),
   );
 }
+
+const methods = Object.values<ServiceDescriptor>(services).flatMap((service) =>
+  Object.values(service.methods),
+);
+const routes = new Map(methods.flatMap((method) => method.routes.map((route) => [route, method] as const)));
+
+/** What of an answer has to agree: lengths follow the ids that each server draws. */
+async function agreed(member: Member, asked: HttpAsk): Promise<unknown> {
+  const { status, headers, text } = await exchange(member.clientPort, asked);
+  const length = headers['content-length'] === undefined ? {} : { 'content-length': 'given' };
+  const body = text.split('\n').map((line) => {
+    try {
+      return comparable(JSON.parse(line));
+    } catch {
+      return line;
+    }
+  });
+  return { status, headers: { ...headers, ...length }, body };
+}
+
+interface Conversation {
+  readonly path: string;
+  readonly send: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly protocols?: readonly string[];
+  /** Lines after which the client goes; 0 where the server ends it. */
+  readonly lines: number;
+}
+
+/** Lines, and how the WebSocket ended. */
+function converse(member: Member, { path, send, headers = {}, protocols = [], lines }: Conversation) {
+  return new Promise<unknown[]>((resolve) => {
+    const seen: unknown[] = [];
+    const socket = new WebSocket(`ws://${member.endpoint}${path}`, [...protocols], {
+      headers,
+      timeout: 20_000,
+    });
+    socket.on('open', () => {
+      seen.push(`open ${socket.protocol}`);
+      for (const text of send) socket.send(text);
+    });
+    socket.on('message', (data, isBinary) => {
+      seen.push(isBinary, comparable(JSON.parse((data as Buffer).toString())));
+      if (seen.length === 1 + 2 * lines) socket.terminate();
+    });
+    socket.on('error', (error) => seen.push(error.message));
+    socket.on('close', (code) => resolve([...seen, code]));
+  });
+}
+
+const conversations: readonly Conversation[] = [
+  { path: '/v3/watch', send: ['{"create_request":{"key":"Zm9v"}}'], lines: 1 },
+  {
+    path: '/v3/watch',
+    send: ['{"create_request":', '{"key":"Zm9v"}} {"create_request":{"key":"YQ=="}}'],
+    lines: 2,
+  },
+  { path: '/v3beta/watch', send: ['{"create_request":{"key":"Zm9v"}}', 'x'], lines: 1 },
+  { path: '/v3/lease/keepalive', send: ['{"ID":5}', '{"ID":6}'], lines: 2 },
+  { path: '/v3/lease/keepalive', send: ['{"ID":5}'], lines: 1, protocols: ['Bearer', 'token'] },
+  { path: '/v3/lease/keepalive', send: ['{"ID":5}'], lines: 1, headers: { cookie: 'a=b; token=x' } },
+  { path: '/v3/lease/keepalive', send: ['x'], lines: 0 },
+  { path: '/v3/kv/range', send: ['{"key":7}'], lines: 0 },
+  { path: '/v3/nowhere?method=GET', send: ['{}'], lines: 0 },
+  { path: '/v3//watch', send: [], lines: 0 },
+  { path: '/health', send: [], lines: 0 },
+];
 
 async function ask(
   member: Member,
@@ -76,98 +152,6 @@ async function watch(member: Member, body: string, count: number): Promise<unkno
 
 const key = base64('foo');
 
-/** Requests in order; each changes both servers alike. */
-const requests: readonly (readonly [path: string, body: string])[] = [
-  ['/v3/kv/put', `{"key":"${key}","value":"${base64('bar')}"}`],
-  ['/v3/kv/put', `{"key":"${key}","value":"${base64('baz')}","prev_kv":true}`],
-  ['/v3/kv/put', `{"key":"${key}","prevKv":true,"ignoreValue":true}`],
-  ['/v3/kv/range', `{"key":"${key}"}`],
-  [
-    '/v3/kv/range',
-    `{"key":"AA==","range_end":"AA==","sort_order":"DESCEND","sort_target":"MOD","limit":"2"}`,
-  ],
-  ['/v3/kv/range', `{"key":"${key}","revision":"2","keys_only":true}`],
-  ['/v3/kv/range', `{"key":"${key}","count_only":true}`],
-  ['/v3/kv/range', `{"key":"${key}","revision":"99"}`],
-  ['/v3/kv/range', '{}'],
-  ['/v3/kv/range', ''],
-  ['/v3/kv/range', 'null'],
-  ['/v3/kv/range', '{"key":'],
-  ['/v3/kv/range', '{"key":7}'],
-  ['/v3/kv/range', '{"key":"%"}'],
-  ['/v3/kv/range', `{"key":"${key}","limit":"x"}`],
-  ['/v3/kv/range', `{"key":"${key}","unknown":[1,{}]} trailing`],
-  [
-    '/v3/kv/txn',
-    `{"compare":[{"target":"VALUE","key":"${key}","value":"${base64('baz')}"}],` +
-      `"success":[{"requestPut":{"key":"${base64('a')}","value":"${base64('1')}"}},{"request_range":{"key":"${key}"}}],` +
-      `"failure":[{"request_delete_range":{"key":"${key}"}}]}`,
-  ],
-  ['/v3/kv/txn', '{"success":[{}]}'],
-  ['/v3/kv/txn', `{"success":[{"requestTxn":{"success":[{"requestRange":{"key":"${key}"}}]}}]}`],
-  ['/v3/kv/deleterange', `{"key":"${base64('a')}","prev_kv":true}`],
-  ['/v3/kv/compaction', '{"revision":"3"}'],
-  ['/v3/kv/compaction', '{"revision":"3"}'],
-  ['/v3/kv/compaction', '{"revision":"300"}'],
-  ['/v3/lease/grant', '{"TTL":"600","ID":"77"}'],
-  ['/v3/lease/grant', '{"TTL":"600","ID":"77"}'],
-  ['/v3/lease/grant', '{"TTL":"99999999999"}'],
-  ['/v3/lease/keepalive', '{"ID":"77"}'],
-  ['/v3/lease/keepalive', '{"ID":"77"} {"ID":"78"}'],
-  ['/v3/lease/keepalive', ''],
-  ['/v3/lease/timetolive', '{"ID":"77","keys":true}'],
-  ['/v3/kv/lease/timetolive', '{"ID":"78"}'],
-  ['/v3/lease/leases', '{}'],
-  ['/v3/kv/lease/leases', ''],
-  ['/v3/lease/revoke', '{"ID":"77"}'],
-  ['/v3/lease/revoke', '{"ID":"77"}'],
-  ['/v3/kv/lease/revoke', '{"ID":"77"}'],
-  ['/v3/cluster/member/list', '{}'],
-  ['/v3/cluster/member/add', '{}'],
-  ['/v3/cluster/member/remove', '{"ID":"1"}'],
-  ['/v3/cluster/member/promote', '{"ID":"1"}'],
-  ['/v3/cluster/member/update', '{"ID":"1","peerURLs":["http://127.0.0.1:1"]}'],
-  ['/v3/maintenance/alarm', '{"action":"GET"}'],
-  ['/v3/maintenance/alarm', '{"action":0,"alarm":"NOSPACE"}'],
-  ['/v3/maintenance/status', '{}'],
-  ['/v3/maintenance/hash', '{}'],
-  ['/v3/maintenance/hashkv', '{"revision":"0"}'],
-  ['/v3/maintenance/hashkv', '{"revision":"3000"}'],
-  ['/v3/maintenance/transfer-leadership', '{"targetID":"5"}'],
-  ['/v3/maintenance/downgrade', '{"action":"VALIDATE","version":"x"}'],
-  ['/v3/maintenance/downgrade', '{"action":"CANCEL"}'],
-  ['/v3/nowhere', '{}'],
-  ['/v3/kv/range/', '{}'],
-  ['/v3/auth/status', '{}'],
-  ['/v3/auth/authenticate', '{"name":"root","password":"r"}'],
-  ['/v3/auth/enable', '{}'],
-  ['/v3/auth/user/add', '{"name":"root","password":"r"}'],
-  ['/v3/auth/user/add', '{"name":"root","password":"r"}'],
-  ['/v3/auth/user/add', '{"name":"u","options":{"no_password":true}}'],
-  ['/v3/auth/user/add', '{}'],
-  ['/v3/auth/user/get', '{"name":"u"}'],
-  ['/v3/auth/user/get', '{"name":"none"}'],
-  ['/v3/auth/user/list', '{}'],
-  ['/v3/auth/user/changepw', '{"name":"none","password":"x"}'],
-  ['/v3/auth/role/add', '{"name":"root"}'],
-  ['/v3/auth/role/add', '{"name":"r"}'],
-  ['/v3/auth/role/grant', `{"name":"r","perm":{"permType":"READWRITE","key":"${key}","range_end":"AA=="}}`],
-  ['/v3/auth/role/grant', '{"name":"r","perm":{"permType":2,"key":""}}'],
-  ['/v3/auth/role/grant', '{"name":"r"}'],
-  ['/v3/auth/role/get', '{"role":"r"}'],
-  ['/v3/auth/role/list', '{}'],
-  ['/v3/auth/role/revoke', `{"role":"r","key":"${key}"}`],
-  ['/v3/auth/user/grant', '{"user":"root","role":"root"}'],
-  ['/v3/auth/user/revoke', '{"name":"u","role":"r"}'],
-  ['/v3/auth/role/delete', '{"role":"none"}'],
-  ['/v3/auth/user/delete', '{"name":"u"}'],
-  ['/v3/auth/enable', '{}'],
-  ['/v3/kv/range', `{"key":"${key}"}`],
-  ['/v3/maintenance/snapshot', '{}'],
-  ['/v3/auth/user/list', '{}'],
-  ['/v3/auth/authenticate', '{"name":"root","password":"wrong"}'],
-];
-
 describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${missing ?? ''}`, () => {
   let etcd: Member;
   let other: Member;
@@ -192,6 +176,23 @@ describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${mis
     const [a, b] = await Promise.all([ask(etcd, path, body, headers[0]), ask(other, path, body, headers[1])]);
     expect({ path, ...b }).toEqual({ path, ...a });
   }
+
+  it('requests put in every way', async () => {
+    const different: unknown[] = [];
+    for (const asked of oddRequests) {
+      const [a, b] = await Promise.all([agreed(etcd, asked), agreed(other, asked)]);
+      const shown = { ...asked, body: String(asked.body ?? '').slice(0, 200) };
+      if (JSON.stringify(a) !== JSON.stringify(b)) different.push({ asked: shown, etcd: a, other: b });
+    }
+    expect(different).toEqual([]);
+  });
+
+  it('WebSockets', async () => {
+    for (const conversation of conversations) {
+      const [a, b] = await Promise.all([converse(etcd, conversation), converse(other, conversation)]);
+      expect({ conversation, seen: b }).toEqual({ conversation, seen: a });
+    }
+  });
 
   it('watches', async () => {
     const body = `{"create_request":{"key":"${key}"}} {"create_request":{"key":"AA==","range_end":"AA==","filters":["NODELETE"]}}`;
@@ -230,3 +231,143 @@ describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${mis
     await both('/v3/kv/range', `{"key":"${key}"}`);
   });
 });
+
+describe('the same over gRPC and as JSON', () => {
+  let json: Member;
+  let grpc: Member;
+  let client: RpcClient;
+
+  beforeAll(async () => {
+    const flags = ['--bcrypt-cost=4', '--heartbeat-interval=100'];
+    [json, grpc] = await Promise.all([
+      Member.start({ kind: 'keystead', name: 'same', flags }),
+      Member.start({ kind: 'keystead', name: 'same', flags }),
+    ]);
+    client = new RpcClient(grpc.endpoint);
+  });
+
+  afterAll(async () => {
+    client.close();
+    await Promise.all([json.destroy(), grpc.destroy()]);
+  });
+
+  it('every method that has a route', async () => {
+    const asked = new Set<string>(['/v3/watch', '/v3/election/observe']);
+    for (const [path, body] of requests) {
+      const method = routes.get(path);
+      // A stream of requests is one request here.
+      if (method === undefined || (method.clientStreaming && !/^\{[^}]*\}$/.test(body))) continue;
+      asked.add(path);
+      let request: unknown;
+      try {
+        request = decodeJson(method.request.typeName, body);
+      } catch (error) {
+        expect(error).toBeInstanceOf(JsonError);
+        continue;
+      }
+      const [viaJson, viaGrpc] = await Promise.all([
+        ask(json, path, body, {}),
+        callOnce(client, method, request),
+      ]);
+      expect({ path, body, answer: viaJson.body }).toEqual({ path, body, answer: asJson(method, viaGrpc) });
+    }
+    expect([...routes.keys()].filter((route) => !asked.has(route))).toEqual([]);
+  });
+});
+
+function callOnce(client: RpcClient, method: MethodDescriptor, request: unknown): Promise<RpcAnswer> {
+  if (method.clientStreaming) return client.exchange(method, request);
+  return method.serverStreaming ? client.serverStream(method, request) : client.unary(method, request);
+}
+
+/** An answer as the lines that the gateway makes of it. */
+function asJson({ response, serverStreaming }: MethodDescriptor, answer: RpcAnswer): unknown[] {
+  if ('code' in answer) {
+    const error = { code: answer.code, message: answer.details };
+    return [serverStreaming ? { error } : error];
+  }
+  return answer.messages.map((message) => {
+    const text = encodeJson(response.typeName, message as Record<string, unknown>);
+    const value = comparable(JSON.parse(text));
+    return serverStreaming ? { result: value } : value;
+  });
+}
+
+const VALUE_BYTES = 1024 * 1024;
+const VALUES = 100;
+const MIB = 1024 * 1024;
+
+/** A long range, read slowly: neither is it in memory as a whole nor does it hold up others. */
+describe('a response of 100 MiB', () => {
+  let member: Member;
+
+  beforeAll(async () => {
+    member = await Member.start({ kind: 'keystead' });
+    const value = Buffer.alloc(VALUE_BYTES, 'v').toString('base64');
+    for (let index = 0; index < VALUES; index++) {
+      const body = JSON.stringify({ key: base64(`large/${String(index).padStart(3, '0')}`), value });
+      const { status } = await ask(member, '/v3/kv/put', body, {});
+      expect(status).toBe(200);
+    }
+  });
+
+  afterAll(async () => {
+    await member.destroy();
+  });
+
+  it('streams with bounded memory while others are served', async () => {
+    const before = residentBytes(member.pid);
+    const abort = new AbortController();
+    const range = `{"key":"${base64('large/')}","range_end":"${base64('large0')}"}`;
+    const response = await fetch(`${member.clientUrl}/v3/kv/range`, {
+      method: 'POST',
+      body: range,
+      signal: abort.signal,
+    });
+    let most = 0;
+    const delays: number[] = [];
+    let isReading = true;
+    const others = (async () => {
+      while (isReading) {
+        const from = performance.now();
+        await ask(member, '/v3/kv/range', `{"key":"${base64('none')}"}`, {});
+        delays.push(performance.now() - from);
+        most = Math.max(most, residentBytes(member.pid));
+        await delay(5);
+      }
+    })();
+    // Nothing is read at first: what the server would make ahead, it would make now.
+    await delay(1_000);
+    let bytes = 0;
+    let tail = '';
+    for await (const chunk of response.body ?? []) {
+      const part = Buffer.from(chunk as Uint8Array);
+      bytes += part.length;
+      tail = (tail + part.toString('latin1')).slice(-200);
+    }
+    isReading = false;
+    await others;
+    expect(bytes).toBeGreaterThan(VALUES * VALUE_BYTES * 1.33);
+    expect(tail).toMatch(/"count":"100"\}$/);
+    expect((most - before) / MIB).toBeLessThan(80);
+    delays.sort((a, b) => a - b);
+    expect(delays[Math.floor(delays.length / 2)]).toBeLessThan(50);
+  });
+
+  it('is dropped with the client that asked for it, and compactions go on', async () => {
+    const abort = new AbortController();
+    await fetch(`${member.clientUrl}/v3/kv/range`, {
+      method: 'POST',
+      body: `{"key":"${base64('large/')}","range_end":"${base64('large0')}"}`,
+      signal: abort.signal,
+    });
+    abort.abort();
+    const body = `{"revision":"${VALUES}","physical":true}`;
+    expect((await ask(member, '/v3/kv/compaction', body, {})).status).toBe(200);
+  });
+});
+
+function residentBytes(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1] ?? 0) * 1024;
+}

@@ -1,8 +1,9 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { Logins } from '../api/auth/logins.ts';
-import { createGateway } from '../api/gateway/gateway.ts';
-import { createClientHttpHandler, createMetricsHttpHandler } from '../api/http/handler.ts';
+import { Gateway } from '../api/gateway/gateway.ts';
+import { createClientHttpHandler, createMetricsHttpHandler, type HttpHandler } from '../api/http/handler.ts';
+import { serveUpgrades } from '../api/http/upgrades.ts';
 import type { Leases } from '../api/leases.ts';
 import { healthSource, versionSource } from '../api/member-views.ts';
 import { ServiceContext } from '../api/service-context.ts';
@@ -53,6 +54,7 @@ export class ClientServers {
   readonly #metricsServers: HttpServer[] = [];
   readonly #metricsListeners: NetServer[] = [];
   readonly #stopServices: () => void;
+  #gateway: Gateway | undefined;
 
   constructor(config: Config, logging: Logging, served: Served) {
     const { member, metrics } = served;
@@ -115,6 +117,7 @@ export class ClientServers {
     this.#stopServices();
     const servers = [this.#http, ...this.#metricsServers];
     for (const server of [this.#http, ...this.#metricsListeners]) server.close();
+    this.#gateway?.close();
     await this.#grpc.shutdown(DRAIN_MS);
     for (const server of servers) server.closeAllConnections();
   }
@@ -144,16 +147,23 @@ export class ClientServers {
         commandLine: ['keystead', ...process.argv.slice(2)],
         raftStatus: () => raftStatus(member),
         enablePprof: config.enablePprof,
-        gateway: config.enableGrpcGateway
-          ? createGateway({
-              server: this.#grpc,
-              maxReceiveBytes,
-              certificatesNameUsers: () => config.clientTls.clientCertAuth && member.auth.isEnabled,
-            })
-          : undefined,
+        gateway: this.#openGateway(member, maxReceiveBytes),
       }),
     );
     return createMetricsHttpHandler(shared);
+  }
+
+  #openGateway(member: Member, maxReceiveBytes: number): HttpHandler | undefined {
+    const config = this.#config;
+    if (!config.enableGrpcGateway) return undefined;
+    const gateway = new Gateway({
+      server: this.#grpc,
+      maxReceiveBytes,
+      certificatesNameUsers: () => config.clientTls.clientCertAuth && member.auth.isEnabled,
+    });
+    this.#gateway = gateway;
+    serveUpgrades(this.#http, gateway, config);
+    return (request, response) => gateway.handle(request, response);
   }
 
   #place(url: EndpointUrl): Parameters<GrpcServer['listen']>[0] {

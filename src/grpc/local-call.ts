@@ -27,13 +27,24 @@ export interface LocalRequest {
 export interface LocalSink {
   /** Bytes taken that the client has not. */
   readonly queuedBytes: number;
-  message(message: Buffer): void;
-  /** Nothing comes after it. */
+  /** A message in parts, which do not change afterwards. */
+  message(parts: readonly Buffer[], totalBytes: number): void;
+  /** A message that is made as it is taken. */
+  source(from: ByteSource, totalBytes: number): void;
+  /** A source that had nothing to give has something again. */
+  sourceReady(): void;
+  /** The call has taken requests: there may be room for more. */
+  consumed(): void;
+  /** A response that is under way cannot be completed. */
+  abort(): void;
+  /** Nothing comes after it but what is left of a source. */
   end(code: number, message: string): void;
 }
 
 /** The caller's end of a call made inside the process. */
 export interface LocalCall {
+  /** Bytes of requests that the call has not taken. */
+  readonly pendingBytes: number;
   send(message: Buffer): void;
   halfClose(): void;
   /** The client is gone. */
@@ -80,13 +91,20 @@ class CallerEnd implements LocalCall {
     this.#stream = stream;
   }
 
+  get pendingBytes(): number {
+    return this.#stream.pendingBytes;
+  }
+
   send(message: Buffer): void {
     const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
     prefix[0] = 0;
     prefix.writeUInt32BE(message.length, 1);
     const framed = Buffer.concat([prefix, message]);
     if (this.#call instanceof UnaryCall) this.#held = framed;
-    else this.#call.onData(framed, false);
+    else {
+      this.#stream.pendingBytes += framed.length;
+      this.#call.onData(framed, false);
+    }
   }
 
   halfClose(): void {
@@ -129,10 +147,10 @@ class LocalStream implements CallStream {
   readonly authority: string;
   readonly receiveWindow = Infinity;
   headersSent = false;
+  /** Bytes of requests that the call has not taken. */
+  pendingBytes = 0;
   readonly #sink: LocalSink;
   #wantsDrain = false;
-  #hasSource = false;
-  #source: { readonly from: ByteSource; readonly parts: Buffer[]; left: number } | undefined;
 
   constructor(sink: LocalSink, authority: string) {
     this.#sink = sink;
@@ -151,13 +169,13 @@ class LocalStream implements CallStream {
     // Calls made here end through their sink.
   }
 
-  respond(_shape: unknown, parts: Buffer | readonly Buffer[]): void {
-    this.sendMessage(parts);
-    this.#sink.end(Status.OK, '');
+  respond(_shape: unknown, parts: Buffer | readonly Buffer[], messageBytes: number): void {
+    this.sendMessage(parts, messageBytes);
+    this.end();
   }
 
-  sendMessage(parts: Buffer | readonly Buffer[]): void {
-    this.#sink.message(Buffer.isBuffer(parts) ? parts : Buffer.concat(parts));
+  sendMessage(parts: Buffer | readonly Buffer[], messageBytes: number): void {
+    this.#sink.message(Buffer.isBuffer(parts) ? [parts] : parts, messageBytes);
   }
 
   /** Of a message that comes from a source: its prefix, which nobody needs here. */
@@ -166,25 +184,11 @@ class LocalStream implements CallStream {
   }
 
   writeSource(from: ByteSource, totalBytes: number): void {
-    this.#hasSource = true;
-    this.#source = { from, parts: [], left: totalBytes };
-    this.sourceReady();
+    this.#sink.source(from, totalBytes);
   }
 
   sourceReady(): void {
-    const source = this.#source;
-    if (source === undefined) return;
-    while (source.left > 0) {
-      const parts = source.from.read(source.left);
-      if (parts === undefined) return;
-      for (const part of parts) {
-        source.parts.push(part);
-        source.left -= part.length;
-      }
-    }
-    this.#source = undefined;
-    this.#sink.message(Buffer.concat(source.parts));
-    this.#sink.end(Status.OK, '');
+    this.#sink.sourceReady();
   }
 
   wantDrain(): void {
@@ -201,20 +205,18 @@ class LocalStream implements CallStream {
     // The window has no end.
   }
 
-  consume(): void {
-    // The window has no end.
+  consume(_bytes: number, taken: number): void {
+    this.pendingBytes -= taken;
+    this.#sink.consumed();
   }
 
+  /** A response that is under way is broken off. */
   reset(): void {
-    this.#source?.from.dropped?.();
-    this.#source = undefined;
-    this.#sink.end(Status.UNAVAILABLE, 'the response was broken off');
+    this.#sink.abort();
   }
 
-  /** Ends a message from a source; its last bytes end the call, unless it has none. */
+  /** The end of a unary response: other calls made here end through their sink. */
   end(): void {
-    if (this.#hasSource) return;
-    this.#sink.message(NOTHING);
     this.#sink.end(Status.OK, '');
   }
 }

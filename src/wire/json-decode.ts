@@ -69,8 +69,8 @@ function parseInteger(text: string): bigint | undefined {
 }
 
 function decodeBase64(text: string): Buffer | undefined {
-  const urlSafe = /[-_]/.test(text);
-  const compact = text.replace(/[\r\n]/g, '');
+  const urlSafe = text.includes('-') || text.includes('_');
+  const compact = /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, '') : text;
   const padded = text.length % 4 === 0;
   const alphabet = urlSafe ? /^[A-Za-z0-9_-]*(={0,2})$/ : /^[A-Za-z0-9+/]*(={0,2})$/;
   const padding = alphabet.exec(compact)?.[1];
@@ -95,12 +95,8 @@ class Decoder {
     return this.#text.slice(value.start, value.end);
   }
 
-  /** Line and column from 1, the column in characters. */
   #position(offset: number): string {
-    const before = this.#text.slice(0, offset);
-    const lines = before.split('\n');
-    const column = Array.from(lines.at(-1) ?? '').length + 1;
-    return `(line ${lines.length}:${column})`;
+    return positionAfter(this.#text.slice(0, offset));
   }
 
   #refuse(offset: number, text: string): never {
@@ -205,6 +201,35 @@ class Decoder {
   }
 }
 
+/** Of a text with bytes that are no UTF-8: the first string that has some. Anywhere else they are no JSON at all. */
+function refuseInvalidUtf8(bytes: Buffer): never {
+  const text = bytes.toString('latin1').replace(/^[ \t\r\n]+/, '');
+  const visit = (value: JsonValue): void => {
+    if (value.kind === 'string') check(value.start, value.end);
+    else if (value.kind === 'array') value.items.forEach(visit);
+    else if (value.kind === 'object') {
+      for (const member of value.members) {
+        check(member.start, member.start + member.raw.length);
+        visit(member.value);
+      }
+    }
+  };
+  const check = (start: number, end: number): void => {
+    const part = Buffer.from(text.slice(start, end), 'latin1');
+    if (part.equals(Buffer.from(part.toString()))) return;
+    const before = Buffer.from(text.slice(0, start), 'latin1').toString();
+    throw new JsonError(`proto: syntax error ${positionAfter(before)}: invalid UTF-8 in string`);
+  };
+  visit(readJson(text, 'bytes'));
+  throw new JsonError('proto: syntax error: invalid UTF-8');
+}
+
+/** Line and column from 1, the column in characters. */
+function positionAfter(before: string): string {
+  const lines = before.split('\n');
+  return `(line ${lines.length}:${Array.from(lines.at(-1) ?? '').length + 1})`;
+}
+
 /**
  * Reads a message in the shape of its codec; blank text is the empty message, text after the first value is not
  * looked at.
@@ -212,7 +237,10 @@ class Decoder {
  * @param type full name, as `etcdserverpb.RangeRequest`
  * @throws JsonError
  */
-export function decodeJson(type: string, text: string): Record<string, unknown> {
+export function decodeJson(type: string, given: string | Buffer): Record<string, unknown> {
+  const text = given.toString();
+  if (typeof given !== 'string' && text.includes('\ufffd') && !given.equals(Buffer.from(text)))
+    refuseInvalidUtf8(given);
   // Positions count from the value itself, not from the white space before it.
   const trimmed = text.replace(/^[ \t\r\n]+/, '');
   if (trimmed === '') return emptyMessage(descriptorOf(type));

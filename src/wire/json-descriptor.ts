@@ -13,6 +13,7 @@ export type FieldKind =
   | 'message';
 
 export interface FieldDescriptor {
+  readonly number: number;
   /** The property that holds it, or the case of its oneof. */
   readonly name: string;
   /** As proto/ has it; what etcd's gateway writes. */

@@ -3,22 +3,11 @@
  * left out but for members of a oneof, 64-bit integers as strings, bytes as base64, enums by name.
  */
 import { defined } from '../lib/assert.ts';
-import { enums, messages } from './gen/descriptors.ts';
+import { messages } from './gen/descriptors.ts';
 import type { FieldDescriptor } from './json-descriptor.ts';
+import { enumText } from './json-scalar.ts';
 
 type Message = Readonly<Record<string, unknown>>;
-
-const enumNames = new Map<string, ReadonlyMap<number, string>>();
-
-function enumName(type: string, value: number): string {
-  let names = enumNames.get(type);
-  if (names === undefined) {
-    names = new Map(Object.entries(enums[type] ?? {}).map(([name, number]) => [number, name]));
-    enumNames.set(type, names);
-  }
-  const name = names.get(value);
-  return name === undefined ? String(value) : `"${name}"`;
-}
 
 function isDefault(value: unknown): boolean {
   return (
@@ -36,7 +25,7 @@ function encodeValue(field: FieldDescriptor, value: unknown): string {
   if (Buffer.isBuffer(value)) return `"${value.toString('base64')}"`;
   if (typeof value === 'bigint') return `"${value}"`;
   if (typeof value === 'number') {
-    if (field.kind === 'enum') return enumName(field.type ?? '', value);
+    if (field.kind === 'enum') return enumText(field.type ?? '', value);
     return field.kind === 'int64' || field.kind === 'uint64' ? `"${BigInt(value)}"` : String(value);
   }
   return JSON.stringify(value);

@@ -22,6 +22,9 @@ export type JsonValue = { readonly start: number; readonly end: number } & (
   | { readonly kind: 'null' }
 );
 
+/** What one unit of a text stands for: where bytes are no UTF-8, each of them. */
+export type JsonUnit = 'characters' | 'bytes';
+
 /** Text that is no JSON, or that does not fit the message it should be. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
@@ -29,6 +32,9 @@ export class JsonError extends Error {
 
 /** Bounds the stack that a hostile text can take. */
 const MAX_DEPTH = 1000;
+
+/** What stands for itself in a string; values of megabytes are mostly that. */
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
 
 const LITERALS = { t: 'true', f: 'false', n: 'null' } as const;
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -47,10 +53,10 @@ function isDigit(char: string): boolean {
 }
 
 /** As Go prints the byte where a scan failed. */
-function quoteChar(char: string): string {
+function quoteChar(char: string, unit: JsonUnit): string {
   if (char === "'") return `'\\''`;
   if (char === '"') return `'"'`;
-  const byte = Buffer.from(char, 'utf8')[0] ?? 0;
+  const byte = Buffer.from(char, unit === 'bytes' ? 'latin1' : 'utf8')[0] ?? 0;
   const shown = String.fromCharCode(byte);
   if (byte < 0x20 || byte === 0x7f || shown === '\\') {
     const named = JSON.stringify(shown).slice(1, -1);
@@ -61,24 +67,42 @@ function quoteChar(char: string): string {
   return `'${shown}'`;
 }
 
+interface LoneSurrogate {
+  readonly start: number;
+  /** The six characters after it. */
+  readonly escape: string;
+}
+
+/** As Go's protojson names the fault: by the place where the other half of the pair should be. */
+function surrogateText({ start, escape }: LoneSurrogate, end: number): string {
+  if (start + 12 > end) return 'proto: unexpected EOF';
+  return `proto: syntax error (line 1:${start + 1}): invalid escape code ${JSON.stringify(escape)} in string`;
+}
+
 class JsonReader {
   readonly #text: string;
+  readonly #unit: JsonUnit;
   #at = 0;
   #depth = 0;
+  /** The first escape of half a pair without the other half, which Go's reader finds only when all is well else. */
+  #loneSurrogate: LoneSurrogate | undefined;
 
-  constructor(text: string) {
+  constructor(text: string, unit: JsonUnit) {
     this.#text = text;
+    this.#unit = unit;
   }
 
   /** The first value; what follows it is not looked at. */
   read(): JsonValue {
-    return this.#value();
+    const value = this.#value();
+    if (this.#loneSurrogate !== undefined) throw new JsonError(surrogateText(this.#loneSurrogate, value.end));
+    return value;
   }
 
   #fail(context: string): never {
     const point = this.#text.codePointAt(this.#at);
     if (point === undefined) throw new JsonError('unexpected EOF');
-    throw new JsonError(`invalid character ${quoteChar(String.fromCodePoint(point))} ${context}`);
+    throw new JsonError(`invalid character ${quoteChar(String.fromCodePoint(point), this.#unit)} ${context}`);
   }
 
   #peek(): string {
@@ -122,7 +146,7 @@ class JsonReader {
 
   #nested(read: () => JsonValue): JsonValue {
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new JsonError('exceeded max depth');
+    if (this.#depth > MAX_DEPTH) this.#fail('exceeded max depth');
     const value = read();
     this.#depth -= 1;
     return value;
@@ -202,11 +226,13 @@ class JsonReader {
     let value = '';
     let from = this.#at;
     for (;;) {
+      PLAIN.lastIndex = this.#at;
+      PLAIN.test(this.#text);
+      this.#at = PLAIN.lastIndex;
       const char = this.#peek();
       if (char === '"') break;
-      if (char < ' ') this.#fail('in string literal');
+      if (char !== '\\') this.#fail('in string literal');
       this.#at += 1;
-      if (char !== '\\') continue;
       value += this.#text.slice(from, this.#at - 1) + this.#escape();
       from = this.#at;
     }
@@ -229,7 +255,17 @@ class JsonReader {
       if (!/^[0-9a-fA-F]$/.test(this.#peek())) this.#fail('in \\u hexadecimal character escape');
       this.#at += 1;
     }
-    return String.fromCharCode(parseInt(this.#text.slice(start, this.#at), 16));
+    const unit = parseInt(this.#text.slice(start, this.#at), 16);
+    if (unit >= 0xd800 && unit < 0xe000) this.#loneSurrogate ??= this.#surrogateFault(start - 2);
+    return String.fromCharCode(unit);
+  }
+
+  /** What is wrong with the surrogate whose escape begins at `start`; undefined for half of a pair. */
+  #surrogateFault(start: number): LoneSurrogate | undefined {
+    const pair = /^\\u[dD][89abAB]..\\u[dD][c-fC-F]../;
+    if (pair.test(this.#text.slice(start, start + 12)) || pair.test(this.#text.slice(start - 6, start + 6)))
+      return undefined;
+    return { start, escape: this.#text.slice(start + 6, start + 12) };
   }
 }
 
@@ -238,6 +274,6 @@ class JsonReader {
  *
  * @throws JsonError
  */
-export function readJson(text: string): JsonValue {
-  return new JsonReader(text).read();
+export function readJson(text: string, unit: JsonUnit = 'characters'): JsonValue {
+  return new JsonReader(text, unit).read();
 }

@@ -142,7 +142,7 @@ describe('what etcd’s gateway refuses', () => {
     ['{"serializable":1}', 'proto: (line 1:17): invalid value for bool field serializable: 1'],
     ['\n{"key":"YQ",\n "limit":true}', 'proto: (line 2:10): invalid value for int64 field limit: true'],
     ['{"key":"YQ","é":"é","limit":true}', 'proto: (line 1:29): invalid value for int64 field limit: true'],
-    ['['.repeat(100_000), 'exceeded max depth'],
+    ['['.repeat(100_000), "invalid character '[' exceeded max depth"],
   ])('%s', (text, message) => {
     expect(() => decodeJson('etcdserverpb.RangeRequest', text)).toThrow(new JsonError(message));
   });
@@ -163,4 +163,20 @@ describe('what etcd’s gateway refuses', () => {
   ])('%s', (text, message) => {
     expect(() => decodeJson('etcdserverpb.TxnRequest', text)).toThrow(new JsonError(message));
   });
+});
+
+test('text that is no UTF-8, and halves of surrogate pairs, as etcd refused them', () => {
+  const range = (text: string | Buffer) => () => decodeJson('etcdserverpb.RangeRequest', text);
+  const bytes = (before: string, after: string): Buffer =>
+    Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xfe]), Buffer.from(after)]);
+  const invalid = (column: number): JsonError =>
+    new JsonError(`proto: syntax error (line 1:${column}): invalid UTF-8 in string`);
+  expect(range(bytes('{"key":"Zm9v","keysOnly":true,"x":"', '"}'))).toThrow(invalid(35));
+  expect(range(bytes('{"key":"Zm9v","keysOnly":true,"', '":1}'))).toThrow(invalid(31));
+  expect(range(bytes('', '{}'))).toThrow(
+    new JsonError("invalid character 'ÿ' looking for beginning of value"),
+  );
+  expect(range(Buffer.from('{"x":"\ufffd é"}'))()).toMatchObject({ limit: 0 });
+  expect(range('{"x":"\\ud800"}')).toThrow(new JsonError('proto: unexpected EOF'));
+  expect(range('{"x":"\\ud83d\\ude00"}')()).toMatchObject({ limit: 0 });
 });

@@ -12,8 +12,9 @@ import { Lease, Maintenance } from '../../wire/services.ts';
 import * as services from '../../wire/services.ts';
 import type { ServiceDescriptor } from '../../wire/codec.ts';
 import { registerKv } from '../kv.ts';
+import { serveUpgrades } from '../http/upgrades.ts';
 import { ApiServer } from '../testing/api-server.ts';
-import { createGateway } from './gateway.ts';
+import { Gateway } from './gateway.ts';
 import { JsonTooLongError, JsonValues } from './json-values.ts';
 
 let api: ApiServer;
@@ -30,15 +31,13 @@ beforeAll(async () => {
       registerTestStreams(context.server);
     },
   });
-  http = createServer(
-    createGateway({
-      ...{
-        server: api.grpc,
-        maxReceiveBytes: 2 ** 21,
-        certificatesNameUsers: () => api.member.auth.isEnabled,
-      },
-    }),
-  );
+  const gateway = new Gateway({
+    server: api.grpc,
+    maxReceiveBytes: 2 ** 21,
+    certificatesNameUsers: () => api.member.auth.isEnabled,
+  });
+  http = createServer((request, response) => gateway.handle(request, response));
+  serveUpgrades(http, gateway, { corsOrigins: [], hostWhitelist: [] });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   port = (http.address() as AddressInfo).port;
 });
@@ -204,7 +203,8 @@ describe('streams', () => {
       200,
       '{"result":{"ID":"1"}}\n{"error":{"code":16,"message":"etcdserver: invalid auth token"}}\n',
     ]);
-    expect(await text('/v3/lease/keepalive', '{"ID":x}')).toEqual([
+    expect(await text('/v3/lease/keepalive', '{"ID":x}')).toEqual([200, '']);
+    expect(await text('/v3/maintenance/snapshot', '{"x":x}')).toEqual([
       400,
       '{"code":3,"message":"invalid character \'x\' looking for beginning of value"}',
     ]);

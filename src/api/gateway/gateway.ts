@@ -7,20 +7,11 @@ import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import * as services from '../../wire/services.ts';
 import { replyError, requestUrl } from '../http/reply.ts';
+import { Exchange, type GatewayCall } from './exchange.ts';
+import { HttpOutlet } from './http-outlet.ts';
 import { replyJsonError } from './json-error.ts';
-import { requestMetadata } from './request-metadata.ts';
-import { StreamExchange } from './stream-exchange.ts';
-import { UnaryExchange } from './unary-exchange.ts';
-
-/** What an exchange needs to make its call. */
-export interface GatewayCall {
-  readonly server: GrpcServer;
-  readonly method: MethodDescriptor;
-  readonly metadata: readonly (readonly [string, string])[];
-  readonly timeoutMs: number;
-  /** Longest JSON text of one message, in bytes. */
-  readonly maxTextBytes: number;
-}
+import { metadataFault, requestMetadata, socketMetadata } from './request-metadata.ts';
+import { WebSockets } from './web-sockets.ts';
 
 export interface GatewayOptions {
   readonly server: GrpcServer;
@@ -37,38 +28,123 @@ const NAME_IGNORED =
 /** JSON takes up to twice as many bytes as the message, with room for names. */
 const TEXT_PER_MESSAGE = 2;
 const TEXT_ALLOWANCE_BYTES = 64 * 1024;
+const FORM = 'application/x-www-form-urlencoded';
+
+interface Refusal {
+  readonly code: number;
+  readonly message: string;
+}
 
 /**
- * The JSON gateway under /v3/: each method of each service by its routes, streams included. The calls are the
- * server's own, made inside the process; the client's token goes along, its certificate does not count.
+ * The JSON gateway under /v3/: each method of each service by its routes, streams included, over HTTP or a
+ * WebSocket. The calls are the server's own, made inside the process; the client's token goes along, its
+ * certificate does not count.
  */
-export function createGateway({ server, maxReceiveBytes, certificatesNameUsers }: GatewayOptions) {
-  const methods = methodsByRoute();
-  const maxTextBytes = TEXT_PER_MESSAGE * maxReceiveBytes + TEXT_ALLOWANCE_BYTES;
-  return (request: IncomingMessage, response: ServerResponse): void => {
-    if (certificatesNameUsers() && namesUser(request.socket)) {
+export class Gateway {
+  readonly #server: GrpcServer;
+  readonly #certificatesNameUsers: () => boolean;
+  readonly #methods = methodsByRoute();
+  readonly #maxTextBytes: number;
+  readonly #webSockets: WebSockets;
+
+  constructor({ server, maxReceiveBytes, certificatesNameUsers }: GatewayOptions) {
+    this.#server = server;
+    this.#certificatesNameUsers = certificatesNameUsers;
+    this.#maxTextBytes = TEXT_PER_MESSAGE * maxReceiveBytes + TEXT_ALLOWANCE_BYTES;
+    this.#webSockets = new WebSockets(this.#maxTextBytes);
+  }
+
+  /** Answers a request of HTTP. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    if (this.refuses(request.socket)) {
       replyError(response, 400, NAME_IGNORED);
       return;
     }
-    const method = methods.get(requestUrl(request).path);
-    if (method === undefined) {
-      replyJsonError(response, GrpcCode.NotFound, 'Not Found');
+    const found = this.#find(request, methodOf(request));
+    if ('code' in found) {
+      replyJsonError(response, found.code, found.message);
       return;
     }
-    if (request.method !== 'POST') {
-      replyJsonError(response, GrpcCode.Unimplemented, 'Method Not Allowed');
-      return;
-    }
+    const fault = metadataFault(request);
     const timeoutMs = timeoutOf(request);
-    if (timeoutMs === undefined) {
+    if (fault !== undefined || timeoutMs === undefined) {
       const given = String(request.headers['grpc-timeout']);
-      replyJsonError(response, GrpcCode.InvalidArgument, `invalid grpc-timeout: ${given}`);
+      replyJsonError(response, GrpcCode.InvalidArgument, fault ?? `invalid grpc-timeout: ${given}`);
       return;
     }
-    const call: GatewayCall = { server, method, metadata: requestMetadata(request), timeoutMs, maxTextBytes };
-    if (method.clientStreaming || method.serverStreaming) new StreamExchange(call, request, response).start();
-    else new UnaryExchange(call, request, response).start();
-  };
+    const call = this.#call(request, found, { metadata: requestMetadata(request), timeoutMs });
+    const outlet = new HttpOutlet(response, found.serverStreaming);
+    const exchange = new Exchange(call, outlet, {
+      callsAtOnce: false,
+      pause: () => request.pause(),
+      resume: () => request.resume(),
+    });
+    // Of a form nothing is left for the message once it has been read as a form.
+    const isForm = isOverridden(request);
+    request.on('data', (chunk: Buffer) => {
+      if (!isForm) exchange.receive(chunk);
+    });
+    request.on('end', () => exchange.receiveEnd());
+    request.on('error', () => exchange.abandon());
+    response.on('drain', () => exchange.drained());
+    response.on('close', () => exchange.abandon());
+    exchange.start();
+  }
+
+  /** Answers the handshake of a WebSocket. */
+  upgrade(request: IncomingMessage, head: Buffer): void {
+    const found = this.#find(request, 'POST');
+    const isStream = !('code' in found) && found.serverStreaming;
+    this.#webSockets.accept(request, head, isStream, (outlet) => {
+      if ('code' in found) {
+        outlet.refuse(found.code, found.message);
+        return undefined;
+      }
+      const call = this.#call(request, found, { metadata: socketMetadata(request), timeoutMs: -1 });
+      const exchange = new Exchange(call, outlet, {
+        callsAtOnce: true,
+        pause: () => outlet.pause(),
+        resume: () => outlet.resume(),
+      });
+      exchange.start();
+      return exchange;
+    });
+  }
+
+  /** Whether what comes by a connection is refused for its certificate. */
+  refuses(socket: Socket): boolean {
+    return this.#certificatesNameUsers() && namesUser(socket);
+  }
+
+  /** Cuts off the WebSockets, which no HTTP server knows of. */
+  close(): void {
+    this.#webSockets.close();
+  }
+
+  #find(request: IncomingMessage, httpMethod: string): MethodDescriptor | Refusal {
+    const method = this.#methods.get(requestUrl(request).path);
+    if (method === undefined) return { code: GrpcCode.NotFound, message: 'Not Found' };
+    if (httpMethod !== 'POST') return { code: GrpcCode.Unimplemented, message: 'Method Not Allowed' };
+    return method;
+  }
+
+  #call(
+    request: IncomingMessage,
+    method: MethodDescriptor,
+    { metadata, timeoutMs }: Pick<GatewayCall, 'metadata' | 'timeoutMs'>,
+  ): GatewayCall {
+    const { socket, headers } = request;
+    const authority = headers.host ?? '';
+    return {
+      server: this.#server,
+      method,
+      metadata,
+      timeoutMs,
+      maxTextBytes: this.#maxTextBytes,
+      socket,
+      authority,
+    };
+  }
 }
 
 function namesUser(socket: Socket): boolean {
@@ -85,9 +161,20 @@ function methodsByRoute(): ReadonlyMap<string, MethodDescriptor> {
   return methods;
 }
 
+/** A form may name another method than the one it was sent by. */
+function isOverridden({ method, headers }: IncomingMessage): boolean {
+  return method === 'POST' && headers['content-type'] === FORM && Boolean(headers['x-http-method-override']);
+}
+
+function methodOf(request: IncomingMessage): string {
+  if (!isOverridden(request)) return request.method ?? '';
+  return String(request.headers['x-http-method-override']).toUpperCase();
+}
+
+/** Milliseconds, -1 for none, undefined for what is no timeout. */
 function timeoutOf({ headers }: IncomingMessage): number | undefined {
-  const given = headers['grpc-timeout'];
-  if (given === undefined) return -1;
+  const given = headers['grpc-timeout'] ?? '';
+  if (given === '') return -1;
   const parsed = parseTimeout(String(given));
   return typeof parsed === 'number' ? parsed : undefined;
 }

@@ -38,10 +38,3 @@ export function replyJsonError(response: ServerResponse, code: number, message: 
   const headers = [['Content-Type', 'application/json'], ...challenge] as const;
   reply(response, httpStatus(code), headers, errorBody(code, message));
 }
-
-/** Answers a request that is longer than the server takes, and reads no more of it. */
-export function replyTooLong(response: ServerResponse): void {
-  const { socket } = response.req;
-  response.once('finish', () => socket.destroySoon());
-  replyJsonError(response, GrpcCode.ResourceExhausted, 'the request is larger than the server takes');
-}

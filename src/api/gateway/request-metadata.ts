@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { GATEWAY_MARK } from '../auth/identify.ts';
+import { socketAuthorization } from './web-sockets.ts';
 
 type Field = readonly [name: string, value: string];
 
 const METADATA_PREFIX = 'grpc-metadata-';
 const MARK_PREFIX = 'grpcgateway-';
+const BINARY_SUFFIX = '-bin';
 /** Headers of HTTP itself, which handlers see under names of their own. */
 const PERMANENT = new Set([
   ...['accept', 'accept-charset', 'accept-language', 'accept-ranges', 'authorization', 'cache-control'],
@@ -12,6 +14,8 @@ const PERMANENT = new Set([
   ...['if-none-match', 'if-schedule-tag-match', 'if-unmodified-since', 'max-forwards', 'origin', 'pragma'],
   ...['referer', 'user-agent', 'via', 'warning'],
 ]);
+/** Of a WebSocket's handshake no other header goes on. */
+const OF_HANDSHAKES = new Set(['origin', 'referer']);
 
 /**
  * The metadata of a call made for an HTTP request, as grpc-gateway makes it: `Authorization` as it is, `Grpc-Metadata-`
@@ -19,8 +23,7 @@ const PERMANENT = new Set([
  */
 export function requestMetadata(request: IncomingMessage): Field[] {
   const { headers } = request;
-  // First and always, so that no client can pass for one that speaks gRPC itself.
-  const fields: Field[] = [[GATEWAY_MARK, headers.accept ?? '*/*']];
+  const fields = [markOf(request)];
   for (const [name, given] of Object.entries(headers)) {
     const values = given === undefined ? [] : Array.isArray(given) ? given : [given];
     for (const value of values) {
@@ -30,4 +33,43 @@ export function requestMetadata(request: IncomingMessage): Field[] {
     }
   }
   return fields;
+}
+
+/** As `requestMetadata`, for a call made for a WebSocket: its token comes by other ways. */
+export function socketMetadata(request: IncomingMessage): Field[] {
+  const fields = [markOf(request)];
+  const authorization = socketAuthorization(request);
+  if (authorization !== undefined)
+    fields.push(['authorization', authorization], [`${MARK_PREFIX}authorization`, authorization]);
+  for (const name of OF_HANDSHAKES) {
+    const value = request.headers[name];
+    if (typeof value === 'string') fields.push([MARK_PREFIX + name, value]);
+  }
+  return fields;
+}
+
+/** What is wrong with the metadata that a request asks for; undefined where nothing is. */
+export function metadataFault({ rawHeaders }: IncomingMessage): string | undefined {
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase();
+    if (!name.startsWith(METADATA_PREFIX) || !name.endsWith(BINARY_SUFFIX)) continue;
+    const illegal = illegalBase64(rawHeaders[at + 1] ?? '');
+    if (illegal === undefined) continue;
+    const shown = name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
+    return `invalid binary header ${shown}: illegal base64 data at input byte ${illegal}`;
+  }
+  return undefined;
+}
+
+/** First and always, so that no client can pass for one that speaks gRPC itself. */
+function markOf({ headers }: IncomingMessage): Field {
+  return [GATEWAY_MARK, headers.accept ?? '*/*'];
+}
+
+/** Where a text stops being base64, with its padding or without any. */
+function illegalBase64(text: string): number | undefined {
+  const body = text.length % 4 === 0 ? text.replace(/={1,2}$/, '') : text;
+  const legal = /^[A-Za-z0-9+/]*/.exec(body)?.[0].length ?? 0;
+  if (legal < body.length) return legal;
+  return body.length % 4 === 1 ? body.length - 1 : undefined;
 }

@@ -5,10 +5,20 @@ import type { Metrics } from '../../metrics/metrics.ts';
 import type { Registry } from '../../metrics/registry.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { addCorsHeaders, refusedHost, refusedHostText, type AccessRules } from './access.ts';
+import { resolvePath } from './clean-path.ts';
 import { debugVars } from './debug-vars.ts';
 import { probeChecks, serveHealth, serveProbe } from './health.ts';
 import type { HealthSource, VersionSource } from './health-source.ts';
-import { allowsGet, reply, replyChunked, replyError, replyNotFound, requestUrl } from './reply.ts';
+import {
+  allowsGet,
+  reply,
+  replyBadRequest,
+  replyChunked,
+  replyError,
+  replyNotFound,
+  replyRedirect,
+  requestUrl,
+} from './reply.ts';
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -72,12 +82,19 @@ async function serveClient(
   options: ClientHttpOptions,
 ): Promise<void> {
   const { path, query } = requestUrl(request);
-  // The gateway's path of old releases.
-  const isGateway = path.startsWith('/v3/') || path.startsWith('/v3beta/');
-  if (isGateway && options.gateway !== undefined) {
-    if (path.startsWith('/v3beta/')) request.url = (request.url ?? '').replace('/v3beta/', '/v3/');
-    options.gateway(request, response);
-    return;
+  const resolved = resolvePath(path);
+  if (resolved === undefined) return replyBadRequest(response);
+  const { plain, clean } = resolved;
+  if (plain !== clean) return replyRedirect(response, clean);
+  if (options.gateway !== undefined) {
+    // The gateway's path of old releases.
+    const isOld = path.startsWith('/v3beta/');
+    if (isOld || path.startsWith('/v3/')) {
+      request.url = isOld ? plain.replace('/v3beta/', '/v3/') : plain;
+      options.gateway(request, response);
+      return;
+    }
+    if (plain === '/v3') return replyRedirect(response, '/v3/');
   }
   if (path.startsWith('/debug/pprof/') && options.enablePprof) {
     const { serveProfile } = await import('./profiles.ts');

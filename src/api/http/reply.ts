@@ -7,14 +7,14 @@ export type Headers = readonly (readonly [name: string, value: string])[];
  * Connection header, and the body left out for HEAD.
  */
 export function reply(response: ServerResponse, status: number, headers: Headers, body: string): void {
-  start(response, status, headers);
+  setHead(response, status, headers);
   response.setHeader('Content-Length', Buffer.byteLength(body));
   response.end(body);
 }
 
 /** As `reply`, with a body in chunks, as Go sends what outgrows its buffer. */
 export function replyChunked(response: ServerResponse, headers: Headers, body: string | Buffer): void {
-  start(response, 200, headers);
+  setHead(response, 200, headers);
   if (response.req.method === 'HEAD') response.end();
   else {
     response.write(body);
@@ -22,13 +22,15 @@ export function replyChunked(response: ServerResponse, headers: Headers, body: s
   }
 }
 
-function start(response: ServerResponse, status: number, headers: Headers): void {
+/** Everything of a response's head but what says where its body ends. */
+export function setHead(response: ServerResponse, status: number, headers: Headers): void {
   response.statusCode = status;
   response.sendDate = false;
   for (const [name, value] of headers) response.setHeader(name, value);
   response.setHeader('Date', new Date().toUTCString());
   // Go's server says nothing about a connection it keeps.
-  response.removeHeader('Connection');
+  if (response.shouldKeepAlive) response.removeHeader('Connection');
+  else response.setHeader('Connection', 'close');
 }
 
 /** A plain-text error, with the newline Go's helper appends. */
@@ -48,6 +50,25 @@ export function replyError(
 
 export function replyNotFound(response: ServerResponse): void {
   replyError(response, 404, '404 page not found');
+}
+
+/** To a request line that cannot be read; nothing more is read of its connection. */
+export function replyBadRequest(response: ServerResponse): void {
+  response.shouldKeepAlive = false;
+  reply(response, 400, [['Content-Type', 'text/plain; charset=utf-8']], '400 Bad Request');
+}
+
+/** Sends the client to the same place by another path, by the method it used. */
+export function replyRedirect(response: ServerResponse, path: string): void {
+  const target = response.req.url ?? '';
+  const mark = target.indexOf('?');
+  const location = encodeURI(path) + (mark < 0 ? '' : target.slice(mark));
+  const { method } = response.req;
+  const isRead = method === 'GET' || method === 'HEAD';
+  const shown = location.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+  const type = isRead ? ([['Content-Type', 'text/html; charset=utf-8']] as const) : [];
+  const body = `<a href="${shown}">Temporary Redirect</a>.\n\n`;
+  reply(response, 307, [...type, ['Location', location]], isRead ? body : '');
 }
 
 /** Whether the method is GET; answers the request itself when it is not. */

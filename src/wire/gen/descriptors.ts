@@ -4,71 +4,71 @@ import type { EnumDescriptor, MessageDescriptor } from '../json-descriptor.ts';
 export const messages: Readonly<Record<string, MessageDescriptor>> = {
   'authpb.UserAddOptions': {
   fields: [
-    { name: 'noPassword', protoName: 'no_password', jsonName: 'noPassword', kind: 'bool' },
+    { number: 1, name: 'noPassword', protoName: 'no_password', jsonName: 'noPassword', kind: 'bool' },
   ] },
   'authpb.User': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
-    { name: 'password', protoName: 'password', jsonName: 'password', kind: 'bytes' },
-    { name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
-    { name: 'options', protoName: 'options', jsonName: 'options', kind: 'message', type: 'authpb.UserAddOptions' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 2, name: 'password', protoName: 'password', jsonName: 'password', kind: 'bytes' },
+    { number: 3, name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
+    { number: 4, name: 'options', protoName: 'options', jsonName: 'options', kind: 'message', type: 'authpb.UserAddOptions' },
   ] },
   'authpb.Permission': {
   fields: [
-    { name: 'permType', protoName: 'permType', jsonName: 'permType', kind: 'enum', type: 'authpb.Permission.Type' },
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 1, name: 'permType', protoName: 'permType', jsonName: 'permType', kind: 'enum', type: 'authpb.Permission.Type' },
+    { number: 2, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 3, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
   ] },
   'authpb.Role': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
-    { name: 'keyPermission', protoName: 'keyPermission', jsonName: 'keyPermission', kind: 'message', repeated: true, type: 'authpb.Permission' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 2, name: 'keyPermission', protoName: 'keyPermission', jsonName: 'keyPermission', kind: 'message', repeated: true, type: 'authpb.Permission' },
   ] },
   'etcdserverpb.Metadata': {
   fields: [
-    { name: 'nodeId', protoName: 'NodeID', jsonName: 'NodeID', kind: 'uint64Big' },
-    { name: 'clusterId', protoName: 'ClusterID', jsonName: 'ClusterID', kind: 'uint64Big' },
+    { number: 1, name: 'nodeId', protoName: 'NodeID', jsonName: 'NodeID', kind: 'uint64Big' },
+    { number: 2, name: 'clusterId', protoName: 'ClusterID', jsonName: 'ClusterID', kind: 'uint64Big' },
   ] },
   'etcdserverpb.RequestHeader': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
-    { name: 'username', protoName: 'username', jsonName: 'username', kind: 'string' },
-    { name: 'authRevision', protoName: 'auth_revision', jsonName: 'authRevision', kind: 'uint64' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 2, name: 'username', protoName: 'username', jsonName: 'username', kind: 'string' },
+    { number: 3, name: 'authRevision', protoName: 'auth_revision', jsonName: 'authRevision', kind: 'uint64' },
   ] },
   'etcdserverpb.InternalRaftRequest': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.RequestHeader' },
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
-    { name: 'range', protoName: 'range', jsonName: 'range', kind: 'message', type: 'etcdserverpb.RangeRequest' },
-    { name: 'put', protoName: 'put', jsonName: 'put', kind: 'message', type: 'etcdserverpb.PutRequest' },
-    { name: 'deleteRange', protoName: 'delete_range', jsonName: 'deleteRange', kind: 'message', type: 'etcdserverpb.DeleteRangeRequest' },
-    { name: 'txn', protoName: 'txn', jsonName: 'txn', kind: 'message', type: 'etcdserverpb.TxnRequest' },
-    { name: 'compaction', protoName: 'compaction', jsonName: 'compaction', kind: 'message', type: 'etcdserverpb.CompactionRequest' },
-    { name: 'leaseGrant', protoName: 'lease_grant', jsonName: 'leaseGrant', kind: 'message', type: 'etcdserverpb.LeaseGrantRequest' },
-    { name: 'leaseRevoke', protoName: 'lease_revoke', jsonName: 'leaseRevoke', kind: 'message', type: 'etcdserverpb.LeaseRevokeRequest' },
-    { name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'message', type: 'etcdserverpb.AlarmRequest' },
-    { name: 'leaseCheckpoint', protoName: 'lease_checkpoint', jsonName: 'leaseCheckpoint', kind: 'message', type: 'etcdserverpb.LeaseCheckpointRequest' },
-    { name: 'authEnable', protoName: 'auth_enable', jsonName: 'authEnable', kind: 'message', type: 'etcdserverpb.AuthEnableRequest' },
-    { name: 'authDisable', protoName: 'auth_disable', jsonName: 'authDisable', kind: 'message', type: 'etcdserverpb.AuthDisableRequest' },
-    { name: 'authStatus', protoName: 'auth_status', jsonName: 'authStatus', kind: 'message', type: 'etcdserverpb.AuthStatusRequest' },
-    { name: 'authenticate', protoName: 'authenticate', jsonName: 'authenticate', kind: 'message', type: 'etcdserverpb.InternalAuthenticateRequest' },
-    { name: 'authUserAdd', protoName: 'auth_user_add', jsonName: 'authUserAdd', kind: 'message', type: 'etcdserverpb.AuthUserAddRequest' },
-    { name: 'authUserDelete', protoName: 'auth_user_delete', jsonName: 'authUserDelete', kind: 'message', type: 'etcdserverpb.AuthUserDeleteRequest' },
-    { name: 'authUserGet', protoName: 'auth_user_get', jsonName: 'authUserGet', kind: 'message', type: 'etcdserverpb.AuthUserGetRequest' },
-    { name: 'authUserChangePassword', protoName: 'auth_user_change_password', jsonName: 'authUserChangePassword', kind: 'message', type: 'etcdserverpb.AuthUserChangePasswordRequest' },
-    { name: 'authUserGrantRole', protoName: 'auth_user_grant_role', jsonName: 'authUserGrantRole', kind: 'message', type: 'etcdserverpb.AuthUserGrantRoleRequest' },
-    { name: 'authUserRevokeRole', protoName: 'auth_user_revoke_role', jsonName: 'authUserRevokeRole', kind: 'message', type: 'etcdserverpb.AuthUserRevokeRoleRequest' },
-    { name: 'authUserList', protoName: 'auth_user_list', jsonName: 'authUserList', kind: 'message', type: 'etcdserverpb.AuthUserListRequest' },
-    { name: 'authRoleList', protoName: 'auth_role_list', jsonName: 'authRoleList', kind: 'message', type: 'etcdserverpb.AuthRoleListRequest' },
-    { name: 'authRoleAdd', protoName: 'auth_role_add', jsonName: 'authRoleAdd', kind: 'message', type: 'etcdserverpb.AuthRoleAddRequest' },
-    { name: 'authRoleDelete', protoName: 'auth_role_delete', jsonName: 'authRoleDelete', kind: 'message', type: 'etcdserverpb.AuthRoleDeleteRequest' },
-    { name: 'authRoleGet', protoName: 'auth_role_get', jsonName: 'authRoleGet', kind: 'message', type: 'etcdserverpb.AuthRoleGetRequest' },
-    { name: 'authRoleGrantPermission', protoName: 'auth_role_grant_permission', jsonName: 'authRoleGrantPermission', kind: 'message', type: 'etcdserverpb.AuthRoleGrantPermissionRequest' },
-    { name: 'authRoleRevokePermission', protoName: 'auth_role_revoke_permission', jsonName: 'authRoleRevokePermission', kind: 'message', type: 'etcdserverpb.AuthRoleRevokePermissionRequest' },
-    { name: 'clusterVersionSet', protoName: 'cluster_version_set', jsonName: 'clusterVersionSet', kind: 'message', type: 'membershippb.ClusterVersionSetRequest' },
-    { name: 'clusterMemberAttrSet', protoName: 'cluster_member_attr_set', jsonName: 'clusterMemberAttrSet', kind: 'message', type: 'membershippb.ClusterMemberAttrSetRequest' },
-    { name: 'downgradeInfoSet', protoName: 'downgrade_info_set', jsonName: 'downgradeInfoSet', kind: 'message', type: 'membershippb.DowngradeInfoSetRequest' },
-    { name: 'downgradeVersionTest', protoName: 'downgrade_version_test', jsonName: 'downgradeVersionTest', kind: 'message', type: 'etcdserverpb.DowngradeVersionTestRequest' },
+    { number: 100, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.RequestHeader' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 3, name: 'range', protoName: 'range', jsonName: 'range', kind: 'message', type: 'etcdserverpb.RangeRequest' },
+    { number: 4, name: 'put', protoName: 'put', jsonName: 'put', kind: 'message', type: 'etcdserverpb.PutRequest' },
+    { number: 5, name: 'deleteRange', protoName: 'delete_range', jsonName: 'deleteRange', kind: 'message', type: 'etcdserverpb.DeleteRangeRequest' },
+    { number: 6, name: 'txn', protoName: 'txn', jsonName: 'txn', kind: 'message', type: 'etcdserverpb.TxnRequest' },
+    { number: 7, name: 'compaction', protoName: 'compaction', jsonName: 'compaction', kind: 'message', type: 'etcdserverpb.CompactionRequest' },
+    { number: 8, name: 'leaseGrant', protoName: 'lease_grant', jsonName: 'leaseGrant', kind: 'message', type: 'etcdserverpb.LeaseGrantRequest' },
+    { number: 9, name: 'leaseRevoke', protoName: 'lease_revoke', jsonName: 'leaseRevoke', kind: 'message', type: 'etcdserverpb.LeaseRevokeRequest' },
+    { number: 10, name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'message', type: 'etcdserverpb.AlarmRequest' },
+    { number: 11, name: 'leaseCheckpoint', protoName: 'lease_checkpoint', jsonName: 'leaseCheckpoint', kind: 'message', type: 'etcdserverpb.LeaseCheckpointRequest' },
+    { number: 1000, name: 'authEnable', protoName: 'auth_enable', jsonName: 'authEnable', kind: 'message', type: 'etcdserverpb.AuthEnableRequest' },
+    { number: 1011, name: 'authDisable', protoName: 'auth_disable', jsonName: 'authDisable', kind: 'message', type: 'etcdserverpb.AuthDisableRequest' },
+    { number: 1013, name: 'authStatus', protoName: 'auth_status', jsonName: 'authStatus', kind: 'message', type: 'etcdserverpb.AuthStatusRequest' },
+    { number: 1012, name: 'authenticate', protoName: 'authenticate', jsonName: 'authenticate', kind: 'message', type: 'etcdserverpb.InternalAuthenticateRequest' },
+    { number: 1100, name: 'authUserAdd', protoName: 'auth_user_add', jsonName: 'authUserAdd', kind: 'message', type: 'etcdserverpb.AuthUserAddRequest' },
+    { number: 1101, name: 'authUserDelete', protoName: 'auth_user_delete', jsonName: 'authUserDelete', kind: 'message', type: 'etcdserverpb.AuthUserDeleteRequest' },
+    { number: 1102, name: 'authUserGet', protoName: 'auth_user_get', jsonName: 'authUserGet', kind: 'message', type: 'etcdserverpb.AuthUserGetRequest' },
+    { number: 1103, name: 'authUserChangePassword', protoName: 'auth_user_change_password', jsonName: 'authUserChangePassword', kind: 'message', type: 'etcdserverpb.AuthUserChangePasswordRequest' },
+    { number: 1104, name: 'authUserGrantRole', protoName: 'auth_user_grant_role', jsonName: 'authUserGrantRole', kind: 'message', type: 'etcdserverpb.AuthUserGrantRoleRequest' },
+    { number: 1105, name: 'authUserRevokeRole', protoName: 'auth_user_revoke_role', jsonName: 'authUserRevokeRole', kind: 'message', type: 'etcdserverpb.AuthUserRevokeRoleRequest' },
+    { number: 1106, name: 'authUserList', protoName: 'auth_user_list', jsonName: 'authUserList', kind: 'message', type: 'etcdserverpb.AuthUserListRequest' },
+    { number: 1107, name: 'authRoleList', protoName: 'auth_role_list', jsonName: 'authRoleList', kind: 'message', type: 'etcdserverpb.AuthRoleListRequest' },
+    { number: 1200, name: 'authRoleAdd', protoName: 'auth_role_add', jsonName: 'authRoleAdd', kind: 'message', type: 'etcdserverpb.AuthRoleAddRequest' },
+    { number: 1201, name: 'authRoleDelete', protoName: 'auth_role_delete', jsonName: 'authRoleDelete', kind: 'message', type: 'etcdserverpb.AuthRoleDeleteRequest' },
+    { number: 1202, name: 'authRoleGet', protoName: 'auth_role_get', jsonName: 'authRoleGet', kind: 'message', type: 'etcdserverpb.AuthRoleGetRequest' },
+    { number: 1203, name: 'authRoleGrantPermission', protoName: 'auth_role_grant_permission', jsonName: 'authRoleGrantPermission', kind: 'message', type: 'etcdserverpb.AuthRoleGrantPermissionRequest' },
+    { number: 1204, name: 'authRoleRevokePermission', protoName: 'auth_role_revoke_permission', jsonName: 'authRoleRevokePermission', kind: 'message', type: 'etcdserverpb.AuthRoleRevokePermissionRequest' },
+    { number: 1300, name: 'clusterVersionSet', protoName: 'cluster_version_set', jsonName: 'clusterVersionSet', kind: 'message', type: 'membershippb.ClusterVersionSetRequest' },
+    { number: 1301, name: 'clusterMemberAttrSet', protoName: 'cluster_member_attr_set', jsonName: 'clusterMemberAttrSet', kind: 'message', type: 'membershippb.ClusterMemberAttrSetRequest' },
+    { number: 1302, name: 'downgradeInfoSet', protoName: 'downgrade_info_set', jsonName: 'downgradeInfoSet', kind: 'message', type: 'membershippb.DowngradeInfoSetRequest' },
+    { number: 9900, name: 'downgradeVersionTest', protoName: 'downgrade_version_test', jsonName: 'downgradeVersionTest', kind: 'message', type: 'etcdserverpb.DowngradeVersionTestRequest' },
   ] },
   'etcdserverpb.EmptyResponse': {
   fields: [
@@ -76,115 +76,115 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.InternalAuthenticateRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
-    { name: 'simpleToken', protoName: 'simple_token', jsonName: 'simpleToken', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
+    { number: 3, name: 'simpleToken', protoName: 'simple_token', jsonName: 'simpleToken', kind: 'string' },
   ] },
   'etcdserverpb.ResponseHeader': {
   fields: [
-    { name: 'clusterId', protoName: 'cluster_id', jsonName: 'clusterId', kind: 'uint64Big' },
-    { name: 'memberId', protoName: 'member_id', jsonName: 'memberId', kind: 'uint64Big' },
-    { name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
-    { name: 'raftTerm', protoName: 'raft_term', jsonName: 'raftTerm', kind: 'uint64' },
+    { number: 1, name: 'clusterId', protoName: 'cluster_id', jsonName: 'clusterId', kind: 'uint64Big' },
+    { number: 2, name: 'memberId', protoName: 'member_id', jsonName: 'memberId', kind: 'uint64Big' },
+    { number: 3, name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
+    { number: 4, name: 'raftTerm', protoName: 'raft_term', jsonName: 'raftTerm', kind: 'uint64' },
   ] },
   'etcdserverpb.RangeRequest': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
-    { name: 'limit', protoName: 'limit', jsonName: 'limit', kind: 'int64' },
-    { name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
-    { name: 'sortOrder', protoName: 'sort_order', jsonName: 'sortOrder', kind: 'enum', type: 'etcdserverpb.RangeRequest.SortOrder' },
-    { name: 'sortTarget', protoName: 'sort_target', jsonName: 'sortTarget', kind: 'enum', type: 'etcdserverpb.RangeRequest.SortTarget' },
-    { name: 'serializable', protoName: 'serializable', jsonName: 'serializable', kind: 'bool' },
-    { name: 'keysOnly', protoName: 'keys_only', jsonName: 'keysOnly', kind: 'bool' },
-    { name: 'countOnly', protoName: 'count_only', jsonName: 'countOnly', kind: 'bool' },
-    { name: 'minModRevision', protoName: 'min_mod_revision', jsonName: 'minModRevision', kind: 'int64' },
-    { name: 'maxModRevision', protoName: 'max_mod_revision', jsonName: 'maxModRevision', kind: 'int64' },
-    { name: 'minCreateRevision', protoName: 'min_create_revision', jsonName: 'minCreateRevision', kind: 'int64' },
-    { name: 'maxCreateRevision', protoName: 'max_create_revision', jsonName: 'maxCreateRevision', kind: 'int64' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 2, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 3, name: 'limit', protoName: 'limit', jsonName: 'limit', kind: 'int64' },
+    { number: 4, name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
+    { number: 5, name: 'sortOrder', protoName: 'sort_order', jsonName: 'sortOrder', kind: 'enum', type: 'etcdserverpb.RangeRequest.SortOrder' },
+    { number: 6, name: 'sortTarget', protoName: 'sort_target', jsonName: 'sortTarget', kind: 'enum', type: 'etcdserverpb.RangeRequest.SortTarget' },
+    { number: 7, name: 'serializable', protoName: 'serializable', jsonName: 'serializable', kind: 'bool' },
+    { number: 8, name: 'keysOnly', protoName: 'keys_only', jsonName: 'keysOnly', kind: 'bool' },
+    { number: 9, name: 'countOnly', protoName: 'count_only', jsonName: 'countOnly', kind: 'bool' },
+    { number: 10, name: 'minModRevision', protoName: 'min_mod_revision', jsonName: 'minModRevision', kind: 'int64' },
+    { number: 11, name: 'maxModRevision', protoName: 'max_mod_revision', jsonName: 'maxModRevision', kind: 'int64' },
+    { number: 12, name: 'minCreateRevision', protoName: 'min_create_revision', jsonName: 'minCreateRevision', kind: 'int64' },
+    { number: 13, name: 'maxCreateRevision', protoName: 'max_create_revision', jsonName: 'maxCreateRevision', kind: 'int64' },
   ] },
   'etcdserverpb.RangeResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'kvs', protoName: 'kvs', jsonName: 'kvs', kind: 'message', repeated: true, type: 'mvccpb.KeyValue' },
-    { name: 'more', protoName: 'more', jsonName: 'more', kind: 'bool' },
-    { name: 'count', protoName: 'count', jsonName: 'count', kind: 'int64' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'kvs', protoName: 'kvs', jsonName: 'kvs', kind: 'message', repeated: true, type: 'mvccpb.KeyValue' },
+    { number: 3, name: 'more', protoName: 'more', jsonName: 'more', kind: 'bool' },
+    { number: 4, name: 'count', protoName: 'count', jsonName: 'count', kind: 'int64' },
   ] },
   'etcdserverpb.PutRequest': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
-    { name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
-    { name: 'ignoreValue', protoName: 'ignore_value', jsonName: 'ignoreValue', kind: 'bool' },
-    { name: 'ignoreLease', protoName: 'ignore_lease', jsonName: 'ignoreLease', kind: 'bool' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 2, name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
+    { number: 3, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
+    { number: 4, name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
+    { number: 5, name: 'ignoreValue', protoName: 'ignore_value', jsonName: 'ignoreValue', kind: 'bool' },
+    { number: 6, name: 'ignoreLease', protoName: 'ignore_lease', jsonName: 'ignoreLease', kind: 'bool' },
   ] },
   'etcdserverpb.PutResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'message', type: 'mvccpb.KeyValue' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'message', type: 'mvccpb.KeyValue' },
   ] },
   'etcdserverpb.DeleteRangeRequest': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
-    { name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 2, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 3, name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
   ] },
   'etcdserverpb.DeleteRangeResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'deleted', protoName: 'deleted', jsonName: 'deleted', kind: 'int64' },
-    { name: 'prevKvs', protoName: 'prev_kvs', jsonName: 'prevKvs', kind: 'message', repeated: true, type: 'mvccpb.KeyValue' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'deleted', protoName: 'deleted', jsonName: 'deleted', kind: 'int64' },
+    { number: 3, name: 'prevKvs', protoName: 'prev_kvs', jsonName: 'prevKvs', kind: 'message', repeated: true, type: 'mvccpb.KeyValue' },
   ] },
   'etcdserverpb.RequestOp': {
   oneofs: { 'request': 'request' },
   fields: [
-    { name: 'requestRange', protoName: 'request_range', jsonName: 'requestRange', kind: 'message', oneof: 'request', type: 'etcdserverpb.RangeRequest' },
-    { name: 'requestPut', protoName: 'request_put', jsonName: 'requestPut', kind: 'message', oneof: 'request', type: 'etcdserverpb.PutRequest' },
-    { name: 'requestDeleteRange', protoName: 'request_delete_range', jsonName: 'requestDeleteRange', kind: 'message', oneof: 'request', type: 'etcdserverpb.DeleteRangeRequest' },
-    { name: 'requestTxn', protoName: 'request_txn', jsonName: 'requestTxn', kind: 'message', oneof: 'request', type: 'etcdserverpb.TxnRequest' },
+    { number: 1, name: 'requestRange', protoName: 'request_range', jsonName: 'requestRange', kind: 'message', oneof: 'request', type: 'etcdserverpb.RangeRequest' },
+    { number: 2, name: 'requestPut', protoName: 'request_put', jsonName: 'requestPut', kind: 'message', oneof: 'request', type: 'etcdserverpb.PutRequest' },
+    { number: 3, name: 'requestDeleteRange', protoName: 'request_delete_range', jsonName: 'requestDeleteRange', kind: 'message', oneof: 'request', type: 'etcdserverpb.DeleteRangeRequest' },
+    { number: 4, name: 'requestTxn', protoName: 'request_txn', jsonName: 'requestTxn', kind: 'message', oneof: 'request', type: 'etcdserverpb.TxnRequest' },
   ] },
   'etcdserverpb.ResponseOp': {
   oneofs: { 'response': 'response' },
   fields: [
-    { name: 'responseRange', protoName: 'response_range', jsonName: 'responseRange', kind: 'message', oneof: 'response', type: 'etcdserverpb.RangeResponse' },
-    { name: 'responsePut', protoName: 'response_put', jsonName: 'responsePut', kind: 'message', oneof: 'response', type: 'etcdserverpb.PutResponse' },
-    { name: 'responseDeleteRange', protoName: 'response_delete_range', jsonName: 'responseDeleteRange', kind: 'message', oneof: 'response', type: 'etcdserverpb.DeleteRangeResponse' },
-    { name: 'responseTxn', protoName: 'response_txn', jsonName: 'responseTxn', kind: 'message', oneof: 'response', type: 'etcdserverpb.TxnResponse' },
+    { number: 1, name: 'responseRange', protoName: 'response_range', jsonName: 'responseRange', kind: 'message', oneof: 'response', type: 'etcdserverpb.RangeResponse' },
+    { number: 2, name: 'responsePut', protoName: 'response_put', jsonName: 'responsePut', kind: 'message', oneof: 'response', type: 'etcdserverpb.PutResponse' },
+    { number: 3, name: 'responseDeleteRange', protoName: 'response_delete_range', jsonName: 'responseDeleteRange', kind: 'message', oneof: 'response', type: 'etcdserverpb.DeleteRangeResponse' },
+    { number: 4, name: 'responseTxn', protoName: 'response_txn', jsonName: 'responseTxn', kind: 'message', oneof: 'response', type: 'etcdserverpb.TxnResponse' },
   ] },
   'etcdserverpb.Compare': {
   oneofs: { 'targetUnion': 'target_union' },
   fields: [
-    { name: 'result', protoName: 'result', jsonName: 'result', kind: 'enum', type: 'etcdserverpb.Compare.CompareResult' },
-    { name: 'target', protoName: 'target', jsonName: 'target', kind: 'enum', type: 'etcdserverpb.Compare.CompareTarget' },
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'int64', oneof: 'targetUnion' },
-    { name: 'createRevision', protoName: 'create_revision', jsonName: 'createRevision', kind: 'int64', oneof: 'targetUnion' },
-    { name: 'modRevision', protoName: 'mod_revision', jsonName: 'modRevision', kind: 'int64', oneof: 'targetUnion' },
-    { name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes', oneof: 'targetUnion' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big', oneof: 'targetUnion' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 1, name: 'result', protoName: 'result', jsonName: 'result', kind: 'enum', type: 'etcdserverpb.Compare.CompareResult' },
+    { number: 2, name: 'target', protoName: 'target', jsonName: 'target', kind: 'enum', type: 'etcdserverpb.Compare.CompareTarget' },
+    { number: 3, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 4, name: 'version', protoName: 'version', jsonName: 'version', kind: 'int64', oneof: 'targetUnion' },
+    { number: 5, name: 'createRevision', protoName: 'create_revision', jsonName: 'createRevision', kind: 'int64', oneof: 'targetUnion' },
+    { number: 6, name: 'modRevision', protoName: 'mod_revision', jsonName: 'modRevision', kind: 'int64', oneof: 'targetUnion' },
+    { number: 7, name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes', oneof: 'targetUnion' },
+    { number: 8, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big', oneof: 'targetUnion' },
+    { number: 64, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
   ] },
   'etcdserverpb.TxnRequest': {
   fields: [
-    { name: 'compare', protoName: 'compare', jsonName: 'compare', kind: 'message', repeated: true, type: 'etcdserverpb.Compare' },
-    { name: 'success', protoName: 'success', jsonName: 'success', kind: 'message', repeated: true, type: 'etcdserverpb.RequestOp' },
-    { name: 'failure', protoName: 'failure', jsonName: 'failure', kind: 'message', repeated: true, type: 'etcdserverpb.RequestOp' },
+    { number: 1, name: 'compare', protoName: 'compare', jsonName: 'compare', kind: 'message', repeated: true, type: 'etcdserverpb.Compare' },
+    { number: 2, name: 'success', protoName: 'success', jsonName: 'success', kind: 'message', repeated: true, type: 'etcdserverpb.RequestOp' },
+    { number: 3, name: 'failure', protoName: 'failure', jsonName: 'failure', kind: 'message', repeated: true, type: 'etcdserverpb.RequestOp' },
   ] },
   'etcdserverpb.TxnResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'succeeded', protoName: 'succeeded', jsonName: 'succeeded', kind: 'bool' },
-    { name: 'responses', protoName: 'responses', jsonName: 'responses', kind: 'message', repeated: true, type: 'etcdserverpb.ResponseOp' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'succeeded', protoName: 'succeeded', jsonName: 'succeeded', kind: 'bool' },
+    { number: 3, name: 'responses', protoName: 'responses', jsonName: 'responses', kind: 'message', repeated: true, type: 'etcdserverpb.ResponseOp' },
   ] },
   'etcdserverpb.CompactionRequest': {
   fields: [
-    { name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
-    { name: 'physical', protoName: 'physical', jsonName: 'physical', kind: 'bool' },
+    { number: 1, name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
+    { number: 2, name: 'physical', protoName: 'physical', jsonName: 'physical', kind: 'bool' },
   ] },
   'etcdserverpb.CompactionResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.HashRequest': {
   fields: [
@@ -192,19 +192,19 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.HashKVRequest': {
   fields: [
-    { name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
+    { number: 1, name: 'revision', protoName: 'revision', jsonName: 'revision', kind: 'int64' },
   ] },
   'etcdserverpb.HashKVResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'hash', protoName: 'hash', jsonName: 'hash', kind: 'uint32' },
-    { name: 'compactRevision', protoName: 'compact_revision', jsonName: 'compactRevision', kind: 'int64' },
-    { name: 'hashRevision', protoName: 'hash_revision', jsonName: 'hashRevision', kind: 'int64' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'hash', protoName: 'hash', jsonName: 'hash', kind: 'uint32' },
+    { number: 3, name: 'compactRevision', protoName: 'compact_revision', jsonName: 'compactRevision', kind: 'int64' },
+    { number: 4, name: 'hashRevision', protoName: 'hash_revision', jsonName: 'hashRevision', kind: 'int64' },
   ] },
   'etcdserverpb.HashResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'hash', protoName: 'hash', jsonName: 'hash', kind: 'uint32' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'hash', protoName: 'hash', jsonName: 'hash', kind: 'uint32' },
   ] },
   'etcdserverpb.SnapshotRequest': {
   fields: [
@@ -212,32 +212,32 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.SnapshotResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'remainingBytes', protoName: 'remaining_bytes', jsonName: 'remainingBytes', kind: 'uint64' },
-    { name: 'blob', protoName: 'blob', jsonName: 'blob', kind: 'bytes' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'remainingBytes', protoName: 'remaining_bytes', jsonName: 'remainingBytes', kind: 'uint64' },
+    { number: 3, name: 'blob', protoName: 'blob', jsonName: 'blob', kind: 'bytes' },
+    { number: 4, name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
   ] },
   'etcdserverpb.WatchRequest': {
   oneofs: { 'requestUnion': 'request_union' },
   fields: [
-    { name: 'createRequest', protoName: 'create_request', jsonName: 'createRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchCreateRequest' },
-    { name: 'cancelRequest', protoName: 'cancel_request', jsonName: 'cancelRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchCancelRequest' },
-    { name: 'progressRequest', protoName: 'progress_request', jsonName: 'progressRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchProgressRequest' },
+    { number: 1, name: 'createRequest', protoName: 'create_request', jsonName: 'createRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchCreateRequest' },
+    { number: 2, name: 'cancelRequest', protoName: 'cancel_request', jsonName: 'cancelRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchCancelRequest' },
+    { number: 3, name: 'progressRequest', protoName: 'progress_request', jsonName: 'progressRequest', kind: 'message', oneof: 'requestUnion', type: 'etcdserverpb.WatchProgressRequest' },
   ] },
   'etcdserverpb.WatchCreateRequest': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
-    { name: 'startRevision', protoName: 'start_revision', jsonName: 'startRevision', kind: 'int64' },
-    { name: 'progressNotify', protoName: 'progress_notify', jsonName: 'progressNotify', kind: 'bool' },
-    { name: 'filters', protoName: 'filters', jsonName: 'filters', kind: 'enum', repeated: true, type: 'etcdserverpb.WatchCreateRequest.FilterType' },
-    { name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
-    { name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
-    { name: 'fragment', protoName: 'fragment', jsonName: 'fragment', kind: 'bool' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 2, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 3, name: 'startRevision', protoName: 'start_revision', jsonName: 'startRevision', kind: 'int64' },
+    { number: 4, name: 'progressNotify', protoName: 'progress_notify', jsonName: 'progressNotify', kind: 'bool' },
+    { number: 5, name: 'filters', protoName: 'filters', jsonName: 'filters', kind: 'enum', repeated: true, type: 'etcdserverpb.WatchCreateRequest.FilterType' },
+    { number: 6, name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'bool' },
+    { number: 7, name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
+    { number: 8, name: 'fragment', protoName: 'fragment', jsonName: 'fragment', kind: 'bool' },
   ] },
   'etcdserverpb.WatchCancelRequest': {
   fields: [
-    { name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
+    { number: 1, name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
   ] },
   'etcdserverpb.WatchProgressRequest': {
   fields: [
@@ -245,70 +245,70 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.WatchResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
-    { name: 'created', protoName: 'created', jsonName: 'created', kind: 'bool' },
-    { name: 'canceled', protoName: 'canceled', jsonName: 'canceled', kind: 'bool' },
-    { name: 'compactRevision', protoName: 'compact_revision', jsonName: 'compactRevision', kind: 'int64' },
-    { name: 'cancelReason', protoName: 'cancel_reason', jsonName: 'cancelReason', kind: 'string' },
-    { name: 'fragment', protoName: 'fragment', jsonName: 'fragment', kind: 'bool' },
-    { name: 'events', protoName: 'events', jsonName: 'events', kind: 'message', repeated: true, type: 'mvccpb.Event' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'watchId', protoName: 'watch_id', jsonName: 'watchId', kind: 'int64Big' },
+    { number: 3, name: 'created', protoName: 'created', jsonName: 'created', kind: 'bool' },
+    { number: 4, name: 'canceled', protoName: 'canceled', jsonName: 'canceled', kind: 'bool' },
+    { number: 5, name: 'compactRevision', protoName: 'compact_revision', jsonName: 'compactRevision', kind: 'int64' },
+    { number: 6, name: 'cancelReason', protoName: 'cancel_reason', jsonName: 'cancelReason', kind: 'string' },
+    { number: 7, name: 'fragment', protoName: 'fragment', jsonName: 'fragment', kind: 'bool' },
+    { number: 11, name: 'events', protoName: 'events', jsonName: 'events', kind: 'message', repeated: true, type: 'mvccpb.Event' },
   ] },
   'etcdserverpb.LeaseGrantRequest': {
   fields: [
-    { name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 1, name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
+    { number: 2, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
   ] },
   'etcdserverpb.LeaseGrantResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
-    { name: 'error', protoName: 'error', jsonName: 'error', kind: 'string' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 3, name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
+    { number: 4, name: 'error', protoName: 'error', jsonName: 'error', kind: 'string' },
   ] },
   'etcdserverpb.LeaseRevokeRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
   ] },
   'etcdserverpb.LeaseRevokeResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.LeaseCheckpoint': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'remainingTtl', protoName: 'remaining_TTL', jsonName: 'remainingTTL', kind: 'int64' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 2, name: 'remainingTtl', protoName: 'remaining_TTL', jsonName: 'remainingTTL', kind: 'int64' },
   ] },
   'etcdserverpb.LeaseCheckpointRequest': {
   fields: [
-    { name: 'checkpoints', protoName: 'checkpoints', jsonName: 'checkpoints', kind: 'message', repeated: true, type: 'etcdserverpb.LeaseCheckpoint' },
+    { number: 1, name: 'checkpoints', protoName: 'checkpoints', jsonName: 'checkpoints', kind: 'message', repeated: true, type: 'etcdserverpb.LeaseCheckpoint' },
   ] },
   'etcdserverpb.LeaseCheckpointResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.LeaseKeepAliveRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
   ] },
   'etcdserverpb.LeaseKeepAliveResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 3, name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
   ] },
   'etcdserverpb.LeaseTimeToLiveRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'keys', protoName: 'keys', jsonName: 'keys', kind: 'bool' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 2, name: 'keys', protoName: 'keys', jsonName: 'keys', kind: 'bool' },
   ] },
   'etcdserverpb.LeaseTimeToLiveResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
-    { name: 'grantedTtl', protoName: 'grantedTTL', jsonName: 'grantedTTL', kind: 'int64' },
-    { name: 'keys', protoName: 'keys', jsonName: 'keys', kind: 'bytes', repeated: true },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 3, name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
+    { number: 4, name: 'grantedTtl', protoName: 'grantedTTL', jsonName: 'grantedTTL', kind: 'int64' },
+    { number: 5, name: 'keys', protoName: 'keys', jsonName: 'keys', kind: 'bytes', repeated: true },
   ] },
   'etcdserverpb.LeaseLeasesRequest': {
   fields: [
@@ -316,68 +316,68 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.LeaseStatus': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
   ] },
   'etcdserverpb.LeaseLeasesResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'leases', protoName: 'leases', jsonName: 'leases', kind: 'message', repeated: true, type: 'etcdserverpb.LeaseStatus' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'leases', protoName: 'leases', jsonName: 'leases', kind: 'message', repeated: true, type: 'etcdserverpb.LeaseStatus' },
   ] },
   'etcdserverpb.Member': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
-    { name: 'clientUrls', protoName: 'clientURLs', jsonName: 'clientURLs', kind: 'string', repeated: true },
-    { name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 2, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 3, name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
+    { number: 4, name: 'clientUrls', protoName: 'clientURLs', jsonName: 'clientURLs', kind: 'string', repeated: true },
+    { number: 5, name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
   ] },
   'etcdserverpb.MemberAddRequest': {
   fields: [
-    { name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
-    { name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
+    { number: 1, name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
+    { number: 2, name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
   ] },
   'etcdserverpb.MemberAddResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'member', protoName: 'member', jsonName: 'member', kind: 'message', type: 'etcdserverpb.Member' },
-    { name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'member', protoName: 'member', jsonName: 'member', kind: 'message', type: 'etcdserverpb.Member' },
+    { number: 3, name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
   ] },
   'etcdserverpb.MemberRemoveRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
   ] },
   'etcdserverpb.MemberRemoveResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
   ] },
   'etcdserverpb.MemberUpdateRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
-    { name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 2, name: 'peerUrls', protoName: 'peerURLs', jsonName: 'peerURLs', kind: 'string', repeated: true },
   ] },
   'etcdserverpb.MemberUpdateResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
   ] },
   'etcdserverpb.MemberListRequest': {
   fields: [
-    { name: 'linearizable', protoName: 'linearizable', jsonName: 'linearizable', kind: 'bool' },
+    { number: 1, name: 'linearizable', protoName: 'linearizable', jsonName: 'linearizable', kind: 'bool' },
   ] },
   'etcdserverpb.MemberListResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
   ] },
   'etcdserverpb.MemberPromoteRequest': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
   ] },
   'etcdserverpb.MemberPromoteResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'members', protoName: 'members', jsonName: 'members', kind: 'message', repeated: true, type: 'etcdserverpb.Member' },
   ] },
   'etcdserverpb.DefragmentRequest': {
   fields: [
@@ -385,45 +385,45 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.DefragmentResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.MoveLeaderRequest': {
   fields: [
-    { name: 'targetId', protoName: 'targetID', jsonName: 'targetID', kind: 'uint64Big' },
+    { number: 1, name: 'targetId', protoName: 'targetID', jsonName: 'targetID', kind: 'uint64Big' },
   ] },
   'etcdserverpb.MoveLeaderResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AlarmRequest': {
   fields: [
-    { name: 'action', protoName: 'action', jsonName: 'action', kind: 'enum', type: 'etcdserverpb.AlarmRequest.AlarmAction' },
-    { name: 'memberId', protoName: 'memberID', jsonName: 'memberID', kind: 'uint64Big' },
-    { name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'enum', type: 'etcdserverpb.AlarmType' },
+    { number: 1, name: 'action', protoName: 'action', jsonName: 'action', kind: 'enum', type: 'etcdserverpb.AlarmRequest.AlarmAction' },
+    { number: 2, name: 'memberId', protoName: 'memberID', jsonName: 'memberID', kind: 'uint64Big' },
+    { number: 3, name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'enum', type: 'etcdserverpb.AlarmType' },
   ] },
   'etcdserverpb.AlarmMember': {
   fields: [
-    { name: 'memberId', protoName: 'memberID', jsonName: 'memberID', kind: 'uint64Big' },
-    { name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'enum', type: 'etcdserverpb.AlarmType' },
+    { number: 1, name: 'memberId', protoName: 'memberID', jsonName: 'memberID', kind: 'uint64Big' },
+    { number: 2, name: 'alarm', protoName: 'alarm', jsonName: 'alarm', kind: 'enum', type: 'etcdserverpb.AlarmType' },
   ] },
   'etcdserverpb.AlarmResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'alarms', protoName: 'alarms', jsonName: 'alarms', kind: 'message', repeated: true, type: 'etcdserverpb.AlarmMember' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'alarms', protoName: 'alarms', jsonName: 'alarms', kind: 'message', repeated: true, type: 'etcdserverpb.AlarmMember' },
   ] },
   'etcdserverpb.DowngradeRequest': {
   fields: [
-    { name: 'action', protoName: 'action', jsonName: 'action', kind: 'enum', type: 'etcdserverpb.DowngradeRequest.DowngradeAction' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
+    { number: 1, name: 'action', protoName: 'action', jsonName: 'action', kind: 'enum', type: 'etcdserverpb.DowngradeRequest.DowngradeAction' },
+    { number: 2, name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
   ] },
   'etcdserverpb.DowngradeResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
   ] },
   'etcdserverpb.DowngradeVersionTestRequest': {
   fields: [
-    { name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
+    { number: 1, name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
   ] },
   'etcdserverpb.StatusRequest': {
   fields: [
@@ -431,24 +431,24 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.StatusResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
-    { name: 'dbSize', protoName: 'dbSize', jsonName: 'dbSize', kind: 'int64' },
-    { name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'uint64Big' },
-    { name: 'raftIndex', protoName: 'raftIndex', jsonName: 'raftIndex', kind: 'uint64' },
-    { name: 'raftTerm', protoName: 'raftTerm', jsonName: 'raftTerm', kind: 'uint64' },
-    { name: 'raftAppliedIndex', protoName: 'raftAppliedIndex', jsonName: 'raftAppliedIndex', kind: 'uint64' },
-    { name: 'errors', protoName: 'errors', jsonName: 'errors', kind: 'string', repeated: true },
-    { name: 'dbSizeInUse', protoName: 'dbSizeInUse', jsonName: 'dbSizeInUse', kind: 'int64' },
-    { name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
-    { name: 'storageVersion', protoName: 'storageVersion', jsonName: 'storageVersion', kind: 'string' },
-    { name: 'dbSizeQuota', protoName: 'dbSizeQuota', jsonName: 'dbSizeQuota', kind: 'int64' },
-    { name: 'downgradeInfo', protoName: 'downgradeInfo', jsonName: 'downgradeInfo', kind: 'message', type: 'etcdserverpb.DowngradeInfo' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'version', protoName: 'version', jsonName: 'version', kind: 'string' },
+    { number: 3, name: 'dbSize', protoName: 'dbSize', jsonName: 'dbSize', kind: 'int64' },
+    { number: 4, name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'uint64Big' },
+    { number: 5, name: 'raftIndex', protoName: 'raftIndex', jsonName: 'raftIndex', kind: 'uint64' },
+    { number: 6, name: 'raftTerm', protoName: 'raftTerm', jsonName: 'raftTerm', kind: 'uint64' },
+    { number: 7, name: 'raftAppliedIndex', protoName: 'raftAppliedIndex', jsonName: 'raftAppliedIndex', kind: 'uint64' },
+    { number: 8, name: 'errors', protoName: 'errors', jsonName: 'errors', kind: 'string', repeated: true },
+    { number: 9, name: 'dbSizeInUse', protoName: 'dbSizeInUse', jsonName: 'dbSizeInUse', kind: 'int64' },
+    { number: 10, name: 'isLearner', protoName: 'isLearner', jsonName: 'isLearner', kind: 'bool' },
+    { number: 11, name: 'storageVersion', protoName: 'storageVersion', jsonName: 'storageVersion', kind: 'string' },
+    { number: 12, name: 'dbSizeQuota', protoName: 'dbSizeQuota', jsonName: 'dbSizeQuota', kind: 'int64' },
+    { number: 13, name: 'downgradeInfo', protoName: 'downgradeInfo', jsonName: 'downgradeInfo', kind: 'message', type: 'etcdserverpb.DowngradeInfo' },
   ] },
   'etcdserverpb.DowngradeInfo': {
   fields: [
-    { name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
-    { name: 'targetVersion', protoName: 'targetVersion', jsonName: 'targetVersion', kind: 'string' },
+    { number: 1, name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
+    { number: 2, name: 'targetVersion', protoName: 'targetVersion', jsonName: 'targetVersion', kind: 'string' },
   ] },
   'etcdserverpb.AuthEnableRequest': {
   fields: [
@@ -464,47 +464,47 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.AuthenticateRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserAddRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
-    { name: 'options', protoName: 'options', jsonName: 'options', kind: 'message', type: 'authpb.UserAddOptions' },
-    { name: 'hashedPassword', protoName: 'hashedPassword', jsonName: 'hashedPassword', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
+    { number: 3, name: 'options', protoName: 'options', jsonName: 'options', kind: 'message', type: 'authpb.UserAddOptions' },
+    { number: 4, name: 'hashedPassword', protoName: 'hashedPassword', jsonName: 'hashedPassword', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserGetRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserDeleteRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserChangePasswordRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
-    { name: 'hashedPassword', protoName: 'hashedPassword', jsonName: 'hashedPassword', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'password', protoName: 'password', jsonName: 'password', kind: 'string' },
+    { number: 3, name: 'hashedPassword', protoName: 'hashedPassword', jsonName: 'hashedPassword', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserGrantRoleRequest': {
   fields: [
-    { name: 'user', protoName: 'user', jsonName: 'user', kind: 'string' },
-    { name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
+    { number: 1, name: 'user', protoName: 'user', jsonName: 'user', kind: 'string' },
+    { number: 2, name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserRevokeRoleRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
   ] },
   'etcdserverpb.AuthRoleAddRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
   ] },
   'etcdserverpb.AuthRoleGetRequest': {
   fields: [
-    { name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
+    { number: 1, name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserListRequest': {
   fields: [
@@ -516,302 +516,302 @@ export const messages: Readonly<Record<string, MessageDescriptor>> = {
   ] },
   'etcdserverpb.AuthRoleDeleteRequest': {
   fields: [
-    { name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
+    { number: 1, name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
   ] },
   'etcdserverpb.AuthRoleGrantPermissionRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'perm', protoName: 'perm', jsonName: 'perm', kind: 'message', type: 'authpb.Permission' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'perm', protoName: 'perm', jsonName: 'perm', kind: 'message', type: 'authpb.Permission' },
   ] },
   'etcdserverpb.AuthRoleRevokePermissionRequest': {
   fields: [
-    { name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
+    { number: 1, name: 'role', protoName: 'role', jsonName: 'role', kind: 'string' },
+    { number: 2, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 3, name: 'rangeEnd', protoName: 'range_end', jsonName: 'rangeEnd', kind: 'bytes' },
   ] },
   'etcdserverpb.AuthEnableResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthDisableResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthStatusResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
-    { name: 'authRevision', protoName: 'authRevision', jsonName: 'authRevision', kind: 'uint64' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
+    { number: 3, name: 'authRevision', protoName: 'authRevision', jsonName: 'authRevision', kind: 'uint64' },
   ] },
   'etcdserverpb.AuthenticateResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'token', protoName: 'token', jsonName: 'token', kind: 'string' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'token', protoName: 'token', jsonName: 'token', kind: 'string' },
   ] },
   'etcdserverpb.AuthUserAddResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthUserGetResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
   ] },
   'etcdserverpb.AuthUserDeleteResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthUserChangePasswordResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthUserGrantRoleResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthUserRevokeRoleResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthRoleAddResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthRoleGetResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'perm', protoName: 'perm', jsonName: 'perm', kind: 'message', repeated: true, type: 'authpb.Permission' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'perm', protoName: 'perm', jsonName: 'perm', kind: 'message', repeated: true, type: 'authpb.Permission' },
   ] },
   'etcdserverpb.AuthRoleListResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'roles', protoName: 'roles', jsonName: 'roles', kind: 'string', repeated: true },
   ] },
   'etcdserverpb.AuthUserListResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'users', protoName: 'users', jsonName: 'users', kind: 'string', repeated: true },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'users', protoName: 'users', jsonName: 'users', kind: 'string', repeated: true },
   ] },
   'etcdserverpb.AuthRoleDeleteResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthRoleGrantPermissionResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.AuthRoleRevokePermissionResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'etcdserverpb.RangeStreamResponse': {
   fields: [
-    { name: 'rangeResponse', protoName: 'range_response', jsonName: 'rangeResponse', kind: 'message', type: 'etcdserverpb.RangeResponse' },
+    { number: 1, name: 'rangeResponse', protoName: 'range_response', jsonName: 'rangeResponse', kind: 'message', type: 'etcdserverpb.RangeResponse' },
   ] },
   'membershippb.RaftAttributes': {
   fields: [
-    { name: 'peerUrls', protoName: 'peer_urls', jsonName: 'peerUrls', kind: 'string', repeated: true },
-    { name: 'isLearner', protoName: 'is_learner', jsonName: 'isLearner', kind: 'bool' },
+    { number: 1, name: 'peerUrls', protoName: 'peer_urls', jsonName: 'peerUrls', kind: 'string', repeated: true },
+    { number: 2, name: 'isLearner', protoName: 'is_learner', jsonName: 'isLearner', kind: 'bool' },
   ] },
   'membershippb.Attributes': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
-    { name: 'clientUrls', protoName: 'client_urls', jsonName: 'clientUrls', kind: 'string', repeated: true },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'string' },
+    { number: 2, name: 'clientUrls', protoName: 'client_urls', jsonName: 'clientUrls', kind: 'string', repeated: true },
   ] },
   'membershippb.Member': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
-    { name: 'raftAttributes', protoName: 'raft_attributes', jsonName: 'raftAttributes', kind: 'message', type: 'membershippb.RaftAttributes' },
-    { name: 'memberAttributes', protoName: 'member_attributes', jsonName: 'memberAttributes', kind: 'message', type: 'membershippb.Attributes' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'uint64Big' },
+    { number: 2, name: 'raftAttributes', protoName: 'raft_attributes', jsonName: 'raftAttributes', kind: 'message', type: 'membershippb.RaftAttributes' },
+    { number: 3, name: 'memberAttributes', protoName: 'member_attributes', jsonName: 'memberAttributes', kind: 'message', type: 'membershippb.Attributes' },
   ] },
   'membershippb.ClusterVersionSetRequest': {
   fields: [
-    { name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
+    { number: 1, name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
   ] },
   'membershippb.ClusterMemberAttrSetRequest': {
   fields: [
-    { name: 'memberId', protoName: 'member_ID', jsonName: 'memberID', kind: 'uint64Big' },
-    { name: 'memberAttributes', protoName: 'member_attributes', jsonName: 'memberAttributes', kind: 'message', type: 'membershippb.Attributes' },
+    { number: 1, name: 'memberId', protoName: 'member_ID', jsonName: 'memberID', kind: 'uint64Big' },
+    { number: 2, name: 'memberAttributes', protoName: 'member_attributes', jsonName: 'memberAttributes', kind: 'message', type: 'membershippb.Attributes' },
   ] },
   'membershippb.DowngradeInfoSetRequest': {
   fields: [
-    { name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
-    { name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
+    { number: 1, name: 'enabled', protoName: 'enabled', jsonName: 'enabled', kind: 'bool' },
+    { number: 2, name: 'ver', protoName: 'ver', jsonName: 'ver', kind: 'string' },
   ] },
   'mvccpb.KeyValue': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'createRevision', protoName: 'create_revision', jsonName: 'createRevision', kind: 'int64' },
-    { name: 'modRevision', protoName: 'mod_revision', jsonName: 'modRevision', kind: 'int64' },
-    { name: 'version', protoName: 'version', jsonName: 'version', kind: 'int64' },
-    { name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 2, name: 'createRevision', protoName: 'create_revision', jsonName: 'createRevision', kind: 'int64' },
+    { number: 3, name: 'modRevision', protoName: 'mod_revision', jsonName: 'modRevision', kind: 'int64' },
+    { number: 4, name: 'version', protoName: 'version', jsonName: 'version', kind: 'int64' },
+    { number: 5, name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
+    { number: 6, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
   ] },
   'mvccpb.Event': {
   fields: [
-    { name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'mvccpb.Event.EventType' },
-    { name: 'kv', protoName: 'kv', jsonName: 'kv', kind: 'message', type: 'mvccpb.KeyValue' },
-    { name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'message', type: 'mvccpb.KeyValue' },
+    { number: 1, name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'mvccpb.Event.EventType' },
+    { number: 2, name: 'kv', protoName: 'kv', jsonName: 'kv', kind: 'message', type: 'mvccpb.KeyValue' },
+    { number: 3, name: 'prevKv', protoName: 'prev_kv', jsonName: 'prevKv', kind: 'message', type: 'mvccpb.KeyValue' },
   ] },
   'leasepb.Lease': {
   fields: [
-    { name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
-    { name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
-    { name: 'remainingTtl', protoName: 'RemainingTTL', jsonName: 'RemainingTTL', kind: 'int64' },
+    { number: 1, name: 'id', protoName: 'ID', jsonName: 'ID', kind: 'int64Big' },
+    { number: 2, name: 'ttl', protoName: 'TTL', jsonName: 'TTL', kind: 'int64' },
+    { number: 3, name: 'remainingTtl', protoName: 'RemainingTTL', jsonName: 'RemainingTTL', kind: 'int64' },
   ] },
   'leasepb.LeaseInternalRequest': {
   fields: [
-    { name: 'leaseTimeToLiveRequest', protoName: 'LeaseTimeToLiveRequest', jsonName: 'LeaseTimeToLiveRequest', kind: 'message', type: 'etcdserverpb.LeaseTimeToLiveRequest' },
+    { number: 1, name: 'leaseTimeToLiveRequest', protoName: 'LeaseTimeToLiveRequest', jsonName: 'LeaseTimeToLiveRequest', kind: 'message', type: 'etcdserverpb.LeaseTimeToLiveRequest' },
   ] },
   'leasepb.LeaseInternalResponse': {
   fields: [
-    { name: 'leaseTimeToLiveResponse', protoName: 'LeaseTimeToLiveResponse', jsonName: 'LeaseTimeToLiveResponse', kind: 'message', type: 'etcdserverpb.LeaseTimeToLiveResponse' },
+    { number: 1, name: 'leaseTimeToLiveResponse', protoName: 'LeaseTimeToLiveResponse', jsonName: 'LeaseTimeToLiveResponse', kind: 'message', type: 'etcdserverpb.LeaseTimeToLiveResponse' },
   ] },
   'raftpb.Entry': {
   fields: [
-    { name: 'term', protoName: 'Term', jsonName: 'Term', kind: 'uint64' },
-    { name: 'index', protoName: 'Index', jsonName: 'Index', kind: 'uint64' },
-    { name: 'type', protoName: 'Type', jsonName: 'Type', kind: 'enum', type: 'raftpb.EntryType' },
-    { name: 'data', protoName: 'Data', jsonName: 'Data', kind: 'bytes' },
+    { number: 2, name: 'term', protoName: 'Term', jsonName: 'Term', kind: 'uint64' },
+    { number: 3, name: 'index', protoName: 'Index', jsonName: 'Index', kind: 'uint64' },
+    { number: 1, name: 'type', protoName: 'Type', jsonName: 'Type', kind: 'enum', type: 'raftpb.EntryType' },
+    { number: 4, name: 'data', protoName: 'Data', jsonName: 'Data', kind: 'bytes' },
   ] },
   'raftpb.SnapshotMetadata': {
   fields: [
-    { name: 'confState', protoName: 'conf_state', jsonName: 'confState', kind: 'message', type: 'raftpb.ConfState' },
-    { name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
-    { name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
+    { number: 1, name: 'confState', protoName: 'conf_state', jsonName: 'confState', kind: 'message', type: 'raftpb.ConfState' },
+    { number: 2, name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
+    { number: 3, name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
   ] },
   'raftpb.Snapshot': {
   fields: [
-    { name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
-    { name: 'metadata', protoName: 'metadata', jsonName: 'metadata', kind: 'message', type: 'raftpb.SnapshotMetadata' },
+    { number: 1, name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
+    { number: 2, name: 'metadata', protoName: 'metadata', jsonName: 'metadata', kind: 'message', type: 'raftpb.SnapshotMetadata' },
   ] },
   'raftpb.Message': {
   fields: [
-    { name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.MessageType' },
-    { name: 'to', protoName: 'to', jsonName: 'to', kind: 'uint64Big' },
-    { name: 'from', protoName: 'from', jsonName: 'from', kind: 'uint64Big' },
-    { name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
-    { name: 'logTerm', protoName: 'logTerm', jsonName: 'logTerm', kind: 'uint64' },
-    { name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
-    { name: 'entries', protoName: 'entries', jsonName: 'entries', kind: 'message', repeated: true, type: 'raftpb.Entry' },
-    { name: 'commit', protoName: 'commit', jsonName: 'commit', kind: 'uint64' },
-    { name: 'vote', protoName: 'vote', jsonName: 'vote', kind: 'uint64Big' },
-    { name: 'snapshot', protoName: 'snapshot', jsonName: 'snapshot', kind: 'message', type: 'raftpb.Snapshot' },
-    { name: 'reject', protoName: 'reject', jsonName: 'reject', kind: 'bool' },
-    { name: 'rejectHint', protoName: 'rejectHint', jsonName: 'rejectHint', kind: 'uint64' },
-    { name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
-    { name: 'responses', protoName: 'responses', jsonName: 'responses', kind: 'message', repeated: true, type: 'raftpb.Message' },
+    { number: 1, name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.MessageType' },
+    { number: 2, name: 'to', protoName: 'to', jsonName: 'to', kind: 'uint64Big' },
+    { number: 3, name: 'from', protoName: 'from', jsonName: 'from', kind: 'uint64Big' },
+    { number: 4, name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
+    { number: 5, name: 'logTerm', protoName: 'logTerm', jsonName: 'logTerm', kind: 'uint64' },
+    { number: 6, name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
+    { number: 7, name: 'entries', protoName: 'entries', jsonName: 'entries', kind: 'message', repeated: true, type: 'raftpb.Entry' },
+    { number: 8, name: 'commit', protoName: 'commit', jsonName: 'commit', kind: 'uint64' },
+    { number: 13, name: 'vote', protoName: 'vote', jsonName: 'vote', kind: 'uint64Big' },
+    { number: 9, name: 'snapshot', protoName: 'snapshot', jsonName: 'snapshot', kind: 'message', type: 'raftpb.Snapshot' },
+    { number: 10, name: 'reject', protoName: 'reject', jsonName: 'reject', kind: 'bool' },
+    { number: 11, name: 'rejectHint', protoName: 'rejectHint', jsonName: 'rejectHint', kind: 'uint64' },
+    { number: 12, name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
+    { number: 14, name: 'responses', protoName: 'responses', jsonName: 'responses', kind: 'message', repeated: true, type: 'raftpb.Message' },
   ] },
   'raftpb.HardState': {
   fields: [
-    { name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
-    { name: 'vote', protoName: 'vote', jsonName: 'vote', kind: 'uint64Big' },
-    { name: 'commit', protoName: 'commit', jsonName: 'commit', kind: 'uint64' },
+    { number: 1, name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
+    { number: 2, name: 'vote', protoName: 'vote', jsonName: 'vote', kind: 'uint64Big' },
+    { number: 3, name: 'commit', protoName: 'commit', jsonName: 'commit', kind: 'uint64' },
   ] },
   'raftpb.ConfState': {
   fields: [
-    { name: 'voters', protoName: 'voters', jsonName: 'voters', kind: 'uint64Big', repeated: true },
-    { name: 'learners', protoName: 'learners', jsonName: 'learners', kind: 'uint64Big', repeated: true },
-    { name: 'votersOutgoing', protoName: 'voters_outgoing', jsonName: 'votersOutgoing', kind: 'uint64Big', repeated: true },
-    { name: 'learnersNext', protoName: 'learners_next', jsonName: 'learnersNext', kind: 'uint64Big', repeated: true },
-    { name: 'autoLeave', protoName: 'auto_leave', jsonName: 'autoLeave', kind: 'bool' },
+    { number: 1, name: 'voters', protoName: 'voters', jsonName: 'voters', kind: 'uint64Big', repeated: true },
+    { number: 2, name: 'learners', protoName: 'learners', jsonName: 'learners', kind: 'uint64Big', repeated: true },
+    { number: 3, name: 'votersOutgoing', protoName: 'voters_outgoing', jsonName: 'votersOutgoing', kind: 'uint64Big', repeated: true },
+    { number: 4, name: 'learnersNext', protoName: 'learners_next', jsonName: 'learnersNext', kind: 'uint64Big', repeated: true },
+    { number: 5, name: 'autoLeave', protoName: 'auto_leave', jsonName: 'autoLeave', kind: 'bool' },
   ] },
   'raftpb.ConfChange': {
   fields: [
-    { name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.ConfChangeType' },
-    { name: 'nodeId', protoName: 'node_id', jsonName: 'nodeId', kind: 'uint64Big' },
-    { name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
-    { name: 'id', protoName: 'id', jsonName: 'id', kind: 'uint64Big' },
+    { number: 2, name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.ConfChangeType' },
+    { number: 3, name: 'nodeId', protoName: 'node_id', jsonName: 'nodeId', kind: 'uint64Big' },
+    { number: 4, name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
+    { number: 1, name: 'id', protoName: 'id', jsonName: 'id', kind: 'uint64Big' },
   ] },
   'raftpb.ConfChangeSingle': {
   fields: [
-    { name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.ConfChangeType' },
-    { name: 'nodeId', protoName: 'node_id', jsonName: 'nodeId', kind: 'uint64Big' },
+    { number: 1, name: 'type', protoName: 'type', jsonName: 'type', kind: 'enum', type: 'raftpb.ConfChangeType' },
+    { number: 2, name: 'nodeId', protoName: 'node_id', jsonName: 'nodeId', kind: 'uint64Big' },
   ] },
   'raftpb.ConfChangeV2': {
   fields: [
-    { name: 'transition', protoName: 'transition', jsonName: 'transition', kind: 'enum', type: 'raftpb.ConfChangeTransition' },
-    { name: 'changes', protoName: 'changes', jsonName: 'changes', kind: 'message', repeated: true, type: 'raftpb.ConfChangeSingle' },
-    { name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
+    { number: 1, name: 'transition', protoName: 'transition', jsonName: 'transition', kind: 'enum', type: 'raftpb.ConfChangeTransition' },
+    { number: 2, name: 'changes', protoName: 'changes', jsonName: 'changes', kind: 'message', repeated: true, type: 'raftpb.ConfChangeSingle' },
+    { number: 3, name: 'context', protoName: 'context', jsonName: 'context', kind: 'bytes' },
   ] },
   'snappb.snapshot': {
   fields: [
-    { name: 'crc', protoName: 'crc', jsonName: 'crc', kind: 'uint32' },
-    { name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
+    { number: 1, name: 'crc', protoName: 'crc', jsonName: 'crc', kind: 'uint32' },
+    { number: 2, name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
   ] },
   'v3electionpb.CampaignRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
-    { name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 2, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
+    { number: 3, name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
   ] },
   'v3electionpb.CampaignResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
   ] },
   'v3electionpb.LeaderKey': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
-    { name: 'rev', protoName: 'rev', jsonName: 'rev', kind: 'int64' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 2, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 3, name: 'rev', protoName: 'rev', jsonName: 'rev', kind: 'int64' },
+    { number: 4, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
   ] },
   'v3electionpb.LeaderRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
   ] },
   'v3electionpb.LeaderResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'kv', protoName: 'kv', jsonName: 'kv', kind: 'message', type: 'mvccpb.KeyValue' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'kv', protoName: 'kv', jsonName: 'kv', kind: 'message', type: 'mvccpb.KeyValue' },
   ] },
   'v3electionpb.ResignRequest': {
   fields: [
-    { name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
+    { number: 1, name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
   ] },
   'v3electionpb.ResignResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'v3electionpb.ProclaimRequest': {
   fields: [
-    { name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
-    { name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
+    { number: 1, name: 'leader', protoName: 'leader', jsonName: 'leader', kind: 'message', type: 'v3electionpb.LeaderKey' },
+    { number: 2, name: 'value', protoName: 'value', jsonName: 'value', kind: 'bytes' },
   ] },
   'v3electionpb.ProclaimResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'v3lockpb.LockRequest': {
   fields: [
-    { name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
-    { name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
+    { number: 1, name: 'name', protoName: 'name', jsonName: 'name', kind: 'bytes' },
+    { number: 2, name: 'lease', protoName: 'lease', jsonName: 'lease', kind: 'int64Big' },
   ] },
   'v3lockpb.LockResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 2, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
   ] },
   'v3lockpb.UnlockRequest': {
   fields: [
-    { name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
+    { number: 1, name: 'key', protoName: 'key', jsonName: 'key', kind: 'bytes' },
   ] },
   'v3lockpb.UnlockResponse': {
   fields: [
-    { name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
+    { number: 1, name: 'header', protoName: 'header', jsonName: 'header', kind: 'message', type: 'etcdserverpb.ResponseHeader' },
   ] },
   'walpb.Record': {
   fields: [
-    { name: 'type', protoName: 'type', jsonName: 'type', kind: 'int64' },
-    { name: 'crc', protoName: 'crc', jsonName: 'crc', kind: 'uint32' },
-    { name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
+    { number: 1, name: 'type', protoName: 'type', jsonName: 'type', kind: 'int64' },
+    { number: 2, name: 'crc', protoName: 'crc', jsonName: 'crc', kind: 'uint32' },
+    { number: 3, name: 'data', protoName: 'data', jsonName: 'data', kind: 'bytes' },
   ] },
   'walpb.Snapshot': {
   fields: [
-    { name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
-    { name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
-    { name: 'confState', protoName: 'conf_state', jsonName: 'confState', kind: 'message', type: 'raftpb.ConfState' },
+    { number: 1, name: 'index', protoName: 'index', jsonName: 'index', kind: 'uint64' },
+    { number: 2, name: 'term', protoName: 'term', jsonName: 'term', kind: 'uint64' },
+    { number: 3, name: 'confState', protoName: 'conf_state', jsonName: 'confState', kind: 'message', type: 'raftpb.ConfState' },
   ] },
 };
 

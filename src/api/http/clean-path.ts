@@ -1,0 +1,29 @@
+/**
+ * The path as Go's request multiplexer takes it: escapes resolved, without `.`, `..` and doubled slashes. Undefined
+ * for escapes that are none.
+ */
+export function resolvePath(path: string): { readonly plain: string; readonly clean: string } | undefined {
+  if (/%(?![0-9a-fA-F]{2})/.test(path)) return undefined;
+  const plain = path.includes('%') ? unescape(path) : path;
+  return { plain, clean: cleanPath(plain) };
+}
+
+function unescape(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    // Bytes that are no text are part of no route.
+    return path;
+  }
+}
+
+function cleanPath(path: string): string {
+  if (!path.includes('//') && !path.includes('/.')) return path;
+  const kept: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') kept.pop();
+    else if (part !== '' && part !== '.') kept.push(part);
+  }
+  const isFolder = kept.length > 0 && path.endsWith('/');
+  return `/${kept.join('/')}${isFolder ? '/' : ''}`;
+}

@@ -1,0 +1,14 @@
+import { enums } from './gen/descriptors.ts';
+
+const enumNames = new Map<string, ReadonlyMap<number, string>>();
+
+/** The JSON text of an enum's value: its name in quotes, or the number where it has none. */
+export function enumText(type: string, value: number): string {
+  let names = enumNames.get(type);
+  if (names === undefined) {
+    names = new Map(Object.entries(enums[type] ?? {}).map(([name, number]) => [number, name]));
+    enumNames.set(type, names);
+  }
+  const name = names.get(value);
+  return name === undefined ? String(value) : `"${name}"`;
+}

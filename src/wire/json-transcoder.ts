@@ -1,0 +1,259 @@
+/**
+ * Protobuf's wire format to its JSON mapping, as the bytes come: however long a message is, what is held of it is
+ * the nesting and what of a number or string is not complete. For messages as this server makes them: fields
+ * in the order of declaration, the elements of a repeated one together, no field twice.
+ */
+import { assert, defined } from '../lib/assert.ts';
+import { messages } from './gen/descriptors.ts';
+import type { FieldDescriptor } from './json-descriptor.ts';
+import { enumText } from './json-scalar.ts';
+import { EMPTY } from './reader.ts';
+
+const VARINT = 0;
+const DELIMITED = 2;
+const MAX_VARINT_BYTES = 10;
+const TWO_32 = 2 ** 32;
+const SAFE_HIGH = 2 ** 21;
+
+/** A message under way, or the packed elements of one field. */
+interface Frame {
+  /** Undefined for packed elements and for what is passed over. */
+  readonly fields: ReadonlyMap<number, FieldDescriptor> | undefined;
+  /** Whose elements are packed here. */
+  readonly packed: FieldDescriptor | undefined;
+  /** Position in the whole message. */
+  readonly end: number;
+  isEmpty: boolean;
+  /** Elements of it are being written. */
+  list: FieldDescriptor | undefined;
+}
+
+/** A value of known length under way. */
+interface Value {
+  readonly field: FieldDescriptor | undefined;
+  left: number;
+  /** Of bytes: what does not fill three yet. Of a string: all so far. */
+  kept: Buffer;
+}
+
+const fieldMaps = new Map<string, ReadonlyMap<number, FieldDescriptor>>();
+
+function fieldsOf(type: string): ReadonlyMap<number, FieldDescriptor> {
+  let fields = fieldMaps.get(type);
+  if (fields === undefined) {
+    const { fields: all } = defined(messages[type], 'a message has a descriptor');
+    fields = new Map(all.map((field) => [field.number, field]));
+    fieldMaps.set(type, fields);
+  }
+  return fields;
+}
+
+export class JsonTranscoder {
+  readonly #frames: Frame[];
+  #value: Value | undefined;
+  /** A tag, length or number that has not come whole. */
+  #rest: Buffer = EMPTY;
+  /** Bytes taken, of the whole message. */
+  #position = 0;
+  #out: string[] = ['{'];
+  /** The halves of the last varint. */
+  #low = 0;
+  #high = 0;
+
+  /** @param type full name, as `etcdserverpb.RangeResponse`; @param totalBytes of the message */
+  constructor(type: string, totalBytes: number) {
+    this.#frames = [frame(fieldsOf(type), totalBytes)];
+  }
+
+  /** The text that the next bytes add. After the last of them the text is complete; an empty message has none. */
+  push(bytes: Buffer): string {
+    const chunk = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    this.#rest = EMPTY;
+    let at = 0;
+    for (;;) {
+      this.#close();
+      if (at === chunk.length) break;
+      const used = this.#value === undefined ? this.#field(chunk, at) : this.#part(this.#value, chunk, at);
+      if (used === 0) {
+        this.#rest = chunk.subarray(at);
+        break;
+      }
+      at += used;
+      this.#position += used;
+    }
+    const text = this.#out.join('');
+    this.#out = [];
+    return text;
+  }
+
+  /** Ends what ends at this position. */
+  #close(): void {
+    if (this.#value !== undefined) return;
+    for (let top = this.#frames.at(-1); top !== undefined && top.end === this.#position;) {
+      if (top.fields !== undefined) this.#out.push(top.list === undefined ? '}' : ']}');
+      this.#frames.pop();
+      top = this.#frames.at(-1);
+    }
+  }
+
+  /** Reads a tag with its number or length; returns the bytes used, none if they have not come whole. */
+  #field(chunk: Buffer, at: number): number {
+    const top = defined(this.#frames.at(-1), 'bytes after the end of a message');
+    if (top.packed !== undefined) {
+      const used = this.#varint(chunk, at);
+      if (used > 0) this.#number(top.packed);
+      return used;
+    }
+    const tagBytes = this.#varint(chunk, at);
+    if (tagBytes === 0) return 0;
+    const tag = this.#low;
+    const usedBytes = this.#varint(chunk, at + tagBytes);
+    if (usedBytes === 0) return 0;
+    const field = top.fields?.get(tag >>> 3);
+    const wireType = tag & 7;
+    assert(wireType === VARINT || wireType === DELIMITED, 'messages made here have no fixed-width fields');
+    const used = tagBytes + usedBytes;
+    if (wireType === VARINT) {
+      if (field !== undefined) this.#scalar(top, field);
+    } else this.#begin(top, field, this.#position + used);
+    return used;
+  }
+
+  #scalar(top: Frame, field: FieldDescriptor): void {
+    const isDefault = this.#low === 0 && this.#high === 0;
+    if (isDefault && field.oneof === undefined && field.repeated !== true) return;
+    this.#name(top, field);
+    this.#number(field);
+  }
+
+  /** Begins a value whose length was read; `from` is where its bytes begin. */
+  #begin(top: Frame, field: FieldDescriptor | undefined, from: number): void {
+    const length = this.#high * TWO_32 + this.#low;
+    assert(from + length <= top.end, 'a field lies inside its message');
+    if (field === undefined) {
+      if (length > 0) this.#value = { field, left: length, kept: EMPTY };
+      return;
+    }
+    if (field.kind === 'message') {
+      this.#name(top, field);
+      this.#out.push('{');
+      this.#frames.push(frame(fieldsOf(field.type ?? ''), from + length));
+    } else if (field.kind === 'bytes' || field.kind === 'string') {
+      if (length === 0 && field.oneof === undefined && field.repeated !== true) return;
+      this.#name(top, field);
+      if (length === 0) this.#out.push('""');
+      else {
+        if (field.kind === 'bytes') this.#out.push('"');
+        this.#value = { field, left: length, kept: EMPTY };
+      }
+    } else {
+      if (length === 0) return;
+      this.#name(top, field);
+      this.#frames.push({ ...frame(undefined, from + length), packed: field });
+    }
+  }
+
+  /** Writes what comes before a value: the name of its field, or of the next element of a list a comma. */
+  #name(top: Frame, field: FieldDescriptor): void {
+    if (top.list === field) {
+      this.#out.push(',');
+      return;
+    }
+    if (top.list !== undefined) this.#out.push(']');
+    top.list = field.repeated === true ? field : undefined;
+    this.#out.push(top.isEmpty ? '"' : ',"', field.protoName, top.list === undefined ? '":' : '":[');
+    top.isEmpty = false;
+  }
+
+  #part(value: Value, chunk: Buffer, at: number): number {
+    const used = Math.min(value.left, chunk.length - at);
+    value.left -= used;
+    const isLast = value.left === 0;
+    if (isLast) this.#value = undefined;
+    if (value.field === undefined) return used;
+    const part = chunk.subarray(at, at + used);
+    if (value.field.kind === 'bytes') {
+      this.#base64(value, part, isLast);
+      return used;
+    }
+    value.kept = value.kept.length === 0 ? part : Buffer.concat([value.kept, part]);
+    if (isLast) this.#out.push(JSON.stringify(value.kept.toString()));
+    return used;
+  }
+
+  #base64(value: Value, part: Buffer, isLast: boolean): void {
+    let from = 0;
+    if (value.kept.length > 0) {
+      from = Math.min(3 - value.kept.length, part.length);
+      value.kept = Buffer.concat([value.kept, part.subarray(0, from)]);
+      if (value.kept.length === 3 || isLast) {
+        this.#out.push(value.kept.toString('base64'));
+        value.kept = EMPTY;
+      }
+    }
+    const to = isLast ? part.length : part.length - ((part.length - from) % 3);
+    if (to > from) this.#out.push(part.toString('base64', from, to));
+    if (to < part.length) value.kept = part.subarray(to);
+    if (isLast) this.#out.push('"');
+  }
+
+  #number(field: FieldDescriptor): void {
+    const top = this.#frames.at(-1);
+    if (top?.packed !== undefined) {
+      if (!top.isEmpty) this.#out.push(',');
+      top.isEmpty = false;
+    }
+    const low = this.#low;
+    const high = this.#high;
+    switch (field.kind) {
+      case 'bool':
+        this.#out.push(low === 0 && high === 0 ? 'false' : 'true');
+        return;
+      case 'enum':
+        this.#out.push(enumText(field.type ?? '', low | 0));
+        return;
+      case 'int32':
+        this.#out.push(String(low | 0));
+        return;
+      case 'uint32':
+        this.#out.push(String(low));
+        return;
+      default: {
+        if (high < SAFE_HIGH) {
+          this.#out.push(`"${high * TWO_32 + low}"`);
+          return;
+        }
+        const value = (BigInt(high) << 32n) | BigInt(low);
+        this.#out.push(`"${field.kind.startsWith('u') ? value : BigInt.asIntN(64, value)}"`);
+      }
+    }
+  }
+
+  /** Reads a varint into its halves; returns the bytes it takes, none if it has not come whole. */
+  #varint(chunk: Buffer, at: number): number {
+    let low = 0;
+    let high = 0;
+    for (let index = 0; index < MAX_VARINT_BYTES; index++) {
+      const byte = chunk[at + index];
+      if (byte === undefined) return 0;
+      const bits = byte & 0x7f;
+      const shift = index * 7;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else high |= bits << (shift - 32);
+      if (byte < 0x80) {
+        this.#low = low >>> 0;
+        this.#high = high >>> 0;
+        return index + 1;
+      }
+    }
+    assert(false, 'a number in a message made here ends within ten bytes');
+    return 0;
+  }
+}
+
+function frame(fields: Frame['fields'], end: number): Frame {
+  return { fields, packed: undefined, end, isEmpty: true, list: undefined };
+}
