@@ -19,7 +19,6 @@ const page = join(root, 'docs/compatibility.md');
 /** Flags that are there and yet do not do what etcd's do. */
 const flagDifferences: Readonly<Record<string, string>> = {
   'force-new-cluster': 'keeps what the store has applied, where etcd may lose the last writes',
-  metrics: '`extensive` is refused for now',
   'log-outputs': '`systemd/journal` writes to stderr, which a service manager hands to the journal',
   'enable-pprof': 'profiles are those of V8: `profile` and `heap`',
   'socket-reuse-address': 'always on',

@@ -87,6 +87,13 @@ export class ClientServers {
       logger: (caller) => logging.for(caller),
       serverVersion: etcdVersion,
     });
+    metrics.beforeScrape(() => {
+      for (const { type, version, count } of grpc.clientVersions.entries())
+        metrics.server.clientRequests.set([type, version], count);
+    });
+    if (config.metricsLevel === 'extensive')
+      for (const stats of grpc.methodStats())
+        stats.durations = metrics.callDurations.with(stats.method, stats.service, stats.type);
     member.onTurn(() => grpc.flushAll());
     this.#metricsHandler = this.#serveHttp(member, metrics, maxReceiveBytes);
   }

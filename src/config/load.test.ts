@@ -177,13 +177,6 @@ describe('what is still to come', () => {
     const outcome = await loadConfig({ args: [`--${name}=${value ?? 'x'}`], environment: {} });
     expect(refusal(outcome)).toMatch(new RegExp(`^--${name} asks for`));
   });
-
-  it.each([['--metrics', ['--metrics=extensive']]])(
-    '%s is refused where it asks for more than there is',
-    async (flag, args) => {
-      expect(refusal(await loadConfig({ args, environment: {} }))).toContain(`${flag} asks for`);
-    },
-  );
 });
 
 it('flags of bbolt alone are accepted and said to do nothing', async () => {

@@ -156,7 +156,7 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
   const parts = startParts(values);
   if (typeof parts === 'string') return aborted(early, late, parts, log);
   const config = buildConfig({ values, log, ...parts });
-  const toCome = notYetFault(values, config);
+  const toCome = notYetFault(values);
   if (toCome !== undefined) return rejected(early, late, toCome, log);
   return { kind: 'ready', config, early, late };
 }

@@ -1,4 +1,3 @@
-import type { Config } from './config.ts';
 import { flagDefinitions, type FlagName } from './flags.ts';
 import { defaultValue, type FlagValues } from './value-kinds.ts';
 
@@ -18,20 +17,6 @@ const flagsToCome: Readonly<Record<string, readonly FlagName[]>> = {
   'SO_REUSEPORT listeners': ['socket-reuse-port'],
 };
 
-interface ConditionToCome {
-  readonly flag: FlagName;
-  readonly capability: string;
-  asked(config: Config): boolean;
-}
-
-const conditionsToCome: readonly ConditionToCome[] = [
-  {
-    flag: 'metrics',
-    capability: 'latency histograms of each RPC',
-    asked: (config) => config.metricsLevel === 'extensive',
-  },
-];
-
 /** Flags whose capability is to come, whatever their value. */
 export function flagsNotYet(): ReadonlyMap<FlagName, string> {
   const entries = Object.entries(flagsToCome);
@@ -39,7 +24,7 @@ export function flagsNotYet(): ReadonlyMap<FlagName, string> {
 }
 
 /** Why the configuration cannot be served yet, naming the flag; undefined when it can. */
-export function notYetFault(values: FlagValues, config: Config): string | undefined {
+export function notYetFault(values: FlagValues): string | undefined {
   const toCome = flagsNotYet();
   for (const flag of flagDefinitions) {
     const capability = toCome.get(flag.name);
@@ -48,8 +33,7 @@ export function notYetFault(values: FlagValues, config: Config): string | undefi
       return refusal(flag.name, capability);
     }
   }
-  const condition = conditionsToCome.find((entry) => entry.asked(config));
-  return condition === undefined ? undefined : refusal(condition.flag, condition.capability);
+  return undefined;
 }
 
 function refusal(flag: FlagName, capability: string): string {

@@ -44,6 +44,8 @@ export abstract class Call implements WheelEntry {
   /** The client compresses, and is answered alike. */
   protected readonly gzip: boolean;
   readonly #fields: readonly HeaderField[];
+  /** On the monotonic clock in milliseconds; read only where durations are kept. */
+  readonly #startedAt: number;
   #metadata: Metadata | undefined;
 
   constructor(
@@ -60,6 +62,7 @@ export abstract class Call implements WheelEntry {
     this.contentType = head.contentType;
     this.gzip = head.gzip;
     stats.started++;
+    this.#startedAt = stats.durations === undefined ? 0 : context.now();
     if (head.timeoutMs >= 0) context.wheel.add(this, context.now() + head.timeoutMs);
   }
 
@@ -153,6 +156,7 @@ export abstract class Call implements WheelEntry {
     this.ended = true;
     if (this.wheelSlot >= 0) this.context.wheel.remove(this);
     this.stats.countHandled(code);
+    this.stats.durations?.observe((this.context.now() - this.#startedAt) / 1000);
     if (this.#claims !== undefined) this.#releaseAll(this.#claims);
     this.onEnded?.();
   }

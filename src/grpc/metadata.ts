@@ -1,5 +1,11 @@
 import { type HeaderField, HeaderToken } from '../http2/header-field.ts';
 
+const METADATA: ReadonlySet<HeaderToken> = new Set([
+  HeaderToken.OTHER,
+  HeaderToken.BINARY_METADATA,
+  HeaderToken.CLIENT_API_VERSION,
+]);
+
 /** The metadata of a call: its headers that mean nothing to the transport. */
 export class Metadata {
   readonly #fields: readonly HeaderField[];
@@ -25,9 +31,7 @@ export class Metadata {
   }
 
   *entries(): IterableIterator<[name: string, value: string]> {
-    for (const { name, value, token } of this.#fields) {
-      if (token === HeaderToken.OTHER || token === HeaderToken.BINARY_METADATA) yield [name, value];
-    }
+    for (const { name, value, token } of this.#fields) if (METADATA.has(token)) yield [name, value];
   }
 }
 

@@ -1,3 +1,7 @@
+export interface DurationObserver {
+  observe(seconds: number): void;
+}
+
 /** Counters of one method, plain numbers so that a call costs increments alone. */
 export class MethodStats {
   readonly service: string;
@@ -8,6 +12,8 @@ export class MethodStats {
   messagesSent = 0;
   /** Calls ended, by status code. */
   readonly handled: number[] = new Array<number>(17).fill(0);
+  /** Told how long each call took, where anybody wants to know. */
+  durations: DurationObserver | undefined;
 
   constructor(service: string, method: string, streaming: { client: boolean; server: boolean }) {
     this.service = service;

@@ -18,6 +18,8 @@ export interface RequestHeaders {
   timeoutMs: number;
   /** The value of `grpc-encoding`; empty if absent. */
   encoding: string;
+  /** The value of `client-api-version`; empty if absent. */
+  clientVersion: string;
 }
 
 /** `application/grpc`, alone or with a suffix or parameters. */
@@ -43,6 +45,7 @@ export function readRequestHeaders(
   out.contentType = '';
   out.timeoutMs = -1;
   out.encoding = '';
+  out.clientVersion = '';
   let rejectedContentType = '';
   let headerFault = '';
   let hosts = 0;
@@ -60,6 +63,9 @@ export function readRequestHeaders(
       }
       case HeaderToken.GRPC_ENCODING:
         out.encoding = field.value;
+        break;
+      case HeaderToken.CLIENT_API_VERSION:
+        out.clientVersion = field.value;
         break;
       case HeaderToken.HOST:
         hosts++;

@@ -53,11 +53,13 @@ import {
 import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { CallContext } from './call-context.ts';
+import { ClientVersions } from './client-versions.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { type LocalCall, type LocalRequest, type LocalSink, startLocalCall } from './local-call.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
 import type { MessageCounters, MethodStats } from './method-stats.ts';
 import type { Logger } from '../ports/logger.ts';
+import { errors } from '../wire/errors.ts';
 import { readRequestHeaders, type RequestHeaders } from './request-headers.ts';
 import { RefusedRequest } from './refused-request.ts';
 import { TEMPLATES, trailersOnlyBlock } from './response-blocks.ts';
@@ -118,6 +120,8 @@ export class GrpcServer implements ConnectionOwner {
     messageBytesSent: 0,
   };
 
+  readonly clientVersions = new ClientVersions();
+
   readonly #router = new Router();
   readonly #scheduler = new FlushScheduler();
   readonly #connections = new Set<Connection>();
@@ -130,7 +134,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
-  readonly #headers: RequestHeaders = { contentType: '', timeoutMs: -1, encoding: '' };
+  readonly #headers: RequestHeaders = { contentType: '', timeoutMs: -1, encoding: '', clientVersion: '' };
   readonly #receiveBudgetBytes: number;
   readonly #httpSessions = new WeakMap<Socket, Session>();
   #sweeper: NodeJS.Timeout | undefined;
@@ -189,6 +193,8 @@ export class GrpcServer implements ConnectionOwner {
       session = new Session(socket, this.#receiveBudgetBytes);
       this.#httpSessions.set(socket, session);
     }
+    const version = request.metadata.find(([name]) => name === 'client-api-version')?.[1] ?? '';
+    this.clientVersions.count(route.unary !== undefined, version);
     return startLocalCall(route, request, sink, { context: this.#context, session });
   }
 
@@ -310,6 +316,11 @@ export class GrpcServer implements ConnectionOwner {
     const gzip = headers.encoding === 'gzip';
     if (!gzip && !NO_ENCODINGS.includes(headers.encoding)) {
       refuseEncoding(stream, headers);
+      return;
+    }
+    if (!this.clientVersions.count(route.unary !== undefined, headers.clientVersion)) {
+      const { code, message } = errors.InvalidClientAPIVersion;
+      stream.sendHeadersOnly(trailersOnlyBlock({ code, message }, { contentType: headers.contentType }));
       return;
     }
     this.#startCall(route, stream, fields, {

@@ -20,6 +20,8 @@ export const HeaderToken = {
   GRPC_ACCEPT_ENCODING: 13,
   /** Metadata whose name ends in `-bin`: base64. */
   BINARY_METADATA: 14,
+  /** Metadata that each call of an etcd client carries. */
+  CLIENT_API_VERSION: 15,
 } as const;
 export type HeaderToken = (typeof HeaderToken)[keyof typeof HeaderToken];
 
@@ -40,6 +42,7 @@ const TOKENS = new Map<string, HeaderToken>([
   ['grpc-timeout', HeaderToken.GRPC_TIMEOUT],
   ['grpc-encoding', HeaderToken.GRPC_ENCODING],
   ['grpc-accept-encoding', HeaderToken.GRPC_ACCEPT_ENCODING],
+  ['client-api-version', HeaderToken.CLIENT_API_VERSION],
 ]);
 
 /** RFC 7541 section 4.1: the accounting size of an entry beyond its name and value. */

@@ -56,6 +56,9 @@ function serverFamilies({ server }: Metrics, versions: Versions): Family[] {
       enabled ? 1 : 0,
     ]);
   return [
+    labelled('counter', 'etcd_server_client_requests_total', 'Requests by kind and client version.', () =>
+      countsOf(server.clientRequests),
+    ),
     info(
       'etcd_cluster_version',
       'The version the cluster runs at, as a label.',
@@ -382,10 +385,6 @@ function constantFamilies(): Family[] {
   ];
 }
 
-function extensiveFamilies({ server }: Metrics): Family[] {
-  return [
-    labelled('counter', 'etcd_server_client_requests_total', 'Requests by kind and client version.', () =>
-      countsOf(server.clientRequests),
-    ),
-  ];
+function extensiveFamilies({ callDurations }: Metrics): Family[] {
+  return [histogramsOf('grpc_server_handling_seconds', 'Time from a call’s head to its end.', callDurations)];
 }

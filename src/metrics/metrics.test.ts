@@ -21,7 +21,7 @@ function facts<T>(file: string): T[] {
   return JSON.parse(readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')) as T[];
 }
 
-function sampleRegistry(): Registry {
+function sampleRegistry(extensive = false): Registry {
   const metrics = new Metrics();
   metrics.server.id = 'abc';
   metrics.server.clusterVersion = '3.7';
@@ -32,6 +32,7 @@ function sampleRegistry(): Registry {
   metrics.server.healthChecks.add(['readyz', 'non_learner', 'success']);
   metrics.server.healthCheck.set(['readyz', 'non_learner'], 1);
   metrics.network.knownPeers.set(['abc', 'def'], 1);
+  metrics.callDurations.with('m', 's', 'unary').observe(0.02);
   metrics.methods = () => [
     {
       service: 's',
@@ -49,7 +50,7 @@ function sampleRegistry(): Registry {
     metrics,
     versions: { server: '3.7.1', runtime: 'node20' },
     eventLoop,
-    extensive: false,
+    extensive,
   });
 }
 
@@ -80,6 +81,26 @@ it('labels and bounds are those of a scraped etcd', () => {
     const foundBounds = own.flatMap((line) => [...line.matchAll(/le="([^"]+)"/g)].map((match) => match[1]));
     expect([name, foundBounds]).toEqual([name, bounds ?? []]);
   }
+});
+
+it('extensive metrics are those and the time that calls take', () => {
+  const families = sampleRegistry(true).families();
+  const names = new Set(
+    sampleRegistry()
+      .families()
+      .map(({ name }) => name),
+  );
+  expect(families.map(({ name }) => name).filter((name) => !names.has(name))).toEqual([
+    'grpc_server_handling_seconds',
+  ]);
+  const lines = sampleRegistry(true).render().split('\n');
+  const own = lines.filter((line) => line.startsWith('grpc_server_handling_seconds_bucket'));
+  expect(own.map((line) => /le="([^"]+)"/.exec(line)?.[1]).join(' ')).toBe(
+    '0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 +Inf',
+  );
+  expect(own[2]).toBe(
+    'grpc_server_handling_seconds_bucket{grpc_method="m",grpc_service="s",grpc_type="unary",le="0.025"} 1',
+  );
 });
 
 it('histograms are cumulative, with sum and count', () => {

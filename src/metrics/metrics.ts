@@ -12,6 +12,9 @@ const snapshotBounds = exponentialBounds(0.1, 2, 10);
 /** 0.1 ms to 3.3 s: a message to another member and back. */
 const roundTripBounds = exponentialBounds(0.0001, 2, 16);
 
+/** 5 ms to 10 s: what a call takes, streams included. */
+const callBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 /** Traffic with one other member; the peer room's own counts have this shape. */
 export interface PeerTraffic {
   readonly id: bigint;
@@ -159,6 +162,9 @@ export class Metrics {
       ['503', 0],
     ]),
   };
+
+  /** Filled with extensive metrics alone: from the request's head to the call's end. */
+  readonly callDurations = new HistogramFamily(['grpc_method', 'grpc_service', 'grpc_type'], callBounds);
 
   /** The counters of every RPC method; the gRPC server provides them. */
   methods: () => Iterable<MethodCounts> = () => [];
