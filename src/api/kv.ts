@@ -12,6 +12,7 @@ import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
 import { isError } from '../apply/results.ts';
 import { runTxn } from '../apply/txn.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import { Status } from '../grpc/status.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
@@ -32,6 +33,7 @@ export function registerKv(context: ServiceContext): void {
     (call, request) => {
       if (!request.serializable) refuse(refuseLearner(member));
       refuse(checkRange(request));
+      timeRead(member, call, 'Range');
       if (request.serializable) range(context, call, request);
       else afterConsensus(context, call, () => range(context, call, request));
     },
@@ -57,6 +59,7 @@ export function registerKv(context: ServiceContext): void {
       refuse(checkTxn(request, member.config.maxTxnOps));
       member.metrics.mvcc.txnTotal++;
       if (isReadonlyTxn(request)) {
+        timeRead(member, call, 'ReadonlyTxn');
         if (isSerializableTxn(request)) readTxn(context, call, request);
         else afterConsensus(context, call, () => readTxn(context, call, request));
         return;
@@ -73,6 +76,11 @@ export function registerKv(context: ServiceContext): void {
   });
 
   registerRangeStream(context);
+}
+
+function timeRead({ clock, durations }: Member, call: UnaryCall, name: 'Range' | 'ReadonlyTxn'): void {
+  const startedMs = clock.now();
+  call.onEnded = () => durations.read(name, (clock.now() - startedMs) / 1000, call.endCode === Status.OK);
 }
 
 function refuse(error: EtcdError | undefined): void {
@@ -111,7 +119,9 @@ function range(context: ServiceContext, call: UnaryCall, request: RangeRequest):
     const caller = who ?? NOBODY;
     refuse(member.auth.checkRange(caller, request.key, request.rangeEnd));
     refuse(member.auth.checkCurrent(caller));
-    refuse(refuseRevision(member.store, request.revision));
+    const refused = refuseRevision(member.store, request.revision);
+    if (refused !== undefined) member.durations.range(0, false);
+    refuse(refused);
     answerRange(context, call, rangeOptions(request), caller);
   });
 }

@@ -25,9 +25,11 @@ export function answerRange(
   const { member } = context;
   const header = context.header();
   member.metrics.mvcc.rangeTotal++;
+  const startedMs = member.clock.now();
   const scan = member.store.scan(options);
   const seen = readRevision(member, options.revision);
   if (scan.step(KEYS_PER_SLICE)) {
+    member.durations.range((member.clock.now() - startedMs) / 1000, true);
     respond(context, call, { header, seen, result: scan.result() });
     return;
   }
@@ -39,6 +41,7 @@ export function answerRange(
       else if (scan.step(KEYS_PER_SLICE)) {
         const refused = member.auth.checkCurrent(caller);
         if (refused !== undefined) throw refused;
+        member.durations.range((member.clock.now() - startedMs) / 1000, true);
         respond(context, call, { header, seen, result: scan.result() });
       } else {
         member.scheduler.soon(step);

@@ -33,7 +33,8 @@ import { applyCheckpoint, applyGrant, applyRevoke } from './lease-requests.ts';
 import { PutEntry } from './put-entry.ts';
 import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
 import { ResponseBody } from './response-body.ts';
-import { type Applied, type ApplyResult, headerOnly } from './results.ts';
+import { type Applied, type ApplyResult, headerOnly, isError } from './results.ts';
+import { Tally } from './tally.ts';
 import { hasPinnedRange, runTxn } from './txn.ts';
 import { touchedKeys } from './touched-keys.ts';
 
@@ -100,6 +101,8 @@ export class Applier {
   readonly #resultPrefixes: number[] = [];
   readonly #resultSequences: number[] = [];
   readonly #results: (ApplyResult | undefined)[] = [];
+  /** What was applied since it was last drained. */
+  readonly tally = new Tally();
   #who: AuthInfo = NOBODY;
   /** The engine batch under way, once something has gone into it before the end. */
   #batch: WriteBatch | undefined;
@@ -169,6 +172,7 @@ export class Applier {
     if (decoded instanceof PutEntry) {
       const wanted = this.#name(place, decoded.idPrefix, decoded.idSequence);
       const result = this.#applyPut(decoded, wanted);
+      this.tally.countPut(isError(result));
       return wanted ? result : undefined;
     }
     if (entry.type === EntryType.EntryConfChange) {
@@ -215,12 +219,16 @@ export class Applier {
     const { header } = request;
     const id = request.id === 0n ? defined(header, 'a logged request has an id or a header').id : request.id;
     const wanted = this.#name(place, Number(id >> 48n), Number(id & LOW_48_BITS));
-    if (applyClusterRequest(this.#options.cluster, request))
+    if (applyClusterRequest(this.#options.cluster, request)) {
+      this.tally.count(request, false);
       return wanted ? headerOnly(this.#options.store.revision) : undefined;
+    }
     if (!wanted && hasNoEffect(request)) return undefined;
     this.#who = header === undefined ? NOBODY : { username: header.username, revision: header.authRevision };
     const result =
       this.#applyKv(request, wanted, place) ?? this.#applyLease(request) ?? this.#applyOther(request);
+    // As in etcd, what was compacted before counts as done.
+    this.tally.count(request, isError(result) && result !== errors.Compacted);
     return wanted ? result : undefined;
   }
 

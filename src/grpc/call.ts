@@ -23,6 +23,8 @@ export interface CallHead {
 /** What unary and streaming calls have in common: their request's head, their deadline and their end. */
 export abstract class Call implements WheelEntry {
   readonly stats: MethodStats;
+  /** The gRPC status it ended with, once it has. */
+  endCode: number | undefined;
   /** No response can be given any more: ended by the handler, by the client or by the deadline. */
   ended = false;
   /** Called at most once, when the call ends without the handler having ended it. */
@@ -154,6 +156,7 @@ export abstract class Call implements WheelEntry {
   /** Takes the call out of the books. */
   protected finish(code: number): void {
     this.ended = true;
+    this.endCode = code;
     if (this.wheelSlot >= 0) this.context.wheel.remove(this);
     this.stats.countHandled(code);
     this.stats.durations?.observe((this.context.now() - this.#startedAt) / 1000);

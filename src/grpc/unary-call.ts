@@ -104,6 +104,12 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.fault(code, message);
   }
 
+  /** A handler's error counts as its message, as etcd counts it. */
+  override fail(code: number, message: string): void {
+    if (!this.ended) this.stats.messagesSent++;
+    super.fail(code, message);
+  }
+
   override onReset(): void {
     this.#reader?.stop();
     super.onReset();

@@ -40,6 +40,8 @@ export interface LessorOptions {
   readonly checkpointIntervalMs?: number;
   /** A lease reported as expired is reported again after this long when it is still there. */
   readonly expiredRetryMs?: number;
+  /** Told the time to live of each lease granted. */
+  readonly granted?: (ttl: number) => void;
 }
 
 /** A granted lease. Read-only outside this room. */
@@ -138,6 +140,7 @@ export class Lessor {
     };
     this.#leases.set(id, lease);
     this.counters.granted += 1;
+    this.#options.granted?.(lease.ttl);
     this.#dirty.set(id, lease);
     if (this.#primary) this.#refresh(lease, 0);
     if (this.#primary) this.#scheduleCheckpoint(lease);

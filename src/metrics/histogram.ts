@@ -18,13 +18,14 @@ export class Histogram {
     this.counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(value: number): void {
+  /** @param times how often the value was observed */
+  observe(value: number, times = 1): void {
     const { bounds } = this;
     let at = 0;
     // Most observations fall into the first few buckets, so a walk beats a search.
     while (at < bounds.length && value > (bounds[at] ?? 0)) at++;
-    this.counts[at] = (this.counts[at] ?? 0) + 1;
-    this.sum += value;
+    this.counts[at] = (this.counts[at] ?? 0) + times;
+    this.sum += value * times;
   }
 
   get count(): number {

@@ -1,5 +1,6 @@
 import { featureGates } from '../config/feature-gates.ts';
 import { formatClusterVersion } from '../membership/version.ts';
+import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Member } from './member.ts';
 
@@ -49,6 +50,10 @@ export function observeMember(member: Member, metrics: Metrics): void {
     mvcc.eventsTotal = hub.counters.eventsTotal;
     mvcc.pendingEvents = hub.pendingEvents;
     mvcc.keys = member.store.keyCount;
+    for (const { id } of member.cluster.members())
+      metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 1);
+    for (const id of member.cluster.removedIds())
+      metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 0);
     const { inUse } = member.engine.sizes();
     mvcc.dbTotalBytes = member.store.sizeBytes;
     mvcc.dbInUseBytes = Math.min(inUse, member.store.sizeBytes);

@@ -25,6 +25,7 @@ import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { admissionRefusal } from './admission.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
+import { Durations } from './durations.ts';
 import { EngineRecovery } from './engine-recovery.ts';
 import { chooseHash, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
@@ -98,6 +99,7 @@ export class Member {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly metrics: Metrics;
+  readonly durations: Durations;
   readonly loop: RaftLoop;
   readonly leadership: Leadership;
   readonly logKeeper: LogKeeper;
@@ -125,6 +127,7 @@ export class Member {
     this.clock = clock;
     this.scheduler = scheduler;
     this.metrics = metrics;
+    this.durations = new Durations(metrics, options.logger('server/durations.ts'), config);
     this.engine = engine;
     this.#logger = options.logger('server/member.ts');
     this.store = new MvccStore(engine);
@@ -134,6 +137,7 @@ export class Member {
       clock,
       minTtl: minimumLeaseTtl({ electionTicks: config.electionTicks, tickMs: config.heartbeatIntervalMs }),
       checkpoints: config.featureGates.get('LeaseCheckpoint') === true,
+      granted: (ttl) => metrics.lease.ttlSeconds.observe(ttl),
     });
     this.cluster = new Cluster({ engine, localId: identity.memberId, id: identity.clusterId });
     this.auth = new AuthStore({
@@ -179,6 +183,7 @@ export class Member {
       ...{ timeoutMs: config.requestTimeoutMs, maxInflightBytes: config.maxInflightBytes },
       refusal: (field, bytes) => this.#refusal(field, bytes),
       propose: (data) => this.loop.propose(data),
+      ended: (field, seconds, isSettled) => this.durations.proposal(field, seconds, isSettled),
     });
     this.#applier = this.#makeApplier();
     this.#recovery = new EngineRecovery({
@@ -366,9 +371,7 @@ export class Member {
     const startedMs = this.clock.now();
     try {
       this.#applier.applyBatch(entries);
-      const tookMs = this.clock.now() - startedMs;
-      this.metrics.disk.backendCommit.observe(tookMs / 1000);
-      if (tookMs > this.config.warningApplyDurationMs) this.#warnSlowApply(entries, tookMs);
+      this.durations.applied(entries, this.#applier.tally, this.clock.now() - startedMs);
     } catch (error) {
       if (!(error instanceof EngineWriteError)) throw error;
       this.#recover(error);
@@ -376,16 +379,6 @@ export class Member {
     }
     this.logKeeper.applied();
     return true;
-  }
-
-  #warnSlowApply(entries: readonly Entry[], tookMs: number): void {
-    this.metrics.server.slowApplies++;
-    this.#logger.warn('apply request took too long', {
-      took: `${tookMs.toFixed(3)}ms`,
-      'expected-duration': `${this.config.warningApplyDurationMs}ms`,
-      entries: entries.length,
-      'first-index': entries[0]?.index,
-    });
   }
 
   /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */

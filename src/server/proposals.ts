@@ -21,6 +21,8 @@ export interface ProposalsOptions {
   /** Why no proposal of that size and kind can be taken now. */
   readonly refusal: (field: RaftRequestField, bytes: number) => EtcdError | undefined;
   readonly propose: (data: Buffer) => void;
+  /** A request was answered or given up, so many seconds after it came. */
+  readonly ended?: (field: RaftRequestField, seconds: number, isSettled: boolean) => void;
 }
 
 /**
@@ -33,13 +35,20 @@ export class Proposals {
   failed = 0;
   /** The last request that may have gone to a leader that has died since. */
   #sentToGone: number | undefined;
-  readonly #waiters = new Waiters<ApplyResult>();
+  readonly #waiters: Waiters<ApplyResult>;
   /** Sizes of the large requests under way, by sequence; the small ones are bounded by their number. */
   readonly #large = new Map<number, number>();
   #largeBytes = 0;
 
   constructor(options: ProposalsOptions) {
     this.#options = options;
+    const { ended, now, timeoutMs } = options;
+    this.#waiters = new Waiters(
+      ended &&
+        ((field, deadlineMs, isSettled) => {
+          ended(field as RaftRequestField, (now() - deadlineMs + timeoutMs) / 1000, isSettled);
+        }),
+    );
   }
 
   get pending(): number {
@@ -56,7 +65,7 @@ export class Proposals {
       waiter.failed(refused);
       return;
     }
-    this.#waiters.register(sequence, now() + timeoutMs, waiter);
+    this.#waiters.register(sequence, field, now() + timeoutMs, waiter);
     if (data.length >= LARGE_BYTES) {
       this.#large.set(sequence, data.length);
       this.#largeBytes += data.length;
@@ -82,7 +91,7 @@ export class Proposals {
     for (const data of datas) {
       const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
       this.failed += 1;
-      this.#waiters.take(Number(id & LOW_48_BITS))?.failed(error);
+      this.#waiters.fail(Number(id & LOW_48_BITS), error);
     }
   }
 

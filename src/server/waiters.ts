@@ -4,8 +4,12 @@ export interface Waiter<Result> {
   failed(error: Error): void;
 }
 
+/** Told of each waiter's end: what kind of proposal it was, when its time would be up, and whether it was settled. */
+export type EndObserver = (kind: number, deadlineMs: number, isSettled: boolean) => void;
+
 interface Pending<Result> {
   readonly sequence: number;
+  readonly kind: number;
   readonly deadlineMs: number;
   readonly waiter: Waiter<Result>;
 }
@@ -18,6 +22,11 @@ interface Pending<Result> {
  */
 export class Waiters<Result> {
   readonly #pending = new Map<number, Pending<Result>>();
+  readonly #ended: EndObserver;
+
+  constructor(ended: EndObserver = () => undefined) {
+    this.#ended = ended;
+  }
 
   get size(): number {
     return this.#pending.size;
@@ -27,8 +36,8 @@ export class Waiters<Result> {
     return this.#pending.has(sequence);
   }
 
-  register(sequence: number, deadlineMs: number, waiter: Waiter<Result>): void {
-    this.#pending.set(sequence, { sequence, deadlineMs, waiter });
+  register(sequence: number, kind: number, deadlineMs: number, waiter: Waiter<Result>): void {
+    this.#pending.set(sequence, { sequence, kind, deadlineMs, waiter });
   }
 
   /** Takes the waiter of an applied entry; undefined where it gave up before or belongs to another member. */
@@ -36,7 +45,21 @@ export class Waiters<Result> {
     const pending = this.#pending.get(sequence);
     if (pending === undefined) return undefined;
     this.#pending.delete(sequence);
+    this.#ended(pending.kind, pending.deadlineMs, true);
     return pending.waiter;
+  }
+
+  /** Fails one whose entry will never be. */
+  fail(sequence: number, error: Error): void {
+    const pending = this.#pending.get(sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(sequence);
+    this.#fail(pending, error);
+  }
+
+  #fail({ kind, deadlineMs, waiter }: Pending<Result>, error: Error): void {
+    this.#ended(kind, deadlineMs, false);
+    waiter.failed(error);
   }
 
   /** Fails those whose time is up. Their entries may still be applied: the outcome is unknown, not negative. */
@@ -46,7 +69,7 @@ export class Waiters<Result> {
       if (pending.deadlineMs > nowMs) break;
       this.#pending.delete(pending.sequence);
       expired += 1;
-      pending.waiter.failed(error());
+      this.#fail(pending, error());
     }
     return expired;
   }
@@ -58,7 +81,7 @@ export class Waiters<Result> {
       if (pending.sequence > sequence) break;
       this.#pending.delete(pending.sequence);
       failed += 1;
-      pending.waiter.failed(error);
+      this.#fail(pending, error);
     }
     return failed;
   }
@@ -66,6 +89,6 @@ export class Waiters<Result> {
   failAll(error: Error): void {
     const all = [...this.#pending.values()];
     this.#pending.clear();
-    for (const pending of all) pending.waiter.failed(error);
+    for (const pending of all) this.#fail(pending, error);
   }
 }

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { Tally } from '../apply/tally.ts';
+import { Metrics } from '../metrics/metrics.ts';
+import { EntryType } from '../wire/gen/raftpb.ts';
+import { Durations } from './durations.ts';
+import { RaftRequestField } from './raft-request.ts';
+
+function setUp() {
+  const metrics = new Metrics();
+  const warnings: (object | undefined)[] = [];
+  const ignore = (): void => undefined;
+  const logger = {
+    ...{ debug: ignore, info: ignore, error: ignore },
+    warn: (_message: string, fields?: object) => void warnings.push(fields),
+  };
+  const durations = new Durations(metrics, logger, { warningApplyDurationMs: 100 });
+  const entries = Array.from({ length: 4 }, (_, at) => ({
+    ...{ type: EntryType.EntryNormal, term: 1, index: at + 7, data: undefined },
+  }));
+  return { metrics, warnings, durations, entries };
+}
+
+test('a batch’s time is shared among its requests', () => {
+  const { metrics, warnings, durations, entries } = setUp();
+  const tally = new Tally();
+  for (let at = 0; at < 3; at += 1) tally.countPut(false);
+  tally.countPut(true);
+  durations.applied(entries, tally, 40);
+  const found = [...metrics.server.applyDuration.entries()].map(([labels, { count, sum }]) => [
+    labels.join(' '),
+    count,
+    Number(sum.toFixed(6)),
+  ]);
+  expect(found).toEqual([
+    ['v3 Put true', 3, 0.03],
+    ['v3 Put false', 1, 0.01],
+  ]);
+  expect(metrics.disk.backendCommit.count).toBe(1);
+  expect(warnings).toEqual([]);
+});
+
+test('a batch that takes long is told of', () => {
+  const { metrics, warnings, durations, entries } = setUp();
+  durations.applied(entries, new Tally(), 250);
+  expect(metrics.server.slowApplies).toBe(1);
+  expect(warnings).toEqual([
+    { took: '250.000ms', 'expected-duration': '100ms', entries: 4, 'first-index': 7 },
+  ]);
+});
+
+test('requests are told apart by kind and outcome', () => {
+  const { metrics, durations } = setUp();
+  durations.proposal(RaftRequestField.leaseGrant, 0.5, true);
+  durations.proposal(RaftRequestField.leaseGrant, 0.5, false);
+  durations.read('Range', 0.001, true);
+  expect([...metrics.server.requestDuration.entries()].map(([labels]) => labels.join(' '))).toEqual([
+    'LeaseGrant true',
+    'LeaseGrant false',
+    'Range true',
+  ]);
+});
