@@ -6,10 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MadeCertificate } from '../../src/tls/certificate.ts';
 import { Certificates, serialOf } from '../harness/certificates.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
-import { Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
-import { freePort } from '../harness/ports.ts';
-import { Relay } from '../harness/relay.ts';
+import { foundSecureCluster, type SecureMember } from '../harness/secure-member.ts';
 import { eventually } from '../harness/wait.ts';
 import { ControlPlane } from './control-plane.ts';
 import { configMap } from './suite.ts';
@@ -18,12 +16,6 @@ import { Watcher } from './watcher.ts';
 const missing = missingPeers('kube-apiserver', 'etcdctl');
 const namespace = 'default';
 const address = '127.0.0.1';
-
-interface SecureMember {
-  readonly member: Member;
-  /** What the other members connect through. */
-  readonly relay: Relay;
-}
 
 /** All leaves of one generation of certificates. */
 interface Generation {
@@ -46,44 +38,6 @@ function issueAll(): Generation {
 
 const revoke = (...certificates: MadeCertificate[]): void =>
   files.write('crl', files.authority.revoke(...certificates));
-
-async function foundCluster(): Promise<SecureMember[]> {
-  const places: { name: string; clientPort: number; peerPort: number; relayPort: number }[] = [];
-  for (const name of ['a', 'b', 'c'])
-    places.push({
-      ...{ name, clientPort: await freePort(), peerPort: await freePort() },
-      relayPort: await freePort(),
-    });
-  const initial = places.map(({ name, relayPort }) => `${name}=https://${address}:${relayPort}`).join(',');
-  const path = (name: string): string => files.path(name);
-  return Promise.all(
-    places.map(async ({ name, clientPort, peerPort, relayPort }) => {
-      const relay = await Relay.open(relayPort, peerPort);
-      const [client, peer] = [`https://${address}:${clientPort}`, `https://${address}:${peerPort}`];
-      const healthUrl = `http://${address}:${await freePort()}`;
-      const member = await Member.start({
-        ...{ kind: serverUnderTest, name, clientPort, peerPort, healthUrl, readyTimeoutMs: 60_000 },
-        flags: [
-          ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
-          ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=https://${address}:${relayPort}`],
-          ...[`--initial-cluster=${initial}`, `--listen-metrics-urls=${healthUrl}`],
-          ...[`--cert-file=${path('server.crt')}`, `--key-file=${path('server.key')}`],
-          ...[
-            '--client-cert-auth',
-            `--trusted-ca-file=${path('ca.crt')}`,
-            `--client-crl-file=${path('crl')}`,
-          ],
-          ...[`--peer-cert-file=${path('peer.crt')}`, `--peer-key-file=${path('peer.key')}`],
-          ...['--peer-client-cert-auth', `--peer-trusted-ca-file=${path('ca.crt')}`],
-          ...[`--peer-crl-file=${path('crl')}`, '--peer-cert-allowed-cn=member'],
-          // What is shown is that handshakes work: no election is to come of a slow machine.
-          '--election-timeout=3000',
-        ],
-      });
-      return { member, relay };
-    }),
-  );
-}
 
 /** The serial number that a port shows to a client with that certificate; undefined where it answers nothing. */
 function shownTo(port: number, { certificate, keyPem }: MadeCertificate): Promise<string | undefined> {
@@ -219,7 +173,11 @@ describe.skipIf(missing !== undefined)(
     beforeAll(async () => {
       first = issueAll();
       revoke();
-      members = await foundCluster();
+      members = await foundSecureCluster(files, {
+        peerFiles: ['peer', 'peer', 'peer'],
+        // What is shown is that handshakes work: no election is to come of a slow machine.
+        flags: ['--election-timeout=3000'],
+      });
       await startPlane();
     }, 180_000);
 

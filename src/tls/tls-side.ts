@@ -156,13 +156,15 @@ export class TlsSide {
     });
   }
 
-  #serverRefusal(host: string, { raw }: PeerCertificate): Error | undefined {
-    const certificate = new X509Certificate(raw);
+  /** Beyond etcd's checks a server whose certificate is revoked is none to talk to either. */
+  #serverRefusal(host: string, shown: PeerCertificate): Error | undefined {
+    const certificate = new X509Certificate(shown.raw);
     if (!isForHost(certificate, host))
       return new Error(
         `x509: certificate is not valid for ${host}, but for ${certificate.subjectAltName ?? 'no name'}`,
       );
-    const refusal = this.#nameRefusal(certificate);
+    const refusal =
+      this.#nameRefusal(certificate) ?? this.#parts.revocations?.refusal(shownChain(certificate, shown));
     return refusal === undefined ? undefined : new Error(refusal);
   }
 
@@ -189,6 +191,20 @@ function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
     const last = chain.at(-1);
     if (last?.raw.equals(next.raw) === true) break;
     chain.push(next);
+  }
+  return chain;
+}
+
+/** As `chainOf`, from what a client is given for its look at the server. */
+function shownChain(leaf: X509Certificate, shown: PeerCertificate): X509Certificate[] {
+  const chain = [leaf];
+  let next: PeerCertificate | undefined = shown;
+  while (chain.length < 16) {
+    const issuer: PeerCertificate | undefined =
+      'issuerCertificate' in next ? (next.issuerCertificate as PeerCertificate) : undefined;
+    if (issuer === undefined || issuer.raw.equals(next.raw)) break;
+    chain.push(new X509Certificate(issuer.raw));
+    next = issuer;
   }
   return chain;
 }

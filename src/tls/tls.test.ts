@@ -407,6 +407,23 @@ describe('outgoing connections', () => {
     expect((await to('localhost')).text).toBe('hello');
   });
 
+  test('refuse servers whose certificate is revoked, or that of who vouches for them', async () => {
+    const trustedCaFile = file('ca.crt', authority.certificate);
+    const made = authority.issue({ hosts: ['localhost'] });
+    const shown = { certFile: file('shown.crt', made.certificate), keyFile: file('shown.key', made.keyPem) };
+    const port = await listen(
+      await open('peer', { ...shown, trustedCaFile, skipClientSanVerification: true }),
+    );
+    const crlFile = file('peer-crl', authority.revoke());
+    const side = await open('peer', { ...issueFiles('own'), trustedCaFile, crlFile });
+    const to = (): Promise<Outcome> => dial(port, { ...side.connectOptions(), servername: 'localhost' });
+    expect((await to()).text).toBe('hello');
+    file('peer-crl', authority.revoke(made));
+    expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
+    file('peer-crl', authority.revoke(authority));
+    expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
+  });
+
   test('hold servers to allowed common names', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const settings = { ...issueFiles('member', { commonName: 'member' }), trustedCaFile };

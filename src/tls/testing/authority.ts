@@ -38,6 +38,10 @@ export class Authority {
     return this.#self.certificate;
   }
 
+  get serialNumber(): ArrayBuffer {
+    return this.#self.serialNumber;
+  }
+
   issue({ commonName, hosts = [], days = 7, usage = 'both' }: IssueOptions): MadeCertificate {
     return makeCertificate({
       subject: nameOf(commonName === undefined ? { organization: 'tests' } : { commonName }),
@@ -55,7 +59,7 @@ export class Authority {
   }
 
   /** DER. */
-  revoke(...certificates: readonly MadeCertificate[]): Buffer {
+  revoke(...certificates: readonly Pick<MadeCertificate, 'serialNumber'>[]): Buffer {
     return makeRevocationList(
       this.#issuer,
       certificates.map(({ serialNumber }) => serialNumber),
