@@ -21,6 +21,7 @@ import type { Member } from '../server/member.ts';
 import type { Memberships } from '../server/memberships.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
 import { maxConnections } from './max-connections.ts';
+import { maxHeldBytes } from './max-held-bytes.ts';
 import { listenPlace } from './listen-place.ts';
 import { etcdVersion } from './version.ts';
 
@@ -69,7 +70,7 @@ export class ClientServers {
     const grpc = new GrpcServer({
       maxReceiveBytes,
       ...maxConnections(config),
-      maxHeldBytes: config.maxHeldBytes,
+      maxHeldBytes: maxHeldBytes(config),
       limits: { maxConcurrentStreams: config.maxConcurrentStreams },
       keepalive: {
         minTimeMs: config.grpcKeepaliveMinTimeMs,

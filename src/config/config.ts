@@ -162,7 +162,7 @@ export interface Config {
   readonly maxConnections: number;
   /** 0 is no limit. */
   readonly maxLoginsPerSecond: number;
-  /** Of requests not whole yet and of responses not taken, for all clients. */
+  /** Of requests not whole yet and of responses not taken, for all clients; 0 means an eighth of the memory. */
   readonly maxHeldBytes: number;
   readonly maxInflightBytes: number;
 }

@@ -192,7 +192,7 @@ const own = [
   { name: 'keystead-block-cache-bytes', kind: 'uint', default: '67108864', group: 'Keystead', help: 'Memory for blocks of the store.' },
   { name: 'keystead-max-logins-per-second', kind: 'uint', default: '1000', group: 'Keystead', help: 'Authenticate requests begun in a second; further ones wait; 0 means no limit.' },
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Client connections served at once; 0 means the open-file limit less a reserve.' },
-  { name: 'keystead-max-held-bytes', kind: 'uint', default: '536870912', group: 'Keystead', help: 'Bytes held for clients of requests not whole yet and responses not taken; above it those who hoard are disconnected.' },
+  { name: 'keystead-max-held-bytes', kind: 'uint', default: '0', group: 'Keystead', help: 'Bytes held for clients of requests not whole yet and responses not taken; above it those who hoard are disconnected; 0 means an eighth of the memory.' },
   { name: 'keystead-max-inflight-bytes', kind: 'uint', default: '268435456', group: 'Keystead', help: 'Bytes of requests proposed and not yet applied, above which new ones are refused.' },
   { name: 'learner-reads', kind: 'bool', default: 'false', group: 'Keystead', help: 'As a learner, answer linearizable reads too: each waits for what the leader has committed.' },
   { name: 'auto-promote-learners', kind: 'bool', default: 'false', group: 'Keystead', help: 'As leader, promote learners that have caught up.' },
