@@ -1,18 +1,9 @@
+import { writeVarint } from '../wire/varint.ts';
+
 const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
 const TERM_TAG = 0x20;
 const MAX_VARINTS = 2 * 10;
-
-function writeVarint(target: Buffer, at: number, value: number): number {
-  let rest = value;
-  let position = at;
-  while (rest >= 0x80) {
-    target[position++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  target[position++] = rest;
-  return position;
-}
 
 function idField(tag: number, id: bigint): number[] {
   if (id === 0n) return [];

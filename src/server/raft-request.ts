@@ -1,3 +1,5 @@
+import { varintSize, writeVarint } from '../wire/varint.ts';
+
 /**
  * The entry of one client request: an `InternalRaftRequest` in Go's field order, wrapped around the request's
  * bytes as the client sent them, so that a put is never decoded and encoded again on its way into the log.
@@ -45,23 +47,6 @@ export interface RequestAuth {
 const HEADER_FIELD = 100;
 const LENGTH_DELIMITED = 2;
 const LOW_BITS = 2 ** 32;
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
-  return size;
-}
-
-function writeVarint(target: Buffer, at: number, value: number): number {
-  let rest = value;
-  let position = at;
-  while (rest >= 0x80) {
-    target[position++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  target[position++] = rest;
-  return position;
-}
 
 /** Size of the varint of `high * 2^32 + low`, both unsigned 32-bit. */
 function varint64Size(high: number, low: number): number {

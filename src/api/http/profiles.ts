@@ -3,8 +3,9 @@ import { Session } from 'node:inspector/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reply, replyError, type Headers } from './reply.ts';
 
-/** How long a profile runs when the request does not say; Go's default. */
-const defaultSeconds = 30;
+/** How long profiles run when the request does not say. Of the processor it is Go's; Go's heap profile takes none. */
+const cpuSeconds = 30;
+const heapSeconds = 1;
 
 /** Beyond this a forgotten request would sample for hours. */
 const maxSeconds = 600;
@@ -23,8 +24,8 @@ export async function serveProfile(
   response: ServerResponse,
   commandLine: readonly string[],
 ): Promise<void> {
-  const asked = Number(query.get('seconds') ?? defaultSeconds);
-  const seconds = asked > 0 ? Math.min(asked, maxSeconds) : defaultSeconds;
+  const asked = Number(query.get('seconds') ?? 0);
+  const secondsOr = (usual: number): number => (asked > 0 ? Math.min(asked, maxSeconds) : usual);
   const text: Headers = [['Content-Type', 'text/plain; charset=utf-8']];
   switch (path.slice('/debug/pprof/'.length)) {
     case '':
@@ -32,9 +33,9 @@ export async function serveProfile(
     case 'cmdline':
       return reply(response, 200, text, commandLine.join('\0'));
     case 'profile':
-      return replyFile(response, 'profile.cpuprofile', await cpuProfile(seconds));
+      return replyFile(response, 'profile.cpuprofile', await cpuProfile(secondsOr(cpuSeconds)));
     case 'heap':
-      return replyFile(response, 'heap.heapprofile', await heapProfile(seconds));
+      return replyFile(response, 'heap.heapprofile', await heapProfile(secondsOr(heapSeconds)));
     default:
       return replyError(response, 404, 'Unknown profile');
   }
