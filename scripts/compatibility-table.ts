@@ -33,6 +33,10 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-held-bytes':
     'bytes of requests not whole yet and responses not taken; beyond it hoarders are disconnected',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
+  'audit-log-path': 'a line of JSON for each request; `-` for standard output',
+  'audit-log-level': '`write`, or `all` for reads as well',
+  'audit-log-max-size': 'megabytes of a file of it',
+  'audit-log-max-backups': 'files of it that are kept',
   'learner-reads': 'a learner answers linearizable reads too, after asking the leader what it has committed',
   'auto-promote-learners': 'the leader promotes learners that are connected and have caught up',
 };

@@ -1,6 +1,7 @@
 import type { ApplyResult } from '../apply/results.ts';
 import { isError } from '../apply/results.ts';
 import type { AuthInfo } from '../auth/auth-store.ts';
+import type { CallObserver } from '../grpc/call-observer.ts';
 import type { Metadata } from '../grpc/metadata.ts';
 import type { GrpcServer } from '../grpc/server.ts';
 import type { Session } from '../grpc/session.ts';
@@ -18,6 +19,7 @@ import { ResponseHeaders } from './response-header.ts';
 export interface Caller {
   readonly metadata: Metadata;
   readonly session: Session;
+  readonly observer: CallObserver | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { Server as NetServer } from 'node:net';
+import { AuditLog } from '../api/audit/audit-log.ts';
 import type { Logins } from '../api/auth/logins.ts';
 import { Gateway } from '../api/gateway/gateway.ts';
 import { createClientHttpHandler, createMetricsHttpHandler, type HttpHandler } from '../api/http/handler.ts';
@@ -20,6 +21,7 @@ import type { Downgrades } from '../server/downgrades.ts';
 import type { Member } from '../server/member.ts';
 import type { Memberships } from '../server/memberships.ts';
 import type { TlsSide } from '../tls/tls-side.ts';
+import type { AuditLines } from './audit.ts';
 import { maxConnections } from './max-connections.ts';
 import { maxHeldBytes } from './max-held-bytes.ts';
 import { listenPlace } from './listen-place.ts';
@@ -40,6 +42,7 @@ export interface Served {
   readonly downgrades: Downgrades;
   readonly exportSnapshot: ExportSnapshot;
   readonly randomInt: (bound: number) => number;
+  readonly audit: AuditLines | undefined;
   /** Where certificates are configured. */
   readonly tls: TlsSide | undefined;
 }
@@ -67,7 +70,16 @@ export class ClientServers {
     // It is handed its connections and listens nowhere itself, but looks for late heads only once it does.
     this.#http.emit('listening');
     const maxReceiveBytes = config.maxRequestBytes + GRPC_OVERHEAD_BYTES;
+    const audit =
+      served.audit &&
+      new AuditLog({
+        level: served.audit.level,
+        write: (line) => served.audit?.file.write(line),
+        wallMs: () => Date.now(),
+        isAuthEnabled: () => member.auth.isEnabled,
+      });
     const grpc = new GrpcServer({
+      watcher: audit,
       maxReceiveBytes,
       ...maxConnections(config),
       maxHeldBytes: maxHeldBytes(config),
@@ -82,7 +94,8 @@ export class ClientServers {
     });
     this.#grpc = grpc;
     metrics.methods = () => grpc.methodStats();
-    const context = new ServiceContext(grpc, member, served.logins.connect(member));
+    const identify = served.logins.connect(member);
+    const context = new ServiceContext(grpc, member, audit?.noting(identify) ?? identify);
     this.#stopServices = registerServices(context, {
       ...served,
       logger: (caller) => logging.for(caller),

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { helpText, usageText } from '../config/help.ts';
 import type { Logging } from '../logging/logging.ts';
+import { makeFilesPrivate } from './private-files.ts';
 import { runServer } from './run-server.ts';
 import { versionText } from './version.ts';
 
@@ -28,6 +29,7 @@ type Subcommand = (args: readonly string[], streams: CliStreams) => Promise<numb
 const subcommands: Readonly<Record<string, Subcommand>> = {
   verify: async (args, { out, err }) => {
     const { runVerify } = await import('./verify.ts');
+    makeFilesPrivate();
     return runVerify(args, line(out), line(err));
   },
   version: (_args, { out }) => {
@@ -40,10 +42,12 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   },
   snapshot: async (args, { out, err }) => {
     const { runSnapshot } = await import('./restore.ts');
+    makeFilesPrivate();
     return runSnapshot(args, line(out), line(err));
   },
   import: async (args, { out, err }) => {
     const { runImport } = await import('./import.ts');
+    makeFilesPrivate();
     return runImport(args, line(out), line(err));
   },
   bench: (_args, { err }) => {

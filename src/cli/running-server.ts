@@ -30,6 +30,7 @@ import { openStorage, type Storage } from '../storage/open-storage.ts';
 import { logExists } from '../storage/wal/open-log.ts';
 import { openClientTls } from '../tls/open-tls.ts';
 import { ClientServers } from './client-servers.ts';
+import { type AuditLines, openAuditLines } from './audit.ts';
 import { clock } from './clock.ts';
 import { SystemDns } from './discovery/dns.ts';
 import { foundOrJoin } from './found-or-join.ts';
@@ -62,6 +63,7 @@ export class RunningServer {
   readonly #clients: ClientServers;
   readonly #peers: PeerConnections;
   readonly #logins: Logins;
+  readonly #audit: AuditLines | undefined;
   readonly #logger: Logger;
   readonly #parts: readonly Stoppable[];
 
@@ -71,6 +73,7 @@ export class RunningServer {
     clients: ClientServers;
     peers: PeerConnections;
     logins: Logins;
+    audit: AuditLines | undefined;
     logger: Logger;
     parts: readonly Stoppable[];
   }) {
@@ -79,6 +82,7 @@ export class RunningServer {
     this.#clients = parts.clients;
     this.#peers = parts.peers;
     this.#logins = parts.logins;
+    this.#audit = parts.audit;
     this.#logger = parts.logger;
     this.#parts = parts.parts;
   }
@@ -93,6 +97,7 @@ export class RunningServer {
     const logger = logging.for('cli/running-server.ts');
     const metrics = new Metrics();
     const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
+    const audit = await openAuditLines(config, logging, metrics);
     const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
     checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
@@ -143,7 +148,7 @@ export class RunningServer {
     });
     await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
     const clients = new ClientServers(config, logging, {
-      ...{ member, metrics, logins, leases, memberships, tls },
+      ...{ member, metrics, logins, leases, memberships, tls, audit },
       downgrades: new Downgrades(member),
       exportSnapshot: () => exportSnapshot(storage.engine),
       randomInt: (bound) => randomInt(bound),
@@ -175,7 +180,7 @@ export class RunningServer {
     await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
-    return new RunningServer({ member, storage, clients, peers, logins, logger, parts });
+    return new RunningServer({ member, storage, clients, peers, logins, audit, logger, parts });
   }
 
   /** A leader hands over first, so that the cluster is not without one. Ends within bounds whatever hangs. */
@@ -193,6 +198,7 @@ export class RunningServer {
       step('stopping the member', STOP_STEP_MS, () => member.stop()),
       step('ending peer connections', STOP_STEP_MS, () => this.#peers.stop()),
       step('ending logins', STOP_STEP_MS, () => this.#logins.close()),
+      step('ending the audit log', STOP_STEP_MS, () => this.#audit?.file.close()),
       step('closing the storage', STORAGE_CLOSE_MS, () => this.#storage.close()),
     ];
     return runStopSteps(steps, this.#logger);

@@ -4,6 +4,7 @@ import { DataDirectoryError } from '../storage/data-dir.ts';
 import { CorruptLogError } from '../storage/wal/corrupt-log-error.ts';
 import { TlsFileError } from '../tls/tls-file-error.ts';
 import { AuthOptionsError } from '../api/auth/token-options.ts';
+import { makeFilesPrivate } from './private-files.ts';
 import { RunningServer } from './running-server.ts';
 import { StartError } from './start-error.ts';
 
@@ -11,6 +12,7 @@ const caller = 'cli/serve.ts';
 
 /** Runs one member until it is asked to stop, or is removed from its cluster. Returns the exit code. */
 export async function serve(config: Config, logging: Logging): Promise<number> {
+  makeFilesPrivate();
   const logger = logging.for(caller);
   endOnFaults(logging);
   try {

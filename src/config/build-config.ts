@@ -1,3 +1,4 @@
+import { auditSettings } from './audit-settings.ts';
 import type {
   AutoCompaction,
   Config,
@@ -34,6 +35,7 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     log,
     featureGates: resolveFeatureGates(values['feature-gates']),
     featureGateText: featureGateText(values['feature-gates']),
+    audit: auditSettings(values),
     learnerReads: values['learner-reads'],
     autoPromoteLearners: values['auto-promote-learners'],
     blockCacheBytes: values['keystead-block-cache-bytes'],

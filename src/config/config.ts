@@ -66,6 +66,16 @@ export type InitialCluster = ReadonlyMap<string, readonly string[]>;
  * The whole configuration of a server: validated, defaults filled in, frozen. Times are milliseconds, sizes
  * bytes.
  */
+export interface AuditSettings {
+  /** A file, or `stdout` or `stderr`. */
+  readonly path: string;
+  readonly level: 'write' | 'all';
+  /** 0 means no limit. */
+  readonly maxSizeMegabytes: number;
+  /** 0 keeps all. */
+  readonly maxBackups: number;
+}
+
 export interface Config {
   readonly name: string;
   readonly dataDir: string;
@@ -155,6 +165,8 @@ export interface Config {
   /** The gates given, as text for the log. */
   readonly featureGateText: string;
 
+  /** Undefined where it is off. */
+  readonly audit: AuditSettings | undefined;
   readonly learnerReads: boolean;
   readonly autoPromoteLearners: boolean;
   readonly blockCacheBytes: number;

@@ -194,6 +194,10 @@ const own = [
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Client connections served at once; 0 means the open-file limit less a reserve.' },
   { name: 'keystead-max-held-bytes', kind: 'uint', default: '0', group: 'Keystead', help: 'Bytes held for clients of requests not whole yet and responses not taken; above it those who hoard are disconnected; 0 means an eighth of the memory.' },
   { name: 'keystead-max-inflight-bytes', kind: 'uint', default: '268435456', group: 'Keystead', help: 'Bytes of requests proposed and not yet applied, above which new ones are refused.' },
+  { name: 'audit-log-path', kind: 'string', default: '', group: 'Keystead', help: 'File of the audit log, a line of JSON for each request; - for standard output; empty turns it off.' },
+  { name: 'audit-log-level', kind: 'string', default: 'write', group: 'Keystead', help: 'write: what changes something, logins and refusals; all: reads as well.' },
+  { name: 'audit-log-max-size', kind: 'uint', default: '100', group: 'Keystead', help: 'Megabytes after which the file of the audit log moves aside; 0 means never.' },
+  { name: 'audit-log-max-backups', kind: 'uint', default: '10', group: 'Keystead', help: 'Files of the audit log moved aside that are kept; 0 keeps all.' },
   { name: 'learner-reads', kind: 'bool', default: 'false', group: 'Keystead', help: 'As a learner, answer linearizable reads too: each waits for what the leader has committed.' },
   { name: 'auto-promote-learners', kind: 'bool', default: 'false', group: 'Keystead', help: 'As leader, promote learners that have caught up.' },
 ] as const satisfies readonly FlagDefinition[];

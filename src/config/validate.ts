@@ -1,3 +1,4 @@
+import { auditFault } from './audit-settings.ts';
 import { unknownCipherSuite } from './cipher-suites.ts';
 import { resolveFeatureGates } from './feature-gates.ts';
 import { formatGoDuration, quote } from './go-syntax.ts';
@@ -28,7 +29,8 @@ export function validate(values: FlagValues): Validation {
     bootstrapFlagFault(values) ??
     timingFault(values) ??
     serviceFault(values, warn) ??
-    identityAndTlsFault(values, warn);
+    identityAndTlsFault(values, warn) ??
+    auditFault(values);
   return { lines, fault };
 }
 

@@ -4,6 +4,7 @@ import { Metadata } from './metadata.ts';
 import type { MethodStats } from './method-stats.ts';
 import { headersBlock, trailersBlock, trailersOnlyBlock } from './response-blocks.ts';
 import type { CallContext } from './call-context.ts';
+import type { CallObserver } from './call-observer.ts';
 import type { CallStream } from './call-stream.ts';
 import type { ReceiveClaim } from './receive-budget.ts';
 import type { Session } from './session.ts';
@@ -31,6 +32,9 @@ export abstract class Call implements WheelEntry {
   onCancel: ((reason: CancelReason) => void) | undefined;
   /** Called once, however the call ends, before `onCancel`. */
   onEnded: (() => void) | undefined;
+
+  /** Sees what becomes of the call, where calls are watched. */
+  observer: CallObserver | undefined;
 
   wheelNext: WheelEntry | undefined;
   wheelPrevious: WheelEntry | undefined;
@@ -160,6 +164,7 @@ export abstract class Call implements WheelEntry {
     if (this.wheelSlot >= 0) this.context.wheel.remove(this);
     this.stats.countHandled(code);
     this.stats.durations?.observe((this.context.now() - this.#startedAt) / 1000);
+    this.observer?.ended(code);
     if (this.#claims !== undefined) this.#releaseAll(this.#claims);
     this.onEnded?.();
   }

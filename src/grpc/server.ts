@@ -54,6 +54,7 @@ import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { CallContext } from './call-context.ts';
 import { ClientVersions } from './client-versions.ts';
+import type { CallWatcher } from './call-observer.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { type LocalCall, type LocalRequest, type LocalSink, startLocalCall } from './local-call.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
@@ -79,6 +80,8 @@ export interface GrpcServerOptions {
   readonly logger?: Logger;
   /** Bytes that all connections may hold together of unfinished requests and responses not taken. */
   readonly maxHeldBytes?: number;
+  /** Sees every call. */
+  readonly watcher?: CallWatcher | undefined;
   /** Connections on one address, above which further ones are closed at once. */
   readonly maxConnections?: number;
 }
@@ -130,6 +133,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #listeners: Server[] = [];
   readonly #http1: HttpServer | undefined;
   readonly #logger: Logger | undefined;
+  readonly #watcher: CallWatcher | undefined;
   readonly #maxConnections: number | undefined;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
@@ -144,6 +148,7 @@ export class GrpcServer implements ConnectionOwner {
     const now = (): number => performance.now();
     this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
+    this.#watcher = options.watcher;
     this.#logger = options.logger;
     this.#maxConnections = options.maxConnections;
     this.#wheel = new DeadlineWheel(now);
@@ -167,12 +172,24 @@ export class GrpcServer implements ConnectionOwner {
 
   /** Registers a method with one request and one response. */
   unary(method: MethodDescriptor, handler: UnaryHandler): void {
-    this.#router.add(method, { unary: handler });
+    const { path } = method;
+    const watcher = this.#watcher;
+    const watched: UnaryHandler = (call, request) => {
+      call.observer = watcher?.observe(path, call, request);
+      handler(call, request);
+    };
+    this.#router.add(method, { unary: watcher === undefined ? handler : watched });
   }
 
   /** Registers a method that streams in at least one direction. */
   stream(method: MethodDescriptor, handler: StreamHandler): void {
-    this.#router.add(method, { stream: handler });
+    const { path } = method;
+    const watcher = this.#watcher;
+    const watched: StreamHandler = (call) => {
+      call.observer = watcher?.observe(path, call, undefined);
+      handler(call);
+    };
+    this.#router.add(method, { stream: watcher === undefined ? handler : watched });
   }
 
   /** Counters of every registered method. */

@@ -70,6 +70,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     const bytes = totalBytes ?? (Buffer.isBuffer(parts) ? parts.length : sum(parts));
     this.stats.messagesSent++;
     this.context.counters.messageBytesSent += bytes;
+    this.observer?.responded(parts);
     if (this.gzip) {
       this.#writeCompressed(Buffer.isBuffer(parts) ? [parts] : parts, bytes);
       return this.#hasRoom();
@@ -167,6 +168,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     if (claim !== undefined) this.releaseRoom(claim);
     const taken = bytes.length + MESSAGE_PREFIX_BYTES;
     this.stream.consume(Math.max(0, taken - beyond), taken);
+    this.observer?.received(message);
     this.onMessage?.(message);
   }
 

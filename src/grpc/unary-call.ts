@@ -28,6 +28,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     totalBytes = Buffer.isBuffer(parts) ? parts.length : sum(parts),
   ): void {
     if (this.ended) return;
+    this.observer?.responded(parts);
     if (this.gzip) {
       void this.#respondCompressed(Buffer.isBuffer(parts) ? [parts] : parts, totalBytes);
       return;

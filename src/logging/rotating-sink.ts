@@ -5,15 +5,14 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { timestamp } from './line-format.ts';
+import { backupPath, removeOldBackups } from './rotated-files.ts';
 import type { Sink } from './sinks.ts';
 
 export interface RotationOptions {
@@ -27,7 +26,6 @@ export interface RotationOptions {
 }
 
 const megabyte = 1024 * 1024;
-const dayMs = 24 * 60 * 60_000;
 
 /**
  * A log file that moves aside when full, to `name-2026-11-20T22-00-00.000.log` as lumberjack names it (which etcd
@@ -65,36 +63,12 @@ export class RotatingSink implements Sink {
 
   #rotate(): void {
     closeSync(this.#descriptor);
-    const backup = this.#backupPath(Date.now());
+    const backup = backupPath(this.#path, Date.now(), this.#options.localTime);
     renameSync(this.#path, backup);
     this.#descriptor = openSync(this.#path, 'a', 0o600);
     this.#size = 0;
-    this.#removeOld();
+    removeOldBackups(this.#path, this.#options);
     if (this.#options.compress) void compress(backup);
-  }
-
-  #backupPath(nowMs: number): string {
-    const utc = new Date(nowMs).toISOString();
-    const time = (this.#options.localTime ? timestamp(nowMs) : utc).slice(0, 23).replaceAll(':', '-');
-    const extension = extname(this.#path);
-    return join(dirname(this.#path), `${basename(this.#path, extension)}-${time}${extension}`);
-  }
-
-  #removeOld(): void {
-    const extension = extname(this.#path);
-    const prefix = `${basename(this.#path, extension)}-`;
-    const folder = dirname(this.#path);
-    // The names hold the time, so that the newest sort last.
-    const backups = readdirSync(folder)
-      .filter((name) => name.startsWith(prefix) && /\.\d{3}/.test(name))
-      .sort()
-      .reverse();
-    const { maxBackups, maxAgeDays } = this.#options;
-    const oldest = maxAgeDays === 0 ? '' : this.#backupPath(Date.now() - maxAgeDays * dayMs);
-    backups.forEach((name, place) => {
-      const surplus = maxBackups > 0 && place >= maxBackups;
-      if (surplus || name < basename(oldest)) rmSync(join(folder, name), { force: true });
-    });
   }
 }
 

@@ -46,7 +46,8 @@ function info(name: string, help: string, label: string, read: () => string): Fa
   return labelled('gauge', name, help, () => (read() === '' ? [] : [[[[label, read()]], 1]]));
 }
 
-function serverFamilies({ server }: Metrics, versions: Versions): Family[] {
+function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
+  const { server } = metrics;
   const features = (): Sample[] =>
     [...server.features].map(([name, { stage, enabled }]) => [
       [
@@ -87,6 +88,12 @@ function serverFamilies({ server }: Metrics, versions: Versions): Family[] {
       'etcd_server_leader_changes_seen_total',
       'Changes of leader seen.',
       () => server.leaderChangesSeen,
+    ),
+    counter('keystead_audit_log_lines_total', 'Lines written to the audit log.', () => metrics.audit.written),
+    counter(
+      'keystead_audit_log_dropped_lines_total',
+      'Lines of the audit log dropped, as its disk did not take them.',
+      () => metrics.audit.dropped,
     ),
     counter(
       'keystead_stuck_log_handovers_total',

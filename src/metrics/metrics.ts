@@ -168,6 +168,8 @@ export class Metrics {
 
   /** The counters of every RPC method; the gRPC server provides them. */
   methods: () => Iterable<MethodCounts> = () => [];
+  /** Lines of the audit log, since the start. */
+  audit: { readonly written: number; readonly dropped: number } = { written: 0, dropped: 0 };
 
   /** Traffic with the other members; the transport provides it. */
   peers: () => Iterable<PeerTraffic> = () => [];

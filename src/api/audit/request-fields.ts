@@ -1,0 +1,109 @@
+import { enums, messages } from '../../wire/gen/descriptors.ts';
+import type { FieldDescriptor } from '../../wire/json-descriptor.ts';
+import type { TxnRequest } from '../../wire/gen/etcdserverpb.ts';
+
+export type AuditFields = Record<string, unknown>;
+
+/** What a line may tell of a request: whose names are not here, values, passwords and tokens above all, never shows. */
+const TOLD: ReadonlySet<string> = new Set([
+  ...['key', 'range_end', 'lease', 'ID', 'TTL', 'name', 'role', 'permType', 'peerURLs', 'isLearner'],
+  ...['action', 'memberID', 'alarm', 'targetID', 'version', 'physical', 'start_revision', 'watch_id'],
+]);
+/** Messages inside of requests that are told of as if their fields were the request's. */
+const OPENED: ReadonlySet<string> = new Set(['perm', 'leader', 'create_request']);
+/** Fields that would be taken for what the line says of the call itself: the revision of its answer, who makes it. */
+const RENAMED: Readonly<Record<string, string>> = { revision: 'at_revision', user: 'target_user' };
+
+const MAX_KEY_BYTES = 256;
+const MAX_OPERATIONS = 32;
+
+/**
+ * A key as text: printable ASCII as it is, a backslash doubled, everything else as `\xff`; cut after 256 bytes with
+ * its length.
+ */
+export function keyText(key: Buffer): string {
+  let text = '';
+  for (const byte of key.subarray(0, MAX_KEY_BYTES)) {
+    if (byte === 0x5c) text += '\\\\';
+    else if (byte >= 0x20 && byte < 0x7f) text += String.fromCharCode(byte);
+    else text += `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return key.length > MAX_KEY_BYTES ? `${text}... (${key.length} bytes)` : text;
+}
+
+/** What a line tells of a request, in the order of its fields. */
+export function requestFields(type: string, message: object): AuditFields {
+  if (type === 'etcdserverpb.TxnRequest') return txnFields(message as TxnRequest);
+  const fields: AuditFields = {};
+  collect(type, message as Readonly<Record<string, unknown>>, fields);
+  return fields;
+}
+
+function collect(type: string, message: Readonly<Record<string, unknown>>, into: AuditFields): void {
+  for (const field of messages[type]?.fields ?? []) {
+    const { protoName } = field;
+    const value = valueOf(message, field);
+    if (OPENED.has(protoName)) {
+      if (typeof value === 'object' && value !== null)
+        collect(field.type ?? '', value as Readonly<Record<string, unknown>>, into);
+    } else if (TOLD.has(protoName) || RENAMED[protoName] !== undefined) {
+      const told = tell(field, value);
+      if (told !== undefined) into[RENAMED[protoName] ?? protoName] = told;
+    }
+  }
+}
+
+function valueOf(message: Readonly<Record<string, unknown>>, field: FieldDescriptor): unknown {
+  if (field.oneof === undefined) return message[field.name];
+  const held = message[field.oneof] as { case: string; value: unknown } | undefined;
+  return held?.case === field.name ? held.value : undefined;
+}
+
+/** Undefined for what is not set. */
+function tell(field: FieldDescriptor, value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return value.length === 0 ? undefined : keyText(value);
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => tell(field, item));
+  if (field.kind === 'enum') return enumName(field.type ?? '', Number(value));
+  if (typeof value === 'bigint') return value === 0n ? undefined : String(value);
+  return value === 0 || value === '' || value === false ? undefined : value;
+}
+
+function enumName(type: string, value: number): string | number {
+  const named = Object.entries(enums[type] ?? {}).find(([, number]) => number === value);
+  return named?.[0] ?? value;
+}
+
+/** The keys compared and the operations of both branches, inner transactions included. */
+function txnFields(request: TxnRequest): AuditFields {
+  const compared: string[] = [];
+  const operations: AuditFields[] = [];
+  let total = 0;
+  const visit = ({ compare, success, failure }: TxnRequest): void => {
+    for (const { key } of compare) if (compared.length < MAX_OPERATIONS) compared.push(keyText(key));
+    for (const [branch, requests] of [
+      ['success', success],
+      ['failure', failure],
+    ] as const) {
+      for (const { request: operation } of requests) {
+        if (operation === undefined) continue;
+        if (operation.case === 'requestTxn') {
+          visit(operation.value);
+          continue;
+        }
+        total++;
+        if (operations.length === MAX_OPERATIONS) continue;
+        const { name, type } = OPERATIONS[operation.case];
+        operations.push({ op: name, branch, ...requestFields(type, operation.value) });
+      }
+    }
+  };
+  visit(request);
+  const cut = total > operations.length ? { operations_total: total } : {};
+  return { ...(compared.length > 0 ? { compared } : {}), operations, ...cut };
+}
+
+const OPERATIONS = {
+  requestRange: { name: 'range', type: 'etcdserverpb.RangeRequest' },
+  requestPut: { name: 'put', type: 'etcdserverpb.PutRequest' },
+  requestDeleteRange: { name: 'delete', type: 'etcdserverpb.DeleteRangeRequest' },
+} as const;

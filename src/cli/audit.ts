@@ -1,0 +1,36 @@
+import type { AuditSettings, Config } from '../config/config.ts';
+import { LineFile } from '../logging/line-file.ts';
+import type { Logging } from '../logging/logging.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { StartError } from './start-error.ts';
+
+/** The lines of the audit log, where it is on. */
+export interface AuditLines {
+  readonly level: AuditSettings['level'];
+  readonly file: LineFile;
+}
+
+/** Undefined where it is off. Rejects with a StartError where it cannot be written. */
+export async function openAuditLines(
+  { audit }: Config,
+  logging: Logging,
+  metrics: Metrics,
+): Promise<AuditLines | undefined> {
+  if (audit === undefined) return undefined;
+  const logger = logging.for('cli/audit.ts');
+  const { path, level, maxSizeMegabytes, maxBackups } = audit;
+  let file: LineFile;
+  try {
+    file = await LineFile.open({
+      ...{ path, maxSizeMegabytes, maxBackups },
+      onDropped: (lines, reason) => logger.warn('dropped lines of the audit log', { lines, reason }),
+      droppedLine: (lines) => `${JSON.stringify({ ts: new Date().toISOString(), dropped: lines })}\n`,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`the audit log cannot be opened: ${reason}`, { cause: error });
+  }
+  metrics.audit = file;
+  logger.info('writing an audit log', { path, level });
+  return { level, file };
+}

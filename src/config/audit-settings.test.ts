@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { loadConfig } from './load.ts';
+
+async function load(...args: string[]) {
+  const outcome = await loadConfig({ args, environment: {} });
+  if (outcome.kind === 'ready') return outcome.config.audit;
+  const { late } = outcome as unknown as { late: readonly { fields?: Record<string, unknown> }[] };
+  return JSON.stringify(late);
+}
+
+test('the audit log is off unless it has a path', async () => {
+  expect(await load()).toBeUndefined();
+  expect(await load('--audit-log-path=/a/b')).toEqual({
+    ...{ path: '/a/b', level: 'write', maxSizeMegabytes: 100, maxBackups: 10 },
+  });
+  expect(await load('--audit-log-path=-', '--audit-log-level=all')).toMatchObject({
+    ...{ path: 'stdout', level: 'all' },
+  });
+});
+
+test('it shares no output with the log, and its level is one of two', async () => {
+  expect(await load('--audit-log-path=x', '--audit-log-level=some')).toContain('it must be');
+  expect(await load('--audit-log-path=stderr')).toContain('both go to stderr');
+  expect(await load('--audit-log-path=-', '--log-outputs=stdout')).toContain('both go to stdout');
+  expect(await load('--audit-log-path=stderr', '--log-outputs=stdout')).toMatchObject({ path: 'stderr' });
+});

@@ -1,0 +1,70 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { LineFile, type LineFileOptions } from './line-file.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'keystead-lines-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const reports: [number, string][] = [];
+const open = (path: string, options: Partial<LineFileOptions> = {}): Promise<LineFile> =>
+  LineFile.open({
+    ...{ path, maxSizeMegabytes: 1, maxBackups: 2 },
+    onDropped: (lines, reason) => reports.push([lines, reason]),
+    droppedLine: (lines) => `dropped ${lines}\n`,
+    ...options,
+  });
+
+test('lines in their order, at the end of what is there, for the owner alone', async () => {
+  const path = join(root, 'folder/lines.log');
+  for (const run of [0, 1]) {
+    const file = await open(path);
+    for (let line = 0; line < 5_000; line++) file.write(`${run} ${line}\n`);
+    await file.close();
+    expect(file.written).toBe(5_000);
+  }
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  expect(lines).toHaveLength(10_000);
+  expect(lines[9_999]).toBe('1 4999');
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test('lines wait up to a bound; those beyond it are counted, and a line says so', async () => {
+  const path = join(root, 'bound.log');
+  reports.length = 0;
+  const file = await open(path, { maxWaitingBytes: 100 });
+  for (let line = 0; line < 10; line++) file.write(`${String(line).repeat(39)}\n`);
+  expect(file.dropped).toBe(8);
+  await file.close();
+  expect(readFileSync(path, 'utf8')).toBe(`${'0'.repeat(39)}\n${'1'.repeat(39)}\ndropped 8\n`);
+  expect(reports).toEqual([[1, 'the disk does not keep up']]);
+});
+
+test('a disk that takes nothing loses lines, and nobody waits for it', async () => {
+  reports.length = 0;
+  const file = await open('/dev/full', { maxSizeMegabytes: 0 });
+  file.write('lost\n');
+  file.write('lost\n');
+  await file.close();
+  expect(file.dropped).toBe(2);
+  expect(file.written).toBe(0);
+  expect(reports[0]?.[1]).toContain('ENOSPC');
+});
+
+test('a full file moves aside, and only so many are kept', async () => {
+  const path = join(root, 'rotated', 'audit.log');
+  const line = `${'x'.repeat(1023)}\n`;
+  for (let round = 0; round < 5; round++) {
+    const file = await open(path);
+    for (let count = 0; count < 1_100; count++) file.write(line);
+    await file.close();
+  }
+  const names = readdirSync(join(root, 'rotated'));
+  expect(names.filter((name) => /^audit-\d{4}-.*\.log$/.test(name))).toHaveLength(2);
+  expect(names).toContain('audit.log');
+});
+
+test('a file that cannot be opened', async () => {
+  await expect(open(join(root, 'bound.log', 'below'))).rejects.toThrow();
+});
