@@ -1,4 +1,4 @@
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../harness/command.ts';
@@ -55,6 +55,19 @@ describe('files are for their owner alone', () => {
       expect(
         names(dataDir).filter((name) => /\.(sst|log|wal)$|MANIFEST|OPTIONS/.test(name)).length,
       ).toBeGreaterThan(3);
+    } finally {
+      await member.destroy();
+    }
+  });
+
+  it('of a directory that others can look into, a warning', async () => {
+    const dataDir = fresh('modes-open');
+    mkdirSync(dataDir);
+    chmodSync(dataDir, 0o755);
+    const member = await Member.start({ kind: 'keystead', dataDir });
+    try {
+      await member.program.sees('check file permission');
+      expect(open(dataDir)).toEqual([' 755']);
     } finally {
       await member.destroy();
     }

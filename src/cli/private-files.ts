@@ -1,3 +1,6 @@
+import { statSync } from 'node:fs';
+import type { Logger } from '../ports/logger.ts';
+
 /** All bits of the group and of others. */
 const NOT_THE_OWNER = 0o077;
 
@@ -7,4 +10,14 @@ const NOT_THE_OWNER = 0o077;
  */
 export function makeFilesPrivate(): void {
   process.umask(NOT_THE_OWNER);
+}
+
+/** A data directory that was there before is left as it is, but the log says when others can look into it, as etcd's. */
+export function warnOfOpenDirectory(path: string, logger: Logger): void {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & NOT_THE_OWNER) === 0) return;
+  const given = (mode & 0o777).toString(8);
+  logger.warn('check file permission', {
+    error: `directory ${JSON.stringify(path)} has mode ${given}; 700 keeps others from the data`,
+  });
 }

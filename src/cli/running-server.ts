@@ -37,6 +37,7 @@ import { foundOrJoin } from './found-or-join.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
+import { warnOfOpenDirectory } from './private-files.ts';
 import { StartError } from './start-error.ts';
 import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
@@ -107,6 +108,7 @@ export class RunningServer {
       : undefined;
     if (!isNew && config.discovery !== undefined)
       logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
+    warnOfOpenDirectory(config.dataDir, logger);
     const storage = await open(config, logging, { founding, metrics });
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {

@@ -28,8 +28,9 @@ export class Session {
     if (!this.#certificateRead) {
       this.#certificateRead = true;
       if (this.socket instanceof TLSSocket && this.socket.authorized) {
-        const certificate = this.socket.getPeerCertificate();
-        if (Object.keys(certificate).length > 0) this.#certificate = certificate;
+        // A connection that is gone has none any more, whatever the types say.
+        const certificate = this.socket.getPeerCertificate() as PeerCertificate | null;
+        if (certificate !== null && Object.keys(certificate).length > 0) this.#certificate = certificate;
       }
     }
     return this.#certificate;

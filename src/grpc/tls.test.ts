@@ -45,6 +45,24 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect((await named.unary('/test.Test/Big', '30000000')).message).toHaveLength(30_000_000);
   });
 
+  /** It once ended the process: a request may well be looked at only after its client has gone. */
+  test('a connection that is gone has no certificate to be asked for', async () => {
+    const { server, ca, clientCertificate } = await start();
+    const seen = new Promise<unknown>((resolve) => {
+      const method = { path: '/test.Gone/Ask', clientStreaming: false, serverStreaming: false };
+      server.grpc.unary(method, (call) => {
+        call.session.socket.destroy();
+        setImmediate(() => resolve([call.session.peerCertificate, call.session.commonName]));
+      });
+    });
+    const named = client(
+      server,
+      grpc.credentials.createSsl(ca, clientCertificate.key, clientCertificate.cert),
+    );
+    void named.unary('/test.Gone/Ask');
+    expect(await seen).toEqual([undefined, undefined]);
+  });
+
   test('HTTP/1.1 with and without ALPN, and for clients that offer both', async () => {
     const { server, ca } = await start();
     for (const ALPNProtocols of [undefined, ['http/1.1'], ['h2', 'http/1.1']]) {

@@ -99,6 +99,9 @@ class AuditedCall implements CallObserver {
   readonly #method: MethodDescriptor;
   readonly #call: Call;
   readonly #startedMs: number;
+  /** Both are asked for while the connection is there. */
+  readonly #remote: string;
+  readonly #commonName: string | undefined;
   /** Requests without an answer yet, in their order. */
   readonly #open: Request[] = [];
   #revision = 0;
@@ -109,6 +112,8 @@ class AuditedCall implements CallObserver {
     this.#method = method;
     this.#call = call;
     this.#startedMs = performance.now();
+    this.#remote = call.peer;
+    this.#commonName = call.session.commonName;
     if (request !== undefined) this.#open.push({ bytes: request, startedMs: this.#startedMs });
   }
 
@@ -147,14 +152,13 @@ class AuditedCall implements CallObserver {
     const { level, write, wallMs } = this.#options;
     const { path } = this.#method;
     if (level === 'write' && this.#isRead(request) && !this.#isRefusal(code)) return;
-    const { peer, session, metadata } = this.#call;
     const { fields, name } = this.#fieldsOf(request);
     const line: AuditFields = {
       ts: new Date(wallMs()).toISOString(),
-      remote: peer,
+      remote: this.#remote,
       user: path === AUTHENTICATE ? name : this.user,
-      cn: session.commonName,
-      via: metadata.get(GATEWAY_MARK) === undefined ? undefined : 'gateway',
+      cn: this.#commonName === '' ? undefined : this.#commonName,
+      via: this.#call.metadata.get(GATEWAY_MARK) === undefined ? undefined : 'gateway',
       method: path.slice(1),
       ...fields,
       revision: this.#revision === 0 ? undefined : this.#revision,

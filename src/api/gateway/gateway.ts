@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { type PeerCertificate, TLSSocket } from 'node:tls';
 import type { GrpcServer } from '../../grpc/server.ts';
 import { parseTimeout } from '../../grpc/timeout.ts';
 import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
@@ -11,7 +11,7 @@ import { Exchange, type GatewayCall } from './exchange.ts';
 import { HttpOutlet } from './http-outlet.ts';
 import { replyJsonError } from './json-error.ts';
 import { metadataFault, requestMetadata, socketMetadata } from './request-metadata.ts';
-import { WebSockets } from './web-sockets.ts';
+import type { WebSockets } from './web-sockets.ts';
 
 export interface GatewayOptions {
   readonly server: GrpcServer;
@@ -30,6 +30,13 @@ const TEXT_PER_MESSAGE = 2;
 const TEXT_ALLOWANCE_BYTES = 64 * 1024;
 const FORM = 'application/x-www-form-urlencoded';
 
+interface Handshake {
+  readonly request: IncomingMessage;
+  readonly head: Buffer;
+  readonly found: MethodDescriptor | Refusal;
+  readonly isStream: boolean;
+}
+
 interface Refusal {
   readonly code: number;
   readonly message: string;
@@ -45,13 +52,12 @@ export class Gateway {
   readonly #certificatesNameUsers: () => boolean;
   readonly #methods = methodsByRoute();
   readonly #maxTextBytes: number;
-  readonly #webSockets: WebSockets;
+  #webSockets: WebSockets | undefined;
 
   constructor({ server, maxReceiveBytes, certificatesNameUsers }: GatewayOptions) {
     this.#server = server;
     this.#certificatesNameUsers = certificatesNameUsers;
     this.#maxTextBytes = TEXT_PER_MESSAGE * maxReceiveBytes + TEXT_ALLOWANCE_BYTES;
-    this.#webSockets = new WebSockets(this.#maxTextBytes);
   }
 
   /** Answers a request of HTTP. */
@@ -95,7 +101,17 @@ export class Gateway {
   upgrade(request: IncomingMessage, head: Buffer): void {
     const found = this.#find(request, 'POST');
     const isStream = !('code' in found) && found.serverStreaming;
-    this.#webSockets.accept(request, head, isStream, (outlet) => {
+    const { socket } = request;
+    const failed = (): void => void socket.destroy();
+    socket.on('error', failed);
+    void this.#openWebSockets().then((webSockets) => {
+      socket.off('error', failed);
+      this.#accept(webSockets, { request, head, found, isStream });
+    });
+  }
+
+  #accept(webSockets: WebSockets, { request, head, found, isStream }: Handshake): void {
+    webSockets.accept(request, head, isStream, (outlet) => {
       if ('code' in found) {
         outlet.refuse(found.code, found.message);
         return undefined;
@@ -118,7 +134,14 @@ export class Gateway {
 
   /** Cuts off the WebSockets, which no HTTP server knows of. */
   close(): void {
-    this.#webSockets.close();
+    this.#webSockets?.close();
+  }
+
+  /** Loaded with the first of them: most servers never see one, and it would cost every start. */
+  async #openWebSockets(): Promise<WebSockets> {
+    const { WebSockets: Opened } = await import('./web-sockets.ts');
+    this.#webSockets ??= new Opened(this.#maxTextBytes);
+    return this.#webSockets;
   }
 
   #find(request: IncomingMessage, httpMethod: string): MethodDescriptor | Refusal {
@@ -148,7 +171,10 @@ export class Gateway {
 }
 
 function namesUser(socket: Socket): boolean {
-  return socket instanceof TLSSocket && socket.authorized && Boolean(socket.getPeerCertificate().subject.CN);
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return false;
+  // A connection that is gone has no certificate any more, whatever the types say.
+  const certificate = socket.getPeerCertificate() as PeerCertificate | null;
+  return certificate !== null && Boolean(certificate.subject.CN);
 }
 
 function methodsByRoute(): ReadonlyMap<string, MethodDescriptor> {

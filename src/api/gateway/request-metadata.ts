@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { GATEWAY_MARK } from '../auth/identify.ts';
-import { socketAuthorization } from './web-sockets.ts';
 
 type Field = readonly [name: string, value: string];
 
@@ -59,6 +58,16 @@ export function metadataFault({ rawHeaders }: IncomingMessage): string | undefin
     return `invalid binary header ${shown}: illegal base64 data at input byte ${illegal}`;
   }
   return undefined;
+}
+
+/** The token that came with the handshake, as a value of an Authorization header. */
+function socketAuthorization({ headers }: IncomingMessage): string | undefined {
+  const cookie = /(?:^|;\s*)token=([^;]*)/.exec(headers.cookie ?? '')?.[1];
+  if (cookie !== undefined) return `Bearer ${cookie}`;
+  const protocols = headers['sec-websocket-protocol'];
+  if (protocols === undefined) return undefined;
+  const at = protocols.indexOf('Bearer,');
+  return at < 0 ? '' : `Bearer ${protocols.slice(at + 'Bearer,'.length).trim()}`;
 }
 
 /** First and always, so that no client can pass for one that speaks gRPC itself. */

@@ -59,16 +59,6 @@ function toBuffer(data: RawData): Buffer {
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
 }
 
-/** The token that came with the handshake, as a value of an Authorization header. */
-export function socketAuthorization({ headers }: IncomingMessage): string | undefined {
-  const cookie = /(?:^|;\s*)token=([^;]*)/.exec(headers.cookie ?? '')?.[1];
-  if (cookie !== undefined) return `Bearer ${cookie}`;
-  const protocols = headers['sec-websocket-protocol'];
-  if (protocols === undefined) return undefined;
-  const at = protocols.indexOf('Bearer,');
-  return at < 0 ? '' : `Bearer ${protocols.slice(at + 'Bearer,'.length).trim()}`;
-}
-
 /** A message of the socket for each line. The end of the call cuts the connection, as etcd's proxy does. */
 export class SocketOutlet implements Outlet {
   onDrain: (() => void) | undefined;
