@@ -13,12 +13,17 @@ import { ConfState } from '../wire/gen/raftpb.ts';
 const task = workerData as WorkerTask;
 const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
 
+/** Snapshots take seconds of work, and clients are served meanwhile; starved altogether they would never be done. */
+const SNAPSHOT_NICENESS = 5;
+
 if (task.kind === 'export') {
+  stayBehindOthers(SNAPSHOT_NICENESS);
   runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
 } else if (task.kind === 'hash') {
   stayBehindOthers();
   runHash(task, RocksReader.attach(task.sharedHandle), port);
 } else {
+  stayBehindOthers(SNAPSHOT_NICENESS);
   const send = (message: ImportMessage): void => port.postMessage(message);
   const { file, directory, skipChecksum, fallback } = task;
   const engine = await RocksEngine.open(directory);
