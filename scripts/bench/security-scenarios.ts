@@ -71,44 +71,43 @@ const putFigures = [
   { name: 'p99', unit: 'ms', better: 'lower' },
 ] as const;
 
-function tlsPut(clients: number, connections: number): Scenario {
+async function turnAuthOn(
+  endpoint: string,
+  client: readonly string[],
+  others: readonly Account[] = [],
+): Promise<void> {
+  for (const { name, password } of [ROOT, ...others])
+    await etcdctl(endpoint, [...client, 'user', 'add', `${name}:${password}`]);
+  await etcdctl(endpoint, [...client, 'user', 'grant-role', ROOT.name, 'root']);
+  await etcdctl(endpoint, [...client, 'auth', 'enable']);
+}
+
+interface Shape {
+  readonly tls: boolean;
+  readonly auth: boolean;
+}
+
+async function withShape<T>(shape: Shape, work: (secured: Secured) => Promise<T>): Promise<T> {
+  return shape.tls ? await withCertificates(work) : await work({ flags: [], client: [] });
+}
+
+function securePut(shape: Shape, clients: number, connections: number): Scenario {
+  const what = [...(shape.tls ? ['TLS'] : []), ...(shape.auth ? ['auth on'] : [])].join(', ');
   return {
-    name: `TLS, put 256 B, ${clients} clients on ${connections} connections`,
+    name: `${what}, put 256 B, ${clients} clients on ${connections} connections`,
     figures: putFigures,
     run: async (system, scale) =>
-      await withCertificates(
+      await withShape(
+        shape,
         async ({ flags, client }) =>
           await withServer(system, flags, async ({ endpoint }) => {
-            await put(endpoint, client, { clients: 100, connections: 10, total: 50_000 * scale });
-            const { rate, p99 } = await put(endpoint, client, {
-              clients,
-              connections,
-              total: 150_000 * scale,
-            });
+            if (shape.auth) await turnAuthOn(endpoint, client);
+            const as = shape.auth ? [...client, ...asRoot] : client;
+            await put(endpoint, as, { clients: 100, connections: 10, total: 50_000 * scale });
+            const { rate, p99 } = await put(endpoint, as, { clients, connections, total: 150_000 * scale });
             return { rate, p99 };
           }),
       ),
-  };
-}
-
-async function turnAuthOn(endpoint: string, others: readonly Account[] = []): Promise<void> {
-  for (const { name, password } of [ROOT, ...others])
-    await etcdctl(endpoint, ['user', 'add', `${name}:${password}`]);
-  await etcdctl(endpoint, ['user', 'grant-role', ROOT.name, 'root']);
-  await etcdctl(endpoint, ['auth', 'enable']);
-}
-
-function authPut(clients: number, connections: number): Scenario {
-  return {
-    name: `auth on, put 256 B, ${clients} clients on ${connections} connections`,
-    figures: putFigures,
-    run: async (system, scale) =>
-      await withServer(system, [], async ({ endpoint }) => {
-        await turnAuthOn(endpoint);
-        await put(endpoint, asRoot, { clients: 100, connections: 10, total: 50_000 * scale });
-        const { rate, p99 } = await put(endpoint, asRoot, { clients, connections, total: 150_000 * scale });
-        return { rate, p99 };
-      }),
   };
 }
 
@@ -158,7 +157,7 @@ const logins: Scenario = {
         name: `user${at}`,
         password: `password ${at}`,
       }));
-      await turnAuthOn(endpoint, accounts);
+      await turnAuthOn(endpoint, [], accounts);
       const probe = await PutProbe.login(endpoint, ROOT);
       try {
         await probe.p99(MEASURED_MS / 2);
@@ -183,8 +182,9 @@ const logins: Scenario = {
 };
 
 export const securityScenarios: Readonly<Record<string, Scenario>> = {
-  tls100: tlsPut(100, 10),
-  tls1000: tlsPut(1000, 100),
-  auth100: authPut(100, 10),
+  tls100: securePut({ tls: true, auth: false }, 100, 10),
+  tls1000: securePut({ tls: true, auth: false }, 1000, 100),
+  auth100: securePut({ tls: false, auth: true }, 100, 10),
+  tlsauth100: securePut({ tls: true, auth: true }, 100, 10),
   logins,
 };
