@@ -56,11 +56,14 @@ kubernetesSuite('Workloads with the real controller manager and scheduler', {}, 
     const sets = await apps().listNamespacedReplicaSet({ namespace });
     expect(sets.items.map(({ spec }) => spec?.replicas)).toEqual([6]);
 
-    const scale = await apps().readNamespacedDeploymentScale({ name: 'web', namespace });
-    await apps().replaceNamespacedDeploymentScale({
-      name: 'web',
-      namespace,
-      body: { ...scale, spec: { replicas: 2 } },
+    // The controller writes the status meanwhile: as any client, the test reads and tries again on a conflict.
+    await eventually('a smaller scale', async () => {
+      const scale = await apps().readNamespacedDeploymentScale({ name: 'web', namespace });
+      return await apps().replaceNamespacedDeploymentScale({
+        name: 'web',
+        namespace,
+        body: { ...scale, spec: { replicas: 2 } },
+      });
     });
     await eventually(
       'two pods',
@@ -71,11 +74,13 @@ kubernetesSuite('Workloads with the real controller manager and scheduler', {}, 
       patience,
     );
 
-    const current = await apps().readNamespacedDeployment({ name: 'web', namespace });
-    await apps().replaceNamespacedDeployment({
-      name: 'web',
-      namespace,
-      body: { ...deployment('web', 2, 'v2'), metadata: current.metadata ?? {} },
+    await eventually('another template', async () => {
+      const current = await apps().readNamespacedDeployment({ name: 'web', namespace });
+      return await apps().replaceNamespacedDeployment({
+        name: 'web',
+        namespace,
+        body: { ...deployment('web', 2, 'v2'), metadata: current.metadata ?? {} },
+      });
     });
     await eventually(
       'a second ReplicaSet',
