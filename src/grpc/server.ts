@@ -43,7 +43,7 @@ import {
 } from '../http2/connection.ts';
 import { FlushScheduler } from '../http2/flush-scheduler.ts';
 import type { HeaderField } from '../http2/header-field.ts';
-import { HeldBytes } from '../http2/held-bytes.ts';
+import { type HeldAccount, HeldBytes } from '../http2/held-bytes.ts';
 import {
   type ConnectionLimits,
   DEFAULT_KEEPALIVE,
@@ -134,6 +134,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #http1: HttpServer | undefined;
   readonly #logger: Logger | undefined;
   readonly #watcher: CallWatcher | undefined;
+  readonly #held: HeldBytes;
   readonly #maxConnections: number | undefined;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
@@ -149,6 +150,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#http1 = options.http1;
     this.#watcher = options.watcher;
+    this.#held = new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES);
     this.#logger = options.logger;
     this.#maxConnections = options.maxConnections;
     this.#wheel = new DeadlineWheel(now);
@@ -166,7 +168,7 @@ export class GrpcServer implements ConnectionOwner {
       templates: TEMPLATES,
       now,
       counters: this.counters,
-      held: new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES),
+      held: this.#held,
     };
   }
 
@@ -213,6 +215,11 @@ export class GrpcServer implements ConnectionOwner {
     const version = request.metadata.find(([name]) => name === 'client-api-version')?.[1] ?? '';
     this.clientVersions.count(route.unary !== undefined, version);
     return startLocalCall(route, request, sink, { context: this.#context, session });
+  }
+
+  /** For what is held for a client that came by HTTP; it counts with what all others hold. */
+  heldAccount(): HeldAccount {
+    return this.#held.account();
   }
 
   get connectionCount(): number {

@@ -62,6 +62,11 @@ export class HeldAccount {
     this.#bytes -= bytes;
   }
 
+  /** As `add` or `remove` of the difference. */
+  set(bytes: number): void {
+    this.add(bytes - this.#bytes);
+  }
+
   /** The connection is gone; it holds nothing from now on. */
   close(): void {
     this.remove(this.#bytes);

@@ -16,12 +16,18 @@ const RENAMED: Readonly<Record<string, string>> = { revision: 'at_revision', use
 
 const MAX_KEY_BYTES = 256;
 const MAX_OPERATIONS = 32;
+/** Printable, and no backslash. */
+const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
 /**
  * A key as text: printable ASCII as it is, a backslash doubled, everything else as `\xff`; cut after 256 bytes with
  * its length.
  */
 export function keyText(key: Buffer): string {
+  if (key.length <= MAX_KEY_BYTES) {
+    const plain = key.latin1Slice();
+    if (PLAIN.test(plain)) return plain;
+  }
   let text = '';
   for (const byte of key.subarray(0, MAX_KEY_BYTES)) {
     if (byte === 0x5c) text += '\\\\';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { LocalCall, LocalSink } from '../../grpc/local-call.ts';
 import type { GrpcServer } from '../../grpc/server.ts';
+import type { HeldAccount } from '../../http2/held-bytes.ts';
 import type { ByteSource } from '../../http2/stream.ts';
 import type { MethodDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
@@ -46,6 +47,8 @@ export class Exchange implements LocalSink {
   readonly #inlet: Inlet;
   readonly #values: JsonValues;
   readonly #texts: MessageTexts;
+  /** What is held for this client: of requests that are not whole, and responses it has not taken. */
+  readonly #held: HeldAccount;
   #local: LocalCall | undefined;
   /** The request of a method that takes one, until the end of the body. */
   #first: Buffer | undefined;
@@ -58,10 +61,12 @@ export class Exchange implements LocalSink {
     this.#outlet = outlet;
     this.#inlet = inlet;
     this.#values = new JsonValues(call.maxTextBytes);
+    this.#held = call.server.heldAccount();
     const framing = call.method.serverStreaming ? LINES : PLAIN;
-    this.#texts = new MessageTexts(call.method.response.typeName, outlet, framing, () =>
-      this.#local?.drained(),
-    );
+    this.#texts = new MessageTexts(call.method.response.typeName, outlet, framing, () => {
+      this.#account();
+      this.#local?.drained();
+    });
   }
 
   get queuedBytes(): number {
@@ -76,6 +81,7 @@ export class Exchange implements LocalSink {
     if (this.#isHalfClosed || this.#first !== undefined) return;
     try {
       for (const value of this.#values.push(chunk)) this.#take(value);
+      this.#account();
     } catch (error) {
       this.#refuse(error);
     }
@@ -98,6 +104,7 @@ export class Exchange implements LocalSink {
   abandon(): void {
     this.#isDone = true;
     this.#isHalfClosed = true;
+    this.#held.close();
     this.#texts.drop();
     this.#local?.cancel();
   }
@@ -109,7 +116,9 @@ export class Exchange implements LocalSink {
   }
 
   message(parts: readonly Buffer[], totalBytes: number): void {
-    if (!this.#isDone) this.#texts.add(parts, totalBytes);
+    if (this.#isDone) return;
+    this.#texts.add(parts, totalBytes);
+    this.#account();
   }
 
   source(from: ByteSource, totalBytes: number): void {
@@ -140,6 +149,12 @@ export class Exchange implements LocalSink {
       if (code === GrpcCode.OK) this.#outlet.end();
       else this.#outlet.fail(code, message);
     });
+  }
+
+  /** Whoever hoards is cut off, as on connections of HTTP/2. */
+  #account(): void {
+    this.#held.set(this.#values.pendingBytes + (this.#first?.length ?? 0) + this.#texts.queuedBytes);
+    if (this.#held.isTooMuch) this.#outlet.destroy();
   }
 
   #take(value: Buffer): void {

@@ -25,7 +25,7 @@ let written = 0;
 
 beforeAll(async () => {
   api = await ApiServer.start({
-    flags: ['--bcrypt-cost=4'],
+    flags: ['--bcrypt-cost=4', '--keystead-max-held-bytes=8388608'],
     register(context) {
       registerKv(context);
       registerTestStreams(context.server);
@@ -259,6 +259,28 @@ describe('streams', () => {
   });
 });
 
+/** The room for all clients together is 8 MiB here. */
+test('whoever hoards with bodies that do not end is cut off, others are served', async () => {
+  const hoarders = Array.from({ length: 4 }, () => {
+    const request = httpRequest({
+      agent: false,
+      host: '127.0.0.1',
+      port,
+      path: '/v3/kv/put',
+      method: 'POST',
+    });
+    const ended = new Promise<void>((resolve) => {
+      request.on('error', () => resolve());
+      request.on('response', (response) => response.resume());
+    });
+    request.write(`{"key":"Zm9v","value":"${'A'.repeat(3_500_000)}`);
+    return { request, ended };
+  });
+  await Promise.race(hoarders.map(({ ended }) => ended));
+  expect((await text('/v3/kv/put', '{"key":"Zm9v","value":"YmFy"}'))[0]).toBe(200);
+  for (const { request } of hoarders) request.destroy();
+});
+
 test('tokens, in either header', async () => {
   await ask('/v3/auth/user/add', '{"name":"root","password":"r"}');
   await ask('/v3/auth/role/add', '{"name":"root"}');
@@ -322,6 +344,19 @@ describe('values cut from a stream', () => {
       }
       expect(cut(chunks)).toEqual(whole);
     }
+  });
+
+  test('a byte at a time', () => {
+    const values = new JsonValues(1_000_000);
+    const value = Buffer.from(`{"a":"${'x'.repeat(300_000)}"}`);
+    const found: Buffer[] = [];
+    for (let at = 0; at < value.length; at++) {
+      found.push(...values.push(value.subarray(at, at + 1)));
+      if (at === 200_000) expect(values.pendingBytes).toBe(200_001);
+    }
+    expect(found).toHaveLength(1);
+    expect(found[0]?.equals(value)).toBe(true);
+    expect(values.pendingBytes).toBe(0);
   });
 
   test('within bounds', () => {

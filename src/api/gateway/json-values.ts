@@ -4,6 +4,9 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
+const NOTHING = Buffer.alloc(0);
+const LEAST_ROOM_BYTES = 256;
+
 /** A value longer than the server takes. */
 export class JsonTooLongError extends Error {
   override readonly name = 'JsonTooLongError';
@@ -15,7 +18,8 @@ export class JsonTooLongError extends Error {
  */
 export class JsonValues {
   readonly #maxBytes: number;
-  #parts: Buffer[] = [];
+  /** What has come of the value under way, at the beginning of a buffer that grows. */
+  #pending: Buffer = NOTHING;
   #bytes = 0;
   #depth = 0;
   #inString = false;
@@ -26,6 +30,11 @@ export class JsonValues {
   /** @param maxBytes of one value */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+  }
+
+  /** Of a value that has not ended. */
+  get pendingBytes(): number {
+    return this.#bytes;
   }
 
   /** Values that end in the chunk. @throws JsonTooLongError */
@@ -56,7 +65,7 @@ export class JsonValues {
 
   /** What is left at the end of the stream; undefined where it is nothing but space. */
   rest(): Buffer | undefined {
-    return this.#begun ? Buffer.concat(this.#parts) : undefined;
+    return this.#begun ? this.#pending.subarray(0, this.#bytes) : undefined;
   }
 
   #endsString(byte: number): boolean {
@@ -67,18 +76,34 @@ export class JsonValues {
   }
 
   #cut(values: Buffer[], chunk: Buffer, from: number, to: number): number {
-    this.#keep(chunk.subarray(from, to));
-    values.push(Buffer.concat(this.#parts));
-    this.#parts = [];
+    if (this.#bytes === 0) {
+      this.#check(to - from);
+      values.push(chunk.subarray(from, to));
+    } else {
+      this.#keep(chunk.subarray(from, to));
+      values.push(this.#pending.subarray(0, this.#bytes));
+    }
+    this.#pending = NOTHING;
     this.#bytes = 0;
     this.#begun = false;
     return to;
   }
 
+  /** Copies, so that a value which comes a byte at a time takes no more than its own room twice over. */
   #keep(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    this.#bytes += bytes.length;
-    if (this.#bytes > this.#maxBytes) throw new JsonTooLongError('the message is too long');
-    this.#parts.push(bytes);
+    const length = this.#bytes + bytes.length;
+    this.#check(length);
+    if (length > this.#pending.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(this.#maxBytes, Math.max(LEAST_ROOM_BYTES, 2 * length)));
+      this.#pending.copy(grown, 0, 0, this.#bytes);
+      this.#pending = grown;
+    }
+    bytes.copy(this.#pending, this.#bytes);
+    this.#bytes = length;
+  }
+
+  #check(bytes: number): void {
+    if (bytes > this.#maxBytes) throw new JsonTooLongError('the message is too long');
   }
 }

@@ -61,7 +61,7 @@ export class ApiServer {
       ...(simple === undefined ? {} : { tokens: simple }),
       send: () => undefined,
     });
-    this.grpc = new GrpcServer({ maxReceiveBytes: 2 ** 21, logger });
+    this.grpc = new GrpcServer({ maxReceiveBytes: 2 ** 21, maxHeldBytes: config.maxHeldBytes, logger });
     this.context = new ServiceContext(this.grpc, this.member, this.logins.connect(this.member));
     registerAuth(this.context, {
       passwords: this.logins.passwords,
