@@ -25,7 +25,7 @@ const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
  */
 export function keyText(key: Buffer): string {
   if (key.length <= MAX_KEY_BYTES) {
-    const plain = key.latin1Slice();
+    const plain = key.toString('latin1');
     if (PLAIN.test(plain)) return plain;
   }
   let text = '';
