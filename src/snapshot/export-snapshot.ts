@@ -186,7 +186,7 @@ class WorkerExport implements ResumableExport {
   }
 
   #fail(error: Error): void {
-    if (this.#sha256 !== undefined) return;
+    // Also after the last chunk: the file may be asked for anew.
     this.#failure ??= error;
     this.#waiting?.reject(this.#failure);
     this.#waiting = undefined;

@@ -336,6 +336,19 @@ describe('an export of a store that is closed meanwhile', () => {
     expect(after.index).toBe(history.index);
     await history.engine.close();
   });
+
+  it('ends so too when it was read to its end before and is to be read anew', async () => {
+    const history = await History.make(24);
+    history.run(100);
+    const snapshot = await exportSnapshot(history.engine);
+    let bytes = 0;
+    for await (const chunk of snapshot.from(0)) bytes += chunk.length;
+    expect(bytes).toBe(snapshot.totalBytes);
+    await history.engine.reopen();
+    const again = snapshot.from(1)[Symbol.asyncIterator]();
+    await expect(again.next()).rejects.toThrow('the snapshot was closed before its end');
+    await history.engine.close();
+  });
 });
 
 describe('a file that cannot be imported', () => {
