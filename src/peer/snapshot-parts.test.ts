@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
 import { Message, MessageType } from '../wire/gen/raftpb.ts';
+import { SNAPSHOT_KEPT_HEADER } from './snapshot-parts.ts';
 import { Recorder, TestMember } from './testing/test-member.ts';
 
 const A = 0xa1n;
@@ -141,6 +142,34 @@ describe('a snapshot whose transfer breaks off', () => {
     expect(posted).toHaveLength(1);
     expect(posted[0]?.range).toBeUndefined();
     expect(posted[0]?.bytes).toBeGreaterThan(FILE.length);
+  });
+
+  it('is posted once there is something to send, however long it takes to get there in the file', async () => {
+    const order: string[] = [];
+    const receiver = createHttpServer((request, response) => {
+      if (request.method === 'GET') {
+        response.writeHead(204, { [SNAPSHOT_KEPT_HEADER]: FILE.length - PIECE }).end();
+        return;
+      }
+      order.push('posted');
+      request.resume().on('end', () => response.writeHead(204).end());
+    });
+    const atA = new Recorder();
+    const a = await start(A, atA);
+    a.transport.addPeer(B, [await listening(receiver)]);
+    const from = async function* (offset: number): AsyncGenerator<Buffer> {
+      // Time enough for a request that was begun to arrive.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      order.push('found');
+      yield FILE.subarray(offset);
+    };
+    const { totalBytes, chunks } = snapshot(true, []);
+    a.transport.sendSnapshot(message(), {
+      ...{ totalBytes, chunks },
+      resumption: { id: 'a-1', isBroken: true, from },
+    });
+    await until(() => expect(atA.snapshotReports).toEqual([[B, true]]));
+    expect(order).toEqual(['found', 'posted']);
   });
 
   it('ends a transfer that its receiver still waits for', async () => {

@@ -105,7 +105,7 @@ export class SnapshotSender {
       'remote-peer-id': formatId(message.to),
       ...{ offset, bytes: totalBytes },
     });
-    return { totalBytes, offset, chunks: resumption.from(offset), id };
+    return { totalBytes, offset, chunks: await begun(resumption.from(offset)), id };
   }
 
   async #transfer(place: RequestPlace, message: Message, file: OutgoingFile): Promise<void> {
@@ -145,6 +145,26 @@ export class SnapshotSender {
       this.#requests.delete(request);
       request.destroy();
     }
+  }
+}
+
+/**
+ * Waits for the first chunk. What comes before it in the file is made and passed over, which takes longer for a large
+ * one than a receiver waits for the first byte: nothing is posted meanwhile.
+ */
+async function begun(chunks: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return chained(await iterator.next(), iterator);
+}
+
+async function* chained(
+  first: IteratorResult<Buffer>,
+  rest: AsyncIterator<Buffer>,
+): AsyncGenerator<Buffer, void> {
+  try {
+    for (let next = first; next.done !== true; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
   }
 }
 
