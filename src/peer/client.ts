@@ -35,12 +35,16 @@ import { reasonOf } from './reason.ts';
 /** As long as etcd takes them: a lease may have many keys. */
 const MAX_ANSWER_BYTES = 100 * 1024 * 1024;
 
+/** Members are also asked for where anything may answer: at the URLs of a member that a client wants added. */
+const MAX_MEMBERS_BYTES = 4 * 1024 * 1024;
+
 interface Question {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | undefined;
   readonly timeoutMs: number;
+  readonly maxBytes?: number;
 }
 
 interface Answer {
@@ -68,7 +72,8 @@ export class PeerHttpClient implements PeerClient {
   }
 
   cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster> {
-    return this.#askAny(urls, { method: 'GET', path: MEMBERS_PATH, timeoutMs }, ({ headers, body }) => {
+    const question: Question = { method: 'GET', path: MEMBERS_PATH, timeoutMs, maxBytes: MAX_MEMBERS_BYTES };
+    return this.#askAny(urls, question, ({ headers, body }) => {
       const clusterId = parseId(header(headers, 'x-etcd-cluster-id'));
       if (clusterId === undefined) throw new PeerRequestError('the answer names no cluster');
       const members = decodeMembers(body.toString());
@@ -183,7 +188,8 @@ export class PeerHttpClient implements PeerClient {
     throw failure;
   }
 
-  #ask(url: string, { method, path, headers, body, timeoutMs }: Question): Promise<Answer> {
+  #ask(url: string, question: Question): Promise<Answer> {
+    const { method, path, headers, body, timeoutMs, maxBytes = MAX_ANSWER_BYTES } = question;
     const { tls, dialTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const length: Record<string, string> =
@@ -200,7 +206,7 @@ export class PeerHttpClient implements PeerClient {
       request.on('close', () => clearTimeout(timer));
       request.on('error', reject);
       request.on('response', (response) => {
-        readBody(response, MAX_ANSWER_BYTES).then(
+        readBody(response, maxBytes).then(
           (answer) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: answer }),
           reject,
         );

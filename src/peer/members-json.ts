@@ -40,9 +40,12 @@ function decodeMember(value: unknown): RemoteMember {
   };
 }
 
-/** `JSON.parse` would round ids. Strings are matched first, so that digits within them stay as they are. */
+/**
+ * `JSON.parse` would round ids. Strings are matched first, so that digits within them stay as they are; one without an
+ * end is matched too, as it would be looked for again from each quote in it.
+ */
 function quoteLongNumbers(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) =>
+  return text.replace(/"(?:[^"\\]|\\[^])*(?:"|\\?$)|\d{16,}/g, (token) =>
     token.startsWith('"') ? token : `"${token}"`,
   );
 }
