@@ -378,6 +378,22 @@ describe('floods end their connection only', () => {
     await expect.poll(() => harness.held.total).toBe(0);
   });
 
+  test('and has nothing more made for it once it is to be ended', async () => {
+    const { harness, client } = await start();
+    client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
+    for (let i = 0; i < 20; i++) {
+      client.request(2 * i + 1, '/echo');
+      for (let j = 0; j < 7; j++)
+        client.send(FrameType.DATA, j === 6 ? FrameFlag.END_STREAM : 0, 2 * i + 1, Buffer.alloc(16_000));
+    }
+    client.request(101, '/bytes/100000000', [], FrameFlag.END_HEADERS | FrameFlag.END_STREAM);
+    await expect.poll(() => harness.held.total).toBe(20 * 7 * 16_000);
+    for (let i = 0; i < 32; i++) harness.held.account().add(1024 * 1024);
+    client.windowUpdate(101, 1_000_000_000);
+    expect((await client.goAway()).text).toBe('too many bytes held');
+    expect(harness.pulled).toBeLessThan(1_000_000);
+  });
+
   test('continuations without end, empty or full', async () => {
     const { harness, client } = await start();
     client.send(FrameType.HEADERS, 0, 1, RawClient.requestBlock('/echo'));

@@ -134,7 +134,8 @@ export class Sender {
   /** Sends data of the streams in turn, one frame each, while the connection's window and the socket have room. */
   run(): void {
     const { writer } = this;
-    while (!this.#round.empty && this.#window > 0 && !this.#backlogged) {
+    // A stream whose turn it is may find that the connection holds too much, which stops the sender.
+    while (!this.#stopped && !this.#round.empty && this.#window > 0 && !this.#backlogged) {
       if (writer.pendingBytes + this.#socket.writableLength > this.#maxBacklogBytes) break;
       const stream = this.#round.take();
       if (!stream.gone && this.#sendOneFrame(stream)) this.#round.add(stream);

@@ -55,13 +55,20 @@ function emptyMessage(descriptor: MessageDescriptor): Message {
   return message;
 }
 
+/** In one pass: a regular expression would try anew at each zero inside of a long number. */
+function withoutZerosAtEnd(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits[end - 1] === '0') end--;
+  return digits.slice(0, end);
+}
+
 /** The value of an integral number, exponents included; undefined for fractions. */
 function parseInteger(text: string): bigint | undefined {
   const match = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text);
   if (match === null) return undefined;
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
   const digits = (whole + fraction).replace(/^0+/, '');
-  const trimmed = digits.replace(/0+$/, '');
+  const trimmed = withoutZerosAtEnd(digits);
   const shift = Number(exponent) - fraction.length + (digits.length - trimmed.length);
   if (trimmed === '') return 0n;
   if (shift < 0 || trimmed.length + shift > MAX_DIGITS) return undefined;

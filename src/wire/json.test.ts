@@ -165,6 +165,13 @@ describe('what etcd’s gateway refuses', () => {
   });
 });
 
+test('a long number with zeros inside is refused as fast as any other', () => {
+  const startedMs = performance.now();
+  for (const number of [`1${'0'.repeat(200_000)}1`, `0.${'0'.repeat(200_000)}1`])
+    expect(() => decodeJson('etcdserverpb.RangeRequest', `{"limit":${number}}`)).toThrow(JsonError);
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+});
+
 test('text that is no UTF-8, and halves of surrogate pairs, as etcd refused them', () => {
   const range = (text: string | Buffer) => () => decodeJson('etcdserverpb.RangeRequest', text);
   const bytes = (before: string, after: string): Buffer =>

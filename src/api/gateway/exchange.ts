@@ -33,6 +33,8 @@ export interface Inlet {
 
 /** Bytes of requests that wait for their method at which no more are read. */
 const MAX_PENDING_BYTES = 256 * 1024;
+/** Bytes of a body that are read at a time: a request can be as short as two of them. */
+const SLICE_BYTES = 16 * 1024;
 const TOO_LONG = 'the request is larger than the server takes';
 const PLAIN = { before: '', after: '' };
 const LINES = { before: '{"result":', after: '}\n' };
@@ -50,6 +52,12 @@ export class Exchange implements LocalSink {
   /** What is held for this client: of requests that are not whole, and responses it has not taken. */
   readonly #held: HeldAccount;
   #local: LocalCall | undefined;
+  /** What has come of the body and is not read yet. */
+  readonly #arrived: Buffer[] = [];
+  #arrivedBytes = 0;
+  #hasArrivedWhole = false;
+  #isReading = false;
+  #isScheduled = false;
   /** The request of a method that takes one, until the end of the body. */
   #first: Buffer | undefined;
   #isHalfClosed = false;
@@ -78,32 +86,23 @@ export class Exchange implements LocalSink {
   }
 
   receive(chunk: Buffer): void {
-    if (this.#isHalfClosed || this.#first !== undefined) return;
-    try {
-      for (const value of this.#values.push(chunk)) this.#take(value);
-      this.#account();
-    } catch (error) {
-      this.#refuse(error);
-    }
+    if (this.#hasEnough) return;
+    this.#arrived.push(chunk);
+    this.#arrivedBytes += chunk.length;
+    if (this.#isFull || this.#isScheduled) this.#account();
+    else this.#read();
   }
 
   receiveEnd(): void {
-    if (this.#isHalfClosed) return;
-    try {
-      const rest = this.#first === undefined ? this.#values.rest() : undefined;
-      if (rest !== undefined) this.#take(rest);
-      // A method with one request takes an empty body for an empty message.
-      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? NOTHING);
-      else this.#halfClose();
-    } catch (error) {
-      this.#refuse(error);
-    }
+    this.#hasArrivedWhole = true;
+    if (this.#arrived.length === 0) this.#finish();
   }
 
   /** The client is gone. */
   abandon(): void {
     this.#isDone = true;
     this.#isHalfClosed = true;
+    this.#dropArrived();
     this.#held.close();
     this.#texts.drop();
     this.#local?.cancel();
@@ -131,9 +130,7 @@ export class Exchange implements LocalSink {
   }
 
   consumed(): void {
-    if (!this.#isPaused || (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES) return;
-    this.#isPaused = false;
-    this.#inlet.resume();
+    if (!this.#isReading) this.#goOn();
   }
 
   abort(): void {
@@ -151,20 +148,84 @@ export class Exchange implements LocalSink {
     });
   }
 
+  /** Nothing more of the body is of interest. */
+  get #hasEnough(): boolean {
+    return this.#isHalfClosed || this.#first !== undefined;
+  }
+
+  get #isFull(): boolean {
+    return (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
+  }
+
+  /** Reads some of what has arrived. */
+  #read(): void {
+    const chunk = this.#arrived.shift();
+    if (chunk !== undefined) {
+      const slice = chunk.subarray(0, SLICE_BYTES);
+      if (slice.length < chunk.length) this.#arrived.unshift(chunk.subarray(SLICE_BYTES));
+      this.#arrivedBytes -= slice.length;
+      this.#isReading = true;
+      try {
+        for (const value of this.#values.push(slice)) this.#take(value);
+      } catch (error) {
+        this.#refuse(error);
+      }
+      this.#isReading = false;
+    }
+    if (this.#hasEnough) this.#dropArrived();
+    this.#account();
+    this.#goOn();
+  }
+
+  /** Has the rest read when the event loop has gone round, and nothing more taken before. */
+  #goOn(): void {
+    const isFull = this.#isFull;
+    const isWaiting = this.#arrived.length > 0;
+    if (isWaiting && !isFull && !this.#isScheduled) {
+      this.#isScheduled = true;
+      setImmediate(() => {
+        this.#isScheduled = false;
+        this.#read();
+      });
+    }
+    if (this.#isPaused !== (isFull || isWaiting)) {
+      this.#isPaused = !this.#isPaused;
+      if (this.#isPaused) this.#inlet.pause();
+      else this.#inlet.resume();
+    }
+    if (this.#hasArrivedWhole && !isWaiting) this.#finish();
+  }
+
+  #dropArrived(): void {
+    this.#arrived.length = 0;
+    this.#arrivedBytes = 0;
+  }
+
+  /** The body has been read to its end. */
+  #finish(): void {
+    if (this.#isHalfClosed) return;
+    try {
+      const rest = this.#first === undefined ? this.#values.rest() : undefined;
+      if (rest !== undefined) this.#take(rest);
+      // A method with one request takes an empty body for an empty message.
+      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? NOTHING);
+      else this.#halfClose();
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
   /** Whoever hoards is cut off, as on connections of HTTP/2. */
   #account(): void {
-    this.#held.set(this.#values.pendingBytes + (this.#first?.length ?? 0) + this.#texts.queuedBytes);
+    const requestBytes = this.#arrivedBytes + this.#values.pendingBytes + (this.#first?.length ?? 0);
+    this.#held.set(requestBytes + this.#texts.queuedBytes);
     if (this.#held.isTooMuch) this.#outlet.destroy();
   }
 
   #take(value: Buffer): void {
-    if (this.#isHalfClosed || this.#first !== undefined) return;
-    if (this.#call.method.clientStreaming) {
-      this.#local?.send(this.#encode(value));
-      if ((this.#local?.pendingBytes ?? 0) < MAX_PENDING_BYTES || this.#isPaused) return;
-      this.#isPaused = true;
-      this.#inlet.pause();
-    } else if (this.#inlet.callsAtOnce) this.#callOnce(value);
+    if (this.#hasEnough) return;
+    if (this.#call.method.clientStreaming) this.#local?.send(this.#encode(value));
+    else if (this.#inlet.callsAtOnce) this.#callOnce(value);
     else {
       // What is wrong is said at once, what is right waits for the end of the body.
       this.#encode(value);

@@ -1,0 +1,99 @@
+import { Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { GrpcServer } from '../../grpc/server.ts';
+import { Lease } from '../../wire/services.ts';
+import { Exchange } from './exchange.ts';
+import type { Outlet } from './outlet.ts';
+
+const servers: GrpcServer[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+class SilentOutlet implements Outlet {
+  queuedBytes = 0;
+  hasEnded = false;
+
+  write(): void {
+    // Not of interest here.
+  }
+  end(): void {
+    this.hasEnded = true;
+  }
+  fail(): void {
+    // Not of interest here.
+  }
+  refuse(): void {
+    // Not of interest here.
+  }
+  destroy(): void {
+    // Not of interest here.
+  }
+}
+
+interface Begun {
+  readonly exchange: Exchange;
+  readonly outlet: SilentOutlet;
+  readonly seen: { requests: number; isPaused: boolean };
+}
+
+function begin(): Begun {
+  const server = new GrpcServer({ maxReceiveBytes: 1 << 20 });
+  servers.push(server);
+  const seen = { requests: 0, isPaused: false };
+  server.stream(Lease.methods.leaseKeepAlive, (call) => {
+    call.onMessage = () => seen.requests++;
+    call.onHalfClose = () => call.end();
+  });
+  const outlet = new SilentOutlet();
+  const exchange = new Exchange(
+    {
+      server,
+      method: Lease.methods.leaseKeepAlive,
+      metadata: [],
+      timeoutMs: -1,
+      maxTextBytes: 1 << 20,
+      socket: new Socket(),
+      authority: '',
+    },
+    outlet,
+    {
+      callsAtOnce: true,
+      pause: () => (seen.isPaused = true),
+      resume: () => (seen.isPaused = false),
+    },
+  );
+  exchange.start();
+  return { exchange, outlet, seen };
+}
+
+const REQUESTS = 100_000;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('a text of very many requests is read in many turns of the event loop, and no more is taken meanwhile', async () => {
+  const { exchange, outlet, seen } = begin();
+  exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
+  exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
+  exchange.receiveEnd();
+  let most = seen.requests;
+  while (!outlet.hasEnded) {
+    const before = seen.requests;
+    expect(seen.isPaused).toBe(true);
+    await turn();
+    most = Math.max(most, seen.requests - before);
+  }
+  expect(seen).toEqual({ requests: REQUESTS, isPaused: false });
+  expect(most).toBeLessThan(REQUESTS / 5);
+});
+
+test('nothing more is read of it once the client is gone', async () => {
+  const { exchange, seen } = begin();
+  exchange.receive(Buffer.from('{}'.repeat(REQUESTS)));
+  exchange.abandon();
+  const { requests } = seen;
+  await turn();
+  await turn();
+  expect(seen.requests).toBe(requests);
+  expect(requests).toBeLessThan(REQUESTS);
+});
