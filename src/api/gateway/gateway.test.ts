@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { SeededRandom } from '../../lib/seeded-random.ts';
 import {
   LeaseKeepAliveRequest,
@@ -257,6 +258,50 @@ describe('streams', () => {
     expect(written).toBe(100);
     expect(bytes).toBeGreaterThan(13_000_000);
   });
+});
+
+test('a request too long ends a stream that has begun to be answered', async () => {
+  const request = httpRequest({
+    agent: false,
+    host: '127.0.0.1',
+    port,
+    path: '/v3/lease/keepalive',
+    method: 'POST',
+  });
+  request.on('error', () => undefined);
+  let lines = '';
+  const cut = new Promise<void>((resolve) => {
+    request.on('response', (answered) => {
+      answered.on('error', () => undefined);
+      answered.on('close', resolve);
+      answered.on('data', (chunk: Buffer) => {
+        lines += chunk.toString();
+        if (lines.includes('"7"')) request.write(`{"ID":"${'1'.repeat(5_000_000)}`);
+      });
+    });
+  });
+  request.write('{"ID":"7"}');
+  await cut;
+  expect(lines).toBe(
+    '{"result":{"ID":"7"}}\n{"error":{"code":8,"message":"the request is larger than the server takes"}}\n',
+  );
+});
+
+test('messages of WebSockets that do not end count as held, too', async () => {
+  const sockets = Array.from({ length: 4 }, () => new WebSocket(`ws://127.0.0.1:${port}/v3/lease/keepalive`));
+  const ended = sockets.map(
+    (socket) =>
+      new Promise<void>((resolve) => {
+        socket.on('error', () => resolve());
+        socket.on('close', () => resolve());
+        socket.on('open', () => {
+          for (let i = 0; i < 35; i++) socket.send(Buffer.alloc(100_000, ' '), { fin: false });
+        });
+      }),
+  );
+  await Promise.race(ended);
+  expect((await text('/v3/lease/keepalive', '{"ID":"1"}'))[0]).toBe(200);
+  for (const socket of sockets) socket.terminate();
 });
 
 /** The room for all clients together is 8 MiB here. */

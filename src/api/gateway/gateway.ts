@@ -140,7 +140,7 @@ export class Gateway {
   /** Loaded with the first of them: most servers never see one, and it would cost every start. */
   async #openWebSockets(): Promise<WebSockets> {
     const { WebSockets: Opened } = await import('./web-sockets.ts');
-    this.#webSockets ??= new Opened(this.#maxTextBytes);
+    this.#webSockets ??= new Opened(this.#maxTextBytes, () => this.#server.heldAccount());
     return this.#webSockets;
   }
 

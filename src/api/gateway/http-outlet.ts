@@ -65,7 +65,8 @@ export class HttpOutlet implements Outlet {
       const { socket } = this.#response.req;
       this.#response.once('finish', () => socket.destroySoon());
     }
-    this.#answer(code, message, false);
+    if (this.#hasBegun) this.fail(code, message);
+    else this.#answer(code, message, false);
   }
 
   destroy(): void {

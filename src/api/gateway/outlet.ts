@@ -8,7 +8,7 @@ export interface Outlet {
   end(): void;
   /** Ends with an error: of a stream, or of the method in place of its response. */
   fail(code: number, message: string): void;
-  /** Ends with what is wrong with a request, before its method was called. */
+  /** Ends with what is wrong with a request; of a stream some may have been answered before. */
   refuse(code: number, message: string): void;
   /** Cuts off what cannot be completed. */
   destroy(): void;

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { HeldAccount } from '../../http2/held-bytes.ts';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { errorBody } from './json-error.ts';
 import { OUTLET_HIGH_WATER_BYTES, type Outlet } from './outlet.ts';
 
 const BEARER = 'Bearer';
 const NEWLINE = Buffer.from('\n');
+/** What a ping or a pong of a client takes besides its payload. */
+const CONTROL_FRAME_BYTES = 6;
 
 /** What is done with the messages of a WebSocket, which are pieces of one request's body. */
 export interface SocketListener {
@@ -17,9 +20,11 @@ export interface SocketListener {
 /** WebSockets of the gateway: each carries one request's body there and its response lines back. */
 export class WebSockets {
   readonly #server: WebSocketServer;
+  readonly #heldAccount: () => HeldAccount;
 
   /** @param maxPayload of one message of a client, in bytes */
-  constructor(maxPayload: number) {
+  constructor(maxPayload: number, heldAccount: () => HeldAccount) {
+    this.#heldAccount = heldAccount;
     this.#server = new WebSocketServer({
       noServer: true,
       maxPayload,
@@ -42,6 +47,7 @@ export class WebSockets {
       const listener = begin(outlet);
       if (listener === undefined) return;
       outlet.onDrain = () => listener.drained();
+      countUnfinished(webSocket, request.socket, this.#heldAccount());
       webSocket.on('message', (data) => {
         listener.receive(Buffer.concat([toBuffer(data), NEWLINE]));
       });
@@ -52,6 +58,23 @@ export class WebSockets {
   close(): void {
     for (const client of this.#server.clients) client.terminate();
   }
+}
+
+/** What has come of a message that has not ended is in memory as well. Whoever hoards so is cut off. */
+function countUnfinished(webSocket: WebSocket, connection: Socket, held: HeldAccount): void {
+  let bytes = 0;
+  const set = (count: number): void => {
+    bytes = Math.max(0, count);
+    held.set(bytes);
+    if (held.isTooMuch) webSocket.terminate();
+  };
+  const control = (payload: Buffer): void => set(bytes - payload.length - CONTROL_FRAME_BYTES);
+  // Before the library reads them, so that the end of a message comes after its bytes.
+  connection.prependListener('data', (chunk: Buffer) => set(bytes + chunk.length));
+  webSocket.on('message', () => set(0));
+  webSocket.on('ping', control);
+  webSocket.on('pong', control);
+  webSocket.on('close', () => held.close());
 }
 
 function toBuffer(data: RawData): Buffer {
