@@ -68,3 +68,17 @@ test('a full file moves aside, and only so many are kept', async () => {
 test('a file that cannot be opened', async () => {
   await expect(open(join(root, 'bound.log', 'below'))).rejects.toThrow();
 });
+
+test('a full file that somebody has moved away is replaced', async () => {
+  const path = join(root, 'moved.log');
+  const file = await open(path);
+  file.write(`${'x'.repeat(1024 * 1024)}\n`);
+  await expect.poll(() => file.written).toBe(1);
+  rmSync(path);
+  file.write('next\n');
+  await expect.poll(() => file.written + file.dropped).toBe(2);
+  file.write('last\n');
+  await file.close();
+  expect(file.dropped).toBe(0);
+  expect(readFileSync(path, 'utf8')).toBe('next\nlast\n');
+});

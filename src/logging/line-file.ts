@@ -135,7 +135,10 @@ export class LineFile {
     const { path, maxSizeMegabytes, maxBackups } = this.#options;
     if (this.#handle === undefined || maxSizeMegabytes === 0) return;
     if (this.#fileBytes === 0 || this.#fileBytes + bytes <= maxSizeMegabytes * MEGABYTE) return;
-    await fs.rename(path, backupPath(path, Date.now()));
+    await fs.rename(path, backupPath(path, Date.now())).catch((error: unknown) => {
+      // Somebody moved it away or removed it.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    });
     const next = await fs.open(path, 'a', PRIVATE);
     await this.#handle.close();
     this.#handle = next;

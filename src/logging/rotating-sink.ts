@@ -2,6 +2,7 @@ import {
   closeSync,
   createReadStream,
   createWriteStream,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -61,14 +62,17 @@ export class RotatingSink implements Sink {
     closeSync(this.#descriptor);
   }
 
+  /** The old file is closed last: whatever fails before, this descriptor is still the sink's own. */
   #rotate(): void {
-    closeSync(this.#descriptor);
     const backup = backupPath(this.#path, Date.now(), this.#options.localTime);
-    renameSync(this.#path, backup);
-    this.#descriptor = openSync(this.#path, 'a', 0o600);
+    const isThere = existsSync(this.#path);
+    if (isThere) renameSync(this.#path, backup);
+    const next = openSync(this.#path, 'a', 0o600);
+    closeSync(this.#descriptor);
+    this.#descriptor = next;
     this.#size = 0;
     removeOldBackups(this.#path, this.#options);
-    if (this.#options.compress) void compress(backup);
+    if (this.#options.compress && isThere) void compress(backup);
   }
 }
 

@@ -38,12 +38,15 @@ interface Begun {
   readonly seen: { requests: number; isPaused: boolean };
 }
 
-function begin(): Begun {
+function begin({ endsAtOnce = false } = {}): Begun {
   const server = new GrpcServer({ maxReceiveBytes: 1 << 20 });
   servers.push(server);
   const seen = { requests: 0, isPaused: false };
   server.stream(Lease.methods.leaseKeepAlive, (call) => {
-    call.onMessage = () => seen.requests++;
+    call.onMessage = () => {
+      seen.requests++;
+      if (endsAtOnce) call.end();
+    };
     call.onHalfClose = () => call.end();
   });
   const outlet = new SilentOutlet();
@@ -96,4 +99,12 @@ test('nothing more is read of it once the client is gone', async () => {
   await turn();
   expect(seen.requests).toBe(requests);
   expect(requests).toBeLessThan(REQUESTS);
+});
+
+test('what comes after the end of the call is read and dropped, so that the next request can come', () => {
+  const { exchange, outlet, seen } = begin({ endsAtOnce: true });
+  exchange.receive(Buffer.from('{}'));
+  expect(outlet.hasEnded).toBe(true);
+  for (let i = 0; i < 100; i++) exchange.receive(Buffer.from('{"ID":"1"}'.repeat(1_500)));
+  expect(seen).toEqual({ requests: 1, isPaused: false });
 });

@@ -145,16 +145,19 @@ export class Exchange implements LocalSink {
       this.#isDone = true;
       if (code === GrpcCode.OK) this.#outlet.end();
       else this.#outlet.fail(code, message);
+      // The rest of the body is read and dropped: the next request of the connection comes after it.
+      this.#dropArrived();
+      if (!this.#isReading) this.#goOn();
     });
   }
 
   /** Nothing more of the body is of interest. */
   get #hasEnough(): boolean {
-    return this.#isHalfClosed || this.#first !== undefined;
+    return this.#isDone || this.#isHalfClosed || this.#first !== undefined;
   }
 
   get #isFull(): boolean {
-    return (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
+    return !this.#isDone && (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
   }
 
   /** Reads some of what has arrived. */
