@@ -62,6 +62,12 @@ function withoutZerosAtEnd(digits: string): string {
   return digits.slice(0, end);
 }
 
+/** Clients give the name: it may be one that every object has something under. */
+function enumNumber(type: string, name: string): number | undefined {
+  const numbers = enums[type] ?? {};
+  return Object.hasOwn(numbers, name) ? numbers[name] : undefined;
+}
+
 /** The value of an integral number, exponents included; undefined for fractions. */
 function parseInteger(text: string): bigint | undefined {
   const match = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text);
@@ -177,7 +183,7 @@ class Decoder {
         break;
       }
       case 'enum': {
-        if (value.kind === 'string') return enums[field.type ?? '']?.[value.value];
+        if (value.kind === 'string') return enumNumber(field.type ?? '', value.value);
         const number = value.kind === 'number' ? this.#integer('int32', value) : undefined;
         if (number !== undefined) return Number(number);
         break;

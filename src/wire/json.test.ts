@@ -39,6 +39,12 @@ test.each(vectors.filter(({ type }) => proto3.includes(type)).map((v) => [v.type
 
 describe('what etcd’s gateway takes', () => {
   const range = (text: string): Record<string, unknown> => decodeJson('etcdserverpb.RangeRequest', text);
+
+  test.each(['constructor', 'toString', '__proto__'])('enum names that are none: %s', (name) => {
+    expect(range(`{"sort_order":"${name}"}`)).toEqual(range('{}'));
+    const watch = decodeJson('etcdserverpb.WatchRequest', `{"create_request":{"filters":["${name}"]}}`);
+    expect(watch).toEqual(decodeJson('etcdserverpb.WatchRequest', '{"create_request":{}}'));
+  });
   test.each([
     ['', {}],
     [' \n', {}],
