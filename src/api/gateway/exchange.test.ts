@@ -14,9 +14,10 @@ afterEach(() => {
 class SilentOutlet implements Outlet {
   queuedBytes = 0;
   hasEnded = false;
+  lateWrites = 0;
 
   write(): void {
-    // Not of interest here.
+    if (this.hasEnded) this.lateWrites++;
   }
   end(): void {
     this.hasEnded = true;
@@ -25,7 +26,7 @@ class SilentOutlet implements Outlet {
     // Not of interest here.
   }
   refuse(): void {
-    // Not of interest here.
+    this.hasEnded = true;
   }
   destroy(): void {
     // Not of interest here.
@@ -38,13 +39,14 @@ interface Begun {
   readonly seen: { requests: number; isPaused: boolean };
 }
 
-function begin({ endsAtOnce = false } = {}): Begun {
+function begin({ endsAtOnce = false, maxTextBytes = 1 << 20, answer = Buffer.alloc(0) } = {}): Begun {
   const server = new GrpcServer({ maxReceiveBytes: 1 << 20 });
   servers.push(server);
   const seen = { requests: 0, isPaused: false };
   server.stream(Lease.methods.leaseKeepAlive, (call) => {
     call.onMessage = () => {
       seen.requests++;
+      if (answer.length > 0) call.write(answer);
       if (endsAtOnce) call.end();
     };
     call.onHalfClose = () => call.end();
@@ -56,7 +58,7 @@ function begin({ endsAtOnce = false } = {}): Begun {
       method: Lease.methods.leaseKeepAlive,
       metadata: [],
       timeoutMs: -1,
-      maxTextBytes: 1 << 20,
+      maxTextBytes,
       socket: new Socket(),
       authority: '',
     },
@@ -107,4 +109,16 @@ test('what comes after the end of the call is read and dropped, so that the next
   expect(outlet.hasEnded).toBe(true);
   for (let i = 0; i < 100; i++) exchange.receive(Buffer.from('{"ID":"1"}'.repeat(1_500)));
   expect(seen).toEqual({ requests: 1, isPaused: false });
+});
+
+test('a refused request leaves nothing to be written after its refusal', async () => {
+  // A field that nobody knows, as long as many slices of text.
+  const bytes = 1024 * 1024;
+  const answer = Buffer.concat([Buffer.from([0x7a, 0x80, 0x80, 0x40]), Buffer.alloc(bytes)]);
+  const { exchange, outlet } = begin({ maxTextBytes: 1000, answer });
+  exchange.receive(Buffer.from('{}'));
+  exchange.receive(Buffer.from(`"${'x'.repeat(2000)}`));
+  expect(outlet.hasEnded).toBe(true);
+  for (let i = 0; i < 20; i++) await turn();
+  expect(outlet.lateWrites).toBe(0);
 });

@@ -273,6 +273,7 @@ export class Exchange implements LocalSink {
     this.#isHalfClosed = true;
     if (!this.#isDone) {
       this.#isDone = true;
+      this.#texts.drop();
       if (isTooLong) this.#outlet.refuse(GrpcCode.ResourceExhausted, TOO_LONG);
       else this.#outlet.refuse(GrpcCode.InvalidArgument, error.message);
     }
