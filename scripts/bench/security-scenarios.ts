@@ -143,6 +143,7 @@ async function flood(
 }
 
 const logins: Scenario = {
+  rounds: 2,
   name: `logins of ${LOGIN_CLIENTS} clients of 20 users, at bcrypt cost 10`,
   figures: [
     { name: 'logins', unit: '/s', better: 'higher', target: 3 },
