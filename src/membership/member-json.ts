@@ -1,3 +1,4 @@
+import { quoteLongNumbers } from '../lib/json-ids.ts';
 import type { Member } from './member.ts';
 
 /**
@@ -51,13 +52,6 @@ function toJson(value: string | readonly string[]): string {
   return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
-/** Strings are matched first, so that digits within them stay as they are. */
-function quoteLongNumbers(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) =>
-    token.startsWith('"') ? token : `"${token}"`,
   );
 }
 

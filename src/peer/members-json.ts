@@ -1,3 +1,4 @@
+import { quoteLongNumbers } from '../lib/json-ids.ts';
 import type { RemoteMember } from '../ports/peer-client.ts';
 
 /** The members as the cluster's interface lists them: ids are plain numbers, empty fields are left out. */
@@ -38,16 +39,6 @@ function decodeMember(value: unknown): RemoteMember {
     clientUrls: toStrings(fields['clientURLs']),
     isLearner: fields['isLearner'] === true,
   };
-}
-
-/**
- * `JSON.parse` would round ids. Strings are matched first, so that digits within them stay as they are; one without an
- * end is matched too, as it would be looked for again from each quote in it.
- */
-function quoteLongNumbers(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\[^])*(?:"|\\?$)|\d{16,}/g, (token) =>
-    token.startsWith('"') ? token : `"${token}"`,
-  );
 }
 
 function toId(value: unknown): bigint {

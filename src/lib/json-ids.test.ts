@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { quoteLongNumbers } from './json-ids.ts';
+
+test.each([
+  ['{"id":9372538179322589801}', '{"id":"9372538179322589801"}'],
+  ['{"id":42}', '{"id":42}'],
+  ['{"name":"9372538179322589801"}', '{"name":"9372538179322589801"}'],
+  ['{"name":"a \\" 9372538179322589801"}', '{"name":"a \\" 9372538179322589801"}'],
+])('%s becomes %s', (text, quoted) => {
+  expect(quoteLongNumbers(text)).toBe(quoted);
+});
+
+test('a text of strings without an end is read once', () => {
+  const text = '"\\'.repeat(200_000);
+  const began = performance.now();
+  expect(quoteLongNumbers(text)).toBe(text);
+  expect(performance.now() - began).toBeLessThan(2000);
+});
