@@ -10,10 +10,10 @@ export interface LoginPaceOptions {
   readonly now: () => number;
 }
 
-/** Logins waiting beyond which further ones are refused: ten seconds of work at the usual pace. */
+/** Logins waiting beyond which further ones are refused: twenty seconds of work at the usual pace. */
 const MAX_WAITING = 10_000;
-/** Waiting logins are let through this often, in milliseconds. */
-const STEP_MS = 5;
+/** Waiting logins are let through this often, in milliseconds: several together share a write of the log. */
+const STEP_MS = 20;
 /** Logins let through at once after a quiet time, as a part of a second's. */
 const BURST_OF_SECOND = 0.1;
 
