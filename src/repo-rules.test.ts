@@ -141,6 +141,19 @@ describe('rules', () => {
     expect(faults).toEqual([]);
   });
 
+  it('packages are not imported dynamically', () => {
+    const faults = production.flatMap(({ path, text }) =>
+      [...text.matchAll(/await import\('([^.'][^']*)'\)/g)]
+        .filter((match) => match[1]?.startsWith('node:') !== true)
+        .map(
+          (match) =>
+            `${path} imports ${match[1] ?? ''}: a bundled CommonJS package then has no named exports; ` +
+            'import it statically in a module of its own, and import that module dynamically',
+        ),
+    );
+    expect(faults).toEqual([]);
+  });
+
   it('files have one subject', () => {
     const faults = production
       .filter(({ path }) => !path.startsWith('wire/gen/'))

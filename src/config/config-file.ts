@@ -54,7 +54,7 @@ function readText(path: string): string {
 }
 
 async function parseYaml(text: string): Promise<Json> {
-  const { parseDocument } = await import('yaml');
+  const { parseDocument } = await import('./yaml.ts');
   // Repeated keys are let through with the last one winning, and YAML 1.1 words (yes, on) count as booleans.
   const document = parseDocument(text, { uniqueKeys: false, version: '1.1', logLevel: 'silent' });
   const fault = document.errors[0];
