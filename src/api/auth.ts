@@ -80,8 +80,11 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
       .pass(() => !call.ended)
       .then(() => {
         if (call.ended) return;
-        const readable = (): void => void new Authentication(context, options, call).run(request);
-        context.member.read({ readable, failed });
+        const readable = (): void => {
+          call.onCancel = undefined;
+          void new Authentication(context, options, call).run(request);
+        };
+        call.onCancel = context.member.read({ readable, failed });
       })
       .catch(failed);
   });

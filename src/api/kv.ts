@@ -94,8 +94,9 @@ function refuseLearner({ cluster, config }: Member): EtcdError | undefined {
 
 /** Goes on once the read may see everything acknowledged before it began. */
 export function afterConsensus(context: ServiceContext, call: UnaryCall, next: () => void): void {
-  context.member.read({
+  call.onCancel = context.member.read({
     readable: () => {
+      call.onCancel = undefined;
       try {
         next();
       } catch (error) {

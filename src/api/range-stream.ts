@@ -66,8 +66,9 @@ function start(context: ServiceContext, call: StreamCall, request: RangeRequest)
   const read = (): void => streamIdentity(context, call, identified);
   if (request.serializable) read();
   else
-    member.read({
+    call.onCancel = member.read({
       readable: () => {
+        call.onCancel = undefined;
         try {
           read();
         } catch (error) {

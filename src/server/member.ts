@@ -34,7 +34,7 @@ import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
 import type { RaftRequestField, RequestAuth } from './raft-request.ts';
-import type { ReadWaiter } from './read-queue.ts';
+import { newReadNonce, type ReadWaiter } from './read-queue.ts';
 import { RequestIds } from './request-ids.ts';
 import { SpaceAlarm } from './space-alarm.ts';
 import { startRaft } from './start-raft.ts';
@@ -164,6 +164,7 @@ export class Member {
       log: storage.log,
       soon: (task) => scheduler.soon(task),
       readRetryMs: READ_RETRY_MS,
+      readNonce: newReadNonce(options.randomInt),
       now: () => clock.now(),
       hooks: {
         apply: (entries) => this.#apply(entries),
@@ -327,10 +328,16 @@ export class Member {
     else this.#proposals.propose(field, body, auth, waiter);
   }
 
-  /** Calls back once everything acknowledged before this call is applied here. */
-  read(waiter: ReadWaiter): void {
-    if (this.#stopped) waiter.failed(errors.Stopped);
-    else this.loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
+  /**
+   * Calls back once everything acknowledged before this call is applied here, or with Timeout when that cannot be
+   * made sure of in time, as without a leader.
+   *
+   * @returns what takes the read back, for a caller that does not want it any more
+   */
+  read(waiter: ReadWaiter): () => void {
+    if (!this.#stopped) return this.loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
+    waiter.failed(errors.Stopped);
+    return () => undefined;
   }
 
   stop(): void {

@@ -43,6 +43,8 @@ export interface RaftLoopOptions {
   readonly soon: (task: () => void) => void;
   /** Milliseconds after which a read that nobody confirmed is asked for again. */
   readonly readRetryMs: number;
+  /** Made by `newReadNonce` with each start of the process. */
+  readonly readNonce: Buffer;
   readonly now: () => number;
 }
 
@@ -53,7 +55,7 @@ export interface RaftLoopOptions {
  */
 export class RaftLoop {
   readonly node: RawNode;
-  readonly reads = new ReadQueue();
+  readonly reads: ReadQueue;
   /** Appends handed to the log so far, and how many of them, in their order, it has on disk. */
   appendsBegun = 0;
   appendsDone = 0;
@@ -64,8 +66,8 @@ export class RaftLoop {
   readonly #readRetryMs: number;
   readonly #now: () => number;
   #proposals: Buffer[] = [];
-  #readDeadlineMs = 0;
-  #asked = new Map<number, number>();
+  /** Another leader is known: it has not been asked for what was asked of the one before. */
+  #isLeadNew = false;
   readonly #applying: Message[] = [];
   /** Entries of the first of `#applying` that are applied. */
   #appliedOfFirst = 0;
@@ -85,6 +87,7 @@ export class RaftLoop {
 
   constructor(options: RaftLoopOptions) {
     this.node = options.node;
+    this.reads = new ReadQueue(options.readNonce);
     this.#memory = options.memory;
     this.#log = options.log;
     this.#hooks = options.hooks;
@@ -125,10 +128,11 @@ export class RaftLoop {
     return refused;
   }
 
-  read(waiter: ReadWaiter, deadlineMs: number): void {
-    this.reads.add(waiter);
-    this.#readDeadlineMs = deadlineMs;
+  /** @returns what takes the read back */
+  read(waiter: ReadWaiter, deadlineMs: number): () => void {
+    const cancel = this.reads.add(waiter, deadlineMs);
     this.schedule();
+    return cancel;
   }
 
   /** A message of another member. */
@@ -139,7 +143,7 @@ export class RaftLoop {
 
   tick(): void {
     this.node.tick();
-    this.#retryReads();
+    this.#retryReads(this.#now() - this.#readRetryMs);
     this.schedule();
   }
 
@@ -173,7 +177,7 @@ export class RaftLoop {
   #takeProposals(): void {
     if (this.#proposals.length === 0) return;
     // Without a leader proposals wait for one, or for their time to run out.
-    if (this.node.role !== Role.Leader && this.node.lead === None) return;
+    if (!this.#knowsLeader) return;
     const datas = this.#proposals;
     this.#proposals = [];
     const refused = this.node.proposeBatch(datas);
@@ -181,30 +185,23 @@ export class RaftLoop {
   }
 
   #takeReads(): void {
-    if (!this.reads.hasArrivals) return;
-    if (this.node.role !== Role.Leader && this.node.lead === None) return;
-    this.#ask(this.reads.ask(this.#readDeadlineMs));
-  }
-
-  #ask(context: number): void {
-    this.#asked.set(context, this.#now());
-    const bytes = Buffer.allocUnsafe(8);
-    bytes.writeUInt32BE(Math.floor(context / 2 ** 32), 0);
-    bytes.writeUInt32BE(context % 2 ** 32, 4);
-    this.node.readIndex(bytes);
-  }
-
-  /** A ReadIndex may be lost on its way; the newest one answers for all before it. */
-  #retryReads(): void {
-    const context = this.reads.unconfirmed();
-    if (context === undefined) {
-      this.#asked.clear();
-      return;
+    if (this.#isLeadNew) {
+      this.#isLeadNew = false;
+      this.#retryReads(Infinity);
     }
-    const askedAt = this.#asked.get(context) ?? 0;
-    if (this.#now() - askedAt < this.#readRetryMs) return;
-    if (this.node.role !== Role.Leader && this.node.lead === None) return;
-    this.#ask(context);
+    // Without a leader reads wait for one, or for their time to run out.
+    if (this.reads.hasArrivals && this.#knowsLeader) this.node.readIndex(this.reads.ask(this.#now()));
+  }
+
+  /** A ReadIndex, or its answer, may be lost on its way. */
+  #retryReads(askedBeforeMs: number): void {
+    if (!this.#knowsLeader) return;
+    const context = this.reads.askAgain(this.#now(), askedBeforeMs);
+    if (context !== undefined) this.node.readIndex(context);
+  }
+
+  get #knowsLeader(): boolean {
+    return this.node.role === Role.Leader || this.node.lead !== None;
   }
 
   #handle(ready: Ready): void {
@@ -217,15 +214,15 @@ export class RaftLoop {
       else (outgoing ??= []).push(message);
     }
     if (outgoing !== undefined) this.#hooks.send(outgoing);
-    for (const { requestCtx, index } of ready.readStates) {
-      const context = requestCtx.readUInt32BE(0) * 2 ** 32 + requestCtx.readUInt32BE(4);
-      this.#asked.delete(context);
-      this.reads.confirmed(context, index);
-    }
+    for (const { requestCtx, index } of ready.readStates) this.reads.confirmed(requestCtx, index);
   }
 
   #noteLeadership(lead: bigint, role: Role): void {
     if (lead === this.#lead && role === this.#role) return;
+    if (lead !== this.#lead && lead !== None) {
+      this.#isLeadNew = true;
+      this.schedule();
+    }
     this.#lead = lead;
     this.#role = role;
     this.#hooks.leadershipChanged(lead, role);

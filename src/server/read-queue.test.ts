@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../lib/seeded-random.ts';
+import { newReadNonce, ReadQueue } from './read-queue.ts';
+
+/** What became of the reads of one queue, by their names. */
+class Outcomes {
+  readonly readable: string[] = [];
+  readonly failed: string[] = [];
+
+  waiter(name: string) {
+    return { readable: () => this.readable.push(name), failed: () => this.failed.push(name) };
+  }
+}
+
+function newQueue(seed = 1): ReadQueue {
+  const random = new SeededRandom(seed);
+  return new ReadQueue(newReadNonce((bound) => random.int(bound)));
+}
+
+const timeout = (): Error => new Error('timeout');
+
+describe('ReadIndex contexts', () => {
+  it('of an earlier process confirm nothing', () => {
+    const [before, after] = [newQueue(1), newQueue(2)];
+    const outcomes = new Outcomes();
+    before.add(outcomes.waiter('before'), 1000);
+    const late = before.ask(0);
+    after.add(outcomes.waiter('after'), 1000);
+    const own = after.ask(0);
+    expect(own).not.toEqual(late);
+    after.confirmed(late, 5);
+    after.release(100);
+    expect(outcomes.readable).toEqual([]);
+    after.confirmed(own, 9);
+    after.release(8);
+    expect(outcomes.readable).toEqual([]);
+    after.release(9);
+    expect(outcomes.readable).toEqual(['after']);
+  });
+
+  it('confirm what was asked before them, and nothing that was asked after', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    const contexts = ['a', 'b', 'c'].map((name) => {
+      queue.add(outcomes.waiter(name), 1000);
+      return queue.ask(0);
+    });
+    queue.confirmed(contexts[1]!, 3);
+    queue.release(3);
+    expect(outcomes.readable).toEqual(['a', 'b']);
+    // It comes once more, when nothing waits for it.
+    queue.confirmed(contexts[1]!, 3);
+    queue.release(3);
+    expect(outcomes.readable).toEqual(['a', 'b']);
+  });
+
+  it('are asked for again when no answer has come for a while', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    queue.add(outcomes.waiter('a'), 1000);
+    queue.ask(0);
+    queue.add(outcomes.waiter('b'), 1000);
+    const newest = queue.ask(10);
+    expect(queue.askAgain(400, -100)).toBeUndefined();
+    expect(queue.askAgain(600, 100)).toEqual(newest);
+    expect(queue.askAgain(700, 200)).toBeUndefined();
+    queue.confirmed(newest, 1);
+    expect(queue.askAgain(2000, 1500)).toBeUndefined();
+  });
+});
+
+describe('reads', () => {
+  it('end when their time is up, asked or not', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    queue.add(outcomes.waiter('asked early'), 100);
+    queue.add(outcomes.waiter('asked late'), 150);
+    queue.ask(0);
+    queue.add(outcomes.waiter('not asked'), 200);
+    expect(queue.expire(99, timeout)).toBe(0);
+    expect(queue.expire(100, timeout)).toBe(1);
+    expect(outcomes.failed).toEqual(['asked early']);
+    expect(queue.expire(200, timeout)).toBe(2);
+    expect(outcomes.failed).toEqual(['asked early', 'asked late', 'not asked']);
+    expect(queue.size).toBe(0);
+  });
+
+  it('leave the queue when nobody wants them any more', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    const cancelAsked = queue.add(outcomes.waiter('a'), 100);
+    const context = queue.ask(0);
+    const cancelArriving = queue.add(outcomes.waiter('b'), 100);
+    queue.add(outcomes.waiter('c'), 100);
+    cancelAsked();
+    cancelArriving();
+    expect(queue.size).toBe(1);
+    // Nobody waits for its answer, so that it isn't asked for again.
+    expect(queue.askAgain(1000, 500)).toBeUndefined();
+    queue.confirmed(context, 1);
+    queue.confirmed(queue.ask(1000), 1);
+    queue.release(1);
+    expect(outcomes).toEqual({ readable: ['c'], failed: [] });
+  });
+
+  it('all fail when the member stops', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    queue.add(outcomes.waiter('a'), 100);
+    queue.ask(0);
+    queue.add(outcomes.waiter('b'), 100);
+    queue.failAll(timeout());
+    expect(outcomes.failed).toEqual(['a', 'b']);
+  });
+});
