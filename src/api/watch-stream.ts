@@ -132,8 +132,10 @@ export class WatchStream {
 
   #writable(): void {
     if (this.#closed) return;
-    this.#deps.hub.writable(this.#outlet);
-    this.#readOn();
+    // What the client asks next may need to know what its watches have seen.
+    this.#deps.hub.writable(this.#outlet, () => {
+      if (!this.#closed) this.#readOn();
+    });
   }
 
   #readOn(): void {
@@ -252,6 +254,8 @@ export class WatchStream {
   }
 
   #reportProgress(): void {
+    // A client that takes nothing would have them pile up.
+    if (this.#outlet.isFull) return;
     for (const watch of this.#watches.values()) {
       if (watch.progressDue === undefined) continue;
       if (watch.progressDue && this.#isCurrent(watch)) this.#control({ watchId: watch.id });

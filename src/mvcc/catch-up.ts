@@ -77,7 +77,7 @@ export class CatchUp {
     this.#index.delete(watcher);
   }
 
-  /** Lets all watchers go, each knowing where to go on. */
+  /** Lets all watchers go, each knowing where to go on. Returns those that are not closed. */
   disband(): Watcher[] {
     const watchers = this.#index.watchers();
     for (const watcher of watchers) {
@@ -85,7 +85,7 @@ export class CatchUp {
       this.leave(watcher);
     }
     this.close();
-    return watchers;
+    return watchers.filter(({ state }) => state !== 'closed');
   }
 
   /** Goes back, for a watcher that is further behind: at least to where the others still have to be given events. */
@@ -187,8 +187,9 @@ export class CatchUp {
     );
     this.#clear(revision + 1);
     const blocked = deliver(this.#index, revision, counters);
-    for (const watcher of blocked) this.leave(watcher);
-    return blocked;
+    const open = blocked.filter(({ state }) => state !== 'closed');
+    for (const watcher of open) this.leave(watcher);
+    return open;
   }
 
   #restart(position: number): void {

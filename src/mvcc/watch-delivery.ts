@@ -96,6 +96,8 @@ function deliverRest(watcher: Watcher, form: WatchForm, events: readonly WatchEv
 function send(watcher: Watcher, batches: readonly EventBatch[], { counters, blocked }: Round): void {
   const { outlet, receiver } = watcher;
   for (const batch of batches) {
+    // An earlier response of this delivery may have ended its stream.
+    if (watcher.state === 'closed') return;
     if (outlet.isFull) {
       watcher.nextRevision = batch.firstRevision;
       blocked.push(watcher);

@@ -44,6 +44,8 @@ class World {
   readonly hub: WatchHub;
   readonly history: Seen[] = [];
   readonly live = new Map<string, { value: string; create: number }>();
+  /** What receivers do while they are told something. */
+  meanwhile: (() => void) | undefined;
   #job: CompactionJob | undefined;
 
   constructor(options: { responsesPerPauseMs?: number; stepChanges?: number } = {}) {
@@ -108,6 +110,7 @@ class Recorder implements WatchReceiver {
   readonly revisions: number[] = [];
   compactedAt: number | undefined;
   isClosed = false;
+  readonly #world: World;
   readonly watcher: Watcher;
   readonly startRevision: number;
 
@@ -117,6 +120,7 @@ class Recorder implements WatchReceiver {
     options: Partial<WatchOptions> & Pick<WatchOptions, 'range'>,
     readonly hasRoom: () => boolean = () => true,
   ) {
+    this.#world = world;
     this.startRevision =
       options.startRevision === undefined || options.startRevision === 0
         ? world.store.revision + 1
@@ -136,12 +140,15 @@ class Recorder implements WatchReceiver {
     expect(events.at(-1)!.main).toBeLessThanOrEqual(batch.revision);
     this.events.push(...events);
     this.revisions.push(batch.revision);
-    return this.hasRoom();
+    const hasRoom = this.hasRoom();
+    this.#world.meanwhile?.();
+    return hasRoom;
   }
 
   compacted(revision: number): void {
     expect(this.isClosed || this.compactedAt !== undefined).toBe(false);
     this.compactedAt = revision;
+    this.#world.meanwhile?.();
   }
 
   /** What it should have got, up to a revision. */
@@ -312,13 +319,82 @@ describe('WatchHub', () => {
   });
 });
 
+describe('WatchHub whose receivers call it while they are told something', () => {
+  it('wakes a watcher whose outlet got room during the delivery that filled it', () => {
+    const world = new World();
+    const outlet = world.hub.open();
+    const slow = new Recorder(world, outlet, key('a'), () => false);
+    const later = new Recorder(world, outlet, key('a'));
+    world.meanwhile = () => world.hub.writable(outlet);
+    world.put('a', '1');
+    world.put('a', '2');
+    world.settle();
+    for (const recorder of [slow, later]) recorder.check(world, world.store.revision);
+  });
+
+  it('leaves nobody out when a stream ends during a delivery to its watchers', () => {
+    const world = new World();
+    const ending = world.hub.open();
+    const staying = world.hub.open();
+    const recorders = [ending, staying, ending, staying, staying].map(
+      (outlet) => new Recorder(world, outlet, key('a')),
+    );
+    world.meanwhile = () => {
+      for (const recorder of recorders) {
+        if (recorder.outlet !== ending) continue;
+        recorder.isClosed = true;
+        world.hub.remove(recorder.watcher);
+      }
+    };
+    world.put('a', '1');
+    for (const recorder of recorders.filter(({ isClosed }) => !isClosed)) recorder.check(world, 2);
+    expect(recorders.filter(({ isClosed }) => isClosed).map(({ events }) => events.length)).toEqual([1, 0]);
+    expect(world.hub.counters).toMatchObject({ watchers: 3, slowWatchers: 0 });
+  });
+
+  it('goes back in a history only between deliveries', () => {
+    const world = new World({ stepChanges: 1 });
+    world.apply(Array.from({ length: 5000 }, (_, n) => [{ key: 'a', value: `${n}` }]));
+    const outlet = world.hub.open();
+    const parked = world.hub.open();
+    const watch = (startRevision: number, where = outlet): Recorder =>
+      new Recorder(world, where, { ...key('a'), startRevision });
+    parked.isFull = true;
+    const recorders = [watch(1, parked), ...[1100, 2200, 3300, 4400].map((at) => watch(at))];
+    let told = 0;
+    world.meanwhile = () => {
+      told += 1;
+      if (told === 3) world.hub.writable(parked);
+    };
+    world.settle();
+    for (const recorder of recorders) recorder.check(world, world.store.revision);
+  });
+
+  it('reads on for a client once its watches go on', () => {
+    const world = new World();
+    const outlet = world.hub.open();
+    const order: string[] = [];
+    new Recorder(world, outlet, key('a'), () => false);
+    world.meanwhile = () => {
+      world.hub.writable(outlet, () => order.push(`reads on, full: ${outlet.isFull}`));
+      order.push('told');
+    };
+    world.put('a', '1');
+    expect(order).toEqual(['told', 'reads on, full: false']);
+  });
+});
+
 describe('WatchHub against a naive model', () => {
   for (let seed = 1; seed <= 60; seed += 1) {
-    it(`random history ${seed}`, () => randomHistory(new SeededRandom(seed)));
+    it(`random history ${seed}`, () => randomHistory(new SeededRandom(seed), false));
+  }
+  for (let seed = 1; seed <= 30; seed += 1) {
+    it(`random history ${seed} with calls during deliveries`, () =>
+      randomHistory(new SeededRandom(seed), true));
   }
 });
 
-function randomHistory(random: SeededRandom): void {
+function randomHistory(random: SeededRandom, isReentrant: boolean): void {
   const world = new World({
     ...(random.chance(0.5) ? { responsesPerPauseMs: 1 } : {}),
     ...(random.chance(0.5) ? { stepChanges: random.between(1, 4) } : {}),
@@ -379,6 +455,19 @@ function randomHistory(random: SeededRandom): void {
         recorder.check(world, world.hub.revision);
     }
   };
+
+  let depth = 0;
+  if (isReentrant)
+    world.meanwhile = () => {
+      if (depth > 0 || !random.chance(0.3)) return;
+      depth += 1;
+      const dice = random.int(10);
+      if (dice < 6) world.hub.writable(random.pick(outlets));
+      else if (dice < 8) watch();
+      else if (dice < 9) remove();
+      else checkCurrent();
+      depth -= 1;
+    };
 
   for (let step = 0; step < 200; step += 1) {
     const dice = random.int(100);

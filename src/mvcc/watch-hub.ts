@@ -4,7 +4,7 @@ import type { MvccStore, StoreEvent } from './store.ts';
 import { deliver, readPrevious } from './watch-delivery.ts';
 import { WatchEvent } from './watch-event.ts';
 import { WatchIndex } from './watch-index.ts';
-import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher } from './watcher.ts';
+import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher, type WatcherState } from './watcher.ts';
 
 /** Histories read at the same time. More watchers that are behind share them. */
 const MAX_CATCH_UPS = 4;
@@ -29,6 +29,10 @@ const MAX_GATHERED_BYTES = 2 ** 20;
  * one a `step`, until it has caught up.
  *
  * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
+ *
+ * A receiver may call `watch`, `remove`, `writable`, `close` and `isCurrent` while it is given events: a write to one
+ * stream may show that another has room, or is gone. During a delivery no watcher changes its place. What such calls
+ * ask for is put off until the delivery is over, when each outlet is known to be full or not.
  */
 export class WatchHub {
   /** Someone is behind: `step` is to be called until it returns false. */
@@ -50,6 +54,9 @@ export class WatchHub {
   #gatheredBytes = 0;
   #gatheredEvents = 0;
   #pausing = false;
+  #delivering = false;
+  /** Changes of places that were asked for during a delivery, in order. */
+  readonly #putOff: (() => void)[] = [];
 
   readonly #responsesPerPauseMs: number;
 
@@ -91,51 +98,54 @@ export class WatchHub {
 
   /** Begins to watch. Nothing is delivered before this returns. */
   watch(options: WatchOptions, outlet: WatchOutlet, receiver: WatchReceiver): Watcher {
-    const { startRevision } = options;
-    const isBehind = startRevision > 0 && startRevision <= this.#revision;
-    const next = isBehind ? startRevision : Math.max(startRevision, this.#revision + 1);
+    const next = options.startRevision > 0 ? options.startRevision : this.#revision + 1;
     const watcher = new Watcher(options, outlet, receiver, next);
+    watcher.state = 'behind';
     this.counters.watchers += 1;
-    if (!isBehind) this.#sync(watcher);
-    else {
-      this.counters.slowWatchers += 1;
-      if (outlet.isFull) park(watcher);
-      else this.#chase(watcher);
-    }
+    this.counters.slowWatchers += 1;
+    this.#afterDelivery(() => this.#place(watcher));
     return watcher;
   }
 
   /** Stops watching. Nothing is delivered any more. */
   remove(watcher: Watcher): void {
-    const { state, outlet, catchUp } = watcher;
+    const { state, outlet } = watcher;
     if (state === 'closed') return;
     watcher.state = 'closed';
     this.counters.watchers -= 1;
-    if (state === 'synced') this.#synced.delete(watcher);
-    else if (state !== 'compacted') this.counters.slowWatchers -= 1;
-    if (state === 'parked') outlet.parked.delete(watcher);
-    if (catchUp === undefined) return;
-    catchUp.leave(watcher);
-    this.#dropIfEmpty(catchUp);
+    if (isSlow(state)) this.counters.slowWatchers -= 1;
+    outlet.parked.delete(watcher);
+    this.#afterDelivery(() => this.#displace(watcher));
   }
 
-  /** Whether the watcher has been given everything up to the present, and began by then. */
+  /**
+   * Whether the watcher has been given everything up to the present, and began by then. During a delivery nobody is
+   * known to have that yet.
+   */
   isCurrent(watcher: Watcher): boolean {
+    if (this.#delivering) return false;
     this.flush();
     return watcher.state === 'synced' && watcher.options.startRevision <= this.#revision;
   }
 
-  /** A full outlet has room again. */
-  writable(outlet: WatchOutlet): void {
-    outlet.isFull = false;
-    if (outlet.parked.size === 0) return;
-    const parked = [...outlet.parked];
-    outlet.parked.clear();
-    for (const watcher of parked) this.#chase(watcher);
+  /**
+   * A full outlet has room again.
+   *
+   * @param then called once its watchers can go on: at once, or when the delivery under way is over
+   */
+  writable(outlet: WatchOutlet, then?: () => void): void {
+    this.#afterDelivery(() => {
+      outlet.isFull = false;
+      const parked = [...outlet.parked];
+      outlet.parked.clear();
+      for (const watcher of parked) this.#place(watcher);
+      then?.();
+    });
   }
 
   /** Takes the events of an applied batch, in order. They are in the store. */
   notify(events: readonly StoreEvent[]): void {
+    assert(!this.#delivering, 'events are announced between deliveries');
     const last = events[events.length - 1];
     if (last === undefined) return;
     assert((events[0]?.main ?? 0) > this.#revision, 'each revision is announced once, in order');
@@ -149,7 +159,7 @@ export class WatchHub {
   /** Delivers what was gathered; the pause that `onPause` asked for is over, or somebody cannot wait for its end. */
   flush(isPauseOver = false): void {
     if (isPauseOver) this.#pausing = false;
-    this.#deliver();
+    if (!this.#delivering) this.#deliver();
   }
 
   #gather(events: readonly StoreEvent[]): void {
@@ -172,11 +182,14 @@ export class WatchHub {
     this.#gatheredEvents = 0;
     this.#gatheredBytes = 0;
     const before = this.counters.responses;
-    for (const watcher of deliver(this.#synced, this.#revision, this.counters)) {
-      this.#synced.delete(watcher);
-      this.counters.slowWatchers += 1;
-      park(watcher);
-    }
+    this.#exclusively(() => {
+      for (const watcher of deliver(this.#synced, this.#revision, this.counters)) {
+        if (watcher.state === 'closed') continue;
+        this.#synced.delete(watcher);
+        this.counters.slowWatchers += 1;
+        park(watcher);
+      }
+    });
     const made = this.counters.responses - before;
     const pauseMs = Math.min(MAX_PAUSE_MS, Math.floor(made / this.#responsesPerPauseMs));
     if (pauseMs === 0 || this.#pausing || this.onPause === undefined) return;
@@ -196,7 +209,7 @@ export class WatchHub {
     // Twice what came since its last turn, or a history might grow faster than it is read.
     const count = Math.max(this.#stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
     catchUp.changesAtStep = this.#changes;
-    this.#advance(catchUp, count);
+    this.#exclusively(() => this.#advance(catchUp, count));
     return this.#catchUps.length > 0;
   }
 
@@ -225,11 +238,45 @@ export class WatchHub {
       this.counters.slowWatchers += 1;
       behind.push(watcher);
     }
-    for (const watcher of behind) {
-      if (watcher.state === 'closed') continue;
-      if (watcher.outlet.isFull) park(watcher);
-      else this.#chase(watcher);
+    for (const watcher of behind) this.#place(watcher);
+  }
+
+  /** Does it now, or once the delivery under way is over. */
+  #afterDelivery(change: () => void): void {
+    if (this.#delivering) this.#putOff.push(change);
+    else change();
+  }
+
+  /** A delivery: until it is over no watcher changes its place but through what `deliver` says of it. */
+  #exclusively(deliver: () => void): void {
+    assert(!this.#delivering, 'one delivery is over before the next begins');
+    this.#delivering = true;
+    try {
+      deliver();
+    } finally {
+      this.#delivering = false;
     }
+    // Each change may end in another delivery, which then makes the rest of the changes.
+    for (let change = this.#putOff.shift(); change !== undefined; change = this.#putOff.shift()) change();
+  }
+
+  /** Finds a place for a slow watcher that has none. */
+  #place(watcher: Watcher): void {
+    if (watcher.state === 'closed') return;
+    if (watcher.nextRevision > this.#revision) {
+      this.counters.slowWatchers -= 1;
+      this.#sync(watcher);
+    } else if (watcher.outlet.isFull) park(watcher);
+    else this.#chase(watcher);
+  }
+
+  /** Takes a closed watcher out of the index that it is in. */
+  #displace(watcher: Watcher): void {
+    const { catchUp, slot } = watcher;
+    if (catchUp !== undefined) {
+      catchUp.leave(watcher);
+      this.#dropIfEmpty(catchUp);
+    } else if (slot >= 0) this.#synced.delete(watcher);
   }
 
   #sync(watcher: Watcher): void {
@@ -275,6 +322,8 @@ export class WatchHub {
   #advance(catchUp: CatchUp, count: number): void {
     const { compactRevision } = this.#store;
     for (const watcher of catchUp.takeCompacted(compactRevision)) {
+      // What one is told may close another.
+      if (watcher.state === 'closed') continue;
       watcher.state = 'compacted';
       this.counters.slowWatchers -= 1;
       watcher.receiver.compacted(compactRevision);
@@ -303,6 +352,10 @@ export class WatchHub {
     const at = this.#catchUps.indexOf(catchUp);
     if (at >= 0) this.#catchUps.splice(at, 1);
   }
+}
+
+function isSlow(state: WatcherState): boolean {
+  return state === 'behind' || state === 'parked';
 }
 
 /** Waits for room; the watcher is in no index. */

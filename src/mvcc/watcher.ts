@@ -12,7 +12,7 @@ export interface WatchOptions {
   readonly noDelete: boolean;
 }
 
-/** Where a watcher's events go. Nothing it does may change the hub at once, but for `WatchHub.writable`. */
+/** Where a watcher's events go. What it asks of the hub meanwhile is done once the delivery is over; see `WatchHub`. */
 export interface WatchReceiver {
   /** Takes events. False if its outlet is full now: nothing more comes until `WatchHub.writable`. */
   deliver(batch: EventBatch): boolean;
