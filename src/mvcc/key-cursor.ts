@@ -14,8 +14,10 @@ export interface KeyEntry {
 
 /** Live keys of a range in ascending order, from a frozen view. Must be closed. */
 export interface KeyCursor {
-  /** Up to about `count` keys; an empty array at the end only. */
+  /** The next keys, `count` at the most and perhaps none: it looks at a number of rows in proportion to `count`. */
   next(count: number): KeyEntry[];
+  /** No keys are left. */
+  readonly isDone: boolean;
   close(): void;
 }
 
@@ -26,6 +28,7 @@ function bounds(range: KeyRange): { gte: Buffer; lt: Buffer | undefined } {
 /** Live keys as of now. */
 export class CurrentKeys implements KeyCursor {
   readonly #rows: EngineIterator;
+  #isDone = false;
 
   constructor(engine: Engine, range: KeyRange) {
     this.#rows = engine.iterate('latest', bounds(range));
@@ -33,6 +36,7 @@ export class CurrentKeys implements KeyCursor {
 
   next(count: number): KeyEntry[] {
     const rows = this.#rows.next(count);
+    if (rows.length === 0) this.#isDone = true;
     const entries: KeyEntry[] = [];
     for (let at = 0; at + 1 < rows.length; at += 2) {
       const key = rows[at];
@@ -40,6 +44,10 @@ export class CurrentKeys implements KeyCursor {
       if (key !== undefined && row !== undefined) entries.push({ key, meta: decodeIndexMeta(row) });
     }
     return entries;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
   }
 
   close(): void {
@@ -81,14 +89,28 @@ class RowStream {
   }
 }
 
+/** Rows that `PastKeys` looks at for each key asked for. */
+const ROWS_PER_KEY = 4;
+
+/** A key whose superseded revisions are being read. */
+interface OpenKey {
+  readonly key: Buffer;
+  /** The key as it is now, if it has not changed since the revision. */
+  readonly present: IndexMeta | undefined;
+  /** The row of the newest superseded revision so far that is not after the revision. */
+  newest: Buffer | undefined;
+}
+
 /**
  * Live keys as of a past revision: a merge of the present index with the superseded revisions, of which for each
- * key the newest one at or before the revision counts.
+ * key the newest one at or before the revision counts. A call ends amid the revisions of a key where there are many.
  */
 export class PastKeys implements KeyCursor {
   readonly #latest: RowStream;
   readonly #versions: RowStream;
   readonly #revision: number;
+  #open: OpenKey | undefined;
+  #isDone = false;
 
   constructor(engine: Engine, range: KeyRange, revision: number) {
     this.#revision = revision;
@@ -99,23 +121,31 @@ export class PastKeys implements KeyCursor {
 
   next(count: number): KeyEntry[] {
     const entries: KeyEntry[] = [];
-    let visited = 0;
-    while (entries.length < count && visited < count * 4) {
-      const latest = this.#latest.key;
-      const version = this.#versions.key;
-      if (latest === undefined && version === undefined) return entries;
-      visited += 1;
-      const versioned = version === undefined ? undefined : versionUserKey(version);
-      const order = compareOptional(latest, versioned);
-      const key = order <= 0 ? latest : versioned;
-      if (key === undefined) return entries;
-      const past = order >= 0 ? this.#newestVersion(key) : undefined;
-      const present = order <= 0 ? this.#takeLatest() : undefined;
-      const meta = present ?? past;
-      if (meta !== undefined && !meta.isTombstone) entries.push({ key, meta });
-      if (entries.length === 0 && visited >= count * 4) visited = 0;
+    for (let rows = count * ROWS_PER_KEY; rows > 0 && entries.length < count && !this.#isDone; rows -= 1) {
+      if (this.#open === undefined) {
+        this.#open = this.#nextKey();
+        if (this.#open === undefined) this.#isDone = true;
+      } else if (!this.#takeVersion(this.#open)) {
+        const { key, present, newest } = this.#open;
+        this.#open = undefined;
+        const meta = present ?? (newest === undefined ? undefined : decodeIndexMeta(newest));
+        if (meta !== undefined && !meta.isTombstone) entries.push({ key, meta });
+      }
     }
     return entries;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  #nextKey(): OpenKey | undefined {
+    const latest = this.#latest.key;
+    const version = this.#versions.key;
+    const versioned = version === undefined ? undefined : versionUserKey(version);
+    if (latest !== undefined && compareOptional(latest, versioned) <= 0)
+      return { key: latest, present: this.#takeLatest(), newest: undefined };
+    return versioned === undefined ? undefined : { key: versioned, present: undefined, newest: undefined };
   }
 
   #takeLatest(): IndexMeta | undefined {
@@ -125,16 +155,13 @@ export class PastKeys implements KeyCursor {
     return meta;
   }
 
-  /** Consumes the superseded revisions of `key`. */
-  #newestVersion(key: Buffer): IndexMeta | undefined {
-    let newest: Buffer | undefined;
-    for (;;) {
-      const row = this.#versions.key;
-      if (row === undefined || !versionUserKey(row).equals(key)) break;
-      if (readMain(row, versionRevisionOffset(row)) <= this.#revision) newest = this.#versions.value;
-      this.#versions.advance();
-    }
-    return newest === undefined ? undefined : decodeIndexMeta(newest);
+  /** Consumes one superseded revision of the key, if there is one left. */
+  #takeVersion(open: OpenKey): boolean {
+    const row = this.#versions.key;
+    if (row === undefined || !versionUserKey(row).equals(open.key)) return false;
+    if (readMain(row, versionRevisionOffset(row)) <= this.#revision) open.newest = this.#versions.value;
+    this.#versions.advance();
+    return true;
   }
 
   close(): void {
@@ -150,41 +177,52 @@ function compareOptional(a: Buffer | undefined, b: Buffer | undefined): number {
   return Buffer.compare(a, b);
 }
 
+/** A key with what is now known of it; undefined as meta marks a deleted key. */
+export interface ChangedKey {
+  readonly key: Buffer;
+  readonly meta: IndexMeta | undefined;
+}
+
 /** Changes not yet in the engine over the keys that are: what a transaction sees of its own writes. */
 export class OverlaidKeys implements KeyCursor {
   readonly #base: KeyCursor;
-  readonly #overlay: readonly { readonly key: Buffer; readonly meta: IndexMeta | undefined }[];
-  #overlayAt = 0;
-  #pending: KeyEntry[] = [];
-  #baseDone = false;
+  readonly #overlay: readonly ChangedKey[];
+  #overlayAt: number;
+  readonly #overlayEnd: number;
+  #found: KeyEntry[] = [];
+  #foundAt = 0;
 
-  /** @param overlay ascending by key; undefined as meta marks a deleted key */
-  constructor(
-    base: KeyCursor,
-    overlay: readonly { readonly key: Buffer; readonly meta: IndexMeta | undefined }[],
-  ) {
+  /** @param overlay ascending by key; of it the part from `from` up to, not including, `to` */
+  constructor(base: KeyCursor, overlay: readonly ChangedKey[], from = 0, to = overlay.length) {
     this.#base = base;
     this.#overlay = overlay;
+    this.#overlayAt = from;
+    this.#overlayEnd = to;
   }
 
   next(count: number): KeyEntry[] {
     const entries: KeyEntry[] = [];
-    while (entries.length < count) {
-      if (this.#pending.length === 0 && !this.#baseDone) {
-        this.#pending = this.#base.next(count);
-        this.#baseDone = this.#pending.length === 0;
+    for (let looked = 0; looked < count && !this.isDone; looked += 1) {
+      if (this.#foundAt >= this.#found.length && !this.#base.isDone) {
+        this.#found = this.#base.next(count);
+        this.#foundAt = 0;
+        if (this.#found.length === 0) continue;
       }
-      const base = this.#pending[0];
-      const over = this.#overlay[this.#overlayAt];
+      const base = this.#found[this.#foundAt];
+      const over = this.#overlayAt < this.#overlayEnd ? this.#overlay[this.#overlayAt] : undefined;
       if (base === undefined && over === undefined) break;
       const order = compareOptional(base?.key, over?.key);
-      if (order <= 0) this.#pending.shift();
+      if (order <= 0) this.#foundAt += 1;
       if (order >= 0) {
         this.#overlayAt += 1;
         if (over?.meta !== undefined) entries.push({ key: over.key, meta: over.meta });
       } else if (base !== undefined) entries.push(base);
     }
     return entries;
+  }
+
+  get isDone(): boolean {
+    return this.#foundAt >= this.#found.length && this.#base.isDone && this.#overlayAt >= this.#overlayEnd;
   }
 
   close(): void {

@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.ts';
 import { encodeKeyValue } from '../wire/key-value.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { SlicedSort } from '../lib/sliced-sort.ts';
 import {
   RangeRequestSortOrder as SortOrder,
   RangeRequestSortTarget as SortTarget,
@@ -123,9 +124,19 @@ const orders: Readonly<Record<number, Order>> = {
   [SortTarget.MOD]: (a, b) => a.meta.mod - b.meta.mod,
 };
 
+/** Bytes of values read in one step of sorting by value. */
+const SORT_READ_BYTES = 256 * 1024;
+/** A step that sorts moves so many items for each key that it may visit: a comparison costs less than a row. */
+const MOVES_PER_KEY = 4;
+
+interface ValuedEntry {
+  readonly entry: KeyEntry;
+  readonly value: Buffer;
+}
+
 /**
- * One range read in steps, so that a long one can be spread over turns of the event loop. All steps see the same
- * moment: the cursor is frozen.
+ * One range read in steps, so that a long one can be spread over turns of the event loop: visiting keys, sorting them
+ * and encoding keys without values. All steps see the same moment: the cursor is frozen.
  *
  * The order of things is etcd's: with a sort order or a filter everything is fetched, filtered, sorted and only
  * then cut to the limit.
@@ -137,8 +148,13 @@ export class RangeScan {
   readonly #knownCount: number | undefined;
   readonly #fetch: number;
   readonly #keep: boolean;
+  readonly #steps: Generator<void, void>;
   #entries: KeyEntry[] = [];
+  #encoded: Buffer[] | undefined;
+  #more = false;
   #visited = 0;
+  /** Keys that the step under way may still visit. */
+  #left = 0;
   #done = false;
 
   /** @param knownCount keys of the whole range, where that is known without visiting them */
@@ -155,25 +171,15 @@ export class RangeScan {
     const cut = isDefaultOrder(options) && !hasFilters(options) && options.limit > 0;
     this.#keep = !options.countOnly;
     this.#fetch = cut ? options.limit + 1 : Infinity;
+    this.#steps = this.#run();
   }
 
-  /** Visits up to about `maxKeys` further keys; true once everything is found and the cursor closed. */
+  /** Does the work of about `maxKeys` further keys; true once everything is found and the cursor closed. */
   step(maxKeys: number): boolean {
     if (this.#done) return true;
-    const enough = this.#knownCount !== undefined && (!this.#keep || this.#visited >= this.#fetch);
-    const wanted =
-      this.#knownCount === undefined
-        ? maxKeys
-        : Math.min(maxKeys, this.#keep ? this.#fetch - this.#visited : 0);
-    const found = enough ? [] : this.#cursor.next(wanted);
-    this.#visited += found.length;
-    if (this.#keep && this.#entries.length < this.#fetch) {
-      for (const entry of found) if (passes(this.#options, entry.meta)) this.#entries.push(entry);
-    }
-    if (found.length > 0 && (this.#knownCount === undefined || this.#visited < this.#fetch)) return false;
-    this.#cursor.close();
-    this.#done = true;
-    return true;
+    this.#left = maxKeys;
+    this.#done = this.#steps.next().done === true;
+    return this.#done;
   }
 
   /** Gives up; the cursor is closed. */
@@ -184,37 +190,90 @@ export class RangeScan {
 
   result(): RangeResult {
     assert(this.#done, 'a range result is taken when the scan is done');
-    const { limit, keysOnly, sortTarget } = this.#options;
     const count = this.#knownCount ?? this.#visited;
-    let entries = this.#sorted();
-    const more = limit > 0 && entries.length > limit;
-    if (more) entries = entries.slice(0, limit);
-    const metas = entries.map((entry) => entry.meta);
-    const readValues = this.#readValues;
-    if (!keysOnly) return new RangeResult({ count, more, metas, readValues });
-    const withLease = sortTarget === SortTarget.VALUE;
-    const encoded = entries.map(({ key, meta }) => encodeKeyOnly(key, meta, withLease));
-    return new RangeResult({ count, more, metas, readValues, encoded });
+    const metas = this.#entries.map((entry) => entry.meta);
+    const found = { count, more: this.#more, metas, readValues: this.#readValues };
+    return new RangeResult(this.#encoded === undefined ? found : { ...found, encoded: this.#encoded });
   }
 
-  #sorted(): KeyEntry[] {
+  *#run(): Generator<void, void> {
+    yield* this.#visit();
+    yield* this.#sort();
+    const { limit, keysOnly } = this.#options;
+    this.#more = limit > 0 && this.#entries.length > limit;
+    if (this.#more) this.#entries = this.#entries.slice(0, limit);
+    if (keysOnly) yield* this.#encodeKeys();
+  }
+
+  *#visit(): Generator<void, void> {
+    const needsAll = this.#knownCount === undefined;
+    while (!this.#cursor.isDone && (needsAll || (this.#keep && this.#visited < this.#fetch))) {
+      if (this.#left <= 0) yield;
+      const found = this.#cursor.next(
+        needsAll ? this.#left : Math.min(this.#left, this.#fetch - this.#visited),
+      );
+      // What a cursor passes over takes as long as what it finds.
+      this.#left = Math.min(this.#left - found.length, this.#left >> 1);
+      this.#visited += found.length;
+      if (!this.#keep || this.#entries.length >= this.#fetch) continue;
+      for (const entry of found) if (passes(this.#options, entry.meta)) this.#entries.push(entry);
+    }
+    this.#cursor.close();
+  }
+
+  *#sort(): Generator<void, void> {
     const { sortTarget } = this.#options;
     let { sortOrder } = this.#options;
     if (sortTarget !== SortTarget.KEY && sortOrder === SortOrder.NONE) sortOrder = SortOrder.ASCEND;
     const ascending = sortOrder !== SortOrder.DESCEND;
-    if (sortTarget === SortTarget.KEY && ascending) return this.#entries;
-    if (sortTarget === SortTarget.VALUE) return this.#sortedByValue(ascending);
+    if (sortTarget === SortTarget.KEY && ascending) return;
+    if (sortTarget === SortTarget.VALUE) {
+      yield* this.#sortByValue(ascending);
+      return;
+    }
     const order = orders[sortTarget];
     assert(order !== undefined, 'a sort target passed the request checks');
-    return this.#entries.sort(ascending ? order : (a, b) => order(b, a));
+    this.#entries = yield* this.#sorted(this.#entries, ascending ? order : (a, b) => order(b, a));
   }
 
-  #sortedByValue(ascending: boolean): KeyEntry[] {
-    const kvs = this.#readValues(this.#entries.map((entry) => entry.meta));
+  *#sortByValue(ascending: boolean): Generator<void, void> {
+    const metas = this.#entries.map((entry) => entry.meta);
+    const values = new RangeResult({ count: 0, more: false, metas, readValues: this.#readValues });
     const view = new KeyValueView();
-    const keyed = this.#entries.map((entry, at) => ({ entry, value: view.read(kvs[at] ?? EMPTY).value }));
-    keyed.sort((a, b) => (ascending ? Buffer.compare(a.value, b.value) : Buffer.compare(b.value, a.value)));
-    return keyed.map(({ entry }) => entry);
+    const valued: ValuedEntry[] = [];
+    for (let kvs = values.read(SORT_READ_BYTES); kvs.length > 0; kvs = values.read(SORT_READ_BYTES)) {
+      for (const kv of kvs) {
+        const entry = this.#entries[valued.length];
+        assert(entry !== undefined, 'each key has one value');
+        valued.push({ entry, value: view.read(kv).value });
+      }
+      yield;
+    }
+    const sorted = yield* this.#sorted(valued, (a, b) =>
+      ascending ? Buffer.compare(a.value, b.value) : Buffer.compare(b.value, a.value),
+    );
+    this.#entries = sorted.map(({ entry }) => entry);
+  }
+
+  *#sorted<Item>(items: Item[], order: (a: Item, b: Item) => number): Generator<void, Item[]> {
+    const sort = new SlicedSort(items, order);
+    for (;;) {
+      if (this.#left <= 0) yield;
+      const done = sort.step(this.#left * MOVES_PER_KEY);
+      this.#left = 0;
+      if (done) return sort.result;
+    }
+  }
+
+  *#encodeKeys(): Generator<void, void> {
+    const withLease = this.#options.sortTarget === SortTarget.VALUE;
+    const encoded: Buffer[] = [];
+    for (const { key, meta } of this.#entries) {
+      if (this.#left <= 0) yield;
+      this.#left -= 1;
+      encoded.push(encodeKeyOnly(key, meta, withLease));
+    }
+    this.#encoded = encoded;
   }
 }
 

@@ -370,8 +370,7 @@ export class MvccStore {
     if (isEmptyRange(range)) return [];
     const cursor = new OverlaidKeys(new CurrentKeys(this.engine, range), this.#overlayOf(range));
     const all: { key: Buffer; meta: IndexMeta }[] = [];
-    for (let part = cursor.next(CHUNK_KEYS); part.length > 0; part = cursor.next(CHUNK_KEYS))
-      all.push(...part);
+    while (!cursor.isDone) all.push(...cursor.next(CHUNK_KEYS));
     cursor.close();
     return all;
   }
@@ -402,7 +401,7 @@ export class MvccStore {
   }
 }
 
-const noKeys: KeyCursor = { next: () => [], close: () => undefined };
+const noKeys: KeyCursor = { next: () => [], isDone: true, close: () => undefined };
 
 function oneKey(key: Buffer, meta: IndexMeta): KeyCursor {
   let taken = false;
@@ -411,6 +410,9 @@ function oneKey(key: Buffer, meta: IndexMeta): KeyCursor {
       if (taken) return [];
       taken = true;
       return [{ key, meta }];
+    },
+    get isDone(): boolean {
+      return taken;
     },
     close: () => undefined,
   };

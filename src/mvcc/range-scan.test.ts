@@ -1,0 +1,129 @@
+import { expect, it } from 'vitest';
+import { RangeRequestSortTarget as SortTarget } from '../wire/gen/etcdserverpb.ts';
+import { MemoryEngine } from '../storage/memory-engine.ts';
+import { everything, keyRange } from './key-range.ts';
+import type { RangeOptions, RangeScan } from './range-scan.ts';
+import { MvccStore } from './store.ts';
+
+const KEYS_PER_STEP = 100;
+/** What one step may read, with some room: rows of two columns, four of them for each key. */
+const MOST_ROWS = 1000;
+
+const options: RangeOptions = {
+  range: everything,
+  revision: 0,
+  limit: 0,
+  keysOnly: false,
+  countOnly: false,
+  sortOrder: 0,
+  sortTarget: SortTarget.KEY,
+  minModRevision: 0,
+  maxModRevision: 0,
+  minCreateRevision: 0,
+  maxCreateRevision: 0,
+};
+
+/** An engine that counts the rows it gives. */
+class CountingEngine extends MemoryEngine {
+  rows = 0;
+
+  override getMany(...args: Parameters<MemoryEngine['getMany']>): ReturnType<MemoryEngine['getMany']> {
+    const found = super.getMany(...args);
+    this.rows += found.length;
+    return found;
+  }
+
+  override iterate(...args: Parameters<MemoryEngine['iterate']>): ReturnType<MemoryEngine['iterate']> {
+    const rows = super.iterate(...args);
+    return {
+      next: (count) => {
+        const found = rows.next(count);
+        this.rows += found.length / 2;
+        return found;
+      },
+      close: () => rows.close(),
+    };
+  }
+}
+
+class World {
+  readonly engine = new CountingEngine();
+  readonly store = new MvccStore(this.engine);
+
+  change(change: (txn: ReturnType<MvccStore['begin']>) => void): void {
+    const txn = this.store.begin();
+    change(txn);
+    txn.end();
+    const batch = this.engine.batch();
+    this.store.stage(batch);
+    this.engine.write(batch);
+    this.store.committed();
+  }
+
+  put(key: string, value: string): void {
+    this.change((txn) => txn.put(Buffer.from(key), Buffer.from(value), 0n));
+  }
+
+  /** Steps to the end; each step reads a bounded number of rows. */
+  run(scan: RangeScan): { steps: number; kvs: Buffer[]; count: number } {
+    let steps = 0;
+    for (let done = false; !done; steps += 1) {
+      this.engine.rows = 0;
+      done = scan.step(KEYS_PER_STEP);
+      expect(this.engine.rows).toBeLessThanOrEqual(MOST_ROWS);
+    }
+    this.engine.rows = 0;
+    const result = scan.result();
+    expect(this.engine.rows).toBe(0);
+    return { steps, kvs: result.readAll(), count: result.count };
+  }
+}
+
+function text(n: number): string {
+  return n.toString().padStart(6, '0');
+}
+
+it('reads a past revision in short steps over keys that are gone', () => {
+  const world = new World();
+  world.put('z', 'first');
+  world.change((txn) => {
+    for (let n = 0; n < 20_000; n += 1) txn.put(Buffer.from(`k${text(n)}`), Buffer.from('v'), 0n);
+  });
+  world.change((txn) => txn.deleteRange(keyRange(Buffer.from('k'), Buffer.from('l'))));
+  const { revision } = world.store;
+  world.put('z', 'last');
+  const { steps, kvs } = world.run(world.store.scan({ ...options, revision }));
+  expect(kvs).toHaveLength(1);
+  expect(steps).toBeGreaterThan(50);
+});
+
+it('reads a past revision in short steps over the many revisions of a key', () => {
+  const world = new World();
+  for (let n = 0; n < 5000; n += 1) world.put('k', `${n}`);
+  const { steps, kvs } = world.run(world.store.scan({ ...options, revision: 2500 }));
+  expect(kvs).toHaveLength(1);
+  expect(kvs[0]?.toString('latin1')).toContain('2498');
+  expect(steps).toBeGreaterThan(5);
+});
+
+it('reads values to sort by in short steps, and sorts before the result is asked for', () => {
+  const world = new World();
+  const value = (n: number): string => text((n * 7919) % 10_007);
+  world.change((txn) => {
+    for (let n = 0; n < 10_000; n += 1)
+      txn.put(Buffer.from(`k${text(n)}`), Buffer.from(value(n) + 'x'.repeat(500)), 0n);
+  });
+  const { steps, kvs } = world.run(world.store.scan({ ...options, sortTarget: SortTarget.VALUE }));
+  const expected = Array.from({ length: 10_000 }, (_, n) => value(n)).sort();
+  expect(kvs.map((kv) => /\d{6}(?=xxx)/.exec(kv.toString('latin1'))?.[0])).toEqual(expected);
+  expect(steps).toBeGreaterThan(100);
+});
+
+it('finds few keys in one step', () => {
+  const world = new World();
+  for (const key of ['a', 'b', 'c']) world.put(key, 'v');
+  for (const revision of [0, 3]) {
+    const { steps, count } = world.run(world.store.scan({ ...options, revision }));
+    expect({ steps, count }).toEqual({ steps: 1, count: revision === 0 ? 3 : 2 });
+  }
+});
