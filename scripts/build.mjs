@@ -1,44 +1,97 @@
-// Bundles src/main.ts into dist/keystead.js, with each worker of src/workers beside it: few files load faster than
-// hundreds of modules. What only some runs need (YAML, tools) stays in chunks of its own, loaded on demand.
+// Bundles src/main.ts into dist, with each worker of src/workers beside it: few files load faster than hundreds of
+// modules. What only some runs need (YAML, tools) stays in chunks of its own, loaded on demand. dist/keystead.js is
+// the command. It loads the server by src/launch.ts, with the code that V8 compiles for it at the end of this build.
 import { build } from 'esbuild';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const workers = join(root, 'src/workers');
-const workerEntries = existsSync(workers)
-  ? readdirSync(workers).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-  : [];
-
-const entryPoints = { keystead: join(root, 'src/main.ts') };
-for (const name of workerEntries) entryPoints[name.replace(/\.ts$/, '')] = join(workers, name);
-
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-const result = await build({
+const dist = join(root, 'dist');
+const common = {
   absWorkingDir: root,
-  entryPoints,
-  outdir: 'dist',
-  bundle: true,
-  splitting: true,
   platform: 'node',
-  format: 'esm',
   target: 'node20.9',
-  sourcemap: 'external',
-  // The native module finds its binary beside its own files.
-  external: ['@nxtedition/rocksdb'],
-  chunkNames: 'chunks/[name]-[hash]',
-  // Bundled CommonJS packages call require.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
   legalComments: 'none',
   logLevel: 'warning',
+};
+
+const workers = join(root, 'src/workers');
+const entryPoints = { server: join(root, 'src/main.ts') };
+for (const name of existsSync(workers) ? readdirSync(workers) : [])
+  if (name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    entryPoints[name.replace(/\.ts$/, '')] = join(workers, name);
+
+rmSync(dist, { recursive: true, force: true });
+const temporary = mkdtempSync(join(tmpdir(), 'keystead-build-'));
+try {
+  // esbuild splits a bundle into chunks only as ECMAScript modules. V8's compiled code is kept of scripts alone in
+  // Node.js 20, so each chunk then becomes a CommonJS module.
+  await build({
+    ...common,
+    entryPoints,
+    outdir: temporary,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    sourcemap: true,
+    // The native module finds its binary beside its own files.
+    external: ['@nxtedition/rocksdb'],
+    chunkNames: 'chunks/[name]-[hash]',
+  });
+  await build({
+    ...common,
+    entryPoints: javascriptFiles(temporary),
+    outbase: temporary,
+    outdir: dist,
+    format: 'cjs',
+    sourcemap: 'external',
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': '__fileUrl' },
+    banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  });
+} finally {
+  rmSync(temporary, { recursive: true, force: true });
+}
+
+const contents = createHash('sha256');
+for (const file of javascriptFiles(dist).sort())
+  contents.update(relative(dist, file)).update(readFileSync(file));
+await build({
+  ...common,
+  entryPoints: [join(root, 'src/launch.ts')],
+  outdir: dist,
+  bundle: true,
+  format: 'cjs',
+  define: { BUILD_ID: JSON.stringify(contents.digest('hex').slice(0, 16)) },
 });
-if (result.errors.length > 0) process.exit(1);
+writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
 
 // Installed as a command, by the names of package.json's bin.
-const command = join(root, 'dist/keystead.js');
-const code = readFileSync(command, 'utf8');
-if (!code.startsWith('#!')) writeFileSync(command, `#!/usr/bin/env node\n${code}`);
+const command = join(dist, 'keystead.js');
+writeFileSync(
+  command,
+  "#!/usr/bin/env node\nrequire('./launch.js').load(require('node:path').join(__dirname, 'server.js'));\n",
+);
 chmodSync(command, 0o755);
+
+execFileSync(process.execPath, [join(root, 'scripts/compile-bundle.cjs')], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
+
+function javascriptFiles(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => join(folder, name));
+}

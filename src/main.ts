@@ -1,10 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
 import { runCli } from './cli/dispatch.ts';
 
-// Young garbage is little and collected often: handing it to other threads costs more than it saves.
-setFlagsFromString('--no-parallel-scavenge');
-
-process.exitCode = await runCli({
+void runCli({
   args: process.argv.slice(2),
   environment: process.env,
   out: (text) => process.stdout.write(text),
@@ -15,4 +11,6 @@ process.exitCode = await runCli({
     // Everything is closed; what still holds a timer or a socket open may not keep the process.
     process.exit(code);
   },
+}).then((code) => {
+  process.exitCode = code;
 });

@@ -24,8 +24,17 @@ if (task.kind === 'export') {
   runHash(task, RocksReader.attach(task.sharedHandle), port);
 } else {
   stayBehindOthers(SNAPSHOT_NICENESS);
+  // What it rejects with ends the thread, and reaches the server as the worker's error.
+  void runImport(task);
+}
+
+async function runImport({
+  file,
+  directory,
+  skipChecksum,
+  fallback,
+}: Extract<WorkerTask, { kind: 'import' }>): Promise<void> {
   const send = (message: ImportMessage): void => port.postMessage(message);
-  const { file, directory, skipChecksum, fallback } = task;
   const engine = await RocksEngine.open(directory);
   try {
     const { confState, ...state } = importFile({
