@@ -69,6 +69,11 @@ function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
+/** Two decimals; a ratio below 0.1 keeps two significant digits, so that it never reads as zero. */
+export function ratioText(ratio: number): string {
+  return ratio >= 0.1 ? ratio.toFixed(2) : String(Number(ratio.toPrecision(2)));
+}
+
 /** A Markdown table of medians and ratios, and the same with all rounds as data. */
 export function report(results: readonly ScenarioResult[]): { table: string; data: unknown } {
   const lines = [
@@ -78,7 +83,7 @@ export function report(results: readonly ScenarioResult[]): { table: string; dat
   for (const row of results.flatMap(rows)) {
     const met = row.met === undefined ? '' : row.met ? 'yes' : 'NO';
     lines.push(
-      `| ${row.scenario} | ${row.figure} (${row.unit}) | ${short(row.etcd)} | ${short(row.keystead)} | ${row.ratio.toFixed(2)} | ${row.target} | ${met} |`,
+      `| ${row.scenario} | ${row.figure} (${row.unit}) | ${short(row.etcd)} | ${short(row.keystead)} | ${ratioText(row.ratio)} | ${row.target} | ${met} |`,
     );
   }
   const data = results.map((result) => ({
