@@ -19,7 +19,7 @@ import type { KeyEventBatch } from './concurrency/key-events.ts';
 import { createdAt, get, put, QueueKeys, remove } from './concurrency/queue-keys.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
 import type { ServiceContext } from './service-context.ts';
-import { admitStream, endStream, whileLed } from './stream-calls.ts';
+import { admitStream, endStream, whenWritable, whileLed } from './stream-calls.ts';
 
 const NO_END = Buffer.alloc(0);
 const NO_LEADER = recipeError('election: no leader');
@@ -153,7 +153,7 @@ async function observe(context: ServiceContext, call: StreamCall, keys: QueueKey
   const client = new CallerClient(context, call);
   const tell = async (revision: number, kv: KeyValue): Promise<void> => {
     const body = LeaderResponse.encode({ header: undefined, kv });
-    if (!call.write([context.headerAt(revision), body])) await writable(call);
+    if (!call.write([context.headerAt(revision), body])) await whenWritable(call);
   };
   while (!call.ended) {
     const found = await client.range(keys.owner());
@@ -199,15 +199,4 @@ function hasDelete({ events }: KeyEventBatch): boolean {
 function endObserved(call: StreamCall, error: unknown): void {
   if (error instanceof EtcdError) call.end();
   else if (!(error instanceof CallEndedError)) endStream(call, error);
-}
-
-function writable(call: StreamCall): Promise<void> {
-  const before = call.onCancel;
-  return new Promise((resolve) => {
-    call.onWritable = resolve;
-    call.onCancel = (reason) => {
-      before?.(reason);
-      resolve();
-    };
-  });
 }

@@ -21,7 +21,7 @@ import { Maintenance } from '../wire/services.ts';
 import { requireAdmin, requireSomebody } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
-import { admitStream, endStream, streamIdentity } from './stream-calls.ts';
+import { admitStream, endStream, streamIdentity, whenWritable } from './stream-calls.ts';
 
 /** What a store that holds nothing takes, as the quota sees it. */
 const BASE_BYTES = 16 * 1024;
@@ -203,14 +203,7 @@ async function sendSnapshot(call: StreamCall, { exportSnapshot, logger }: Mainte
   logger.info('sending database snapshot to client', { 'total-bytes': snapshot.totalBytes });
   for await (const response of snapshotResponses(snapshot)) {
     if (call.ended) break;
-    if (!call.write(SnapshotResponse.encode(response))) await writable(call);
+    if (!call.write(SnapshotResponse.encode(response))) await whenWritable(call);
   }
   call.end();
-}
-
-function writable(call: StreamCall): Promise<void> {
-  return new Promise((resolve) => {
-    call.onWritable = resolve;
-    call.onCancel = () => resolve();
-  });
 }

@@ -66,3 +66,21 @@ export function whileLed(leaders: LeaderMonitor, call: StreamCall): void {
     call.onCancel?.('fault');
   });
 }
+
+/** After `write` returned false: waits until the client has taken enough, or until the call has ended. */
+export function whenWritable(call: Pick<StreamCall, 'onWritable' | 'onCancel'>): Promise<void> {
+  const canceled = call.onCancel;
+  return new Promise((resolve) => {
+    const goOn = (): void => {
+      call.onWritable = undefined;
+      // As it was before, or each wait would leave something behind.
+      call.onCancel = canceled;
+      resolve();
+    };
+    call.onWritable = goOn;
+    call.onCancel = (reason) => {
+      goOn();
+      canceled?.(reason);
+    };
+  });
+}

@@ -95,6 +95,20 @@ describe('unary calls', () => {
     });
   });
 
+  test.each([2 ** 31, 2 ** 32, 2 ** 32 + 5])(
+    'a response of %d bytes is refused as by etcd, and the server goes on',
+    async (bytes) => {
+      const server = await start();
+      const c = client(server);
+      expect(await c.unary('/test.Test/Big', `${bytes}`)).toMatchObject({
+        code: Status.RESOURCE_EXHAUSTED,
+        details: `grpc: trying to send message larger than max (${bytes} vs. 2147483647)`,
+      });
+      expect(server.pulled).toBe(0);
+      expect((await c.unary('/test.Test/Echo', 'still here')).message?.toString()).toBe('still here');
+    },
+  );
+
   test('a deadline ends the call for both sides; a response afterwards goes nowhere', async () => {
     const server = await start();
     const raw = await rawClient(server);
@@ -236,6 +250,19 @@ describe('streaming calls', () => {
     await expect.poll(() => server.events).toEqual(['cancel reset']);
     expect(server.streams[0]!.queuedBytes).toBe(0);
   });
+});
+
+test('a message of a stream that is too large to send ends the stream', async () => {
+  const server = await start();
+  const collected = collect(client(server).bidi('/test.Test/EchoStream'));
+  await expect.poll(() => server.streams.length).toBe(1);
+  const part = Buffer.alloc(2 ** 26);
+  server.streams[0]!.write(Array.from({ length: 2 ** 6 }, () => part));
+  expect(await collected).toMatchObject({
+    code: Status.RESOURCE_EXHAUSTED,
+    details: 'grpc: trying to send message larger than max (4294967296 vs. 2147483647)',
+  });
+  expect(server.events).toEqual(['cancel fault']);
 });
 
 describe('compression', () => {

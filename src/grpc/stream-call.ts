@@ -3,6 +3,7 @@ import { Call } from './call.ts';
 import { compress, decompress } from './compression.ts';
 import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
 import type { ReceiveClaim } from './receive-budget.ts';
+import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
 /** Called when the headers of a call have arrived; it sets the call's callbacks before it returns. */
@@ -63,11 +64,16 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
 
   /**
    * Sends one response message, given whole or in parts, which must not change afterwards. False asks the caller to
-   * wait for `onWritable`: so much is queued that the client does not keep up. The message is queued in any case.
+   * wait for `onWritable`: so much is queued that the client does not keep up. The message is queued in any case,
+   * but for one too large to be sent, which ends the call as a cancellation does.
    */
   write(parts: Buffer | readonly Buffer[], totalBytes?: number): boolean {
     if (this.ended) return true;
     const bytes = totalBytes ?? (Buffer.isBuffer(parts) ? parts.length : sum(parts));
+    if (bytes > MAX_SEND_BYTES) {
+      this.fault(Status.RESOURCE_EXHAUSTED, tooLargeToSend(bytes));
+      return true;
+    }
     this.stats.messagesSent++;
     this.context.counters.messageBytesSent += bytes;
     this.observer?.responded(parts);

@@ -5,6 +5,7 @@ import { compress, decompress } from './compression.ts';
 import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
 import type { ReceiveClaim } from './receive-budget.ts';
 import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './response-blocks.ts';
+import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
 /** Called with the request's bytes once the client has sent all of it; answers at once or later through `call`. */
@@ -27,7 +28,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     parts: Buffer | readonly Buffer[],
     totalBytes = Buffer.isBuffer(parts) ? parts.length : sum(parts),
   ): void {
-    if (this.ended) return;
+    if (this.ended || this.#isRefused(totalBytes)) return;
     this.observer?.responded(parts);
     if (this.gzip) {
       void this.#respondCompressed(Buffer.isBuffer(parts) ? [parts] : parts, totalBytes);
@@ -48,7 +49,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
    * bounded. A client that compresses gets it uncompressed, which every message may be.
    */
   respondStream(totalBytes: number, source: ByteSource): void {
-    if (this.ended) {
+    if (this.ended || this.#isRefused(totalBytes)) {
       source.dropped?.();
       return;
     }
@@ -152,6 +153,13 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += request.length;
     this.handler?.(this, request);
+  }
+
+  /** A message's length has 32 bits, and clients take it for a signed number. */
+  #isRefused(totalBytes: number): boolean {
+    if (totalBytes <= MAX_SEND_BYTES) return false;
+    this.fail(Status.RESOURCE_EXHAUSTED, tooLargeToSend(totalBytes));
+    return true;
   }
 
   async #respondCompressed(parts: readonly Buffer[], totalBytes: number): Promise<void> {
