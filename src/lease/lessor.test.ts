@@ -34,6 +34,11 @@ function save(lessor: Lessor): void {
   engine.write(batch);
 }
 
+function promoteWholly(lessor: Lessor): void {
+  if (lessor.promote(0)) return;
+  while (!lessor.promoteMore());
+}
+
 const key = (text: string): Buffer => Buffer.from(text, 'latin1');
 const texts = (keys: Buffer[]): string[] => keys.map((bytes) => bytes.toString('latin1'));
 
@@ -137,7 +142,7 @@ describe('expiry', () => {
   test('of a pile is spread after a change of leader', () => {
     const lessor = open();
     for (let id = 1n; id <= 5000n; id++) lessor.grant(id, 10);
-    lessor.promote(0);
+    promoteWholly(lessor);
     const perSecond: number[] = [];
     for (let second = 0; second < 30; second++) {
       clock.ms += 1000;
@@ -152,6 +157,76 @@ describe('expiry', () => {
     }
     expect(perSecond.reduce((a, b) => a + b)).toBe(5000);
     expect(Math.max(...perSecond)).toBeLessThanOrEqual(REVOKE_RATE);
+  });
+});
+
+describe('a promotion with many leases', () => {
+  const MANY = 200_000n;
+
+  function withMany(): Lessor {
+    const lessor = open({ checkpoints: true });
+    // Times from two seconds to an hour, in no order.
+    for (let id = 1n; id <= MANY; id++) lessor.grant(id, 2 + ((Number(id) * 7919) % 3600));
+    return lessor;
+  }
+
+  test('takes many short steps, and none of them, nor a demotion, grows with the leases', () => {
+    const lessor = withMany();
+    const steps: number[] = [];
+    const timed = (run: () => boolean): boolean => {
+      const startedMs = performance.now();
+      const isDone = run();
+      steps.push(performance.now() - startedMs);
+      return isDone;
+    };
+    timed(() => lessor.promote(0));
+    while (!timed(() => lessor.promoteMore()));
+    expect(steps.length).toBeGreaterThan(90);
+    steps.sort((a, b) => a - b);
+    // The machine may be busy; a step that visits all leases takes hundreds of milliseconds.
+    expect(steps[Math.floor(steps.length * 0.9)]).toBeLessThan(20);
+    const startedMs = performance.now();
+    lessor.demote();
+    expect(performance.now() - startedMs).toBeLessThan(100);
+  });
+
+  test('counts from its beginning for leases it has not come to, which can be renewed and removed', () => {
+    const lessor = withMany();
+    const [late, renewed, removed] = [MANY, MANY - 1n, MANY - 2n];
+    expect(lessor.promote(1000)).toBe(false);
+    const ttl = (id: bigint): number => lessor.lookup(id)?.ttl ?? NaN;
+    expect(lessor.remainingMs(late)).toBe(1000 + 1000 * ttl(late));
+    clock.ms += 500;
+    expect(lessor.remainingMs(late)).toBe(500 + 1000 * ttl(late));
+    expect(lessor.renew(renewed)).toEqual({ ttl: ttl(renewed) });
+    lessor.remove(removed);
+    lessor.grant(MANY + 1n, 5);
+    while (!lessor.promoteMore());
+    expect(lessor.remainingMs(renewed)).toBe(1000 * ttl(renewed));
+    expect(lessor.remainingMs(late)).toBe(500 + 1000 * ttl(late));
+    expect(lessor.remainingMs(removed)).toBeUndefined();
+    clock.ms += 4_000_000;
+    const expired = new Set<bigint>();
+    for (;;) {
+      const ids = lessor.expired(10_000);
+      if (ids.length === 0) break;
+      for (const id of ids) expired.add(id);
+    }
+    expect(expired.size).toBe(Number(MANY));
+    expect(expired.has(removed)).toBe(false);
+  });
+
+  test('ends with a demotion, and begins anew with the next promotion', () => {
+    const lessor = withMany();
+    lessor.promote(0);
+    lessor.promoteMore();
+    lessor.demote();
+    expect(lessor.promoteMore()).toBe(true);
+    expect(lessor.remainingMs(MANY)).toBe(Number.POSITIVE_INFINITY);
+    clock.ms += 10_000;
+    promoteWholly(lessor);
+    expect(lessor.remainingMs(1n)).toBe(1000 * (lessor.lookup(1n)?.ttl ?? NaN));
+    expect(lessor.expired()).toEqual([]);
   });
 });
 

@@ -4,9 +4,9 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { Lease as StoredLease } from '../wire/gen/leasepb.ts';
 import { Attachments } from './attachments.ts';
-import { spreadExpiries } from './pile-up.ts';
+import { Promotion } from './promotion.ts';
 import { allLeases, leaseRow } from './rows.ts';
-import { TimedQueue } from './timed-queue.ts';
+import { type Slot, TimedQueue } from './timed-queue.ts';
 
 export const NO_LEASE = 0n;
 /** Longest time to live that can be granted, in seconds. */
@@ -21,6 +21,11 @@ export const DEFAULT_CHECKPOINT_INTERVAL_MS = 5 * 60 * 1000;
 export const LESSOR_LOOP_MS = 500;
 
 const SCAN_ROWS = 1024;
+/** Leases that a step of a promotion looks at: about two milliseconds. */
+const PROMOTED_PER_STEP = 4096;
+/** In place of a reign: the lease was not visited in any, or does not exist any more. */
+const NOT_VISITED = 0;
+const GONE = -1;
 const FOREVER = Number.POSITIVE_INFINITY;
 
 /**
@@ -55,8 +60,12 @@ export interface Lease {
 
 interface LeaseState extends Lease {
   remainingTtl: number;
-  /** Clock milliseconds; infinite on a member that is not primary. */
+  /** The reign in which what follows was set; of any other reign it means nothing. */
+  reign: number;
+  /** Clock milliseconds. */
   expiry: number;
+  expirySlot: Slot<LeaseState> | undefined;
+  checkpointSlot: Slot<LeaseState> | undefined;
   gone: ((reason: 'revoked' | 'demoted') => void)[] | undefined;
 }
 
@@ -78,11 +87,18 @@ export class Lessor {
   readonly #options: LessorOptions;
   readonly #leases = new Map<bigint, LeaseState>();
   readonly #attachments: Attachments;
-  readonly #expiries = new TimedQueue();
-  readonly #checkpoints = new TimedQueue();
+  readonly #expiries = new TimedQueue<LeaseState>();
+  readonly #checkpoints = new TimedQueue<LeaseState>();
+  /** Leases that somebody waits for in `whenGone`. */
+  readonly #awaited = new Set<LeaseState>();
   /** Leases to write; undefined for those to delete. */
   readonly #dirty = new Map<bigint, LeaseState | undefined>();
   #primary = false;
+  /** Counts promotions and demotions, so that neither has to visit every lease at once. */
+  #reign = NOT_VISITED;
+  /** The time from which leases live that were not visited yet in this reign. */
+  #reignBeginsMs = 0;
+  #promotion: Promotion<LeaseState> | undefined;
 
   constructor(options: LessorOptions) {
     this.#options = options;
@@ -104,13 +120,7 @@ export class Lessor {
         for (let i = 1; i < chunk.length; i += 2) {
           const stored = StoredLease.decode(defined(chunk[i], 'iterator rows come in pairs'));
           const ttl = Math.max(stored.ttl, this.#options.minTtl);
-          this.#leases.set(stored.id, {
-            id: stored.id,
-            ttl,
-            remainingTtl: stored.remainingTtl,
-            expiry: FOREVER,
-            gone: undefined,
-          });
+          this.#leases.set(stored.id, newLease(stored.id, ttl, stored.remainingTtl));
         }
       }
     } finally {
@@ -131,19 +141,12 @@ export class Lessor {
     if (id === NO_LEASE) return errors.LeaseNotFound;
     if (ttl > MAX_LEASE_TTL) return errors.LeaseTTLTooLarge;
     if (this.#leases.has(id)) return errors.LeaseExist;
-    const lease: LeaseState = {
-      id,
-      ttl: Math.max(ttl, this.#options.minTtl),
-      remainingTtl: 0,
-      expiry: FOREVER,
-      gone: undefined,
-    };
+    const lease = newLease(id, Math.max(ttl, this.#options.minTtl), 0);
     this.#leases.set(id, lease);
     this.counters.granted += 1;
     this.#options.granted?.(lease.ttl);
     this.#dirty.set(id, lease);
-    if (this.#primary) this.#refresh(lease, 0);
-    if (this.#primary) this.#scheduleCheckpoint(lease);
+    if (this.#primary) this.#refresh(lease);
     return lease;
   }
 
@@ -161,9 +164,12 @@ export class Lessor {
     this.#leases.delete(id);
     this.counters.revoked += 1;
     this.#dirty.set(id, undefined);
-    this.#expiries.delete(id);
-    this.#checkpoints.delete(id);
-    notifyGone(lease, 'revoked');
+    if (lease.reign === this.#reign) {
+      if (lease.expirySlot !== undefined) this.#expiries.remove(lease.expirySlot);
+      if (lease.checkpointSlot !== undefined) this.#checkpoints.remove(lease.checkpointSlot);
+    }
+    lease.reign = GONE;
+    this.#notifyGone(lease, 'revoked');
   }
 
   /** Notes the seconds left, 0 clearing the note; unknown leases are ignored, as in etcd. It takes effect on promotion. */
@@ -172,7 +178,8 @@ export class Lessor {
     if (lease === undefined) return;
     lease.remainingTtl = remainingTtl;
     this.#dirty.set(id, lease);
-    if (this.#primary) this.#scheduleCheckpoint(lease);
+    // One that was not visited yet in this reign is scheduled then.
+    if (this.#primary && lease.reign === this.#reign) this.#scheduleCheckpoint(lease);
   }
 
   /** A keepalive. The owner has made sure that it is still the leader and has applied what was committed. */
@@ -180,9 +187,9 @@ export class Lessor {
     if (!this.#primary) return 'not-primary';
     const lease = this.#leases.get(id);
     if (lease === undefined) return 'not-found';
-    if (lease.expiry <= this.#options.clock.now()) return 'expired';
+    if (this.#expiryOf(lease) <= this.#options.clock.now()) return 'expired';
     if (this.#options.checkpoints && lease.remainingTtl > 0) return 'checkpointed';
-    this.#refresh(lease, 0);
+    this.#refresh(lease);
     return { ttl: lease.ttl };
   }
 
@@ -191,18 +198,25 @@ export class Lessor {
     const lease = this.#leases.get(id);
     if (lease === undefined) callback('revoked');
     else if (!this.#primary) callback('demoted');
-    else (lease.gone ??= []).push(callback);
+    else {
+      (lease.gone ??= []).push(callback);
+      this.#awaited.add(lease);
+    }
   }
 
   /** Milliseconds until the lease expires, negative when it has; infinite when this member isn't primary. */
   remainingMs(id: bigint): number | undefined {
     const lease = this.#leases.get(id);
-    return lease === undefined ? undefined : lease.expiry - this.#options.clock.now();
+    return lease === undefined ? undefined : this.#expiryOf(lease) - this.#options.clock.now();
   }
 
   /** All leases, those that expire first in front. */
   list(): Lease[] {
-    return [...this.#leases.values()].sort(byExpiry);
+    return [...this.#leases.values()].sort((a, b) => {
+      const [first, second] = [this.#expiryOf(a), this.#expiryOf(b)];
+      if (first !== second) return first < second ? -1 : 1;
+      return a.id < b.id ? -1 : 1;
+    });
   }
 
   attach(id: bigint, key: Buffer): void {
@@ -221,36 +235,45 @@ export class Lessor {
   /**
    * Starts expiring leases, each `extendMs` later than its time to live from now says: a former primary may have
    * renewed it just before. Piled-up expiries are spread, so that revoking never fills the log at once.
+   *
+   * Renewing works at once. Leases begin to expire as `promoteMore` gets to them.
+   *
+   * @returns false where there is more to do: `promoteMore` is to be called until it returns true
    */
-  promote(extendMs: number): void {
+  promote(extendMs: number): boolean {
+    this.#endReign();
     this.#primary = true;
-    for (const lease of this.#leases.values()) {
-      this.#refresh(lease, extendMs);
-      this.#scheduleCheckpoint(lease);
-    }
-    if (this.#leases.size < REVOKE_RATE) return;
-    const now = this.#options.clock.now();
-    const sorted = [...this.#leases.values()].sort(byExpiry);
-    spreadExpiries(
-      sorted.map((lease) => lease.expiry - now),
-      REVOKE_RATE,
-      (index, delayMs) => {
-        const lease = defined(sorted[index], 'spreading names leases by their place');
-        this.#refresh(lease, extendMs + delayMs);
-        this.#scheduleCheckpoint(lease);
-      },
-    );
+    const beginsMs = this.#options.clock.now() + extendMs;
+    this.#reignBeginsMs = beginsMs;
+    const leases = {
+      items: this.#leases.values(),
+      remainingSeconds: (lease: LeaseState) =>
+        lease.reign === this.#reign || lease.reign === GONE ? undefined : effectiveTtl(lease),
+      schedule: (lease: LeaseState, seconds: number, delayMs: number) =>
+        this.#setExpiry(lease, beginsMs + 1000 * seconds + delayMs),
+    };
+    this.#promotion = new Promotion(leases, REVOKE_RATE);
+    return this.promoteMore();
+  }
+
+  /** Goes on for about two milliseconds. @returns whether the promotion is done, or has ended with a demotion */
+  promoteMore(): boolean {
+    if (this.#promotion?.step(PROMOTED_PER_STEP) === true) this.#promotion = undefined;
+    return this.#promotion === undefined;
   }
 
   /** Stops expiring leases; those waiting in `whenGone` are told. */
   demote(): void {
+    this.#endReign();
+    for (const lease of [...this.#awaited]) this.#notifyGone(lease, 'demoted');
+  }
+
+  #endReign(): void {
     this.#primary = false;
+    this.#reign += 1;
+    this.#promotion = undefined;
     this.#expiries.clear();
     this.#checkpoints.clear();
-    for (const lease of this.#leases.values()) {
-      lease.expiry = FOREVER;
-      notifyGone(lease, 'demoted');
-    }
   }
 
   /** Up to `limit` leases past their expiry, for each of which the owner proposes a revoke. Empty when not primary. */
@@ -262,23 +285,25 @@ export class Lessor {
     while (ids.length < limit) {
       const first = this.#expiries.peek();
       if (first === undefined || first.time > now) break;
-      this.#expiries.set(first.id, retryAt);
-      ids.push(first.id);
+      this.#expiries.move(first, retryAt);
+      ids.push(first.item.id);
     }
     return ids;
   }
 
-  /** Up to `limit` checkpoints that are due, to be proposed in one entry. */
+  /** Checkpoints that are due, to be proposed in one entry. Looks at up to `limit` leases. */
   dueCheckpoints(limit: number = MAX_CHECKPOINT_BATCH): { id: bigint; remainingTtl: number }[] {
     const due: { id: bigint; remainingTtl: number }[] = [];
     const now = this.#options.clock.now();
-    while (due.length < limit) {
+    for (let looked = 0; looked < limit; looked += 1) {
       const first = this.#checkpoints.peek();
       if (first === undefined || first.time > now) break;
-      this.#checkpoints.delete(first.id);
-      const lease = defined(this.#leases.get(first.id), 'a lease scheduled for a checkpoint exists');
-      if (lease.expiry <= now) continue;
-      const remainingTtl = Math.ceil((lease.expiry - now) / 1000);
+      this.#checkpoints.remove(first);
+      const lease = first.item;
+      lease.checkpointSlot = undefined;
+      const { expiry } = lease;
+      if (expiry <= now) continue;
+      const remainingTtl = Math.ceil((expiry - now) / 1000);
       if (remainingTtl < lease.ttl) due.push({ id: lease.id, remainingTtl });
     }
     return due;
@@ -300,31 +325,63 @@ export class Lessor {
     this.#dirty.clear();
   }
 
-  #refresh(lease: LeaseState, extendMs: number): void {
-    lease.expiry = this.#options.clock.now() + extendMs + effectiveTtl(lease) * 1000;
-    this.#expiries.set(lease.id, lease.expiry);
+  #refresh(lease: LeaseState): void {
+    this.#setExpiry(lease, this.#options.clock.now() + effectiveTtl(lease) * 1000);
+  }
+
+  #setExpiry(lease: LeaseState, expiry: number): void {
+    this.#enterReign(lease);
+    lease.expiry = expiry;
+    if (lease.expirySlot === undefined) lease.expirySlot = this.#expiries.add(lease, expiry);
+    else this.#expiries.move(lease.expirySlot, expiry);
   }
 
   #scheduleCheckpoint(lease: LeaseState): void {
     if (!this.#options.checkpoints) return;
     const interval = this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_INTERVAL_MS;
-    if (effectiveTtl(lease) * 1000 > interval)
-      this.#checkpoints.set(lease.id, this.#options.clock.now() + interval);
+    if (effectiveTtl(lease) * 1000 <= interval) return;
+    const time = this.#options.clock.now() + interval;
+    if (lease.checkpointSlot === undefined) lease.checkpointSlot = this.#checkpoints.add(lease, time);
+    else this.#checkpoints.move(lease.checkpointSlot, time);
   }
+
+  /** The queues were emptied since the reign that the lease was last visited in. */
+  #enterReign(lease: LeaseState): void {
+    if (lease.reign === this.#reign) return;
+    lease.reign = this.#reign;
+    lease.expirySlot = undefined;
+    lease.checkpointSlot = undefined;
+    this.#scheduleCheckpoint(lease);
+  }
+
+  /** Clock milliseconds; infinite on a member that is not primary. */
+  #expiryOf(lease: LeaseState): number {
+    if (!this.#primary) return FOREVER;
+    return lease.reign === this.#reign ? lease.expiry : this.#reignBeginsMs + effectiveTtl(lease) * 1000;
+  }
+
+  #notifyGone(lease: LeaseState, reason: 'revoked' | 'demoted'): void {
+    const waiting = lease.gone;
+    if (waiting === undefined) return;
+    lease.gone = undefined;
+    this.#awaited.delete(lease);
+    for (const callback of waiting) callback(reason);
+  }
+}
+
+function newLease(id: bigint, ttl: number, remainingTtl: number): LeaseState {
+  return {
+    id,
+    ttl,
+    remainingTtl,
+    reign: NOT_VISITED,
+    expiry: FOREVER,
+    expirySlot: undefined,
+    checkpointSlot: undefined,
+    gone: undefined,
+  };
 }
 
 function effectiveTtl(lease: Lease): number {
   return lease.remainingTtl > 0 ? lease.remainingTtl : lease.ttl;
-}
-
-function byExpiry(a: LeaseState, b: LeaseState): number {
-  if (a.expiry !== b.expiry) return a.expiry < b.expiry ? -1 : 1;
-  return a.id < b.id ? -1 : 1;
-}
-
-function notifyGone(lease: LeaseState, reason: 'revoked' | 'demoted'): void {
-  const waiting = lease.gone;
-  if (waiting === undefined) return;
-  lease.gone = undefined;
-  for (const callback of waiting) callback(reason);
 }

@@ -1,84 +1,96 @@
 import { defined } from '../lib/assert.ts';
 
-interface Slot {
-  readonly id: bigint;
+/** One place in a queue; whoever queued the item keeps it, to move or remove the item later. */
+export interface Slot<Item> {
+  readonly item: Item;
+  readonly time: number;
+}
+
+interface Place<Item> extends Slot<Item> {
   time: number;
   index: number;
 }
 
 /**
- * A binary min-heap of (lease id, time) with one place per lease, so that renewing a lease ten thousand times
- * moves its place instead of growing the heap. Times are in milliseconds of whatever clock the caller uses.
+ * A binary min-heap of items by time, in which each item is moved instead of being added anew: renewing a lease ten
+ * thousand times does not grow it. Adding items in the order of their times takes constant time for each. Times are
+ * in milliseconds of whatever clock the caller uses.
  */
-export class TimedQueue {
-  readonly #slots: Slot[] = [];
-  readonly #byId = new Map<bigint, Slot>();
+export class TimedQueue<Item> {
+  #places: Place<Item>[] = [];
 
   get size(): number {
-    return this.#slots.length;
+    return this.#places.length;
   }
 
   /** The earliest entry, left in place. */
-  peek(): { readonly id: bigint; readonly time: number } | undefined {
-    return this.#slots[0];
+  peek(): Slot<Item> | undefined {
+    return this.#places[0];
   }
 
-  /** Adds the lease, or moves it when it is queued already. */
-  set(id: bigint, time: number): void {
-    const known = this.#byId.get(id);
-    if (known !== undefined) {
-      known.time = time;
-      if (!this.#rise(known)) this.#sink(known);
-      return;
-    }
-    const slot: Slot = { id, time, index: this.#slots.length };
-    this.#slots.push(slot);
-    this.#byId.set(id, slot);
-    this.#rise(slot);
+  add(item: Item, time: number): Slot<Item> {
+    const place: Place<Item> = { item, time, index: this.#places.length };
+    this.#places.push(place);
+    this.#rise(place);
+    return place;
   }
 
-  delete(id: bigint): void {
-    const slot = this.#byId.get(id);
-    if (slot === undefined) return;
-    this.#byId.delete(id);
-    const last = defined(this.#slots.pop(), 'a queued lease has a slot in the heap');
-    if (last === slot) return;
-    last.index = slot.index;
-    this.#slots[slot.index] = last;
+  /** @param slot of an item that is in this queue */
+  move(slot: Slot<Item>, time: number): void {
+    const place = this.#placeOf(slot);
+    place.time = time;
+    if (!this.#rise(place)) this.#sink(place);
+  }
+
+  /** @param slot of an item that is in this queue */
+  remove(slot: Slot<Item>): void {
+    const place = this.#placeOf(slot);
+    const last = defined(this.#places.pop(), 'a queued item has a place in the heap');
+    if (last === place) return;
+    last.index = place.index;
+    this.#places[place.index] = last;
     if (!this.#rise(last)) this.#sink(last);
   }
 
+  /** Empties the queue, in a time that does not depend on its size. */
   clear(): void {
-    this.#slots.length = 0;
-    this.#byId.clear();
+    this.#places = [];
   }
 
-  #rise(slot: Slot): boolean {
-    const start = slot.index;
-    while (slot.index > 0) {
-      const parent = this.#slots[(slot.index - 1) >> 1];
-      if (parent === undefined || parent.time <= slot.time) break;
-      this.#swap(parent, slot);
+  #placeOf(slot: Slot<Item>): Place<Item> {
+    const place = slot as Place<Item>;
+    return defined(
+      this.#places[place.index] === place ? place : undefined,
+      'only an item that is queued is moved or removed',
+    );
+  }
+
+  #rise(place: Place<Item>): boolean {
+    const start = place.index;
+    while (place.index > 0) {
+      const parent = this.#places[(place.index - 1) >> 1];
+      if (parent === undefined || parent.time <= place.time) break;
+      this.#swap(parent, place);
     }
-    return slot.index !== start;
+    return place.index !== start;
   }
 
-  #sink(slot: Slot): void {
+  #sink(place: Place<Item>): void {
     for (;;) {
-      const left = this.#slots[2 * slot.index + 1];
+      const left = this.#places[2 * place.index + 1];
       if (left === undefined) return;
-      const right = this.#slots[2 * slot.index + 2];
+      const right = this.#places[2 * place.index + 2];
       const least = right !== undefined && right.time < left.time ? right : left;
-      if (slot.time <= least.time) return;
-      this.#swap(slot, least);
+      if (place.time <= least.time) return;
+      this.#swap(place, least);
     }
   }
 
-  #swap(a: Slot, b: Slot): void {
+  #swap(a: Place<Item>, b: Place<Item>): void {
     const index = a.index;
     a.index = b.index;
     b.index = index;
-    this.#slots[a.index] = a;
-    this.#slots[b.index] = b;
+    this.#places[a.index] = a;
+    this.#places[b.index] = b;
   }
 }

@@ -30,6 +30,7 @@ import { EngineRecovery } from './engine-recovery.ts';
 import { chooseHash, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
+import { promoteLeases } from './lease-promotion.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
@@ -433,7 +434,7 @@ export class Member {
     applied.recover(this.engine);
     this.hub.restored(store);
     this.compactor.resume();
-    if (this.isLeader) this.lessor.promote(this.config.electionTimeoutMs);
+    if (this.isLeader) promoteLeases(this);
     this.loop.resume();
   }
 
@@ -451,7 +452,7 @@ export class Member {
   #termBegan(term: number): void {
     this.#proposals.termBegan();
     if (!this.isLeader || term !== this.term) return;
-    this.lessor.promote(this.config.electionTimeoutMs);
+    promoteLeases(this);
     for (const observer of this.#observers) observer(this.loop.node.lead, true);
   }
 
