@@ -37,18 +37,11 @@ export interface LogStore {
    */
   appendable(bytes: number): boolean;
   /**
-   * Records that the engine durably holds everything up to `mark`; whole segments before it may go. Entries at
-   * or below a mark that lies ahead of the log need not exist: the log then goes on after the mark.
-   * Does nothing once the log is being closed.
+   * Records that the engine durably holds everything up to `mark`; whole segments before it may go. Where the log
+   * does not hold the mark's own entry, because it ends before it or has another one there, all of the log is void and
+   * it goes on after the mark. Does nothing once the log is being closed, and for a mark older than the newest.
    */
   release(mark: LogSnapshotMark): Promise<void>;
-  /**
-   * Entries [from, to) read back for followers that need more than the memory holds; at most `maxBytes` of
-   * data, but at least one. Only synced entries can be read. Rejects when `from` lies before `firstIndex`.
-   */
-  read(from: number, to: number, maxBytes: number): Promise<Entry[]>;
-  /** Index of the oldest entry that can be read; one past `lastIndex` when there is none. */
-  readonly firstIndex: number;
   /** Index of the newest entry appended, synced or not; the mark's where no entry follows it. */
   readonly lastIndex: number;
   /** Resolves when everything appended so far is on disk. */

@@ -72,10 +72,6 @@ export class SimLog implements LogStore {
     };
   }
 
-  get firstIndex(): number {
-    return this.#firstIndex;
-  }
-
   get lastIndex(): number {
     return this.#firstIndex + this.#entries.length - 1;
   }
@@ -115,19 +111,6 @@ export class SimLog implements LogStore {
     return new Promise((resolve) => {
       this.#enqueue({ entries: [], hardState: undefined, mark, done: [resolve] });
     });
-  }
-
-  read(from: number, to: number, maxBytes: number): Promise<Entry[]> {
-    if (from < this.#firstIndex)
-      return Promise.reject(new RangeError(`entry ${from} is no longer in the log`));
-    const found: Entry[] = [];
-    let bytes = 0;
-    for (const entry of this.#entries.slice(from - this.#firstIndex, Math.max(0, to - this.#firstIndex))) {
-      bytes += entry.data?.length ?? 0;
-      if (found.length > 0 && bytes > maxBytes) break;
-      found.push(entry);
-    }
-    return Promise.resolve(found);
   }
 
   close(): Promise<void> {

@@ -29,10 +29,6 @@ export class MemoryLog implements LogStore {
     };
   }
 
-  get firstIndex(): number {
-    return this.#firstIndex;
-  }
-
   get lastIndex(): number {
     return this.#firstIndex + this.#entries.length - 1;
   }
@@ -58,25 +54,14 @@ export class MemoryLog implements LogStore {
   }
 
   release(mark: LogSnapshotMark): Promise<void> {
+    if (mark.index < this.#mark.index) return Promise.resolve();
     this.#mark = mark;
-    if (mark.index > this.lastIndex) {
+    if (this.#hardState.commit < mark.index) this.#hardState = { ...this.#hardState, commit: mark.index };
+    if (this.#entries[mark.index - this.#firstIndex]?.term !== mark.term) {
       this.#entries = [];
       this.#firstIndex = mark.index + 1;
     }
     return Promise.resolve();
-  }
-
-  read(from: number, to: number, maxBytes: number): Promise<Entry[]> {
-    if (from < this.#firstIndex)
-      return Promise.reject(new RangeError(`entry ${from} is no longer in the log`));
-    const found: Entry[] = [];
-    let bytes = 0;
-    for (const entry of this.#entries.slice(from - this.#firstIndex, Math.max(0, to - this.#firstIndex))) {
-      bytes += entry.data?.length ?? 0;
-      if (found.length > 0 && bytes > maxBytes) break;
-      found.push(entry);
-    }
-    return Promise.resolve(found);
   }
 
   close(): Promise<void> {

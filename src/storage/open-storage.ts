@@ -54,7 +54,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     };
     const { log, contents } = isNew
       ? await createLog(logOptions, options.newMetadata())
-      : await openLog(logOptions);
+      : openLog(logOptions);
     const close = async (): Promise<void> => {
       space.stop();
       await log.close();

@@ -1,6 +1,7 @@
 import { CorruptLogError } from './wal/corrupt-log-error.ts';
 import { scanLog, type LogScan } from './wal/log-scan.ts';
 import { listSegments } from './wal/segment-name.ts';
+import { TermRuns } from './wal/term-runs.ts';
 
 /** Something that must not be in a healthy data directory. */
 export interface Finding {
@@ -30,7 +31,6 @@ export interface LogVerification {
  * and states.
  */
 export function verifyLog(directory: string): LogVerification {
-  const terms = new TermRuns();
   let entries = 0;
   let scan: LogScan | undefined;
   const findings: Finding[] = [];
@@ -40,18 +40,16 @@ export function verifyLog(directory: string): LogVerification {
     segments = names.length;
     if (segments === 0) findings.push({ where: directory, what: 'there is no log' });
     else {
-      scan = scanLog(directory, names, ({ index, term }) => {
-        entries++;
-        terms.add(index, term);
-      });
+      scan = scanLog(directory, names, { onEntry: () => entries++ });
       if (scan.metadata === undefined)
         findings.push({ where: directory, what: 'there is no metadata record' });
-      if (scan.marks.length === 0) findings.push({ where: directory, what: 'there is no snapshot record' });
+      if (scan.mark === undefined) findings.push({ where: directory, what: 'there is no snapshot record' });
     }
   } catch (error) {
     if (!(error instanceof CorruptLogError)) throw error;
     findings.push({ where: `${error.file}:${error.offset}`, what: error.message });
   }
+  const terms = scan?.terms ?? new TermRuns();
   return {
     segments,
     entries,
@@ -59,34 +57,9 @@ export function verifyLog(directory: string): LogVerification {
     lastIndex: terms.lastIndex,
     lastTerm: terms.of(terms.lastIndex) ?? 0,
     commit: scan?.hardState.commit ?? 0,
-    markIndex: scan?.marks.at(-1)?.index ?? 0,
+    markIndex: scan?.mark?.index ?? 0,
     tornBytes: scan === undefined ? 0 : scan.end.nonZeroEnd - scan.end.end,
     findings,
     termOf: (index) => terms.of(index),
   };
-}
-
-/** Terms by index, one item a run of equal terms. */
-class TermRuns {
-  readonly #runs: { from: number; term: number }[] = [];
-  #last = 0;
-
-  get firstIndex(): number {
-    return this.#runs[0]?.from ?? 0;
-  }
-
-  get lastIndex(): number {
-    return this.#last;
-  }
-
-  add(index: number, term: number): void {
-    while ((this.#runs.at(-1)?.from ?? 0) >= index) this.#runs.pop();
-    if (this.#runs.at(-1)?.term !== term) this.#runs.push({ from: index, term });
-    this.#last = index;
-  }
-
-  of(index: number): number | undefined {
-    if (index > this.#last) return undefined;
-    return this.#runs.findLast(({ from }) => from <= index)?.term;
-  }
 }

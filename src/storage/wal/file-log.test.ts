@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ConfState } from '../../wire/gen/raftpb.ts';
 import { appended, entry, logStoreCases, state, type OpenedLogStore } from '../log-store.cases.ts';
 import type { FileLog, FileLogOptions } from './file-log.ts';
@@ -21,6 +21,18 @@ const optionsOf = (directory: string, segmentBytes = 1 << 20): FileLogOptions =>
 const freshOptions = (segmentBytes?: number): FileLogOptions =>
   optionsOf(join(root, String(created++), 'wal'), segmentBytes);
 
+/** As a process that is killed now would leave them. Released segments vanish meanwhile. */
+function copyFiles(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) {
+    try {
+      copyFileSync(join(from, name), join(to, name));
+    } catch (error) {
+      if (existsSync(join(from, name))) throw error;
+    }
+  }
+}
+
 for (const segmentBytes of [1 << 20, 4096]) {
   const optionsByLog = new Map<FileLog, FileLogOptions>();
   const remember = (opened: OpenedLogStore<FileLog>, options: FileLogOptions): OpenedLogStore<FileLog> => {
@@ -36,7 +48,7 @@ for (const segmentBytes of [1 << 20, 4096]) {
     async (log) => {
       await log.close();
       const options = optionsByLog.get(log)!;
-      return remember(await openLog(options), options);
+      return remember(openLog(options), options);
     },
   );
 }
@@ -58,15 +70,12 @@ describe('log files', () => {
     }
     expect(segmentsOf(options.directory).length).toBeGreaterThan(5);
     expect(segmentsOf(options.directory)[0]).toBe('0000000000000000-0000000000000000.wal');
-    const read = await log.read(1, 301, Infinity);
-    expect(read.map(({ index }) => index)).toEqual(Array.from({ length: 300 }, (_, n) => n + 1));
-    expect((await log.read(150, 151, Infinity))[0]).toEqual(entry(150, data));
     await log.close();
-    const reopened = await openLog(options);
-    expect(reopened.contents.entries.length).toBe(300);
+    const reopened = openLog(options);
+    expect(reopened.contents.entries).toEqual(Array.from({ length: 300 }, (_, n) => entry(n + 1, data)));
     await appended(reopened.log, [entry(301, data)]);
     await reopened.log.close();
-    const again = await openLog(options);
+    const again = openLog(options);
     expect(again.contents.entries.at(-1)).toEqual(entry(301, data));
     await again.log.close();
   });
@@ -78,17 +87,41 @@ describe('log files', () => {
       await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
     const before = segmentsOf(options.directory).length;
     await log.release({ index: 150, term: 1, confState: ConfState.create() });
-    expect(segmentsOf(options.directory).length).toBeLessThan(before - 3);
-    expect(log.firstIndex).toBeGreaterThan(100);
-    expect(log.firstIndex).toBeLessThanOrEqual(151);
+    await vi.waitFor(() => expect(segmentsOf(options.directory).length).toBeLessThan(before - 3));
     for (let index = 201; index <= 400; index++)
       await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
     await log.close();
-    const { log: reopened, contents } = await openLog(options);
+    const { log: reopened, contents } = openLog(options);
     expect(contents.mark.index).toBe(150);
     expect(contents.entries.map(({ index }) => index)).toEqual(
       Array.from({ length: 250 }, (_, n) => n + 151),
     );
+    await reopened.close();
+  });
+
+  // Released segments were filled with zeros anew while they were written already: what remained of their records
+  // was taken for this log's after a restart, and refused as corrupt.
+  it('hold nothing of released segments, at whatever moment the process is killed', async () => {
+    const options = freshOptions(2 << 20);
+    const { log } = await createLog(options, Buffer.from('metadata'));
+    const data = 'z'.repeat(16 << 10);
+    let index = 0;
+    for (let round = 0; round < 40; round++) {
+      const appends = Array.from({ length: 40 }, () =>
+        appended(log, [entry(++index, data)], state(1, index)),
+      );
+      await Promise.all(appends);
+      if (round % 4 === 3) await log.release({ index, term: 1, confState: ConfState.create() });
+      const killed = optionsOf(join(root, String(created++), 'wal'));
+      copyFiles(options.directory, killed.directory);
+      const opened = openLog(killed);
+      expect(opened.log.lastIndex).toBe(index);
+      await opened.log.close();
+      rmSync(killed.directory, { recursive: true });
+    }
+    await log.close();
+    const { log: reopened } = openLog(options);
+    expect(reopened.lastIndex).toBe(index);
     await reopened.close();
   });
 
@@ -99,7 +132,7 @@ describe('log files', () => {
     await appended(log, [entry(2, 'L'.repeat(3 << 20))], state(1, 1));
     await appended(log, [entry(3)], state(1, 2));
     await log.close();
-    const { log: reopened, contents } = await openLog(options);
+    const { log: reopened, contents } = openLog(options);
     expect(contents.entries.map(({ data }) => data?.length)).toEqual([6, 3 << 20, 6]);
     await reopened.close();
   });

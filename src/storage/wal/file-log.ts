@@ -4,13 +4,13 @@ import { assert, defined } from '../../lib/assert.ts';
 import type { LogAppend, LogSnapshotMark, LogStore } from '../../ports/log-store.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
-import type { EntryPlace, EntryPlaces } from './entry-places.ts';
-import { readEntries } from './read-entries.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { SegmentFile, writeFully } from './segment-file.ts';
 import { segmentName, type SegmentName } from './segment-name.ts';
 import { SegmentPreparer } from './segment-preparer.ts';
+import { SegmentRemover } from './segment-remover.ts';
+import type { TermRuns } from './term-runs.ts';
 
 /** What etcd gives a segment. */
 export const defaultSegmentBytes = 64_000_000;
@@ -43,6 +43,8 @@ export interface FileLogOptions {
 
 interface QueuedAppend extends LogAppend {
   readonly mark: LogSnapshotMark | undefined;
+  /** The mark makes what was written before it void: the log begins anew after the mark. */
+  readonly isVoiding: boolean;
   /** At most this many bytes in the log. */
   readonly bytes: number;
   /** Its own callback, and those of appends after it that have nothing to write. */
@@ -53,19 +55,13 @@ interface QueuedAppend extends LogAppend {
 export interface OpenedLog {
   readonly metadata: Buffer;
   readonly hardState: HardState;
-  readonly segments: LogSegment[];
-  readonly places: EntryPlaces;
-  readonly lastIndex: number;
+  readonly segments: SegmentName[];
+  readonly terms: TermRuns;
+  /** Index of the newest mark. */
+  readonly markIndex: number;
   readonly crc: number;
   readonly tail: SegmentFile;
   readonly tailOffset: number;
-  /** Where the last entry that replaced an earlier one may lie at most. */
-  readonly settled: EntryPlace;
-}
-
-export interface LogSegment extends SegmentName {
-  /** Index of the first entry in it; undefined while it holds none. */
-  firstEntry: number | undefined;
 }
 
 /** The log in segment files of etcd's format, written by one synced write at a time. */
@@ -74,9 +70,11 @@ export class FileLog implements LogStore {
   readonly #metadata: Buffer;
   readonly #encoder: RecordEncoder;
   readonly #preparer: SegmentPreparer;
+  readonly #remover: SegmentRemover;
   readonly #directoryFile: number;
-  readonly #places: EntryPlaces;
-  readonly #segments: LogSegment[];
+  readonly #segments: SegmentName[];
+  /** Of the entries handed in. */
+  readonly #terms: TermRuns;
   #queue: QueuedAppend[] = [];
   #queuedBytes = 0;
   #writing: QueuedAppend[] = [];
@@ -89,9 +87,8 @@ export class FileLog implements LogStore {
   #state: HardState;
   /** Newest state encoded; what it commits is never ahead of the entries encoded. */
   #encodedState: HardState;
-  #lastIndex: number;
   #encodedIndex: number;
-  #settled: EntryPlace;
+  #markIndex: number;
   #failed = false;
   #closing: (() => void) | undefined;
 
@@ -100,30 +97,28 @@ export class FileLog implements LogStore {
     this.#metadata = opened.metadata;
     this.#encoder = new RecordEncoder(opened.crc);
     this.#directoryFile = openSync(options.directory, 'r');
-    this.#places = opened.places;
+    this.#remover = new SegmentRemover(this.#directoryFile, (error) => this.#fail(error));
     this.#segments = opened.segments;
+    this.#terms = opened.terms;
     this.#tail = opened.tail;
     this.#tailOffset = opened.tailOffset;
     this.#state = opened.hardState;
     this.#encodedState = opened.hardState;
-    this.#lastIndex = opened.lastIndex;
-    this.#encodedIndex = opened.lastIndex;
-    this.#settled = opened.settled;
+    this.#encodedIndex = opened.terms.lastIndex;
+    this.#markIndex = opened.markIndex;
     this.#preparer = new SegmentPreparer(options.directory, {
       onPrepared: () => this.#flush(),
       onError: (error) => this.#fail(error),
+      onDiskFull: () => {
+        if (this.#closing !== undefined) this.#flush();
+      },
       isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
     });
     this.#prepareAhead();
   }
 
-  get firstIndex(): number {
-    for (const { firstEntry } of this.#segments) if (firstEntry !== undefined) return firstEntry;
-    return this.#lastIndex + 1;
-  }
-
   get lastIndex(): number {
-    return this.#lastIndex;
+    return this.#terms.lastIndex;
   }
 
   append(batch: LogAppend, done: () => void): void {
@@ -140,7 +135,7 @@ export class FileLog implements LogStore {
     let bytes = 0;
     for (const entry of entries) bytes += maxFrameBytes(entryFieldBytes + (entry.data?.length ?? 0));
     this.#noteEntries(entries);
-    this.#enqueue({ entries, hardState, mark: undefined, bytes, done: [done] });
+    this.#enqueue({ entries, hardState, mark: undefined, isVoiding: false, bytes, done: [done] });
   }
 
   flush(): void {
@@ -156,48 +151,28 @@ export class FileLog implements LogStore {
   }
 
   release(mark: LogSnapshotMark): Promise<void> {
-    if (this.#closing !== undefined) return Promise.resolve();
+    // An older mark comes from a compaction that a received snapshot has overtaken.
+    if (this.#closing !== undefined || mark.index < this.#markIndex) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#lastIndex = Math.max(this.#lastIndex, mark.index);
+      this.#markIndex = mark.index;
+      const isVoiding = this.#terms.settle(mark.index, mark.term);
+      // A mark names what is committed, and the log's state must agree with it.
+      if (this.#state.commit < mark.index) this.#state = { ...this.#state, commit: mark.index };
       const bytes = maxFrameBytes(Snapshot.encode(mark).length);
       const done = (): void => {
         this.#dropSegments(mark.index);
         resolve();
       };
-      this.#enqueue({ entries: [], hardState: undefined, mark, bytes, done: [done] });
+      this.#enqueue({ entries: [], hardState: undefined, mark, isVoiding, bytes, done: [done] });
     });
-  }
-
-  async read(from: number, to: number, maxBytes: number): Promise<Entry[]> {
-    const end = { segment: this.#tailSequence, offset: this.#tailOffset };
-    const last = Math.min(to, this.#encodedIndex + 1);
-    const place = this.#places.before(from);
-    if (from < this.firstIndex || place === undefined)
-      throw new RangeError(`entry ${from} is no longer in the log`);
-    if (from >= last) return [];
-    const { directory } = this.#options;
-    const query = {
-      directory,
-      segments: [...this.#segments],
-      place,
-      end,
-      settled: this.#settled,
-      from,
-      to: last,
-      maxBytes,
-    };
-    return readEntries(query);
   }
 
   async close(): Promise<void> {
     if (!this.#failed) {
       if (this.#state !== this.#encodedState) {
         this.#enqueue({
-          entries: [],
-          hardState: this.#state,
-          mark: undefined,
-          bytes: 0,
-          done: [],
+          ...{ entries: [], hardState: this.#state, mark: undefined, isVoiding: false },
+          ...{ bytes: 0, done: [] },
         });
       }
       await new Promise<void>((resolve) => {
@@ -206,6 +181,7 @@ export class FileLog implements LogStore {
       });
     }
     await this.#preparer.stop();
+    await this.#remover.idle();
     this.#tail.close();
     this.#next?.close();
     closeSync(this.#directoryFile);
@@ -220,9 +196,9 @@ export class FileLog implements LogStore {
   }
 
   #noteEntries(entries: readonly Entry[]): void {
-    for (const { index } of entries) {
-      assert(index <= this.#lastIndex + 1 && index > 0, 'entries are appended without a gap');
-      this.#lastIndex = index;
+    for (const { index, term } of entries) {
+      assert(index <= this.#terms.lastIndex + 1 && index > 0, 'entries are appended without a gap');
+      this.#terms.add(index, term);
     }
   }
 
@@ -254,10 +230,24 @@ export class FileLog implements LogStore {
       this.#closing?.();
       return;
     }
+    if (this.#closing !== undefined && this.#preparer.isDiskFull && !this.#fits(first)) {
+      // Nobody was told that these are on disk, and a stop does not wait for space.
+      this.#queue = [];
+      this.#closing();
+      return;
+    }
     const needed = first.bytes + maxFrameBytes(entryFieldBytes);
     if (this.#tailOffset + needed <= this.#tail.ready) this.#writeQueue(this.#tail, this.#tailOffset);
     else if (this.#tailOffset + needed <= this.#tail.size) this.#preparer.hurry(this.#tail);
     else this.#rotate(needed + this.#headerBytes());
+  }
+
+  #fits(item: QueuedAppend): boolean {
+    const needed = item.bytes + maxFrameBytes(entryFieldBytes);
+    return (
+      this.#tailOffset + needed <= this.#tail.ready ||
+      needed + this.#headerBytes() <= (this.#next?.ready ?? 0)
+    );
   }
 
   /** Goes on in the next segment if it is prepared far enough; otherwise preparing it calls `#flush` again. */
@@ -282,12 +272,11 @@ export class FileLog implements LogStore {
   /** Encodes what fits from the queue and writes it with one call. */
   #writeQueue(segment: SegmentFile, offset: number): void {
     const encoder = this.#encoder;
-    const sequence = this.#tailSequence + (segment === this.#tail ? 0 : 1);
     const room = Math.min(maxWriteBytes, segment.ready - offset - maxFrameBytes(entryFieldBytes));
     let count = 0;
     for (const item of this.#queue) {
       if (count > 0 && encoder.length + item.bytes > room) break;
-      this.#encodeItem(item, sequence, offset);
+      this.#encodeItem(item);
       this.#queuedBytes -= item.bytes;
       count++;
     }
@@ -305,19 +294,18 @@ export class FileLog implements LogStore {
     });
   }
 
-  #encodeItem(item: QueuedAppend, sequence: number, offset: number): void {
+  #encodeItem({ entries, hardState, mark, isVoiding }: QueuedAppend): void {
     const encoder = this.#encoder;
-    for (const entry of item.entries) {
-      const at = offset + encoder.length;
-      if (entry.index <= this.#encodedIndex) this.#settled = { segment: sequence, offset: at };
-      this.#places.add(entry.index, sequence, at);
+    for (const entry of entries) {
       this.#encodedIndex = entry.index;
       encoder.entry(entry);
     }
-    if (item.hardState !== undefined) this.#encodedState = item.hardState;
-    if (item.mark === undefined) return;
-    this.#encodedIndex = Math.max(this.#encodedIndex, item.mark.index);
-    encoder.message(RecordType.snapshot, Snapshot.encode(item.mark));
+    if (hardState !== undefined) this.#encodedState = hardState;
+    if (mark === undefined) return;
+    if (isVoiding) this.#encodedIndex = mark.index;
+    if (this.#encodedState.commit < mark.index)
+      this.#encodedState = { ...this.#encodedState, commit: mark.index };
+    encoder.message(RecordType.snapshot, Snapshot.encode(mark));
   }
 
   /**
@@ -334,18 +322,20 @@ export class FileLog implements LogStore {
   /** Gives a segment its final name after its first write, and makes the name durable before anyone is told. */
   #installSegment(segment: SegmentFile, bytes: number): void {
     const firstEntry = this.#writing.find((item) => item.entries.length > 0)?.entries[0]?.index;
-    const name = segmentName(this.#tailSequence + 1, firstEntry ?? this.#lastIndex + 1);
+    const name = segmentName(this.#tailSequence + 1, firstEntry ?? this.#encodedIndex + 1);
     const path = join(this.#options.directory, name.name);
     rename(segment.path, path, (renameError) => {
       if (renameError !== null) return this.#fail(renameError);
       fsync(this.#directoryFile, (error) => {
         if (error !== null) return this.#fail(error);
+        // What is left of it needs no zeros any more: nothing will be written there.
+        this.#preparer.forget(this.#tail);
         this.#tail.close();
         segment.path = path;
         this.#tail = segment;
         this.#tailOffset = 0;
         this.#next = undefined;
-        this.#segments.push({ ...name, firstEntry: undefined });
+        this.#segments.push(name);
         this.#finishWrite(bytes);
       });
     });
@@ -357,11 +347,7 @@ export class FileLog implements LogStore {
     this.#isWriting = false;
     const written = this.#writing;
     this.#writing = [];
-    const segment = defined(this.#segments.at(-1), 'the log has a segment');
-    for (const { entries, done } of written) {
-      segment.firstEntry ??= entries[0]?.index;
-      for (const call of done) call();
-    }
+    for (const { done } of written) for (const call of done) call();
     this.#prepareAhead();
     this.#flush();
   }
@@ -377,9 +363,8 @@ export class FileLog implements LogStore {
   #dropSegments(index: number): void {
     while ((this.#segments[1]?.index ?? Infinity) <= index + 1) {
       const segment = defined(this.#segments.shift(), 'the log has a segment');
-      this.#preparer.recycle(join(this.#options.directory, segment.name));
+      this.#remover.remove(join(this.#options.directory, segment.name));
     }
-    this.#places.dropBefore(defined(this.#segments[0], 'the log has a segment').sequence);
   }
 
   #fail(error: Error): void {

@@ -3,32 +3,31 @@ import type { LogSnapshotMark } from '../../ports/log-store.ts';
 import { Entry, HardState, type ConfState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
-import { EntryPlaces } from './entry-places.ts';
 import { FileWindow } from './file-window.ts';
 import { RecordType } from './record.ts';
 import { RecordOrder } from './record-order.ts';
 import { scanSegment, type SegmentScan } from './segment-scan.ts';
 import type { SegmentName } from './segment-name.ts';
-
-export interface ScannedSegment extends SegmentName {
-  /** Index of the first entry in it; undefined when it holds none. */
-  readonly firstEntry: number | undefined;
-}
+import type { TermRuns } from './term-runs.ts';
 
 export interface LogScan {
-  readonly segments: ScannedSegment[];
   readonly metadata: Buffer | undefined;
   readonly hardState: HardState;
-  /** All recorded, in order. */
-  readonly marks: LogSnapshotMark[];
-  /** Of the newest entry; 0 when there is none. */
-  readonly lastIndex: number;
-  readonly places: EntryPlaces;
+  /** The newest mark recorded. */
+  readonly mark: LogSnapshotMark | undefined;
+  /** Entries after the newest mark that are in force, copied; empty unless they were asked for. */
+  readonly entries: Entry[];
+  /** Terms of the log in force. */
+  readonly terms: TermRuns;
   /** How the last segment ends. */
   readonly end: SegmentScan;
 }
 
-export type EntryVisitor = (entry: Entry, segment: SegmentName, offset: number) => void;
+export interface LogScanOptions {
+  /** Is handed each entry, replaced ones included; its data is valid during the call only. */
+  readonly onEntry?: (entry: Entry) => void;
+  readonly keepsEntries?: boolean;
+}
 
 export const emptyConfState: ConfState = {
   voters: [],
@@ -45,32 +44,28 @@ function decodeMark(data: Buffer): LogSnapshotMark {
 
 /** Gathers what the records of a log say, and holds them against raft's rules. */
 class LogReader {
-  readonly places = new EntryPlaces();
-  readonly marks: LogSnapshotMark[] = [];
   readonly order = new RecordOrder();
   metadata: Buffer | undefined;
   hardState = HardState.create();
-  firstEntry: number | undefined;
-  readonly #onEntry: EntryVisitor | undefined;
+  mark: LogSnapshotMark | undefined;
+  entries: Entry[] = [];
+  readonly #options: LogScanOptions;
 
-  constructor(onEntry: EntryVisitor | undefined) {
-    this.#onEntry = onEntry;
+  constructor(options: LogScanOptions) {
+    this.#options = options;
   }
 
   /** Takes one record; a text says what is wrong with it. */
-  record(type: RecordType, data: Buffer, segment: SegmentName, offset: number): string | undefined {
+  record(type: RecordType, data: Buffer): string | undefined {
     switch (type) {
       case RecordType.entry:
-        return this.#entry(Entry.decode(data), segment, offset);
+        return this.#entry(Entry.decode(data));
       case RecordType.state:
         this.hardState = HardState.decode(data);
         return this.order.state(this.hardState);
-      case RecordType.snapshot: {
-        const mark = decodeMark(data);
-        this.marks.push(mark);
-        this.order.mark(mark.index);
+      case RecordType.snapshot:
+        this.#mark(decodeMark(data));
         return undefined;
-      }
       case RecordType.metadata:
         if (this.metadata?.equals(data) === false) return 'the metadata differs from the log’s beginning';
         this.metadata = Buffer.from(data);
@@ -80,46 +75,62 @@ class LogReader {
     }
   }
 
-  #entry(entry: Entry, segment: SegmentName, offset: number): string | undefined {
+  #entry(entry: Entry): string | undefined {
     const broken = this.order.entry(entry);
     if (broken !== undefined) return broken;
-    this.firstEntry ??= entry.index;
-    this.places.add(entry.index, segment.sequence, offset);
-    this.#onEntry?.(entry, segment, offset);
+    this.#options.onEntry?.(entry);
+    if (this.#options.keepsEntries === true) this.#keep(entry);
     return undefined;
+  }
+
+  /** The entry takes the place of what is kept from its index on. */
+  #keep(entry: Entry): void {
+    const first = this.entries[0]?.index ?? entry.index;
+    this.entries.length = Math.max(0, entry.index - first);
+    if (entry.index <= (this.mark?.index ?? 0)) return;
+    this.entries.push(entry.data === undefined ? entry : { ...entry, data: Buffer.from(entry.data) });
+  }
+
+  #mark(mark: LogSnapshotMark): void {
+    const isVoid = this.order.mark(mark.index, mark.term);
+    if (mark.index < (this.mark?.index ?? 0)) return;
+    this.mark = mark;
+    this.entries = isVoid ? [] : this.entries.filter(({ index }) => index > mark.index);
   }
 }
 
 /**
- * Reads a whole log, checks it, and notes where its entries are, without keeping them.
+ * Reads a whole log and checks it.
  *
- * @param onEntry is handed each entry, replaced ones included; its data is valid during the call only
  * @throws CorruptLogError naming file and offset
  */
-export function scanLog(directory: string, names: readonly SegmentName[], onEntry?: EntryVisitor): LogScan {
-  const reader = new LogReader(onEntry);
-  const segments: ScannedSegment[] = [];
+export function scanLog(
+  directory: string,
+  names: readonly SegmentName[],
+  options: LogScanOptions = {},
+): LogScan {
+  const reader = new LogReader(options);
   let end: SegmentScan = { end: 0, nonZeroEnd: 0, crc: 0 };
-  names.forEach((segment, n) => {
-    reader.firstEntry = undefined;
-    const window = new FileWindow(join(directory, segment.name));
+  names.forEach(({ name: file }, n) => {
+    const window = new FileWindow(join(directory, file));
     try {
-      const options = {
-        file: segment.name,
-        isLast: n === names.length - 1,
-        crc: n === 0 ? undefined : end.crc,
-      };
-      end = scanSegment(window, options, (type, data, offset) => {
-        const broken = explained(() => reader.record(type, data, segment, offset));
-        if (broken !== undefined) throw new CorruptLogError(segment.name, offset, broken);
+      const isLast = n === names.length - 1;
+      const crc = n === 0 ? undefined : end.crc;
+      end = scanSegment(window, { file, isLast, crc }, (type, data, offset) => {
+        const broken = explained(() => reader.record(type, data));
+        if (broken !== undefined) throw new CorruptLogError(file, offset, broken);
       });
     } finally {
       window.close();
     }
-    segments.push({ ...segment, firstEntry: reader.firstEntry });
   });
-  const { metadata, hardState, marks, places, order } = reader;
-  return { segments, metadata, hardState, marks, lastIndex: order.lastIndex, places, end };
+  const { metadata, hardState, mark, entries, order } = reader;
+  const { terms } = order;
+  if (mark !== undefined && !terms.isEmpty && mark.index + 1 < terms.firstIndex) {
+    const reason = `the log begins at entry ${terms.firstIndex}, and its newest mark is at ${mark.index}`;
+    throw new CorruptLogError(names[0]?.name ?? directory, 0, reason);
+  }
+  return { metadata, hardState, mark, entries, terms, end };
 }
 
 /** A message that can't be decoded is one more way for a record to be wrong. */

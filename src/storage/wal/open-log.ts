@@ -16,15 +16,15 @@ import type { LogContents, LogSnapshotMark } from '../../ports/log-store.ts';
 import { HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
-import { EntryPlaces } from './entry-places.ts';
 import { FileLog, type FileLogOptions } from './file-log.ts';
 import { zeros } from './file-window.ts';
-import { emptyConfState, scanLog, type LogScan } from './log-scan.ts';
-import { readEntries } from './read-entries.ts';
+import { emptyConfState, scanLog } from './log-scan.ts';
 import { RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { SegmentFile } from './segment-file.ts';
+import type { SegmentScan } from './segment-scan.ts';
 import { listSegments, segmentName, type SegmentName } from './segment-name.ts';
+import { TermRuns } from './term-runs.ts';
 
 export const logExists = (directory: string): boolean => listSegments(directory).length > 0;
 
@@ -53,7 +53,7 @@ export async function createLog(
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true, mode: 0o700 });
   const name = segmentName(0, mark.index === 0 ? 0 : mark.index + 1);
-  const tail = SegmentFile.create(join(temporary, name.name), segmentBytes, false);
+  const tail = SegmentFile.create(join(temporary, name.name), segmentBytes);
   const encoder = new RecordEncoder(0);
   encoder.chain();
   encoder.message(RecordType.metadata, metadata);
@@ -64,22 +64,23 @@ export async function createLog(
   );
   await tail.prepareSlice();
   writeSync(tail.file, encoder.buffer, 0, encoder.length, 0);
+  syncDirectory(temporary);
   rmSync(directory, { recursive: true, force: true });
   renameSync(temporary, directory);
-  syncDirectory(directory);
   syncDirectory(dirname(directory));
   tail.path = join(directory, name.name);
   const hardState = HardState.create();
+  const terms = new TermRuns();
+  terms.settle(mark.index, mark.term);
   const log = new FileLog(options, {
     metadata,
     hardState,
-    segments: [{ ...name, firstEntry: undefined }],
-    places: new EntryPlaces(),
-    lastIndex: mark.index,
+    segments: [name],
+    terms,
+    markIndex: mark.index,
     crc: encoder.crc,
     tail,
     tailOffset: encoder.length,
-    settled: { segment: 0, offset: 0 },
   });
   return { log, contents: { metadata, hardState, mark, entries: [], repaired: undefined } };
 }
@@ -90,56 +91,29 @@ export async function createLog(
  *
  * @throws CorruptLogError naming file and offset when it is damaged anywhere else; nothing is changed then
  */
-export async function openLog(options: FileLogOptions): Promise<{ log: FileLog; contents: LogContents }> {
+export function openLog(options: FileLogOptions): { log: FileLog; contents: LogContents } {
   const { directory } = options;
   const names = listSegments(directory);
-  const scan = scanLog(directory, names);
+  const scan = scanLog(directory, names, { keepsEntries: true });
+  const { metadata, hardState, mark, entries, terms, end } = scan;
   const lastName = names.at(-1);
-  if (lastName === undefined || scan.metadata === undefined) {
+  if (lastName === undefined || metadata === undefined) {
     throw new CorruptLogError(lastName?.name ?? directory, 0, 'there is no metadata record');
   }
-  const mark = newestMark(scan, lastName);
-  const repaired = repairTail(directory, lastName, scan);
-  removeLeftovers(directory);
-  const end = { segment: lastName.sequence, offset: scan.end.end };
-  const place = scan.places.before(mark.index + 1);
-  const entries =
-    place === undefined || scan.lastIndex <= mark.index
-      ? []
-      : await readEntries({
-          directory,
-          segments: names,
-          place,
-          end,
-          settled: end,
-          from: mark.index + 1,
-          to: scan.lastIndex + 1,
-          maxBytes: Infinity,
-        });
-  const tail = reopenTail(options, lastName, scan.end.end);
-  const log = new FileLog(options, {
-    metadata: scan.metadata,
-    hardState: scan.hardState,
-    segments: scan.segments.map((segment) => ({ ...segment })),
-    places: scan.places,
-    lastIndex: Math.max(scan.lastIndex, mark.index),
-    crc: scan.end.crc,
-    tail,
-    tailOffset: scan.end.end,
-    settled: end,
-  });
-  return { log, contents: { metadata: scan.metadata, hardState: scan.hardState, mark, entries, repaired } };
-}
-
-/** A mark is recorded after its index is committed, but its commit may have been written lazily. */
-function newestMark(scan: LogScan, lastName: SegmentName): LogSnapshotMark {
-  const mark = scan.marks.at(-1);
   if (mark === undefined) throw new CorruptLogError(lastName.name, 0, 'there is no snapshot record');
-  return mark;
+  const repaired = repairTail(directory, lastName, end);
+  removeLeftovers(directory);
+  if (terms.isEmpty) terms.settle(mark.index, mark.term);
+  const log = new FileLog(options, {
+    ...{ metadata, hardState, segments: names, terms, markIndex: mark.index, crc: end.crc },
+    tail: reopenTail(options, lastName, end.end),
+    tailOffset: end.end,
+  });
+  return { log, contents: { metadata, hardState, mark, entries, repaired } };
 }
 
 /** Writes zeros over what a torn write left, so that no later record chains up with it. */
-function repairTail(directory: string, { name }: SegmentName, { end }: LogScan): LogContents['repaired'] {
+function repairTail(directory: string, { name }: SegmentName, end: SegmentScan): LogContents['repaired'] {
   if (end.nonZeroEnd === end.end) return undefined;
   const file = openSync(join(directory, name), 'r+');
   try {

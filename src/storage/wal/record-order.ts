@@ -1,31 +1,36 @@
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
+import { TermRuns } from './term-runs.ts';
 
 /**
  * What raft guarantees about the order of entries and states in a log. A record's type lies outside its
  * checksum, so these rules are what tells a state from an entry that a flipped bit made of it.
  */
 export class RecordOrder {
-  #lastIndex = 0;
-  #lastTerm = 0;
+  /** Of the log in force: what was replaced says nothing about what may follow. */
+  readonly terms = new TermRuns();
   #state: HardState | undefined;
-  #markIndex = 0;
+  #mark = { index: 0, term: 0 };
 
   /** Index of the newest entry; 0 when there is none. */
   get lastIndex(): number {
-    return this.#lastIndex;
+    return this.terms.lastIndex;
   }
 
-  /** Takes the next entry; a text says which rule it breaks. */
+  /**
+   * Takes the next entry; a text says which rule it breaks. Terms never fall from one entry to the next in the log in
+   * force. They may fall from a replaced entry to the one that takes its place (Raft, figure 8).
+   */
   entry({ type, index, term, data }: Entry): string | undefined {
-    const isFirst = this.#lastIndex === 0;
-    const previous = Math.max(this.#lastIndex, this.#markIndex);
-    if (!isFirst && index > previous + 1) return `entry ${index} follows entry ${this.#lastIndex}`;
+    const { terms } = this;
     if ((type as number) > 2 || index === 0) return `entry ${index} is of no known type`;
-    if (term < this.#lastTerm) return `entry ${index} has term ${term} after term ${this.#lastTerm}`;
-    if (!isFirst && index <= (this.#state?.commit ?? 0)) return `entry ${index} replaces a committed one`;
+    if (!terms.isEmpty && index > terms.lastIndex + 1)
+      return `entry ${index} follows entry ${terms.lastIndex}`;
+    if (!terms.isEmpty && index <= (this.#state?.commit ?? 0))
+      return `entry ${index} replaces a committed one`;
     if (term === 0 && (data?.length ?? 0) > 0) return `entry ${index} has no term`;
-    this.#lastIndex = index;
-    this.#lastTerm = term;
+    const before = terms.of(index - 1) ?? (index > this.#mark.index ? this.#mark.term : 0);
+    if (term < before) return `entry ${index} has term ${term} after term ${before}`;
+    terms.add(index, term);
     return undefined;
   }
 
@@ -35,14 +40,18 @@ export class RecordOrder {
     if (before !== undefined && term < before.term) return `term ${term} follows term ${before.term}`;
     if (before !== undefined && commit < before.commit)
       return `commit ${commit} follows commit ${before.commit}`;
-    if (this.#lastIndex !== 0 && commit > Math.max(this.#lastIndex, this.#markIndex)) {
-      return `commit ${commit} lies beyond the last entry ${this.#lastIndex}`;
+    if (!this.terms.isEmpty && commit > Math.max(this.terms.lastIndex, this.#mark.index)) {
+      return `commit ${commit} lies beyond the last entry ${this.terms.lastIndex}`;
     }
     this.#state = state;
     return undefined;
   }
 
-  mark(index: number): void {
-    this.#markIndex = Math.max(this.#markIndex, index);
+  /** @returns whether what came before is void, and the log begins anew after the mark */
+  mark(index: number, term: number): boolean {
+    if (index < this.#mark.index) return false;
+    this.#mark = { index, term };
+    // A log whose first segments were released may begin with a mark older than its first entry.
+    return !this.terms.isEmpty && this.terms.settle(index, term);
   }
 }

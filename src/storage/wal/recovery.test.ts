@@ -40,7 +40,7 @@ async function openDamaged(
   const path = join(copy, file);
   const changed = damage(readFileSync(path), path);
   if (changed !== undefined) writeFileSync(path, changed);
-  const { log, contents } = await openLog(optionsOf(copy));
+  const { log, contents } = openLog(optionsOf(copy));
   await log.close();
   return contents;
 }
@@ -81,7 +81,7 @@ describe('recovery', () => {
       for (const damaged of [kept, kept.subarray(0, cut)]) {
         writeFileSync(join(copy, lastFile()), damaged);
         const found: number[] = [];
-        scanLog(copy, listSegments(copy), ({ index }) => found.push(index));
+        scanLog(copy, listSegments(copy), { onEntry: ({ index }) => found.push(index) });
         const atLeast = entryCount - (cut < second ? 2 : cut < third ? 1 : 0);
         expect([atLeast, atLeast + 1]).toContain(found.length);
         expect(found).toEqual(all.slice(0, found.length));
@@ -93,11 +93,11 @@ describe('recovery', () => {
     const end = frameOffsets(readFileSync(join(original, lastFile()))).at(-1)!;
     const contents = await openDamaged(lastFile(), (bytes) => bytes.fill(0, end - 10));
     expect(contents.repaired?.file).toBe(lastFile());
-    const { log, contents: repaired } = await openLog(optionsOf(copy));
+    const { log, contents: repaired } = openLog(optionsOf(copy));
     expect(repaired.repaired).toBeUndefined();
     await appended(log, [entry(entryCount + 1)], state(2, entryCount));
     await log.close();
-    const { log: again, contents: found } = await openLog(optionsOf(copy));
+    const { log: again, contents: found } = openLog(optionsOf(copy));
     await again.close();
     expect(found.entries.at(-1)).toEqual(entry(entryCount + 1));
   });
@@ -109,7 +109,7 @@ describe('recovery', () => {
     await log.close();
     const path = join(root, 'sector', 'wal', '0000000000000000-0000000000000000.wal');
     writeFileSync(path, readFileSync(path).fill(0, 2048, 2560));
-    const { log: opened, contents } = await openLog(optionsOf(join(root, 'sector', 'wal')));
+    const { log: opened, contents } = openLog(optionsOf(join(root, 'sector', 'wal')));
     await opened.close();
     expect(contents.entries).toEqual([entry(1)]);
     expect(contents.repaired?.bytes).toBeGreaterThan(4000);
@@ -131,7 +131,7 @@ describe('recovery', () => {
       writeFileSync(path, damaged);
       const found: number[] = [];
       try {
-        scanLog(copy, listSegments(copy), ({ index }) => found.push(index));
+        scanLog(copy, listSegments(copy), { onEntry: ({ index }) => found.push(index) });
         judge(found, at);
       } catch (error) {
         if (!(error instanceof CorruptLogError)) throw error;
@@ -174,6 +174,6 @@ describe('recovery', () => {
     rmSync(copy, { recursive: true, force: true });
     cpSync(original, copy, { recursive: true });
     rmSync(join(copy, segments()[1]!));
-    await expect(openLog(optionsOf(copy))).rejects.toThrow(/segment before it is missing/);
+    expect(() => openLog(optionsOf(copy))).toThrow(/segment before it is missing/);
   });
 });

@@ -29,6 +29,8 @@ export class SegmentFile {
   /** Bytes it is to have. */
   size: number;
   ready: number;
+  #isPreparing = false;
+  #isClosed = false;
 
   private constructor(file: number, path: string, size: number, ready: number) {
     this.file = file;
@@ -37,9 +39,8 @@ export class SegmentFile {
     this.ready = ready;
   }
 
-  /** @param reuse overwrites a file of that name instead of refusing it */
-  static create(path: string, size: number, reuse: boolean): SegmentFile {
-    const flags = constants.O_RDWR | constants.O_DSYNC | constants.O_CREAT | (reuse ? 0 : constants.O_EXCL);
+  static create(path: string, size: number): SegmentFile {
+    const flags = constants.O_RDWR | constants.O_DSYNC | constants.O_CREAT | constants.O_EXCL;
     return new SegmentFile(openSync(path, flags, 0o600), path, size, 0);
   }
 
@@ -55,8 +56,11 @@ export class SegmentFile {
   /** Fills the next slice with zeros. Rejects with ENOSPC when the disk is full; calling again tries again. */
   prepareSlice(): Promise<void> {
     const length = Math.min(sliceBytes, this.size - this.ready);
+    this.#isPreparing = true;
     return new Promise((resolve, reject) => {
       writeFully(this.file, zeros.subarray(0, length), this.ready, (error) => {
+        this.#isPreparing = false;
+        if (this.#isClosed) closeSync(this.file);
         if (error !== null) return reject(error);
         this.ready += length;
         resolve();
@@ -64,7 +68,9 @@ export class SegmentFile {
     });
   }
 
+  /** A slice under way keeps the file open until it is written: its descriptor must not become another file's. */
   close(): void {
-    closeSync(this.file);
+    this.#isClosed = true;
+    if (!this.#isPreparing) closeSync(this.file);
   }
 }

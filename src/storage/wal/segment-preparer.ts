@@ -1,4 +1,3 @@
-import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SegmentFile } from './segment-file.ts';
 
@@ -16,6 +15,8 @@ export interface PreparerOwner {
   onPrepared(): void;
   /** Called once for an error that is not a full disk. */
   onError(error: Error): void;
+  /** Called each time the disk has no space for a slice. */
+  onDiskFull(): void;
   /** Whether there is no time for pauses. */
   isUrgent(): boolean;
 }
@@ -23,6 +24,10 @@ export interface PreparerOwner {
 /**
  * Fills segments with zeros ahead of the writer, slice by slice in the background: the current one to its end
  * first, then the next. A full disk is not an error here: it is tried again until space is found.
+ *
+ * Invariant: beyond `ready` a segment's file has nothing, so that no old records can lie behind the log's end. Files
+ * are therefore always new ones. Released segments used to be filled anew; the remains of their records were then
+ * taken for the log's own after a restart. It saved 35 ms of processor time for 64 MB.
  */
 export class SegmentPreparer {
   readonly #directory: string;
@@ -33,7 +38,6 @@ export class SegmentPreparer {
   #stopped = false;
   #isDiskFull = false;
   #created = 0;
-  #spare: string | undefined;
 
   constructor(directory: string, owner: PreparerOwner) {
     this.#directory = directory;
@@ -45,13 +49,10 @@ export class SegmentPreparer {
     return this.#isDiskFull;
   }
 
-  /** Begins a segment under a temporary name, in the place of a spare one if there is one. */
+  /** Begins a segment under a temporary name. */
   begin(size: number): SegmentFile | undefined {
-    const path = join(this.#directory, `${this.#created}.tmp`);
     try {
-      if (this.#spare !== undefined) renameSync(this.#spare, path);
-      const segment = SegmentFile.create(path, size, this.#spare !== undefined);
-      this.#spare = undefined;
+      const segment = SegmentFile.create(join(this.#directory, `${this.#created}.tmp`), size);
       this.#created++;
       this.prepare(segment);
       return segment;
@@ -76,15 +77,9 @@ export class SegmentPreparer {
     this.#wake?.();
   }
 
-  /** Takes a segment that is no longer needed; its blocks serve a later one, or go back to the disk. */
-  recycle(path: string): void {
-    if (this.#spare === undefined) {
-      const spare = join(this.#directory, `spare-${this.#created}.tmp`);
-      renameSync(path, spare);
-      this.#spare = spare;
-    } else {
-      rmSync(path, { force: true });
-    }
+  /** Prepares no more of a segment than the slice under way. */
+  forget(segment: SegmentFile): void {
+    this.#targets = this.#targets.filter((target) => target !== segment);
   }
 
   /** Stops after the slice under way. */
@@ -100,7 +95,7 @@ export class SegmentPreparer {
         if (!target.isReady) await target.prepareSlice();
         this.#isDiskFull = false;
         this.#owner.onPrepared();
-        if (target.ready >= target.size) this.#targets.shift();
+        if (target.isReady) this.forget(target);
         else if (!this.#owner.isUrgent()) await this.#pause(pauseMs);
       } catch (error) {
         if (!isDiskFull(error)) {
@@ -108,6 +103,7 @@ export class SegmentPreparer {
           return;
         }
         this.#isDiskFull = true;
+        this.#owner.onDiskFull();
         await this.#pause(retryMs);
       }
     }

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { entry, state } from '../log-store.cases.ts';
+import { RecordOrder } from './record-order.ts';
+
+function orderOf(...terms: number[]): RecordOrder {
+  const order = new RecordOrder();
+  terms.forEach((term, at) => order.entry(entry(at + 1, '', term)));
+  return order;
+}
+
+describe('the order of a log’s records', () => {
+  it('lets terms fall only where an entry takes the place of another', () => {
+    const order = orderOf(1, 3, 3);
+    expect(order.entry(entry(4, '', 2))).toMatch(/term 2 after term 3/);
+    expect(order.entry(entry(2, '', 2))).toBeUndefined();
+    expect(order.entry(entry(3, '', 1))).toMatch(/term 1 after term 2/);
+    expect(order.entry(entry(3, '', 4))).toBeUndefined();
+    expect([order.lastIndex, order.terms.of(2), order.terms.of(3)]).toEqual([3, 2, 4]);
+  });
+
+  it('has no gaps, and replaces nothing committed', () => {
+    const order = orderOf(1, 1, 1);
+    expect(order.entry(entry(5))).toMatch(/entry 5 follows entry 3/);
+    expect(order.state(state(1, 4))).toMatch(/beyond the last entry/);
+    expect(order.state(state(1, 2))).toBeUndefined();
+    expect(order.entry(entry(2))).toMatch(/replaces a committed one/);
+  });
+
+  it('begins anew after a mark that it does not lead to', () => {
+    const order = orderOf(1, 3, 3);
+    expect(order.mark(2, 3)).toBe(false);
+    expect(order.mark(3, 2)).toBe(true);
+    expect(order.entry(entry(5, '', 4))).toMatch(/entry 5 follows entry 3/);
+    expect(order.entry(entry(4, '', 1))).toMatch(/term 1 after term 2/);
+    expect(order.entry(entry(4, '', 4))).toBeUndefined();
+    expect(order.mark(1, 9)).toBe(false);
+  });
+
+  it('may begin behind a mark, where the segments before were released', () => {
+    const order = new RecordOrder();
+    expect(order.mark(3, 2)).toBe(false);
+    expect(order.entry(entry(8, '', 2))).toBeUndefined();
+    expect(order.mark(5, 2)).toBe(false);
+    expect([order.terms.firstIndex, order.lastIndex]).toEqual([8, 8]);
+  });
+});
