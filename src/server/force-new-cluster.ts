@@ -7,6 +7,7 @@ import type { Logger } from '../ports/logger.ts';
 import { ConfChange, type ConfState, type Entry, EntryType } from '../wire/gen/raftpb.ts';
 import { ConfChangeType } from '../raft/types.ts';
 import type { Identity } from './identity.ts';
+import { leadsTo } from './start-raft.ts';
 
 export interface ForceNewClusterOptions {
   readonly log: LogStore;
@@ -61,9 +62,8 @@ export async function forceNewCluster(options: ForceNewClusterOptions): Promise<
 
 /** A received store may have been put in place, and the log not been told before a crash. */
 async function upToStore({ log, contents, applied }: ForceNewClusterOptions): Promise<LogContents> {
-  const { mark, entries } = contents;
   const { index, term, confState } = applied;
-  if (index <= (entries.at(-1)?.index ?? mark.index)) return contents;
+  if (leadsTo(contents, applied)) return contents;
   await log.release({ index, term, confState });
   return { ...contents, mark: { index, term, confState }, entries: [] };
 }

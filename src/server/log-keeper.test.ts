@@ -4,19 +4,26 @@ import { LogKeeper, type LogKeeperOptions } from './log-keeper.ts';
 
 const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
 
-function keeper(): { keeper: LogKeeper; memory: MemoryStorage; apply: (index: number) => Promise<void> } {
+function keeper(isAlone = false): {
+  keeper: LogKeeper;
+  memory: MemoryStorage;
+  /** What raft has heard of what is applied. */
+  node: { applied: number };
+  apply: (index: number, raftApplied?: number) => Promise<void>;
+} {
   const memory = new MemoryStorage();
+  const node = { applied: 0 };
   const applied = { index: 0, term: 1, confState };
   const release = vi.fn(() => Promise.resolve());
   const options = {
     memory,
     applied,
-    loop: { node: { status: () => ({ hardState: { term: 1, vote: 1n, commit: applied.index } }) } },
-    log: { append: () => undefined, release },
+    loop: { node },
+    log: { release },
     engine: { syncLog: () => Promise.resolve() },
     snapshotCount: 10,
     catchupEntries: 2,
-    isAlone: () => false,
+    isAlone: () => isAlone,
     logger: { info: () => undefined },
     failed: (error: Error) => {
       throw error;
@@ -24,7 +31,8 @@ function keeper(): { keeper: LogKeeper; memory: MemoryStorage; apply: (index: nu
   };
   const made = new LogKeeper(options as unknown as LogKeeperOptions);
   let releases = 0;
-  const apply = async (index: number): Promise<void> => {
+  const apply = async (index: number, raftApplied = index): Promise<void> => {
+    node.applied = raftApplied;
     memory.append(
       Array.from({ length: index - applied.index }, (_, at) => ({
         ...{ type: 0 as const, term: 1, index: applied.index + at + 1, data: Buffer.from('x') },
@@ -36,7 +44,7 @@ function keeper(): { keeper: LogKeeper; memory: MemoryStorage; apply: (index: nu
     await vi.waitFor(() => expect(release).toHaveBeenCalledTimes(releases));
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { keeper: made, memory, apply };
+  return { keeper: made, memory, node, apply };
 }
 
 describe('the log in memory', () => {
@@ -59,5 +67,17 @@ describe('the log in memory', () => {
     letGoSecond();
     await apply(40);
     expect(memory.firstIndex()).toBe(39);
+  });
+
+  // Applied entries were compacted of which raft, after a restart with a long log, had not heard yet: it asked for
+  // the rest from its own applied index on, and the process ended.
+  it.each([false, true])('keeps what raft has not heard to be applied; alone: %s', async (isAlone) => {
+    const { memory, node, apply } = keeper(isAlone);
+    await apply(2000, 3);
+    expect(memory.firstIndex()).toBeLessThanOrEqual(4);
+    expect(memory.entries(4, 2001, Infinity)).toHaveLength(1997);
+    node.applied = 2000;
+    await apply(2010);
+    expect(memory.firstIndex()).toBeGreaterThan(2000);
   });
 });

@@ -59,7 +59,7 @@ export class LogKeeper {
     if (applied.index - memory.firstIndex() >= KEPT_ALONE && isAlone()) {
       // Whoever joins later is sent the store as it will be then.
       memory.createSnapshot(applied.index, applied.confState, undefined);
-      memory.compact(applied.index);
+      this.#compact(applied.index);
     }
     if (this.#releasing || applied.index - this.#releasedIndex < snapshotCount) return;
     this.#releasing = true;
@@ -72,16 +72,22 @@ export class LogKeeper {
   }
 
   async #release(): Promise<void> {
-    const { applied, engine, log, memory, catchupEntries, logger, loop } = this.#options;
+    const { applied, engine, log, memory, catchupEntries, logger } = this.#options;
     const { index, term, confState } = applied;
     await engine.syncLog();
-    // What the log begins with is committed, and so must say its hard state, written before the mark.
-    const { hardState } = loop.node.status();
-    log.append({ entries: [], hardState }, () => undefined);
     await log.release({ index, term, confState });
     memory.createSnapshot(index, confState, undefined);
-    if (index > catchupEntries && this.#holds === 0) memory.compact(index - catchupEntries);
+    if (index > catchupEntries && this.#holds === 0) this.#compact(index - catchupEntries);
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
+  }
+
+  /**
+   * Raft hears that entries are applied once all that it handed out together are, slices of which the engine may have
+   * taken long before. It reads from its own applied index on, so nothing beyond that may go.
+   */
+  #compact(index: number): void {
+    const { loop, memory } = this.#options;
+    memory.compact(Math.min(index, loop.node.applied));
   }
 }

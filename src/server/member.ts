@@ -114,6 +114,7 @@ export class Member {
   readonly #installObservers: (() => void)[] = [];
   readonly #turnObservers = new Set<() => void>();
   readonly #stopTimers: (() => void)[] = [];
+  readonly #isLogVoid: boolean;
   #leaderSinceMs = 0;
   #leaderLostMs = 0;
   #campaigns = false;
@@ -149,7 +150,7 @@ export class Member {
     this.applied = new AppliedState(engine);
     this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);
     this.ids = new RequestIds(identity.memberId, clock.wall());
-    const { node, memory } = startRaft({
+    const { node, memory, isLogVoid } = startRaft({
       config,
       storage,
       identity,
@@ -159,6 +160,7 @@ export class Member {
       logger: options.logger('raft/raft.ts'),
       maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
     });
+    this.#isLogVoid = isLogVoid;
     this.loop = new RaftLoop({
       node,
       memory,
@@ -232,10 +234,11 @@ export class Member {
   /** Starts ticking; a cluster of one elects itself at once. */
   start(): void {
     const { config, scheduler } = this;
-    const { index, term, confState } = this.applied;
-    const { log } = this.#options.storage;
-    if (index > log.lastIndex)
+    if (this.#isLogVoid) {
+      const { index, term, confState } = this.applied;
+      const { log } = this.#options.storage;
       log.release({ index, term, confState }).catch((error: unknown) => this.#fail(String(error)));
+    }
     this.#stopTimers.push(
       scheduler.every(config.heartbeatIntervalMs, () => {
         this.loop.tick();

@@ -5,7 +5,7 @@ import type { LogContents } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
-import { type Entry, None } from '../raft/types.ts';
+import { None } from '../raft/types.ts';
 import type { Founding, Identity } from './identity.ts';
 import type { MemberStorage } from './member.ts';
 
@@ -24,11 +24,18 @@ export interface StartRaftOptions {
   readonly maxCommittedBytesPerTurn: number;
 }
 
-/** Brings raft back to where the log and the engine stand, or founds a group on empty ones. */
-export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
+/**
+ * Brings raft back to where the log and the engine stand, or founds a group on empty ones.
+ *
+ * @returns `isLogVoid` where the log does not lead to what the engine holds; its owner marks it before anything else
+ */
+export function startRaft(options: StartRaftOptions): {
+  node: RawNode;
+  memory: MemoryStorage;
+  isLogVoid: boolean;
+} {
   const { config, storage, identity, founders, applied, randomInt, logger } = options;
   const { mark, hardState } = storage.contents;
-  const entries = withoutStale(storage.contents);
   const memory = new MemoryStorage();
   if (mark.index > 0) {
     memory.applySnapshot({
@@ -36,16 +43,15 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
       metadata: { confState: mark.confState, index: mark.index, term: mark.term },
     });
   }
-  memory.append(entries);
-  // A received store was put in place and the crash came before the log said so: the log begins behind it.
-  const isBehind = applied.index > memory.lastIndex();
-  if (isBehind) {
+  memory.append(storage.contents.entries);
+  const isLogVoid = !leadsTo(storage.contents, applied);
+  if (isLogVoid) {
     const { index, term, confState } = applied;
     memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
   }
   // The engine never holds what was not committed, and the commit index is written without a sync of its own.
   const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
-  const isOlderTerm = isBehind && hardState.term < applied.term;
+  const isOlderTerm = isLogVoid && hardState.term < applied.term;
   memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
   if (applied.index > mark.index) memory.restoreConfState(applied.confState);
   const node = new RawNode({
@@ -65,17 +71,23 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
   });
   if (storage.isNew && founders.length > 0)
     node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
-  return { node, memory };
+  return { node, memory, isLogVoid };
 }
 
 /**
- * A received snapshot takes the place of a log that had gone another way, whose end still lies in the files behind
- * the mark. Terms never fall along a log (Raft, section 5.3), so entries of a term before the mark's are such an end;
- * a member that took them for its own would vote by them, against what it knows to be committed.
+ * Whether the log holds the last entry that the engine has applied. It does not where a received store was put in
+ * place and a crash came before the log was told. The log may be shorter then, or as long and have gone another way:
+ * none of its entries may count as committed, and the member must not vote by them. Equal terms at an index mean
+ * equal logs up to there (Raft, section 5.3).
  */
-function withoutStale({ mark, entries }: LogContents): readonly Entry[] {
-  const [first] = entries;
-  return first !== undefined && first.term < mark.term ? [] : entries;
+export function leadsTo(
+  { mark, entries }: LogContents,
+  applied: { readonly index: number; readonly term: number },
+): boolean {
+  if (applied.index <= mark.index) return true;
+  const entry = entries[applied.index - mark.index - 1];
+  // Databases of etcd before 3.5 do not say the term.
+  return entry !== undefined && (applied.term === 0 || entry.term === applied.term);
 }
 
 /** With storage written asynchronously, raft often hears of entries that an earlier answer has covered. */
