@@ -170,7 +170,7 @@ describe('recovery', () => {
     });
   });
 
-  it('refuses a log with a segment missing', async () => {
+  it('refuses a log with a segment missing', () => {
     rmSync(copy, { recursive: true, force: true });
     cpSync(original, copy, { recursive: true });
     rmSync(join(copy, segments()[1]!));
