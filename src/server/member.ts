@@ -114,7 +114,6 @@ export class Member {
   readonly #installObservers: (() => void)[] = [];
   readonly #turnObservers = new Set<() => void>();
   readonly #stopTimers: (() => void)[] = [];
-  readonly #isLogVoid: boolean;
   #leaderSinceMs = 0;
   #leaderLostMs = 0;
   #campaigns = false;
@@ -150,7 +149,7 @@ export class Member {
     this.applied = new AppliedState(engine);
     this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);
     this.ids = new RequestIds(identity.memberId, clock.wall());
-    const { node, memory, isLogVoid } = startRaft({
+    const { node, memory } = startRaft({
       config,
       storage,
       identity,
@@ -160,7 +159,6 @@ export class Member {
       logger: options.logger('raft/raft.ts'),
       maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
     });
-    this.#isLogVoid = isLogVoid;
     this.loop = new RaftLoop({
       node,
       memory,
@@ -234,11 +232,6 @@ export class Member {
   /** Starts ticking; a cluster of one elects itself at once. */
   start(): void {
     const { config, scheduler } = this;
-    if (this.#isLogVoid) {
-      const { index, term, confState } = this.applied;
-      const { log } = this.#options.storage;
-      log.release({ index, term, confState }).catch((error: unknown) => this.#fail(String(error)));
-    }
     this.#stopTimers.push(
       scheduler.every(config.heartbeatIntervalMs, () => {
         this.loop.tick();

@@ -15,7 +15,7 @@ const MAX_INFLIGHT_MESSAGES = 512;
 
 export interface StartRaftOptions {
   readonly config: Config;
-  readonly storage: Pick<MemberStorage, 'contents' | 'isNew'>;
+  readonly storage: Pick<MemberStorage, 'contents' | 'isNew' | 'log'>;
   readonly identity: Identity;
   readonly founders: Founding['founders'];
   readonly applied: AppliedState;
@@ -25,15 +25,10 @@ export interface StartRaftOptions {
 }
 
 /**
- * Brings raft back to where the log and the engine stand, or founds a group on empty ones.
- *
- * @returns `isLogVoid` where the log does not lead to what the engine holds; its owner marks it before anything else
+ * Brings raft back to where the log and the engine stand, or founds a group on empty ones. Where the log does not lead
+ * to what the engine holds, it is told so before raft appends to it.
  */
-export function startRaft(options: StartRaftOptions): {
-  node: RawNode;
-  memory: MemoryStorage;
-  isLogVoid: boolean;
-} {
+export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
   const { config, storage, identity, founders, applied, randomInt, logger } = options;
   const { mark, hardState } = storage.contents;
   const memory = new MemoryStorage();
@@ -48,6 +43,7 @@ export function startRaft(options: StartRaftOptions): {
   if (isLogVoid) {
     const { index, term, confState } = applied;
     memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
+    void storage.log.release({ index, term, confState });
   }
   // The engine never holds what was not committed, and the commit index is written without a sync of its own.
   const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
@@ -71,7 +67,7 @@ export function startRaft(options: StartRaftOptions): {
   });
   if (storage.isNew && founders.length > 0)
     node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
-  return { node, memory, isLogVoid };
+  return { node, memory };
 }
 
 /**
