@@ -31,7 +31,16 @@ type ModuleFunction = (
 // flags with those of compiled code, so they are set before any is loaded.
 setFlagsFromString('--no-parallel-scavenge');
 
-const fromPackages = createRequire(__filename);
+/** Modules of Node.js that are loaded at their first use: not every run needs them, and each costs milliseconds. */
+const lazyModules: ReadonlySet<string> = new Set([
+  'node:dns',
+  'node:dns/promises',
+  'node:https',
+  'node:tls',
+  'node:worker_threads',
+]);
+
+const fromPackages: Require = createRequire(__filename);
 const modules = new Map<string, LoadedModule>();
 
 /** The scripts loaded, by their file names in the bundle: the build stores their compiled code. */
@@ -48,9 +57,26 @@ export function load(path: string): unknown {
   modules.set(path, module);
   const folder = dirname(path);
   const requireFrom: Require = (specifier) =>
-    specifier.startsWith('.') ? load(resolve(folder, specifier)) : fromPackages(specifier);
+    specifier.startsWith('.') ? load(resolve(folder, specifier)) : fromOutside(specifier);
   compile(path)(module.exports, requireFrom, module, path, folder);
   return module.exports;
+}
+
+function fromOutside(specifier: string): unknown {
+  if (!lazyModules.has(specifier)) return fromPackages(specifier);
+  const loaded = (): object => fromPackages(specifier) as object;
+  return new Proxy(
+    {},
+    {
+      get: (_, name) => Reflect.get(loaded(), name) as unknown,
+      // Asked for by code that copies a module's exports.
+      ownKeys: () => Reflect.ownKeys(loaded()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const descriptor = Reflect.getOwnPropertyDescriptor(loaded(), name);
+        return descriptor === undefined ? undefined : { ...descriptor, configurable: true };
+      },
+    },
+  );
 }
 
 function compile(path: string): ModuleFunction {

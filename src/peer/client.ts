@@ -1,5 +1,4 @@
-import { Agent, type IncomingHttpHeaders } from 'node:http';
-import { Agent as SecureAgent } from 'node:https';
+import type { IncomingHttpHeaders } from 'node:http';
 import {
   type PeerClient,
   PeerRequestError,
@@ -28,7 +27,8 @@ import {
 import { LEASES_INTERNAL_PATH, LEASES_PATH } from './lease-requests.ts';
 import { formatId, parseId } from './member-id.ts';
 import { decodeMembers } from './members-json.ts';
-import { openRequest, type PeerTls, readBody, type RequestAgents } from './request.ts';
+import { openRequest, type PeerTls, readBody } from './request.ts';
+import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
 import { reasonOf } from './reason.ts';
 
@@ -62,10 +62,7 @@ export interface PeerHttpClientOptions {
 /** Asks other members over HTTP. */
 export class PeerHttpClient implements PeerClient {
   readonly #options: PeerHttpClientOptions;
-  readonly #agents: RequestAgents = {
-    http: new Agent({ keepAlive: true, maxFreeSockets: 1 }),
-    https: new SecureAgent({ keepAlive: true, maxFreeSockets: 1 }),
-  };
+  readonly #agents = new RequestAgents({ maxFreeSockets: 1 });
 
   constructor(options: PeerHttpClientOptions) {
     this.#options = options;
@@ -167,8 +164,7 @@ export class PeerHttpClient implements PeerClient {
   }
 
   close(): void {
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#agents.destroy();
   }
 
   /** The first answer that any of the URLs gives; what `read` throws counts as the answer when it is an EtcdError. */

@@ -6,7 +6,7 @@ import { formatId } from './member-id.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { Prober } from './prober.ts';
-import type { RequestAgents } from './request.ts';
+import type { RequestAgents } from './request-agents.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
 import type { StreamEnd } from './stream-end.ts';

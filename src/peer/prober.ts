@@ -1,9 +1,8 @@
-import { Agent } from 'node:http';
-import { Agent as SecureAgent } from 'node:https';
 import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
-import { openRequest, readBody, type RequestAgents } from './request.ts';
+import { openRequest, readBody } from './request.ts';
+import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
@@ -29,10 +28,7 @@ export interface ProberOptions {
 /** Measures the round trip to a member, and how far its wall clock is off. */
 export class Prober {
   readonly #options: ProberOptions;
-  readonly #agents: RequestAgents = {
-    http: new Agent({ keepAlive: true, maxSockets: 1 }),
-    https: new SecureAgent({ keepAlive: true, maxSockets: 1 }),
-  };
+  readonly #agents = new RequestAgents({ maxSockets: 1 });
   readonly #timer: NodeJS.Timeout;
   #smoothedMs: number | undefined;
   #isHealthy = true;
@@ -45,8 +41,7 @@ export class Prober {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#agents.destroy();
   }
 
   #probe(): void {

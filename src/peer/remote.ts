@@ -2,7 +2,7 @@ import type { Message } from '../wire/gen/raftpb.ts';
 import type { PeerContext } from './context.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
-import type { RequestAgents } from './request.ts';
+import type { RequestAgents } from './request-agents.ts';
 import { UrlPicker } from './url-picker.ts';
 
 /** A member that this one cannot know of yet, as it lags behind, but whose messages it has to answer to catch up. */

@@ -1,7 +1,8 @@
-import { request as httpRequest, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Server, ConnectionOptions, TLSSocket } from 'node:tls';
+import type { RequestAgents } from './request-agents.ts';
 import type { RequestPlace } from './request-place.ts';
 
 /** TLS between members; both ends follow their files by themselves. */
@@ -22,11 +23,6 @@ export interface RequestOptions {
   readonly dialTimeoutMs: number;
   /** Milliseconds without a byte either way after which the request fails. */
   readonly idleTimeoutMs: number;
-}
-
-export interface RequestAgents {
-  readonly http: Agent;
-  readonly https: Agent;
 }
 
 /** Begins a request; nothing is sent before its body ends or is flushed. Failures come as `error` events. */

@@ -1,5 +1,4 @@
-import { Agent, type IncomingMessage, type ServerResponse } from 'node:http';
-import { Agent as SecureAgent } from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type {
   OutgoingSnapshot,
   PeerCounts,
@@ -16,7 +15,8 @@ import { Peer } from './peer.ts';
 import { RaftRequests } from './raft-requests.ts';
 import { reasonOf } from './reason.ts';
 import { Remote } from './remote.ts';
-import type { PeerTls, RequestAgents } from './request.ts';
+import type { PeerTls } from './request.ts';
+import { RequestAgents } from './request-agents.ts';
 import { discard } from './snapshot-sender.ts';
 
 export interface TransportOptions {
@@ -47,10 +47,7 @@ export class Transport implements PeerTransport {
   readonly #requests: RaftRequests;
   readonly #peers = new Map<bigint, Peer>();
   readonly #remotes = new Map<bigint, Remote>();
-  readonly #agents: RequestAgents = {
-    http: new Agent({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS }),
-    https: new SecureAgent({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS }),
-  };
+  readonly #agents = new RequestAgents({ maxFreeSockets: IDLE_CONNECTIONS });
   #stopped = false;
 
   constructor(options: TransportOptions) {
@@ -146,7 +143,6 @@ export class Transport implements PeerTransport {
     this.removeAllPeers();
     for (const remote of this.#remotes.values()) remote.stop();
     this.#remotes.clear();
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#agents.destroy();
   }
 }
