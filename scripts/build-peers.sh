@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the real programs that the end-to-end tests run beside Keystead into .cache/peers/bin.
 #
-#   scripts/build-peers.sh [group...]      groups: etcd benchmark h2spec common kubernetes (default: all, in this order)
+#   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all, in this order)
 #
 # Each binary is kept for as long as its module's go.mod, go.sum and sources stay the same. Without Go nothing is built,
 # and the tests that need a peer say that they are skipped.
@@ -49,6 +49,12 @@ group_etcd() {
 
 group_benchmark() {
   build "$peers/benchmark" benchmark go.etcd.io/etcd/v3/tools/benchmark go build
+}
+
+# The load generator of `npm run bench`, whose sources are the project's own.
+group_load() {
+  local module=$root/scripts/bench/load-generator
+  build "$module" load . env SOURCES="$(cat "$module"/*.go | sha256sum)" go build
 }
 
 group_h2spec() {
@@ -100,10 +106,10 @@ kubernetes_version_flags() { # v1.35.4
 
 began=$SECONDS
 groups=("$@")
-if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark h2spec common kubernetes); fi
+if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark load h2spec common kubernetes); fi
 for group in "${groups[@]}"; do
   case $group in
-    etcd | benchmark | h2spec | common | kubernetes) "group_$group" ;;
+    etcd | benchmark | load | h2spec | common | kubernetes) "group_$group" ;;
     *)
       echo "peers: unknown group $group" >&2
       exit 2

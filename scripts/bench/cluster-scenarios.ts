@@ -12,20 +12,6 @@ async function withCluster<T>(system: System, work: (cluster: BenchCluster) => P
   }
 }
 
-interface EndpointStatus {
-  readonly Endpoint: string;
-  readonly Status: { readonly leader: number; readonly header: { readonly member_id: number } };
-}
-
-async function leaderOf(endpoints: readonly string[]): Promise<string> {
-  const answer: unknown = JSON.parse(
-    await etcdctl(endpoints.join(','), ['endpoint', 'status', '-w', 'json']),
-  );
-  const leader = (answer as EndpointStatus[]).find(({ Status }) => Status.leader === Status.header.member_id);
-  if (leader === undefined) throw new Error('no member says that it leads');
-  return leader.Endpoint;
-}
-
 function putAtLeader(clients: number, connections: number): Scenario {
   return {
     name: `three members, put 256 B at the leader, ${clients} clients`,
@@ -34,8 +20,8 @@ function putAtLeader(clients: number, connections: number): Scenario {
       { name: 'p99', unit: 'ms', better: 'lower', target: 0.6 },
     ],
     run: (system, scale) =>
-      withCluster(system, async ({ endpoints }) => {
-        const leader = await leaderOf(endpoints);
+      withCluster(system, async (cluster) => {
+        const leader = await cluster.leader();
         const puts = async (total: number) =>
           await benchmark(leader, [
             ...['--clients', String(clients), '--conns', String(connections), 'put'],
@@ -54,7 +40,7 @@ const failover: Scenario = {
   figures: [{ name: 'until a put succeeds', unit: 'ms', better: 'lower', target: 0.3 }],
   run: (system) =>
     withCluster(system, async (cluster) => {
-      const leader = await leaderOf(cluster.endpoints);
+      const leader = await cluster.leader();
       const others = cluster.endpoints.filter((endpoint) => endpoint !== leader);
       await etcdctl(others.join(','), ['put', 'bench/key', 'before']);
       await cluster.kill(leader);

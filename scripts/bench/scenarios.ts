@@ -1,5 +1,6 @@
 import { benchmark, duringEtcdctl, etcdctl, type Measured } from './client.ts';
 import { clusterScenarios } from './cluster-scenarios.ts';
+import { kubernetesScenarios } from './kubernetes-scenarios.ts';
 import { securityScenarios } from './security-scenarios.ts';
 import { BenchServer, type System } from './servers.ts';
 
@@ -275,4 +276,5 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   million,
   ...clusterScenarios,
   ...securityScenarios,
+  ...kubernetesScenarios,
 };

@@ -1,10 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 
 export type System = 'etcd' | 'keystead';
 export const systems: readonly System[] = ['etcd', 'keystead'];
@@ -50,6 +51,11 @@ function directoryBytes(path: string): number {
   return total;
 }
 
+interface EndpointStatus {
+  readonly Endpoint: string;
+  readonly Status: { readonly leader: number; readonly header: { readonly member_id: number } };
+}
+
 /** Several members as the one command of a cluster's founding starts them, each with a data directory of its own. */
 export class BenchCluster {
   readonly #system: System;
@@ -87,6 +93,26 @@ export class BenchCluster {
     );
     for (const { port } of this.#members)
       while (!(await healthy(port))) await new Promise((wake) => setTimeout(wake, 20));
+  }
+
+  get pids(): readonly number[] {
+    return this.#members.map(({ process: child }) => child.pid ?? 0);
+  }
+
+  pidOf(endpoint: string): number {
+    return this.#members.find(({ port }) => endpoint.endsWith(`:${port}`))?.process.pid ?? 0;
+  }
+
+  /** The endpoint of the member that says that it leads. */
+  async leader(): Promise<string> {
+    const { stdout } = await promisify(execFile)(peer('etcdctl'), [
+      ...['--endpoints', this.endpoints.join(','), 'endpoint', 'status', '-w', 'json'],
+    ]);
+    const leader = (JSON.parse(stdout) as EndpointStatus[]).find(
+      ({ Status }) => Status.leader === Status.header.member_id,
+    );
+    if (leader === undefined) throw new Error('no member says that it leads');
+    return leader.Endpoint;
   }
 
   /** Kills the member behind `endpoint`, as a power cut would. */
@@ -156,6 +182,10 @@ export class BenchServer {
       await new Promise((wake) => setTimeout(wake, 2));
     }
     return performance.now() - began;
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
   }
 
   /** Resident set size in bytes. */

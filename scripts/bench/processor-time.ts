@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Processor time of each thread of some processes, in nanoseconds by `pid/tid`. */
+export type ThreadTimes = ReadonlyMap<string, number>;
+
+/**
+ * Time that each thread has run so far, by the scheduler's own count. A thread that ends takes its time with it, so
+ * servers must keep their threads between two readings; both etcd and Keystead do under a steady load.
+ */
+export function threadTimes(pids: readonly number[]): ThreadTimes {
+  const times = new Map<string, number>();
+  for (const pid of pids)
+    for (const tid of readdirSync(`/proc/${pid}/task`)) {
+      try {
+        const [ran] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ');
+        times.set(`${pid}/${tid}`, Number(ran));
+      } catch {
+        // The thread ended between the two reads.
+      }
+    }
+  return times;
+}
+
+export interface ProcessorTime {
+  /** Microseconds over all threads. */
+  readonly allUs: number;
+  /** Microseconds of the thread that ran most. */
+  readonly busiestUs: number;
+}
+
+/** What ran between two readings. */
+export function ranBetween(before: ThreadTimes, after: ThreadTimes): ProcessorTime {
+  let all = 0;
+  let busiest = 0;
+  for (const [thread, time] of after) {
+    const ran = time - (before.get(thread) ?? 0);
+    all += ran;
+    busiest = Math.max(busiest, ran);
+  }
+  return { allUs: all / 1000, busiestUs: busiest / 1000 };
+}
