@@ -235,7 +235,6 @@ ON_FILE(ssize_t, pwritev64, WRITE, (int fd, const struct iovec *from, int count,
         (fd, from, count, at))
 ON_FILE(int, fsync, SYNC, (int fd), (fd))
 ON_FILE(int, fdatasync, SYNC, (int fd), (fd))
-ON_FILE(int, sync_file_range, SYNC, (int fd, off64_t at, off64_t size, unsigned flags), (fd, at, size, flags))
 ON_FILE(int, ftruncate, TRUNCATE, (int fd, off_t size), (fd, size))
 ON_FILE(int, ftruncate64, TRUNCATE, (int fd, off64_t size), (fd, size))
 ON_FILE(int, fallocate, TRUNCATE, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))

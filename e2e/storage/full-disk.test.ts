@@ -6,7 +6,7 @@ import { scanLog } from '../../src/storage/wal/log-scan.ts';
 import { listSegments } from '../../src/storage/wal/segment-name.ts';
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts';
 import { Entry } from '../../src/wire/gen/raftpb.ts';
-import { EngineWriteError, type Engine } from '../../src/ports/engine.ts';
+import { EngineFullError, type Engine } from '../../src/ports/engine.ts';
 import { canMount, mount, type Mount } from './mounts.ts';
 
 const tmpfs = ['-t', 'tmpfs', '-o', 'size=160m', 'tmpfs'];
@@ -102,7 +102,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
     let at = index;
     expect(() => {
       for (const end = at + 20_000; at < end;) apply(storage.engine, ++at);
-    }).toThrow(EngineWriteError);
+    }).toThrow(EngineFullError);
     expect(storage.engine.get('event', eventKey(at - 1))).toEqual(noise(at - 1, 8000));
     expect(storage.engine.get('event', eventKey(at))).toBeUndefined();
     rmSync(ballast);

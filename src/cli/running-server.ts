@@ -213,6 +213,11 @@ interface Opening {
 }
 
 function open(config: Config, logging: Logging, { founding, metrics }: Opening): Promise<Storage> {
+  // What a failed write or sync left on the disk is not known: only a new start reads what is there.
+  const endBecause = (message: string) => (error: Error) => {
+    logging.write('fatal', 'cli/running-server.ts', message, { error: error.message });
+    process.exit(1);
+  };
   return openStorage({
     dataDirectory: config.dataDir,
     walDirectory: config.walDir,
@@ -221,10 +226,8 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
       if (founding === undefined) throw new Error('a new log belongs to a member that is founded or joins');
       return encodeIdentity(founding);
     },
-    onFailure: (error) => {
-      logging.write('fatal', 'cli/running-server.ts', 'the log cannot be written', { error: error.message });
-      process.exit(1);
-    },
+    onFailure: endBecause('the log cannot be written'),
+    onStoreFailure: endBecause('the store cannot be written'),
     onSync: (durationMs, bytes) => {
       metrics.disk.walFsync.observe(durationMs / 1000);
       metrics.disk.walWriteBytes += bytes;

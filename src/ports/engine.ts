@@ -36,6 +36,7 @@ export interface WriteBatch {
   readonly length: number;
 }
 
+/** Every call throws EngineReopenedError while the store is closed. */
 export interface Engine {
   get(column: Column, key: Uint8Array): Buffer | undefined;
   getMany(column: Column, keys: readonly Uint8Array[]): (Buffer | undefined)[];
@@ -44,34 +45,43 @@ export interface Engine {
   /**
    * Commits atomically, without sync. The batch can't be used again.
    *
-   * @throws EngineWriteError when the disk refuses; none of the batch is applied then, and it stays unapplied
+   * @throws EngineFullError when the disk has no room; none of the batch is applied then, and it stays unapplied
    * across a restart. The log still holds its entries: `EngineControl.reopen` and a replay bring them back.
+   * @throws EngineFailedError when the disk fails otherwise. The process has to end.
    */
   write(batch: WriteBatch): void;
 }
 
-/** The store could not take a batch, most often because its disk is full. */
-export class EngineWriteError extends Error {
-  override readonly name = 'EngineWriteError';
+/** The disk has no room for the store (ENOSPC), or its owner has used up a quota (EDQUOT). It may have room again. */
+export class EngineFullError extends Error {
+  override readonly name = 'EngineFullError';
 }
 
-/** An iterator outlived its store: that was closed, or opened again, meanwhile. */
+/** The disk failed, in this call or earlier in the background. What the store holds is not known any more. */
+export class EngineFailedError extends Error {
+  override readonly name = 'EngineFailedError';
+}
+
+/** The store is closed, for a moment or for good, or an iterator was made before it was closed and opened again. */
 export class EngineReopenedError extends Error {
   override readonly name = 'EngineReopenedError';
 }
 
-/** What only the server and the tools need beyond the pure rooms' view. */
+/** What the server and the tools need beyond that. */
 export interface EngineControl extends Engine {
-  /** Makes all earlier writes durable, off the calling thread. Rejects when the disk fails. */
+  /** Makes all earlier writes durable, off the calling thread. Rejects when the disk fails, full or not. */
   syncLog(): Promise<void>;
   /** Has removed data give its space back, off the calling thread; reads and writes go on. Takes seconds to minutes. */
   compactFiles(): Promise<void>;
-  /** Bytes on disk, and the bytes of them that hold live data. Both are estimates that may lag by seconds. */
+  /** Bytes on disk, and the bytes of them that hold live data. Both are estimates that may lag by seconds. Never throws. */
   sizes(): { total: number; inUse: number };
   /**
    * Closes and opens the store again within the process, which clears an error a full disk left behind. Open
-   * iterators end: reading on with one throws EngineReopenedError. No call may be made until it resolves; it rejects when the disk is still full.
+   * iterators end: reading on with one throws EngineReopenedError, and so does every call until it resolves.
+   * Rejects with EngineFullError when the disk is still full, and with another error when it fails otherwise; the
+   * store stays closed then.
    */
   reopen(): Promise<void>;
+  /** Idempotent. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { HashRows } from './hash-store.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { CompactionJob } from '../mvcc/compaction.ts';
 import type { MvccStore } from '../mvcc/store.ts';
-import { EngineWriteError } from '../ports/engine.ts';
+import { EngineFullError } from '../ports/engine.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
@@ -23,7 +23,7 @@ export interface CompactorOptions {
   /** What nobody foresaw. */
   readonly failed: (error: unknown) => void;
   /** The disk took none of a slice; the removal begins anew after a while. */
-  readonly writeFailed: (error: EngineWriteError) => void;
+  readonly writeFailed: (error: EngineFullError) => void;
 }
 
 /** A slice must not hold the event loop; a batch limit beyond this is done in several. */
@@ -159,7 +159,7 @@ export class Compactor {
     try {
       store.engine.write(batch);
     } catch (error) {
-      if (!(error instanceof EngineWriteError)) throw error;
+      if (!(error instanceof EngineFullError)) throw error;
       this.#retryLater(job, error);
       return;
     }
@@ -173,7 +173,7 @@ export class Compactor {
     this.#finish(job);
   }
 
-  #retryLater(job: CompactionJob, error: EngineWriteError): void {
+  #retryLater(job: CompactionJob, error: EngineFullError): void {
     job.cancel();
     this.#job = undefined;
     this.#queue.unshift(job.revision);

@@ -1,4 +1,4 @@
-import type { EngineControl } from '../ports/engine.ts';
+import { type EngineControl, EngineFullError } from '../ports/engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
@@ -14,6 +14,8 @@ export interface EngineRecoveryOptions {
   readonly suspend: () => void;
   /** The engine takes writes again: what is in memory has to be read anew. */
   readonly reload: () => void;
+  /** The engine cannot be opened, for another reason than a full disk. */
+  readonly failed: (error: Error) => void;
 }
 
 /**
@@ -25,6 +27,7 @@ export class EngineRecovery {
   #waiting: (() => void)[] | undefined;
   #underWay = false;
   #generation = 0;
+  #transition: Promise<unknown> = Promise.resolve();
 
   constructor(options: EngineRecoveryOptions) {
     this.#options = options;
@@ -46,7 +49,8 @@ export class EngineRecovery {
   begin(): void {
     if (this.#underWay) return;
     this.#underWay = true;
-    this.#try();
+    // Where a quota ran out, the disk itself seems to have room: trying at once would take the whole thread.
+    this.#options.scheduler.after(RETRY_MS, () => this.#try());
   }
 
   #try(): void {
@@ -62,6 +66,10 @@ export class EngineRecovery {
         this.#underWay = false;
       },
       (error: unknown) => {
+        if (!(error instanceof EngineFullError)) {
+          this.#options.failed(error instanceof Error ? error : new Error(String(error)));
+          return;
+        }
         logger.warn('the store cannot be opened again yet', { error: String(error) });
         scheduler.after(RETRY_MS, () => this.#try());
       },
@@ -69,10 +77,16 @@ export class EngineRecovery {
   }
 
   /**
-   * Has the store closed and opened by `reopen`. Nobody reads it meanwhile; then everything in memory is read anew.
-   * When that rejects, the store stays closed to all.
+   * Has the store closed and opened by `reopen`, after earlier calls' turns. Nobody reads it meanwhile; then everything
+   * in memory is read anew. When that rejects, the store stays closed to all.
    */
-  async whileClosed(reopen: () => Promise<void>): Promise<void> {
+  whileClosed(reopen: () => Promise<void>): Promise<void> {
+    const run = this.#transition.then(() => this.#exchange(reopen));
+    this.#transition = run.catch(() => undefined);
+    return run;
+  }
+
+  async #exchange(reopen: () => Promise<void>): Promise<void> {
     const { suspend, reload } = this.#options;
     this.#waiting ??= [];
     this.#generation += 1;

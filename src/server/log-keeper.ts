@@ -1,5 +1,5 @@
 import type { AppliedState } from '../apply/applied-state.ts';
-import type { EngineControl } from '../ports/engine.ts';
+import { type EngineControl, EngineReopenedError } from '../ports/engine.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
@@ -67,7 +67,12 @@ export class LogKeeper {
       () => {
         this.#releasing = false;
       },
-      (error: unknown) => failed(error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => {
+        this.#releasing = false;
+        // The store is being closed or replaced: what it will hold then is released later.
+        if (error instanceof EngineReopenedError) return;
+        failed(error instanceof Error ? error : new Error(String(error)));
+      },
     );
   }
 

@@ -13,7 +13,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
 import { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Clock } from '../ports/clock.ts';
-import { type EngineControl, EngineWriteError } from '../ports/engine.ts';
+import { type EngineControl, EngineFullError } from '../ports/engine.ts';
 import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
@@ -193,6 +193,9 @@ export class Member {
       space: storage.space,
       scheduler,
       logger: options.logger('server/engine-recovery.ts'),
+      failed: (error) => {
+        if (!this.#stopped) this.#fail(`the store cannot be opened again: ${error.message}`);
+      },
       suspend: () => {
         this.hub.suspend();
         this.compactor.suspend();
@@ -377,7 +380,7 @@ export class Member {
       this.#applier.applyBatch(entries);
       this.durations.applied(entries, this.#applier.tally, this.clock.now() - startedMs);
     } catch (error) {
-      if (!(error instanceof EngineWriteError)) throw error;
+      if (!(error instanceof EngineFullError)) throw error;
       this.#recover(error);
       return false;
     }
@@ -386,8 +389,8 @@ export class Member {
   }
 
   /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */
-  #recover(error: EngineWriteError): void {
-    this.#logger.error('the store cannot be written; waiting for space', { error: error.message });
+  #recover(error: EngineFullError): void {
+    this.#logger.error('the disk is full; waiting for space to write the store', { error: error.message });
     this.#applier = this.#makeApplier();
     this.#recovery.begin();
   }
@@ -414,6 +417,7 @@ export class Member {
         this.loop.schedule();
       })
       .catch((error: unknown) => {
+        if (this.#stopped) return;
         this.#fail(`a snapshot cannot be applied: ${error instanceof Error ? error.message : String(error)}`);
       });
   }

@@ -8,6 +8,7 @@ class Stage {
   readonly config = { electionTicks: TICKS, heartbeatIntervalMs: 100 };
   readonly metrics = { server: { stuckLogHandovers: 0 } };
   isLeader = true;
+  readonly applied = { index: 5 };
   readonly matches = new Map([
     [1n, 5],
     [2n, 7],
@@ -27,6 +28,8 @@ class Stage {
     appendsDone: 0,
     schedule: () => undefined,
     node: {
+      committed: 5,
+      applied: 5,
       status: () => this.#status(),
       transferLeader: (id: bigint) => void this.handedTo.push(id),
     },
@@ -65,6 +68,29 @@ describe('a leader whose log is not synced', () => {
     expect(stage.handedTo).toEqual([3n]);
     stage.ticks(TICKS);
     expect(stage.handedTo).toEqual([3n, 3n]);
+  });
+
+  it('hands over as well where nothing that is committed gets applied', () => {
+    const stage = new Stage();
+    stage.loop.node.committed = 6;
+    stage.ticks(TICKS);
+    expect(stage.handedTo).toEqual([]);
+    stage.ticks(1);
+    expect(stage.handedTo).toEqual([3n]);
+  });
+
+  it('leads on where entries are applied, however late, or the others do not have them', () => {
+    const stage = new Stage();
+    stage.loop.node.committed = 1000;
+    stage.matches.set(2n, 1000);
+    for (let tick = 0; tick < 100; tick += 1) {
+      if (tick % 5 === 0) stage.applied.index += 1;
+      stage.ticks(1);
+    }
+    expect(stage.handedTo).toEqual([]);
+    stage.matches.set(2n, 7);
+    stage.ticks(5 * TICKS);
+    expect(stage.handedTo).toEqual([]);
   });
 
   it('leads on where syncs end in time, however many there are', () => {

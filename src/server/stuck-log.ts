@@ -17,14 +17,16 @@ export interface LoggingMember {
   readonly scheduler: Pick<Scheduler, 'every'>;
   readonly metrics: { readonly server: Pick<Metrics['server'], 'stuckLogHandovers'> };
   readonly isLeader: boolean;
+  readonly applied: { readonly index: number };
   readonly loop: Pick<RaftLoop, 'appendsBegun' | 'appendsDone' | 'schedule'> & {
-    readonly node: Pick<RaftLoop['node'], 'status' | 'transferLeader'>;
+    readonly node: Pick<RaftLoop['node'], 'status' | 'transferLeader' | 'committed' | 'applied'>;
   };
 }
 
 /**
- * A leader whose log has not been synced for an election timeout hands over to a voter whose log goes on. Its
- * heartbeats wait for no disk, so it would lead on, while nothing that its clients ask is answered.
+ * A leader whose log has not been synced for an election timeout hands over to a voter whose log goes on; so does one
+ * that has applied nothing of what is committed for as long, because its store's disk is full or for any other reason.
+ * Its heartbeats wait for no disk, so it would lead on, while nothing that its clients ask is answered.
  *
  * Time is counted in ticks: a process that was stopped, or whose event loop was busy, must not take that for a disk.
  */
@@ -37,6 +39,9 @@ export class StuckLog {
   #mark = 0;
   /** For how many ticks they have been. */
   #ticks = 0;
+  /** For how many ticks nothing committed has been applied. */
+  #unappliedTicks = 0;
+  #applied = 0;
   #restTicks = 0;
 
   constructor(member: LoggingMember, peers: Reachability, logger: Logger) {
@@ -51,31 +56,53 @@ export class StuckLog {
   }
 
   #look(): void {
-    const { loop, config, isLeader } = this.#member;
+    const { config, isLeader } = this.#member;
     if (this.#restTicks > 0) this.#restTicks -= 1;
-    if (loop.appendsDone >= this.#mark) {
-      this.#mark = loop.appendsBegun;
-      this.#ticks = 0;
+    this.#lookAtLog();
+    this.#lookAtStore();
+    if (!isLeader || this.#restTicks > 0) return;
+    if (this.#ticks >= config.electionTicks) this.#handOver('log');
+    else if (this.#unappliedTicks >= config.electionTicks) this.#handOver('store');
+  }
+
+  #lookAtLog(): void {
+    const { loop } = this.#member;
+    if (loop.appendsDone < this.#mark) {
+      this.#ticks += 1;
       return;
     }
-    this.#ticks += 1;
-    if (isLeader && this.#ticks >= config.electionTicks && this.#restTicks === 0) this.#handOver();
+    this.#mark = loop.appendsBegun;
+    this.#ticks = 0;
+  }
+
+  #lookAtStore(): void {
+    const { applied, loop } = this.#member;
+    // The one counts each slice, the other only what has reached the store.
+    const isWaiting = applied.index === this.#applied && loop.node.applied < loop.node.committed;
+    this.#unappliedTicks = isWaiting ? this.#unappliedTicks + 1 : 0;
+    this.#applied = applied.index;
   }
 
   /** Where the others' disks are no better, or they are too few to go on alone, leading on is the best there is. */
-  #handOver(): void {
+  #handOver(stuck: 'log' | 'store'): void {
     const { loop, config, metrics } = this.#member;
     const status = loop.node.status();
     const synced = status.progress.get(status.id)?.match ?? 0;
     const to = successorOf(status, this.#peers);
-    if (to === undefined || to.match <= synced || status.leadTransferee !== None) return;
+    if (to === undefined || status.leadTransferee !== None) return;
+    // Whether another one's store takes writes is seen only once it leads.
+    if (stuck === 'log' ? to.match <= synced : to.match < loop.node.committed) return;
     if (!canDoWithout(status, this.#peers)) return;
     this.#restTicks = REST_ELECTIONS * config.electionTicks;
     metrics.server.stuckLogHandovers += 1;
-    this.#logger.warn('the log cannot be synced; handing leadership over', {
+    const ticks = stuck === 'log' ? this.#ticks : this.#unappliedTicks;
+    const reason =
+      stuck === 'log' ? 'the log cannot be synced' : 'what is committed cannot be applied to the store';
+    this.#logger.warn(`${reason}; handing leadership over`, {
       to: formatId(to.id),
-      waited: `${this.#ticks * config.heartbeatIntervalMs}ms`,
+      waited: `${ticks * config.heartbeatIntervalMs}ms`,
       'synced-index': synced,
+      'applied-index': loop.node.applied,
       'their-index': to.match,
     });
     loop.node.transferLeader(to.id);

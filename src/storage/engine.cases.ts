@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { columns, type Column, type EngineControl, type EngineRange } from '../ports/engine.ts';
+import {
+  columns,
+  type Column,
+  type EngineControl,
+  type EngineRange,
+  EngineReopenedError,
+} from '../ports/engine.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 /** Every column takes keys with an escaped zero byte in front. */
@@ -170,6 +176,46 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       put(engine, 'latest', { b: '2' });
       expect(list(engine, 'latest', everything)).toEqual(['a=1', 'b=2']);
       expect(engine.sizes().inUse).toBeLessThanOrEqual(engine.sizes().total);
+    });
+
+    /** Every call there is, on a store that has been closed or is just being opened again. */
+    async function expectRefusals(): Promise<void> {
+      expect(() => engine.get('latest', key('a'))).toThrow(EngineReopenedError);
+      expect(() => engine.getMany('latest', [key('a')])).toThrow(EngineReopenedError);
+      expect(() => engine.iterate('latest', everything)).toThrow(EngineReopenedError);
+      expect(() => engine.batch()).toThrow(EngineReopenedError);
+      await expect(engine.syncLog()).rejects.toThrow(EngineReopenedError);
+      await expect(engine.compactFiles()).rejects.toThrow(EngineReopenedError);
+      expect(engine.sizes().inUse).toBeLessThanOrEqual(engine.sizes().total);
+    }
+
+    it('refuses every call once it is closed', async () => {
+      put(engine, 'latest', { a: '1' });
+      const batch = engine.batch();
+      batch.put('latest', key('b'), bytes('2'));
+      const iterator = engine.iterate('latest', everything);
+      const closing = engine.close();
+      await expectRefusals();
+      await closing;
+      await expectRefusals();
+      expect(() => iterator.next(1)).toThrow(EngineReopenedError);
+      iterator.close();
+      expect(() => batch.put('latest', key('c'), bytes('3'))).toThrow(EngineReopenedError);
+      expect(() => engine.write(batch)).toThrow(EngineReopenedError);
+      await expect((async () => engine.reopen())()).rejects.toThrow(EngineReopenedError);
+      await engine.close();
+    });
+
+    it('ends what was begun before it was opened again', async () => {
+      put(engine, 'latest', { a: '1' });
+      const batch = engine.batch();
+      batch.put('latest', key('b'), bytes('2'));
+      const iterator = engine.iterate('latest', everything);
+      await Promise.all([engine.reopen(), engine.reopen()]);
+      expect(() => iterator.next(1)).toThrow(EngineReopenedError);
+      expect(() => batch.del('latest', key('a'))).toThrow(EngineReopenedError);
+      expect(() => engine.write(batch)).toThrow(EngineReopenedError);
+      expect(list(engine, 'latest', everything)).toEqual(['a=1']);
     });
   });
 }

@@ -4,6 +4,7 @@ import {
   type Column,
   type EngineControl,
   type EngineIterator,
+  EngineReopenedError,
   type EngineRange,
   type WriteBatch,
 } from '../ports/engine.ts';
@@ -21,6 +22,11 @@ interface StagedOperation {
 class MemoryBatch implements WriteBatch {
   readonly operations: StagedOperation[] = [];
   spent = false;
+  readonly #opening: Opening;
+
+  constructor(opening: Opening) {
+    this.#opening = opening;
+  }
 
   get length(): number {
     return this.operations.length;
@@ -36,25 +42,39 @@ class MemoryBatch implements WriteBatch {
 
   #stage(column: Column, key: Uint8Array, value: Buffer | undefined): void {
     assert(!this.spent, 'a written batch is not used again');
+    this.checkOpen();
     assert(
       column !== 'version' || key[0] !== 0 || key[1] === 0xff,
       'a zero byte of a version key is escaped',
     );
     this.operations.push({ column, key: Buffer.from(key), value });
   }
+
+  checkOpen(): void {
+    if (this.#opening.isOver)
+      throw new EngineReopenedError('the store was opened anew since the batch was begun');
+  }
+}
+
+/** One opening of the store, which its batches and iterators end with. */
+interface Opening {
+  isOver: boolean;
 }
 
 class MemoryIterator implements EngineIterator {
   #cursor: RowsCursor | undefined;
   readonly #keysOnly: boolean;
+  readonly #opening: Opening;
 
-  constructor(cursor: RowsCursor, keysOnly: boolean) {
+  constructor(cursor: RowsCursor, keysOnly: boolean, opening: Opening) {
     this.#cursor = cursor;
     this.#keysOnly = keysOnly;
+    this.#opening = opening;
   }
 
   next(count: number): Buffer[] {
-    assert(this.#cursor !== undefined, 'an iterator is read only while it is open');
+    if (this.#cursor === undefined || this.#opening.isOver)
+      throw new EngineReopenedError('the store was closed under its reader');
     const rows: Buffer[] = [];
     for (let n = 0; n < count; n++) {
       const row = this.#cursor.next();
@@ -72,6 +92,7 @@ class MemoryIterator implements EngineIterator {
 /** The engine's twin in memory, for tests and the simulator. It holds what RocksDB would, in the same order. */
 export class MemoryEngine implements EngineControl {
   readonly #columns = new Map<Column, OrderedRows>(columns.map((column) => [column, new OrderedRows()]));
+  #opening: Opening | undefined = { isOver: false };
 
   get(column: Column, key: Uint8Array): Buffer | undefined {
     const value = this.#rows(column).get(key);
@@ -83,16 +104,17 @@ export class MemoryEngine implements EngineControl {
   }
 
   iterate(column: Column, range: EngineRange): EngineIterator {
-    return new MemoryIterator(this.#rows(column).cursor(range), range.keysOnly === true);
+    return new MemoryIterator(this.#rows(column).cursor(range), range.keysOnly === true, this.#opened());
   }
 
   batch(): WriteBatch {
-    return new MemoryBatch();
+    return new MemoryBatch(this.#opened());
   }
 
   write(batch: WriteBatch): void {
     assert(batch instanceof MemoryBatch, 'a batch is written by the engine that made it');
     assert(!batch.spent, 'a batch is written once');
+    batch.checkOpen();
     batch.spent = true;
     for (const { column, key, value } of batch.operations) {
       if (value === undefined) this.#rows(column).delete(key);
@@ -101,11 +123,11 @@ export class MemoryEngine implements EngineControl {
   }
 
   syncLog(): Promise<void> {
-    return Promise.resolve();
+    return this.#done();
   }
 
   compactFiles(): Promise<void> {
-    return Promise.resolve();
+    return this.#done();
   }
 
   sizes(): { total: number; inUse: number } {
@@ -115,14 +137,29 @@ export class MemoryEngine implements EngineControl {
   }
 
   reopen(): Promise<void> {
+    this.#opened().isOver = true;
+    this.#opening = { isOver: false };
     return Promise.resolve();
   }
 
   close(): Promise<void> {
+    if (this.#opening !== undefined) this.#opening.isOver = true;
+    this.#opening = undefined;
+    return Promise.resolve();
+  }
+
+  #opened(): Opening {
+    if (this.#opening === undefined) throw new EngineReopenedError('the store is closed');
+    return this.#opening;
+  }
+
+  #done(): Promise<void> {
+    if (this.#opening === undefined) return Promise.reject(new EngineReopenedError('the store is closed'));
     return Promise.resolve();
   }
 
   #rows(column: Column): OrderedRows {
+    this.#opened();
     const rows = this.#columns.get(column);
     assert(rows !== undefined, 'every column exists from the start');
     return rows;

@@ -12,6 +12,8 @@ export interface StorageOptions extends Pick<FileLogOptions, 'onFailure' | 'onSy
   /** From `--wal-dir`; empty for the usual place. */
   readonly walDirectory?: string;
   readonly tuning?: RocksTuning;
+  /** The store's disk failed: the process has to end. See `RocksOptions`. */
+  readonly onStoreFailure?: (error: Error) => void;
   /** Gives the metadata record of a log that is made now. */
   readonly newMetadata: () => Buffer;
 }
@@ -39,7 +41,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   settleReplacement(directory.rocksdb);
   prepareDataDirectory(directory);
   const space = await DiskSpace.watch(directory.root);
-  const engine = await openEngine(directory, options.tuning ?? defaultTuning);
+  const engine = await openEngine(directory, options);
   try {
     const isNew = !logExists(directory.wal);
     const logOptions: FileLogOptions = {
@@ -68,9 +70,15 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
 }
 
-async function openEngine(directory: DataDirectory, tuning: RocksTuning): Promise<RocksEngine> {
+async function openEngine(
+  directory: DataDirectory,
+  { tuning = defaultTuning, onStoreFailure }: StorageOptions,
+): Promise<RocksEngine> {
   try {
-    return await RocksEngine.open(directory.rocksdb, tuning);
+    return await RocksEngine.open(directory.rocksdb, {
+      tuning,
+      ...(onStoreFailure === undefined ? {} : { onFailure: onStoreFailure }),
+    });
   } catch (error) {
     if ((error as { code?: string }).code !== 'LEVEL_LOCKED') throw error;
     throw new DataDirectoryError(`data directory ${directory.root} is in use by another process`, {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
 import { engineCases } from './engine.cases.ts';
+import { EngineReopenedError } from '../ports/engine.ts';
 import { RocksEngine } from './rocks-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-rocks-'));
@@ -29,6 +30,28 @@ describe('rocksdb', () => {
     expect(second.get('meta', Buffer.from('m'))?.toString()).toBe('meta');
     expect(second.get('version', Buffer.from('v'))?.toString()).toBe('version');
     await second.close();
+  });
+
+  it('refuses every call while it is opened again, and workers too', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const view = engine.view();
+    let recalled = false;
+    engine.lend(() => {
+      recalled = true;
+      return new Promise((resolve) => setTimeout(resolve, 50));
+    });
+    const reopening = engine.reopen();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(recalled).toBe(true);
+    expect(() => engine.get('latest', Buffer.from('a'))).toThrow(EngineReopenedError);
+    expect(() => engine.view()).toThrow(EngineReopenedError);
+    expect(() => engine.lend(() => Promise.resolve())).toThrow(EngineReopenedError);
+    expect(() => [...view.scan('event', { gte: Buffer.alloc(0) })]).toThrow(EngineReopenedError);
+    expect(engine.sizes().total).toBeGreaterThan(0);
+    await reopening;
+    expect(engine.get('latest', Buffer.from('a'))).toBeUndefined();
+    engine.view().close();
+    await engine.close();
   });
 
   it('is refused a second time while it is open', async () => {

@@ -1,12 +1,19 @@
 import { promises as fs } from 'node:fs';
 import { assert, defined } from '../lib/assert.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
-import { EngineWriteError, type Column, type EngineControl, type WriteBatch } from '../ports/engine.ts';
+import {
+  EngineFailedError,
+  EngineReopenedError,
+  type Column,
+  type EngineControl,
+  type WriteBatch,
+} from '../ports/engine.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
-import { openColumns, RocksReader, storedKey, type OpenColumns } from './rocks-reader.ts';
+import { openColumns, RocksReader, storedKey, type OpenColumn, type OpenColumns } from './rocks-reader.ts';
 import { buildingDirectory, exchangeDirectories, finishBuilding, removeReplaced } from './replacement.ts';
 import { RocksSizes } from './rocks-sizes.ts';
+import { storeError } from './store-error.ts';
 import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
 
 /** Bigger batches give their memory back instead of being kept for the next one. */
@@ -22,12 +29,15 @@ const minFreeForFlush = 64 << 20;
 
 class RocksBatch implements WriteBatch {
   readonly #binding = rocksBinding();
+  readonly #current: () => OpenColumns;
   readonly #columns: OpenColumns;
   #handle: BatchHandle | undefined;
   #length = 0;
 
-  constructor(columns: OpenColumns, handle: BatchHandle) {
-    this.#columns = columns;
+  /** @param current the columns of the store as it is open now; throws where it is closed */
+  constructor(current: () => OpenColumns, handle: BatchHandle) {
+    this.#current = current;
+    this.#columns = current();
     this.#handle = handle;
   }
 
@@ -36,7 +46,7 @@ class RocksBatch implements WriteBatch {
   }
 
   put(column: Column, key: Uint8Array, value: Uint8Array): void {
-    const place = this.#columns[column];
+    const place = this.#place(column);
     assert(
       column !== 'version' || key[0] !== 0 || key[1] === 0xff,
       'a zero byte of a version key is escaped',
@@ -46,7 +56,7 @@ class RocksBatch implements WriteBatch {
   }
 
   del(column: Column, key: Uint8Array): void {
-    const place = this.#columns[column];
+    const place = this.#place(column);
     this.#binding.batch_del(this.#open(), storedKey(place, key), place.choice);
     this.#length++;
   }
@@ -54,8 +64,20 @@ class RocksBatch implements WriteBatch {
   /** Hands the native batch over for writing; this object is spent. */
   take(): BatchHandle {
     const handle = this.#open();
+    this.#checkCurrent();
     this.#handle = undefined;
     return handle;
+  }
+
+  #place(column: Column): OpenColumn {
+    this.#checkCurrent();
+    return this.#columns[column];
+  }
+
+  /** Native column handles end with the database that they were opened with. */
+  #checkCurrent(): void {
+    if (this.#current() !== this.#columns)
+      throw new EngineReopenedError('the store was opened anew since the batch was begun');
   }
 
   #open(): BatchHandle {
@@ -78,6 +100,16 @@ function closeDatabase(database: DatabaseHandle): Promise<void> {
   });
 }
 
+export interface RocksOptions {
+  readonly directory: string;
+  readonly tuning?: RocksTuning;
+  /**
+   * Called, before the error is thrown, when a write failed for another reason than a full disk, or RocksDB's
+   * background work did before it: the owner ends the process.
+   */
+  readonly onFailure?: (error: EngineFailedError) => void;
+}
+
 /** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
 export class RocksEngine extends RocksReader implements EngineControl, SharedStore {
   readonly #directory: string;
@@ -86,16 +118,18 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   #sizes: RocksSizes;
   #spareBatch: BatchHandle | undefined;
   readonly #recalls = new Set<() => Promise<void>>();
+  readonly #currentColumns = (): OpenColumns => this.columns;
+  readonly #onFailure: (error: EngineFailedError) => void;
+  /** Closing and opening, one after the other. */
+  #transition: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
 
-  private constructor(
-    database: DatabaseHandle,
-    columns: OpenColumns,
-    directory: string,
-    tuning: RocksTuning,
-  ) {
+  private constructor(database: DatabaseHandle, columns: OpenColumns, options: RocksOptions) {
     super(database, columns);
+    const { directory } = options;
     this.#directory = directory;
-    this.#tuning = tuning;
+    this.#tuning = options.tuning ?? defaultTuning;
+    this.#onFailure = options.onFailure ?? (() => undefined);
     this.#logSync = new RocksLogSync(directory);
     this.#sizes = new RocksSizes(directory);
   }
@@ -106,11 +140,11 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
    * @throws Error with code LEVEL_LOCKED when another process holds the directory, LEVEL_CORRUPTION or
    * LEVEL_IO_ERROR when its files can't be read
    */
-  static async open(directory: string, tuning: RocksTuning = defaultTuning): Promise<RocksEngine> {
+  static async open(directory: string, options: Omit<RocksOptions, 'directory'> = {}): Promise<RocksEngine> {
     await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     const database = rocksBinding().db_init(directory);
-    const columns = await openDatabase(database, tuning);
-    const engine = new RocksEngine(database, columns, directory, tuning);
+    const columns = await openDatabase(database, options.tuning ?? defaultTuning);
+    const engine = new RocksEngine(database, columns, { ...options, directory });
     await engine.#sizes.refresh();
     return engine;
   }
@@ -126,19 +160,44 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     return { handle: this.sharedHandle, giveBack: () => this.#recalls.delete(entry) };
   }
 
-  /** RocksDB's own threads and memory go with the store; a worker that still used them would end the process. */
+  /**
+   * Refuses all calls, at once; then waits until nothing uses the database any more. RocksDB's own threads and memory
+   * go with it: a worker that still read it would end the process.
+   */
   async #release(): Promise<void> {
+    this.shut();
     this.#spareBatch = undefined;
     await Promise.all([...this.#recalls].map((recall) => recall()));
     this.#recalls.clear();
-    this.endIterators();
     await this.#logSync.idle();
+  }
+
+  /** Runs `task` with the store closed, after earlier such tasks. */
+  #whileClosed(task: () => Promise<void>): Promise<void> {
+    this.shut();
+    const run = this.#transition.then(async () => {
+      if (this.#closing !== undefined) throw new EngineReopenedError('the store is closed');
+      await this.#release();
+      await task();
+    });
+    this.#transition = run.catch(() => undefined);
+    return run;
+  }
+
+  async #openAgain(): Promise<void> {
+    try {
+      const columns = await openDatabase(this.handle, this.#tuning);
+      if (this.#closing === undefined) this.opened(columns);
+    } catch (error) {
+      throw storeError(error);
+    }
+    await this.#sizes.refresh();
   }
 
   batch(): WriteBatch {
     const handle = this.#spareBatch ?? this.binding.batch_init();
     this.#spareBatch = undefined;
-    return new RocksBatch(this.columns, handle);
+    return new RocksBatch(this.#currentColumns, handle);
   }
 
   write(batch: WriteBatch): void {
@@ -146,16 +205,26 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     const keep = batch.length <= maxKeptBatchOperations;
     const handle = batch.take();
     try {
-      this.binding.batch_write(this.database, handle, undefined);
-    } catch (error) {
-      throw new EngineWriteError(error instanceof Error ? error.message : String(error), { cause: error });
+      this.#commit(handle);
     } finally {
       this.binding.batch_clear(handle);
       if (keep) this.#spareBatch = handle;
     }
   }
 
+  #commit(handle: BatchHandle): void {
+    try {
+      this.binding.batch_write(this.database, handle, undefined);
+    } catch (error) {
+      if (error instanceof EngineReopenedError) throw error;
+      const failure = storeError(error);
+      if (failure instanceof EngineFailedError) this.#onFailure(failure);
+      throw failure;
+    }
+  }
+
   syncLog(): Promise<void> {
+    if (!this.isOpen) return Promise.reject(new EngineReopenedError('the store is closed'));
     return this.#logSync.sync();
   }
 
@@ -184,7 +253,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
         const handle = this.binding.batch_init();
         this.binding.batch_put(handle, empty, filler, choice);
         this.binding.batch_del(handle, empty, choice);
-        this.binding.batch_write(this.database, handle, undefined);
+        this.#commit(handle);
         this.binding.batch_clear(handle);
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -193,18 +262,20 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   }
 
   sizes(): { total: number; inUse: number } {
-    return this.#sizes.current(
-      this.#property('rocksdb.estimate-live-data-size'),
-      this.#property('rocksdb.live-sst-files-size'),
-    );
+    if (this.isOpen)
+      this.#sizes.noteLive(
+        this.#property('rocksdb.estimate-live-data-size'),
+        this.#property('rocksdb.live-sst-files-size'),
+      );
+    return this.#sizes.current();
   }
 
-  async reopen(): Promise<void> {
-    await this.#release();
-    // A store that failed reports that failure once more on closing.
-    await closeDatabase(this.database).catch(() => undefined);
-    this.columns = await openDatabase(this.database, this.#tuning);
-    await this.#sizes.refresh();
+  reopen(): Promise<void> {
+    return this.#whileClosed(async () => {
+      // A store that failed reports that failure once more on closing.
+      await closeDatabase(this.handle).catch(() => undefined);
+      await this.#openAgain();
+    });
   }
 
   /** Where a store is made that is to replace this one. What lies there otherwise counts for nothing. */
@@ -214,24 +285,28 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
 
   /**
    * Goes on with the store in `replacementDirectory`, complete, closed and synced, in place of its own. Open
-   * iterators end, workers are recalled, and no call may be made until it resolves. A crash in between leaves
-   * the one or the other, whole.
+   * iterators end, workers are recalled, and every call throws until it resolves. A crash in between leaves the one
+   * or the other, whole.
    */
   async replaceFiles(): Promise<void> {
     await finishBuilding(this.#directory);
-    await this.#release();
-    await closeDatabase(this.database).catch(() => undefined);
-    await exchangeDirectories(this.#directory);
-    this.#logSync = new RocksLogSync(this.#directory);
-    this.#sizes = new RocksSizes(this.#directory);
-    this.columns = await openDatabase(this.database, this.#tuning);
-    await removeReplaced(this.#directory);
-    await this.#sizes.refresh();
+    await this.#whileClosed(async () => {
+      await closeDatabase(this.handle).catch(() => undefined);
+      await exchangeDirectories(this.#directory);
+      this.#logSync = new RocksLogSync(this.#directory);
+      this.#sizes = new RocksSizes(this.#directory);
+      await this.#openAgain();
+      await removeReplaced(this.#directory);
+    });
   }
 
-  async close(): Promise<void> {
-    await this.#release();
-    await closeDatabase(this.database);
+  close(): Promise<void> {
+    this.shut();
+    this.#closing ??= this.#transition.then(async () => {
+      await this.#release();
+      await closeDatabase(this.handle);
+    });
+    return this.#closing;
   }
 
   #isCompacting(): boolean {

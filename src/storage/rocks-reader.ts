@@ -114,14 +114,43 @@ class RocksIterator implements EngineIterator {
 /** Reads of an open database, on the thread that opened it or on a worker thread that shares it. */
 export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> {
   protected readonly binding = rocksBinding();
-  protected readonly database: DatabaseHandle;
-  protected columns: OpenColumns;
+  protected readonly handle: DatabaseHandle;
+  #columns: OpenColumns | undefined;
   readonly #oneKey: Uint8Array[] = [empty];
   readonly #iterators = new Set<RocksIterator>();
+  readonly #views = new Set<RocksView>();
 
-  protected constructor(database: DatabaseHandle, columns: OpenColumns) {
-    this.database = database;
-    this.columns = columns;
+  protected constructor(handle: DatabaseHandle, columns: OpenColumns) {
+    this.handle = handle;
+    this.#columns = columns;
+  }
+
+  get isOpen(): boolean {
+    return this.#columns !== undefined;
+  }
+
+  /** The native library does not check for a closed database: a call on one would end the process. */
+  protected get columns(): OpenColumns {
+    if (this.#columns === undefined) throw new EngineReopenedError('the store is closed');
+    return this.#columns;
+  }
+
+  protected get database(): DatabaseHandle {
+    if (this.#columns === undefined) throw new EngineReopenedError('the store is closed');
+    return this.handle;
+  }
+
+  /** Before the database is closed: from now on no call reaches it, and no native iterator outlives it. */
+  protected shut(): void {
+    this.#columns = undefined;
+    for (const iterator of this.#iterators) iterator.close();
+    for (const view of this.#views) view.close();
+    this.#views.clear();
+  }
+
+  /** The database is open again. */
+  protected opened(columns: OpenColumns): void {
+    this.#columns = columns;
   }
 
   /**
@@ -153,13 +182,10 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     return new RocksIterator(handle, place.prefix?.length ?? 0, this.#iterators);
   }
 
-  /** Before the database is closed: a native iterator that outlived it would end the process. */
-  protected endIterators(): void {
-    for (const iterator of this.#iterators) iterator.close();
-  }
-
   /** The state of this instant, for reads that must agree with each other. It holds disk space back until closed. */
   view(): StoreView {
-    return new RocksView(this.database, this.columns);
+    const view = new RocksView(this.database, this.columns, () => this.#views.delete(view));
+    this.#views.add(view);
+    return view;
   }
 }

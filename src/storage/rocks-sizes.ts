@@ -25,6 +25,8 @@ export class RocksSizes {
   #bytes = 0;
   #refreshedAt = 0;
   #refreshing = false;
+  /** The part of the bytes that holds live data, as RocksDB last told. */
+  #share = 1;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -50,11 +52,14 @@ export class RocksSizes {
   }
 
   /** @param liveBytes live part of `tableBytes`, both of the largest column family, which sets the ratio */
-  current(liveBytes: number, tableBytes: number): { total: number; inUse: number } {
+  noteLive(liveBytes: number, tableBytes: number): void {
+    this.#share = tableBytes > 0 ? Math.min(1, liveBytes / tableBytes) : 1;
+  }
+
+  current(): { total: number; inUse: number } {
     if (!this.#refreshing && performance.now() - this.#refreshedAt > refreshAfterMs) {
       this.refresh().catch(() => undefined);
     }
-    const share = tableBytes > 0 ? Math.min(1, liveBytes / tableBytes) : 1;
-    return { total: this.#bytes, inUse: Math.round(this.#bytes * share) };
+    return { total: this.#bytes, inUse: Math.round(this.#bytes * this.#share) };
   }
 }

@@ -1,4 +1,5 @@
-import { assert, defined } from '../lib/assert.ts';
+import { assert } from '../lib/assert.ts';
+import { EngineReopenedError } from '../ports/engine.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
 import { lowerBound, type OpenColumns, upperBound } from './rocks-reader.ts';
 import {
@@ -31,12 +32,14 @@ export class RocksView implements StoreView {
   readonly #binding = rocksBinding();
   readonly #database: DatabaseHandle;
   readonly #columns: OpenColumns;
+  readonly #closed: () => void;
   #iterators: FamilyIterators | undefined;
   #scans = 0;
 
-  constructor(database: DatabaseHandle, columns: OpenColumns) {
+  constructor(database: DatabaseHandle, columns: OpenColumns, closed: () => void) {
     this.#database = database;
     this.#columns = columns;
+    this.#closed = closed;
     this.#iterators = this.#freeze();
   }
 
@@ -81,7 +84,8 @@ export class RocksView implements StoreView {
   }
 
   #of(column: ViewColumn): IteratorHandle {
-    const { events, small } = defined(this.#iterators, 'a view is read only while it is open');
+    if (this.#iterators === undefined) throw new EngineReopenedError('the view is closed');
+    const { events, small } = this.#iterators;
     return column === 'event' ? events : small;
   }
 
@@ -90,6 +94,7 @@ export class RocksView implements StoreView {
     this.#binding.iterator_close(this.#iterators.events);
     this.#binding.iterator_close(this.#iterators.small);
     this.#iterators = undefined;
+    this.#closed();
   }
 }
 

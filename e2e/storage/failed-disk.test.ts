@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestCluster } from '../clusters/test-cluster.ts';
+import { type DiskFault, diskFaultsMissing, diskPaths, FaultyDisk } from '../harness/disk-faults.ts';
+import { type Member, serverUnderTest } from '../harness/member.ts';
+import { missingPeers } from '../harness/paths.ts';
+import { eventually } from '../harness/wait.ts';
+
+/** Go's programs make system calls without the C library, so that only Keystead's disk can be made to fail. */
+const missing =
+  serverUnderTest === 'etcd'
+    ? 'skipped: etcd is out of reach'
+    : (diskFaultsMissing ?? missingPeers('etcdctl'));
+const MAX_UNAVAILABLE_MS = 3000;
+
+describe.skipIf(missing !== undefined)(`a leader whose disk fails ${missing ?? ''}`.trimEnd(), () => {
+  const disks = new Map<string, FaultyDisk>();
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await TestCluster.found(['keystead', 'keystead', 'keystead'], [], (name) => {
+      const disk = new FaultyDisk();
+      disks.set(name, disk);
+      return disk.env;
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await cluster.destroy();
+  });
+
+  const diskOf = ({ name }: Member): FaultyDisk => {
+    const disk = disks.get(name);
+    if (disk === undefined) throw new Error(`${name} has no disk`);
+    return disk;
+  };
+
+  /** Milliseconds from the fault to the next put that another member acknowledges. */
+  const untilNextPut = async (leader: Member, ...faults: DiskFault[]): Promise<number> => {
+    const others = cluster.alive.filter((member) => member !== leader);
+    diskOf(leader).set(...faults);
+    const failedAt = performance.now();
+    await eventually(
+      'another member takes puts',
+      async () => {
+        const put = ['--command-timeout=1s', 'put', 'key', 'after'];
+        return (await cluster.ctl(...others).run(put)).code === 0;
+      },
+      { timeoutMs: 30_000 },
+    );
+    const tookMs = performance.now() - failedAt;
+    console.log(`${faults[0]?.error} on ${faults[0]?.path}: next put after ${Math.round(tookMs)} ms`);
+    return tookMs;
+  };
+
+  const faults: [string, DiskFault, string][] = [
+    [
+      'writes of the log',
+      { calls: ['write'], path: diskPaths.log, error: 'EIO' },
+      'the log cannot be written',
+    ],
+    [
+      'writes of the store',
+      { calls: ['write'], path: diskPaths.store, error: 'EIO' },
+      'the store cannot be written',
+    ],
+  ];
+
+  it.each(faults)(
+    '%s: ends with a message, and the others go on',
+    { timeout: 120_000 },
+    async (_name, fault, message) => {
+      const leader = await cluster.leader();
+      const lease = /lease (\S+) granted/.exec(await cluster.ctl().ok(['lease', 'grant', '3']))?.[1] ?? '';
+      await cluster.ctl().ok(['put', 'leased', 'value', `--lease=${lease}`]);
+      const { program } = leader;
+      const tookMs = await untilNextPut(leader, fault);
+      await eventually(`${leader.name} ends`, () => !program.alive);
+      expect(program.exitCode).toBe(1);
+      expect(program.tail()).toContain(message);
+      expect(tookMs).toBeLessThan(MAX_UNAVAILABLE_MS);
+      await eventually('the lease expires', async () => (await cluster.ctl().ok(['get', 'leased'])) === '');
+      diskOf(leader).heal();
+      await leader.start();
+      await cluster.settled();
+      expect(await cluster.ctl(leader).ok(['get', 'key', '--print-value-only'])).toBe('after\n');
+    },
+  );
+
+  it(
+    'hands over where its store alone is full, and catches up once there is room',
+    { timeout: 120_000 },
+    async () => {
+      const leader = await cluster.leader();
+      await untilNextPut(leader, { calls: ['write'], path: diskPaths.store, error: 'ENOSPC' });
+      const others = cluster.members.filter((member) => member !== leader);
+      await eventually('another one leads', async () => {
+        const metrics = await (await fetch(`${leader.clientUrl}/metrics`)).text();
+        return metrics.includes('\netcd_server_is_leader 0\n');
+      });
+      expect(leader.program.alive).toBe(true);
+      await cluster.ctl(...others).ok(['put', 'key', 'after']);
+      diskOf(leader).heal();
+      await cluster.settled();
+      expect(await cluster.ctl(leader).ok(['get', 'key', '--print-value-only'])).toBe('after\n');
+    },
+  );
+});
