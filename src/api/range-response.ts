@@ -1,6 +1,8 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import { RevisionGoneError } from '../mvcc/store.ts';
+import { EngineReopenedError } from '../ports/engine.ts';
 import type { Member } from '../server/member.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
@@ -33,8 +35,6 @@ export function answerRange(
     respond(context, call, { header, seen, result: scan.result() });
     return;
   }
-  // What it found may be superseded and compacted before it is read.
-  const { release } = member.compactor.hold(seen);
   const step = (): void => {
     try {
       if (call.ended) scan.cancel();
@@ -45,12 +45,11 @@ export function answerRange(
         respond(context, call, { header, seen, result: scan.result() });
       } else {
         member.scheduler.soon(step);
-        return;
       }
     } catch (error) {
+      scan.cancel();
       failCall(call, error);
     }
-    release();
   };
   member.scheduler.soon(step);
 }
@@ -109,7 +108,12 @@ function respondLarge(
       const parts: Buffer[] = [];
       if (!started) parts.push(header);
       started = true;
-      const kvs = result.read(maxBytes);
+      const kvs = readFurther(result, maxBytes);
+      if (kvs === undefined) {
+        hold.release();
+        call.abort();
+        return undefined;
+      }
       for (const kv of kvs) parts.push(fieldHead(KVS, kv.length), kv);
       if (kvs.length > 0) return parts;
       hold.release();
@@ -119,6 +123,16 @@ function respondLarge(
     // The client has gone or wants no more of it.
     dropped: () => hold.release(),
   });
+}
+
+/** The next KeyValues; undefined if there is no way to read them any more. */
+function readFurther(result: RangeResult, maxBytes: number): Buffer[] | undefined {
+  try {
+    return result.read(maxBytes);
+  } catch (error) {
+    if (error instanceof RevisionGoneError || error instanceof EngineReopenedError) return undefined;
+    throw error;
+  }
 }
 
 /** `more` and `count`. */

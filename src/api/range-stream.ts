@@ -63,17 +63,20 @@ function start(context: ServiceContext, call: StreamCall, request: RangeRequest)
     if (refused !== undefined) throw refused;
     new ChunkedRange(context, call, request, caller).run();
   };
-  const read = (): void => streamIdentity(context, call, identified);
+  const read = (): void =>
+    member.whenOpen(() => {
+      try {
+        streamIdentity(context, call, identified);
+      } catch (error) {
+        endStream(call, error);
+      }
+    });
   if (request.serializable) read();
   else
     call.onCancel = member.read({
       readable: () => {
         call.onCancel = undefined;
-        try {
-          read();
-        } catch (error) {
-          endStream(call, error);
-        }
+        read();
       },
       failed: (error) => endStream(call, error),
     });
@@ -128,14 +131,15 @@ class ChunkedRange {
   }
 
   #send(result: RangeResult): void {
-    const kvs = result.readAll();
+    const kvs = this.#read(result);
     this.#sent += kvs.length;
-    const isLast = !result.more || this.#sent >= this.#totalLimit;
+    const isCut = kvs.length < result.length;
+    const isLast = !isCut && (!result.more || this.#sent >= this.#totalLimit);
     if (!isLast) {
       const last = kvs[kvs.length - 1];
       const bytes = this.#write(kvsBody(kvs));
       if (last !== undefined) this.#key = Buffer.concat([new KeyValueView().read(last).key, ZERO]);
-      this.#adjust(bytes);
+      this.#adjust(bytes, isCut);
       return;
     }
     if (!result.more) {
@@ -160,11 +164,27 @@ class ChunkedRange {
     this.#call.end();
   }
 
+  /** Not all of it where values are much larger than those before: a message is held in memory as a whole. */
+  #read(result: RangeResult): Buffer[] {
+    const most = this.#context.member.config.maxRequestBytes * 2;
+    const kvs: Buffer[] = [];
+    let bytes = 0;
+    while (bytes < most) {
+      const part = result.read(most - bytes);
+      if (part.length === 0) break;
+      for (const kv of part) {
+        kvs.push(kv);
+        bytes += kv.length;
+      }
+    }
+    return kvs;
+  }
+
   /** As etcd: twice or half as many keys while a message is far from the size aimed at. */
-  #adjust(bytes: number): void {
+  #adjust(bytes: number, isCut: boolean): void {
     const aim = this.#context.member.config.maxRequestBytes;
     if (bytes < aim / 2) this.#limit *= 2;
-    else if (bytes > aim * 2) this.#limit = Math.max(1, Math.floor(this.#limit / 2));
+    else if (isCut || bytes > aim * 2) this.#limit = Math.max(1, Math.floor(this.#limit / 2));
     this.#limit = Math.min(this.#limit, this.#totalLimit - this.#sent);
   }
 
@@ -204,6 +224,7 @@ class ChunkedRange {
         else if (scan.step(KEYS_PER_SLICE)) then(scan.result());
         else member.scheduler.soon(step);
       } catch (error) {
+        scan.cancel();
         endStream(this.#call, error);
       }
     };

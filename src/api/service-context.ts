@@ -9,6 +9,7 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RaftRequestField } from '../server/raft-request.ts';
 import type { Member } from '../server/member.ts';
 import type { Waiter } from '../server/waiters.ts';
+import { RevisionGoneError } from '../mvcc/store.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { MessageCodec } from '../wire/codec.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
@@ -155,6 +156,7 @@ class Answer implements Waiter<ApplyResult> {
 export function failCall(call: UnaryCall, error: unknown): void {
   if (error instanceof EtcdError) call.fail(error.code, error.message);
   else if (error instanceof WireError) call.fail(GrpcCode.Internal, DECODE_FAULT + error.answer);
+  else if (error instanceof RevisionGoneError) call.fail(errors.Compacted.code, errors.Compacted.message);
   else if (error instanceof EngineReopenedError) call.fail(GrpcCode.Unavailable, STORE_REPLACED);
   else throw error;
 }

@@ -1,5 +1,6 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
+import { RevisionGoneError } from '../mvcc/store.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
@@ -14,6 +15,7 @@ const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
 export function endStream(call: StreamCall, error: unknown): void {
   if (error instanceof EtcdError) call.end(error.code, error.message);
   else if (error instanceof WireError) call.end(GrpcCode.Internal, DECODE_FAULT + error.answer);
+  else if (error instanceof RevisionGoneError) call.end(errors.Compacted.code, errors.Compacted.message);
   else if (error instanceof EngineReopenedError) call.end(GrpcCode.Unavailable, STORE_REPLACED);
   else throw error;
 }

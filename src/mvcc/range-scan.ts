@@ -138,6 +138,11 @@ interface ValuedEntry {
  * One range read in steps, so that a long one can be spread over turns of the event loop: visiting keys, sorting them
  * and encoding keys without values. All steps see the same moment: the cursor is frozen.
  *
+ * Values are read by revision, and not from the frozen view. So from the first step that does not finish until the
+ * result is taken the scan keeps compactions from removing what it sees. It is stepped in the turn that it is begun in,
+ * and later until it is done or canceled. Values that are not read in the turn that takes the result need a hold of
+ * their own.
+ *
  * The order of things is etcd's: with a sort order or a filter everything is fetched, filtered, sorted and only
  * then cut to the limit.
  */
@@ -156,6 +161,10 @@ export class RangeScan {
   /** Keys that the step under way may still visit. */
   #left = 0;
   #done = false;
+  #release: (() => void) | undefined;
+
+  /** Keeps compactions from what the scan sees, until the function returned is called. */
+  hold: (() => () => void) | undefined;
 
   /** @param knownCount keys of the whole range, where that is known without visiting them */
   constructor(
@@ -178,22 +187,36 @@ export class RangeScan {
   step(maxKeys: number): boolean {
     if (this.#done) return true;
     this.#left = maxKeys;
-    this.#done = this.#steps.next().done === true;
+    try {
+      this.#done = this.#steps.next().done === true;
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
+    if (!this.#done) this.#release ??= this.hold?.();
     return this.#done;
   }
 
-  /** Gives up; the cursor is closed. */
+  /** Gives up; the cursor is closed. Nothing happens where the result was taken. */
   cancel(): void {
     if (!this.#done) this.#cursor.close();
     this.#done = true;
+    this.#letGo();
   }
 
+  /** What was found. Its values are to be read in this turn, unless something else holds them. */
   result(): RangeResult {
     assert(this.#done, 'a range result is taken when the scan is done');
+    this.#letGo();
     const count = this.#knownCount ?? this.#visited;
     const metas = this.#entries.map((entry) => entry.meta);
     const found = { count, more: this.#more, metas, readValues: this.#readValues };
     return new RangeResult(this.#encoded === undefined ? found : { ...found, encoded: this.#encoded });
+  }
+
+  #letGo(): void {
+    this.#release?.();
+    this.#release = undefined;
   }
 
   *#run(): Generator<void, void> {

@@ -56,6 +56,11 @@ export interface StoreOptions {
 
 export const defaultStoreOptions: StoreOptions = { cacheBytes: 160 * 2 ** 20, keyChangeCapacity: 32_768 };
 
+/** A read came too late for a revision that the index had named. It ends; nothing that is stored is in doubt. */
+export class RevisionGoneError extends Error {
+  override readonly name = 'RevisionGoneError';
+}
+
 /** What a read was refused for. */
 export type RangeRefusal = 'compacted' | 'future';
 
@@ -79,6 +84,8 @@ export class MvccStore {
   readonly #absent = new Set<string>();
   #events: StoreEvent[] = [];
   #staged = false;
+  /** What scans under way see. */
+  readonly #heldRevisions = new Set<{ readonly revision: number }>();
 
   constructor(engine: Engine, options: StoreOptions = defaultStoreOptions) {
     this.engine = engine;
@@ -261,6 +268,25 @@ export class MvccStore {
    * @param withTotalCount whether the count must be exact beyond the limit
    */
   scan(options: RangeOptions, withTotalCount = true): RangeScan {
+    const scan = this.#beginScan(options, withTotalCount);
+    const seen = options.revision > 0 ? options.revision : this.revision;
+    scan.hold = () => this.#holdRevision(seen);
+    return scan;
+  }
+
+  #holdRevision(revision: number): () => void {
+    const held = { revision };
+    this.#heldRevisions.add(held);
+    return () => this.#heldRevisions.delete(held);
+  }
+
+  /** Whether a scan under way sees what a compaction at the revision makes removable. */
+  isScannedBelow(revision: number): boolean {
+    for (const held of this.#heldRevisions) if (held.revision < revision) return true;
+    return false;
+  }
+
+  #beginScan(options: RangeOptions, withTotalCount: boolean): RangeScan {
     const past = options.revision > 0 && options.revision < this.#revision;
     const readValues = (metas: readonly IndexMeta[]): Buffer[] => this.readValues(metas);
     const { range } = options;
@@ -332,7 +358,11 @@ export class MvccStore {
     return meta.isTombstone ? undefined : meta;
   }
 
-  /** The encoded KeyValues of live or superseded revisions that are not compacted. */
+  /**
+   * The encoded KeyValues of live or superseded revisions that are not compacted.
+   *
+   * @throws RevisionGoneError where a compaction has removed one
+   */
   readValues(metas: readonly IndexMeta[]): Buffer[] {
     const values = new Array<Buffer>(metas.length);
     const keys: Buffer[] = [];
@@ -350,7 +380,7 @@ export class MvccStore {
     const rows = this.engine.getMany('event', keys);
     for (let at = 0; at < rows.length; at += 1) {
       const row = rows[at];
-      assert(row !== undefined, 'each revision in the index has its event');
+      if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
       values[places[at] ?? 0] = eventKeyValue(row);
     }
     return values;
@@ -360,7 +390,7 @@ export class MvccStore {
   readValue(meta: IndexMeta): Buffer {
     if (meta.kv !== undefined) return meta.kv;
     const row = this.engine.get('event', encodeRevision(meta.mod, meta.sub));
-    assert(row !== undefined, 'each revision in the index has its event');
+    if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
     meta.kv = Buffer.from(eventKeyValue(row));
     return meta.kv;
   }

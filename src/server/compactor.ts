@@ -147,7 +147,7 @@ export class Compactor {
     const job = this.#job;
     if (job === undefined || this.#stopped) return;
     const { store, clock, metrics, batchLimit, sleepMs } = this.#options;
-    if (this.#holds.hold(job.revision)) {
+    if (this.#holds.hold(job.revision) || store.isScannedBelow(job.revision)) {
       this.#pause(Math.max(sleepMs, HELD_PAUSE_MS));
       return;
     }

@@ -17,7 +17,6 @@ import {
 } from '../../wire/gen/etcdserverpb.ts';
 import { KeyValue } from '../../wire/gen/mvccpb.ts';
 import type { ServiceContext } from '../service-context.ts';
-import { readRevision } from '../range-response.ts';
 import { CallEndedError } from './call-ended-error.ts';
 import { KeyEvents, type KeyEventsOptions } from './key-events.ts';
 
@@ -121,19 +120,12 @@ export class CallerClient {
   async #scan(request: RangeRequest): Promise<RangeResult> {
     const { member } = this.#context;
     const scan = member.store.scan(rangeOptions(request));
-    const seen = readRevision(member, request.revision);
-    if (scan.step(KEYS_PER_SLICE)) return scan.result();
-    const { release } = member.compactor.hold(seen);
-    try {
-      do {
-        await new Promise<void>((resolve) => {
-          member.scheduler.soon(resolve);
-        });
-      } while (!scan.step(KEYS_PER_SLICE));
-      return scan.result();
-    } finally {
-      release();
+    while (!scan.step(KEYS_PER_SLICE)) {
+      await new Promise<void>((resolve) => {
+        member.scheduler.soon(resolve);
+      });
     }
+    return scan.result();
   }
 
   /** Each time anew: rights and tokens change while a call waits. */
