@@ -1,4 +1,4 @@
-import type { Connection } from '../http2/connection.ts';
+import type { StreamConnection } from '../http2/stream.ts';
 import type { DeadlineWheel } from './deadline-wheel.ts';
 import type { MessageCounters } from './method-stats.ts';
 import type { Session } from './session.ts';
@@ -12,5 +12,5 @@ export interface CallContext {
   /** Monotonic milliseconds. */
   now(): number;
   /** Without a connection it is a call made inside the process. */
-  sessionOf(connection: Connection | undefined): Session;
+  sessionOf(connection: StreamConnection | undefined): Session;
 }

@@ -1,12 +1,10 @@
-import type { Connection } from '../http2/connection.ts';
 import type { ErrorCode } from '../http2/constants.ts';
-import type { ByteSource, StreamEnd } from '../http2/stream.ts';
-import type { ResponseShape } from '../http2/sender.ts';
+import type { ByteSource, ResponseShape, StreamConnection, StreamEnd } from '../http2/stream.ts';
 
 /** What a call needs of the stream it answers on: one of HTTP/2, or of a call made inside the process. */
 export interface CallStream {
   /** Undefined for a call made inside the process. */
-  readonly connection: Connection | undefined;
+  readonly connection: StreamConnection | undefined;
   readonly authority: string;
   readonly headersSent: boolean;
   /** Bytes the client may send before more is granted. */

@@ -1,5 +1,5 @@
 import { encodeStatic, type HeaderPair } from '../http2/hpack-encoder.ts';
-import type { ResponseShape } from '../http2/sender.ts';
+import type { ResponseShape } from '../http2/stream.ts';
 import { encodeStatusMessage } from './status.ts';
 
 export const PLAIN_CONTENT_TYPE = 'application/grpc';

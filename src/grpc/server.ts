@@ -51,7 +51,7 @@ import {
   type KeepalivePolicy,
 } from '../http2/limits.ts';
 import { sniffProtocol } from '../http2/protocol-sniffer.ts';
-import type { Http2Stream } from '../http2/stream.ts';
+import type { Http2Stream, StreamConnection } from '../http2/stream.ts';
 import type { CallContext } from './call-context.ts';
 import { ClientVersions } from './client-versions.ts';
 import type { CallWatcher } from './call-observer.ts';
@@ -454,7 +454,7 @@ function chooseProtocol({ protocols }: { protocols: string[] }): string | undefi
   return protocols.includes('h2') ? 'h2' : undefined;
 }
 
-function sessionOf(connection: Connection | undefined, receiveBudgetBytes: number): Session {
+function sessionOf(connection: StreamConnection | undefined, receiveBudgetBytes: number): Session {
   assert(connection !== undefined, 'calls on streams have a connection');
   connection.attachment ??= new Session(connection.socket, receiveBudgetBytes);
   return connection.attachment as Session;

@@ -16,21 +16,15 @@ import { FloodGuard } from './flood-guard.ts';
 import type { FlushScheduler, Flushable } from './flush-scheduler.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { HeaderPair } from './hpack-encoder.ts';
-import type { HeaderField } from './header-field.ts';
 import type { HeldAccount, HeldBytes } from './held-bytes.ts';
 import { KeepaliveGuard } from './keepalive.ts';
 import { type ConnectionLimits, type KeepalivePolicy, UNLIMITED_STREAMS } from './limits.ts';
 import { Sender, type SenderHost } from './sender.ts';
-import type { Http2Stream } from './stream.ts';
-import { Streams } from './streams.ts';
+import type { StreamConnection } from './stream.ts';
+import { type RequestHandler, Streams } from './streams.ts';
 
-/** Who answers the requests of a connection. */
-export interface ConnectionOwner {
-  /**
-   * A request whose head is well formed. The owner sets `stream.listener` unless it answers at once. `fields` is
-   * reused for the next request: what is kept must be copied out.
-   */
-  onRequest(stream: Http2Stream, fields: readonly HeaderField[], endStream: boolean): void;
+/** Who answers the requests of a connection and hears of its end. */
+export interface ConnectionOwner extends RequestHandler {
   /** The socket is closed; the streams have been reset before. */
   onConnectionClosed(connection: Connection): void;
 }
@@ -57,7 +51,7 @@ export interface TrafficCounters {
 const DRAIN_PING = Buffer.from('drainack', 'latin1');
 
 /** The server's side of one HTTP/2 connection (RFC 9113) over a socket whose first bytes may be the preface. */
-export class Connection implements FrameSink, Flushable {
+export class Connection implements FrameSink, Flushable, StreamConnection {
   flushScheduled = false;
   readonly socket: Socket;
   /** Free for the owner: what it keeps with this connection. */
@@ -96,7 +90,7 @@ export class Connection implements FrameSink, Flushable {
     this.#held = options.held.account();
     this.#streams = new Streams({
       connection: this,
-      owner,
+      handler: owner,
       limits,
       sender: this.#sender,
       flood: this.#flood,

@@ -3,13 +3,7 @@ import { ConnectionError, DEFAULT_WINDOW, ErrorCode, MAX_WINDOW } from './consta
 import { FrameWriter } from './frame-writer.ts';
 import { type HeaderPair, HpackEncoder } from './hpack-encoder.ts';
 import { SendRound } from './send-round.ts';
-import type { Http2Stream, StreamEnd } from './stream.ts';
-
-/** The templates of a whole response. */
-export interface ResponseShape {
-  readonly headers: number;
-  readonly trailers: number;
-}
+import type { Http2Stream, ResponseShape, StreamEnd, StreamSender } from './stream.ts';
 
 /** What the sender tells its connection. */
 export interface SenderHost {
@@ -24,7 +18,7 @@ export interface SenderHost {
 const MESSAGE_PREFIX_BYTES = 5;
 
 /** The sending half of a connection: frames, windows granted by the client, and back pressure of the socket. */
-export class Sender {
+export class Sender implements StreamSender {
   readonly writer = new FrameWriter();
   readonly encoder: HpackEncoder;
   readonly #socket: Socket;

@@ -1,8 +1,7 @@
+import type { Socket } from 'node:net';
 import { ErrorCode } from './constants.ts';
-import type { Connection } from './connection.ts';
+import type { HeldAccount } from './held-bytes.ts';
 import type { RequestHead } from './request-head.ts';
-import type { ResponseShape, Sender } from './sender.ts';
-import type { Streams } from './streams.ts';
 
 /** What the owner of a stream hears. After `onReset` nothing more. */
 export interface StreamListener {
@@ -28,15 +27,56 @@ export interface ByteSource {
 /** How a response ends once its data is sent: a template of the connection's encoder, a block, or END_STREAM alone. */
 export type StreamEnd = number | Buffer | 'data';
 
+/** The templates of a whole response. */
+export interface ResponseShape {
+  readonly headers: number;
+  readonly trailers: number;
+}
+
+/** The connection of a stream, as its owner sees it. */
+export interface StreamConnection {
+  readonly socket: Socket;
+  /** Free for the owner: what it keeps with this connection. */
+  attachment: unknown;
+}
+
+/** What a stream needs of its connection's streams. */
+export interface StreamHost {
+  /** What the connection holds for its client. */
+  readonly held: HeldAccount;
+  /** Called by a stream that is about to queue more than the connection may hold. */
+  overfull(): void;
+  /** Ends a stream at once in both directions. */
+  reset(stream: Http2Stream, code: ErrorCode): void;
+  /** Gives the client window for what the application consumed. */
+  replenish(stream: Http2Stream): void;
+  /** Lets the client send `bytes` more on a stream, beyond the usual window. */
+  grant(stream: Http2Stream, bytes: number): void;
+}
+
+/** How a stream sends. */
+export interface StreamSender {
+  headers(stream: Http2Stream, headers: number | Buffer, endStream: boolean): void;
+  messageResponse(
+    stream: Http2Stream,
+    shape: ResponseShape,
+    parts: Buffer | readonly Buffer[],
+    messageBytes: number,
+  ): void;
+  message(stream: Http2Stream, parts: Buffer | readonly Buffer[], messageBytes: number): void;
+  /** The stream has something queued. */
+  queued(stream: Http2Stream): void;
+}
+
 /** Below this many queued bytes a writer that was held back is told to go on. */
 const LOW_WATER_BYTES = 16 * 1024;
 
 /** One request and its response. */
 export class Http2Stream implements RequestHead {
   readonly id: number;
-  readonly connection: Connection;
-  readonly #streams: Streams;
-  readonly #sender: Sender;
+  readonly connection: StreamConnection;
+  readonly #host: StreamHost;
+  readonly #sender: StreamSender;
   listener: StreamListener | undefined;
 
   method = '';
@@ -76,14 +116,14 @@ export class Http2Stream implements RequestHead {
   #wantsDrain = false;
 
   constructor(
-    connection: Connection,
-    streams: Streams,
-    sender: Sender,
+    connection: StreamConnection,
+    host: StreamHost,
+    sender: StreamSender,
     id: number,
     windows: { readonly send: number; readonly receive: number },
   ) {
     this.connection = connection;
-    this.#streams = streams;
+    this.#host = host;
     this.#sender = sender;
     this.id = id;
     this.sendWindow = windows.send;
@@ -161,12 +201,12 @@ export class Http2Stream implements RequestHead {
   /** Ends the stream at once in both directions; queued data is dropped. */
   reset(code: ErrorCode): void {
     if (this.gone) return;
-    this.#streams.reset(this, code);
+    this.#host.reset(this, code);
   }
 
   /** Lets the client send `bytes` more than its usual window. */
   grant(bytes: number): void {
-    this.#streams.grant(this, bytes);
+    this.#host.grant(this, bytes);
   }
 
   /**
@@ -182,14 +222,14 @@ export class Http2Stream implements RequestHead {
   holdRequest(bytes: number): void {
     if (bytes === 0) return;
     this.heldRequestBytes += bytes;
-    this.#streams.held.add(bytes);
+    this.#host.held.add(bytes);
   }
 
   /** Lets the client send `bytes` again. */
   giveBack(bytes: number): void {
     if (this.remoteClosed || this.gone) return;
     this.unacknowledged += bytes;
-    this.#streams.replenish(this);
+    this.#host.replenish(this);
   }
 
   /** The end, once no data is left before it. */
@@ -230,7 +270,7 @@ export class Http2Stream implements RequestHead {
       this.#queueHead = 0;
     }
     this.queuedBytes -= taken;
-    this.#streams.held.remove(taken);
+    this.#host.held.remove(taken);
     return taken;
   }
 
@@ -246,7 +286,7 @@ export class Http2Stream implements RequestHead {
     this.#queue = [];
     this.#queueHead = 0;
     this.#headOffset = 0;
-    this.#streams.held.remove(this.queuedBytes);
+    this.#host.held.remove(this.queuedBytes);
     this.queuedBytes = 0;
     const source = this.#source;
     this.#source = undefined;
@@ -257,9 +297,9 @@ export class Http2Stream implements RequestHead {
 
   #push(part: Buffer): void {
     if (part.length === 0) return;
-    const { held } = this.#streams;
+    const { held } = this.#host;
     if (held.isTooMuch) {
-      this.#streams.overfull();
+      this.#host.overfull();
       return;
     }
     this.#queue.push(part);

@@ -1,4 +1,3 @@
-import type { Connection, ConnectionOwner } from './connection.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import {
   ConnectionError,
@@ -10,21 +9,31 @@ import {
 } from './constants.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { HeaderBlock } from './header-block.ts';
+import type { HeaderField } from './header-field.ts';
 import type { HeldAccount } from './held-bytes.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { type ConnectionLimits, STREAMS_CEILING } from './limits.ts';
 import { boundData, boundHeaders, type PayloadBounds } from './payload-bounds.ts';
 import { readRequestHead, validTrailers } from './request-head.ts';
 import type { Sender } from './sender.ts';
-import { Http2Stream } from './stream.ts';
+import { Http2Stream, type StreamConnection, type StreamHost } from './stream.ts';
 
 const HEADER_TABLE_BYTES = 4096;
 const NO_DATA = Buffer.alloc(0);
 
+/** Who answers the requests of a connection. */
+export interface RequestHandler {
+  /**
+   * A request whose head is well formed. The handler sets `stream.listener` unless it answers at once. `fields` is
+   * reused for the next request: what is kept must be copied out.
+   */
+  onRequest(stream: Http2Stream, fields: readonly HeaderField[], endStream: boolean): void;
+}
+
 /** What the streams of a connection need of it. */
 export interface StreamsHost {
-  readonly connection: Connection;
-  readonly owner: ConnectionOwner;
+  readonly connection: StreamConnection;
+  readonly handler: RequestHandler;
   readonly limits: ConnectionLimits;
   readonly sender: Sender;
   readonly flood: FloodGuard;
@@ -41,7 +50,7 @@ export interface StreamsHost {
  * The streams of one connection and the frames that concern them: states (RFC 9113 section 5.1), requests, and the
  * windows in which requests are received. Frame handlers throw ConnectionError for a fault that ends the connection.
  */
-export class Streams {
+export class Streams implements StreamHost {
   /** What the connection holds for its client. */
   readonly held: HeldAccount;
   readonly #host: StreamsHost;
@@ -329,7 +338,7 @@ export class Streams {
     stream.remoteClosed = endStream;
     this.#open.set(streamId, stream);
     this.#flood.streamOpened();
-    this.#host.owner.onRequest(stream, decoder.fields, endStream);
+    this.#host.handler.onRequest(stream, decoder.fields, endStream);
   }
 
   #onTrailers(stream: Http2Stream, endStream: boolean): void {
