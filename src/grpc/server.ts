@@ -26,14 +26,8 @@
  * One port serves HTTP/2 and HTTP/1.1: see `protocol-sniffer.ts`; HTTP/1.1 connections go to `http1`.
  */
 import type { Server as HttpServer } from 'node:http';
-import { createServer as createNetServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type Server as TlsServer,
-  type TlsOptions,
-  type TLSSocket,
-} from 'node:tls';
+import type { Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { assert } from '../lib/assert.ts';
 import {
   Connection,
@@ -41,6 +35,7 @@ import {
   type ConnectionOwner,
   type TrafficCounters,
 } from '../http2/connection.ts';
+import { Endings } from '../http2/endings.ts';
 import { FlushScheduler } from '../http2/flush-scheduler.ts';
 import type { HeaderField } from '../http2/header-field.ts';
 import { type HeldAccount, HeldBytes } from '../http2/held-bytes.ts';
@@ -50,12 +45,13 @@ import {
   DEFAULT_LIMITS,
   type KeepalivePolicy,
 } from '../http2/limits.ts';
-import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import type { Http2Stream, StreamConnection } from '../http2/stream.ts';
+import { Turns } from '../http2/turns.ts';
 import type { CallContext } from './call-context.ts';
 import { ClientVersions } from './client-versions.ts';
 import type { CallWatcher } from './call-observer.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
+import { type ListenAddress, Listeners } from './listeners.ts';
 import { type LocalCall, type LocalRequest, type LocalSink, startLocalCall } from './local-call.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
 import type { MessageCounters, MethodStats } from './method-stats.ts';
@@ -86,32 +82,10 @@ export interface GrpcServerOptions {
   readonly maxConnections?: number;
 }
 
-/** Keeps a TLS listener's certificates up to date and looks at its connections after their handshakes. */
-export interface TlsGuard {
-  attach(server: TlsServer): void;
-  /** Calls back for a connection that may go on; it ends any other itself. */
-  admit(socket: TLSSocket, admitted: () => void): void;
-  logRefused(socket: TLSSocket, error: Error): void;
-}
-
-/** Where to listen: `host` and `port`, or `path` of a unix socket; with TLS if `tls` is given. */
-export interface ListenAddress {
-  readonly host?: string;
-  readonly port?: number;
-  readonly path?: string;
-  readonly tls?: TlsOptions;
-  /** What a TLS listener is held to beyond its options. */
-  readonly guard?: TlsGuard;
-  /** What the address serves; both unless said otherwise. */
-  readonly protocols?: 'both' | 'grpc' | 'http1';
-}
-
 /** What the large messages of one connection may occupy while they arrive. */
 const RECEIVE_BUDGET_BYTES = 32 * 1024 * 1024;
 const MAX_HELD_BYTES = 512 * 1024 * 1024;
 const SWEEP_MS = 1_000;
-/** Milliseconds between two log lines on connections over the limit. */
-const DROP_LOG_MS = 5_000;
 const NO_ENCODINGS: readonly string[] = ['', 'identity'];
 
 export class GrpcServer implements ConnectionOwner {
@@ -128,14 +102,9 @@ export class GrpcServer implements ConnectionOwner {
   readonly #router = new Router();
   readonly #scheduler = new FlushScheduler();
   readonly #connections = new Set<Connection>();
-  /** Sockets that have not shown their protocol yet. */
-  readonly #undecided = new Set<Socket>();
-  readonly #listeners: Server[] = [];
-  readonly #http1: HttpServer | undefined;
-  readonly #logger: Logger | undefined;
+  readonly #listeners: Listeners;
   readonly #watcher: CallWatcher | undefined;
   readonly #held: HeldBytes;
-  readonly #maxConnections: number | undefined;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
@@ -148,11 +117,8 @@ export class GrpcServer implements ConnectionOwner {
   constructor(options: GrpcServerOptions) {
     const now = (): number => performance.now();
     this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
-    this.#http1 = options.http1;
     this.#watcher = options.watcher;
     this.#held = new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES);
-    this.#logger = options.logger;
-    this.#maxConnections = options.maxConnections;
     this.#wheel = new DeadlineWheel(now);
     this.#context = {
       wheel: this.#wheel,
@@ -161,10 +127,26 @@ export class GrpcServer implements ConnectionOwner {
       now,
       sessionOf: (connection) => sessionOf(connection, this.#receiveBudgetBytes),
     };
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const turns = new Turns(now);
+    const { http1 } = options;
+    this.#listeners = new Listeners({
+      logger: options.logger,
+      maxConnections: options.maxConnections,
+      handshakeTimeoutMs: limits.handshakeTimeoutMs,
+      turns,
+      serveHttp2: (socket) => this.serveHttp2(socket),
+      serveHttp1: (socket) => {
+        if (http1 === undefined) socket.destroy();
+        else http1.emit('connection', socket);
+      },
+    });
     this.#connectionOptions = {
-      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      limits,
       keepalive: { ...DEFAULT_KEEPALIVE, ...options.keepalive },
       scheduler: this.#scheduler,
+      turns,
+      endings: new Endings(turns),
       templates: TEMPLATES,
       now,
       counters: this.counters,
@@ -231,50 +213,14 @@ export class GrpcServer implements ConnectionOwner {
    * Rejects with the socket's error, for example EADDRINUSE.
    */
   async listen(address: ListenAddress): Promise<number> {
-    const listener =
-      address.tls === undefined ? this.#plainListener(address) : this.#tlsListener(address, address.tls);
-    if (this.#maxConnections !== undefined) this.#limit(listener, this.#maxConnections);
-    const where: ListenOptions =
-      address.path === undefined ? { host: address.host, port: address.port } : { path: address.path };
-    await new Promise<void>((resolve, reject) => {
-      listener.once('error', reject);
-      listener.listen({ ...where, backlog: 4096 }, () => {
-        listener.off('error', reject);
-        resolve();
-      });
-    });
-    // Accepting fails for want of file descriptors, for example; those that are accepted are served all the same.
-    listener.on('error', (error) =>
-      this.#logger?.warn('failed to accept a connection', { error: error.message }),
-    );
-    this.#listeners.push(listener);
+    const port = await this.#listeners.listen(address);
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
-    const bound = listener.address();
-    return typeof bound === 'object' && bound !== null ? bound.port : 0;
-  }
-
-  #limit(listener: Server, maxConnections: number): void {
-    listener.maxConnections = maxConnections;
-    let loggedMs = -Infinity;
-    listener.on('drop', () => {
-      const now = performance.now();
-      if (now - loggedMs < DROP_LOG_MS) return;
-      loggedMs = now;
-      this.#logger?.warn('closed a connection, as there are as many as are allowed', {
-        limit: maxConnections,
-      });
-    });
+    return port;
   }
 
   /** Replaces certificate and key of the TLS listeners for connections to come. */
   setSecureContext(context: SecureContextOptions): void {
-    for (const listener of this.#listeners) {
-      if ('setSecureContext' in listener) {
-        (listener as Server & { setSecureContext(context: SecureContextOptions): void }).setSecureContext(
-          context,
-        );
-      }
-    }
+    this.#listeners.setSecureContext(context);
   }
 
   /** Sends everything that calls have produced so far, one write a connection. */
@@ -287,7 +233,7 @@ export class GrpcServer implements ConnectionOwner {
    * milliseconds with the rest cut off.
    */
   async shutdown(graceMs: number): Promise<void> {
-    this.#closeListeners();
+    this.#listeners.close();
     for (const connection of [...this.#connections]) connection.shutdown();
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
@@ -303,10 +249,10 @@ export class GrpcServer implements ConnectionOwner {
 
   /** Stops at once. */
   close(): void {
-    this.#closeListeners();
+    this.#listeners.close();
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
-    for (const socket of this.#undecided) socket.destroy();
+    this.#listeners.dropUndecided();
     for (const connection of [...this.#connections]) connection.destroy();
     this.#wheel.stop();
   }
@@ -373,86 +319,13 @@ export class GrpcServer implements ConnectionOwner {
     route.stream?.(call);
   }
 
-  #plainListener(address: ListenAddress): Server {
-    const { protocols = 'both' } = address;
-    return createNetServer({ noDelay: true }, (socket) => {
-      if (protocols === 'http1') this.#serveHttp1(socket);
-      else this.#sniff(socket, protocols === 'both');
-    });
-  }
-
-  #tlsListener(address: ListenAddress, tls: TlsOptions): Server {
-    const { protocols = 'both', guard } = address;
-    const listener = createTlsServer({
-      handshakeTimeout: this.#connectionOptions.limits.handshakeTimeoutMs,
-      ...tls,
-      ...(protocols === 'http1' ? { ALPNProtocols: ['http/1.1'] } : { ALPNCallback: chooseProtocol }),
-    });
-    guard?.attach(listener);
-    const serve = (socket: TLSSocket): void => {
-      socket.setNoDelay(true);
-      if (protocols === 'http1' || socket.alpnProtocol === 'http/1.1') this.#serveHttp1(socket);
-      else this.#sniff(socket, protocols === 'both' && socket.alpnProtocol !== 'h2');
-    };
-    listener.on('secureConnection', (socket) => {
-      if (guard === undefined) serve(socket);
-      else guard.admit(socket, () => serve(socket));
-    });
-    listener.on('tlsClientError', (error, socket) => {
-      if (guard === undefined)
-        this.#logger?.warn('rejected connection on client endpoint', { error: error.message });
-      else guard.logRefused(socket, error);
-      socket.destroy();
-    });
-    return listener;
-  }
-
-  #sniff(socket: Socket, http1Allowed: boolean): void {
-    this.#undecided.add(socket);
-    socket.once('close', () => this.#undecided.delete(socket));
-    sniffProtocol(
-      socket,
-      {
-        http2: () => {
-          this.#undecided.delete(socket);
-          this.serveHttp2(socket);
-        },
-        http1: () => {
-          this.#undecided.delete(socket);
-          if (http1Allowed) this.#serveHttp1(socket);
-          else socket.destroy();
-        },
-      },
-      this.#connectionOptions.limits.handshakeTimeoutMs,
-    );
-  }
-
-  #serveHttp1(socket: Socket): void {
-    if (this.#http1 === undefined) socket.destroy();
-    else this.#http1.emit('connection', socket);
-  }
-
   #sweep(): void {
     const now = this.#context.now();
     for (const connection of this.#connections) connection.sweep(now);
   }
-
-  #closeListeners(): void {
-    for (const listener of this.#listeners) listener.close();
-    this.#listeners.length = 0;
-  }
 }
 
 const NO_DATA = Buffer.alloc(0);
-
-/**
- * gRPC clients offer h2 alone. A client that offers HTTP/1.1 as well (a browser, curl, a metrics scraper) wants the
- * HTTP endpoints, which are served as HTTP/1.1.
- */
-function chooseProtocol({ protocols }: { protocols: string[] }): string | undefined {
-  if (protocols.includes('http/1.1')) return 'http/1.1';
-  return protocols.includes('h2') ? 'h2' : undefined;
-}
 
 function sessionOf(connection: StreamConnection | undefined, receiveBudgetBytes: number): Session {
   assert(connection !== undefined, 'calls on streams have a connection');

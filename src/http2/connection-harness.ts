@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { Connection, type ConnectionOwner } from './connection.ts';
+import { Endings } from './endings.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import type { HeaderField } from './header-field.ts';
 import { HeldBytes } from './held-bytes.ts';
@@ -7,6 +8,7 @@ import { encodeStatic } from './hpack-encoder.ts';
 import { type ConnectionLimits, DEFAULT_KEEPALIVE, DEFAULT_LIMITS, type KeepalivePolicy } from './limits.ts';
 import { RawClient } from './raw-client.ts';
 import type { Http2Stream, StreamListener } from './stream.ts';
+import { Turns } from './turns.ts';
 
 /**
  * A server for tests of the framing alone. `/bytes/N` answers with N bytes pulled from a source, `/echo` with what it
@@ -23,6 +25,8 @@ export class ConnectionHarness implements ConnectionOwner {
   readonly #limits: ConnectionLimits;
   readonly #keepalive: KeepalivePolicy;
   readonly #scheduler = new FlushScheduler();
+  readonly #turns = new Turns(() => performance.now());
+  readonly #endings = new Endings(this.#turns);
   #server: Server | undefined;
   #port = 0;
   /** Milliseconds added to the clock of the connections. */
@@ -34,12 +38,14 @@ export class ConnectionHarness implements ConnectionOwner {
   }
 
   async start(): Promise<this> {
-    const server = createServer((socket) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
       this.connections.push(
         new Connection(socket, this, {
           limits: this.#limits,
           keepalive: this.#keepalive,
           scheduler: this.#scheduler,
+          turns: this.#turns,
+          endings: this.#endings,
           templates: [[[':status', '200']]],
           now: this.now,
           counters: { socketBytesRead: 0, socketBytesWritten: 0 },

@@ -495,4 +495,14 @@ describe('graceful shutdown', () => {
     await expect.poll(() => harness.closed).toBe(1);
     expect(harness.resets).toEqual([ErrorCode.CANCEL]);
   });
+
+  test('a lost connection resets its streams, however many', async () => {
+    const { harness, client } = await start();
+    const streams = 3_000;
+    for (let id = 1; id < 2 * streams; id += 2) client.request(id, '/hang');
+    await expect.poll(() => harness.connections[0]?.activeStreams).toBe(streams);
+    client.close();
+    await expect.poll(() => harness.resets.length).toBe(streams);
+    expect(harness.closed).toBe(1);
+  });
 });

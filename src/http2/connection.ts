@@ -12,16 +12,19 @@ import {
   PREFACE,
   SettingId,
 } from './constants.ts';
+import type { Endings } from './endings.ts';
 import { FloodGuard } from './flood-guard.ts';
 import type { FlushScheduler, Flushable } from './flush-scheduler.ts';
-import { FrameReader, type FrameSink } from './frame-reader.ts';
+import type { FrameSink } from './frame-reader.ts';
 import type { HeaderPair } from './hpack-encoder.ts';
 import type { HeldAccount, HeldBytes } from './held-bytes.ts';
 import { KeepaliveGuard } from './keepalive.ts';
 import { type ConnectionLimits, type KeepalivePolicy, UNLIMITED_STREAMS } from './limits.ts';
 import { Sender, type SenderHost } from './sender.ts';
+import { SocketInput } from './socket-input.ts';
 import type { StreamConnection } from './stream.ts';
 import { type RequestHandler, Streams } from './streams.ts';
+import type { Turns } from './turns.ts';
 
 /** Who answers the requests of a connection and hears of its end. */
 export interface ConnectionOwner extends RequestHandler {
@@ -33,6 +36,8 @@ export interface ConnectionOptions {
   readonly limits: ConnectionLimits;
   readonly keepalive: KeepalivePolicy;
   readonly scheduler: FlushScheduler;
+  readonly turns: Turns;
+  readonly endings: Endings;
   /** Header blocks that most responses repeat. */
   readonly templates: readonly (readonly HeaderPair[])[];
   /** Monotonic milliseconds. */
@@ -60,7 +65,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   readonly #limits: ConnectionLimits;
   readonly #scheduler: FlushScheduler;
   readonly #counters: TrafficCounters;
-  readonly #reader: FrameReader;
+  readonly #input: SocketInput;
   readonly #sender: Sender;
   readonly #streams: Streams;
   readonly #flood: FloodGuard;
@@ -71,6 +76,8 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   /** It holds too much and is about to be ended. */
   #overfull = false;
   #closed = false;
+  /** Bytes that arrived after the end of the connection. */
+  #droppedBytes = 0;
   /** A graceful stop has begun; after the client's answer it is final. */
   #draining: 'no' | 'begun' | 'final' = 'no';
   readonly #handshakeEnd: number;
@@ -81,7 +88,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     this.#limits = limits;
     this.#scheduler = options.scheduler;
     this.#counters = options.counters;
-    this.#reader = new FrameReader(this);
+    this.#input = new SocketInput(socket, this, options.turns, (error) => this.#fail(error));
     this.#sender = new Sender(socket, this.#senderHost(), {
       maxSocketBacklogBytes: limits.maxSocketBacklogBytes,
       templates: options.templates,
@@ -95,6 +102,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
       sender: this.#sender,
       flood: this.#flood,
       held: this.#held,
+      turns: options.turns,
       overfull: () => this.#endOverfull(),
       scheduleFlush: () => this.#scheduler.schedule(this),
       lastStreamEnded: () => {
@@ -105,7 +113,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     this.#handshakeEnd = now() + limits.handshakeTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#onChunk(chunk));
     socket.on('drain', () => this.#sender.drained());
-    socket.on('end', () => this.#destroy());
+    socket.on('end', () => options.endings.add(() => this.#destroy()));
     socket.on('error', () => this.#destroy());
     socket.on('close', () => {
       this.#destroy();
@@ -212,11 +220,16 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   }
 
   #onChunk(chunk: Buffer): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      this.#droppedBytes += chunk.length;
+      // A client that was told to go may have a window's worth under way, not more.
+      if (this.#droppedBytes > this.#limits.connectionReceiveWindow) this.socket.destroy();
+      return;
+    }
     this.#counters.socketBytesRead += chunk.length;
     this.#keepalive.heard();
     try {
-      this.#reader.push(this.#prefaceLeft === 0 ? chunk : this.#readPreface(chunk));
+      this.#input.push(this.#prefaceLeft === 0 ? chunk : this.#readPreface(chunk));
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.#fail(error);
@@ -236,6 +249,8 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   #senderHost(): SenderHost {
     return {
       scheduleFlush: () => this.#scheduler.schedule(this),
+      readNothing: () => this.#input.hold(),
+      readOn: () => this.#input.release(),
       responseSent: () => {
         this.#keepalive.sentResponse();
         this.#flood.progress();
@@ -343,7 +358,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   #endOverfull(): void {
     if (this.#closed || this.#overfull) return;
     this.#overfull = true;
-    this.#reader.stop();
+    this.#input.stop();
     this.#sender.stop();
     setImmediate(() => {
       const error = new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many bytes held');
@@ -353,7 +368,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
 
   /** Ends the connection for a fault of the client (RFC 9113 section 5.4.1). */
   #fail(error: ConnectionError): void {
-    this.#reader.stop();
+    this.#input.stop();
     this.#sender.writer.goAway(this.#streams.lastId, error.code, error.message);
     this.#close();
     this.#destroyLater();
@@ -370,7 +385,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
-    this.#reader.stop();
+    this.#input.stop();
     this.#sender.stop();
     this.#streams.resetAll();
     this.#held.close();
@@ -389,7 +404,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   #destroy(): void {
     if (!this.#closed) {
       this.#closed = true;
-      this.#reader.stop();
+      this.#input.stop();
       this.#sender.writer.discard();
       this.#sender.stop();
       this.#streams.resetAll();

@@ -22,7 +22,7 @@ const BYTES = Buffer.concat([
 function read(chunks: Buffer[]): Recorder {
   const recorder = new Recorder();
   const reader = new FrameReader(recorder);
-  for (const chunk of chunks) reader.push(chunk);
+  for (const chunk of chunks) reader.read(chunk, 0, { units: Infinity });
   return recorder;
 }
 
@@ -55,7 +55,7 @@ test('nothing follows a stop, even from the same chunk', () => {
       if (recorder.frames.length === 2) reader.stop();
     },
   });
-  reader.push(BYTES);
-  reader.push(BYTES);
+  reader.read(BYTES, 0, { units: Infinity });
+  reader.read(BYTES, 0, { units: Infinity });
   expect(recorder.frames).toHaveLength(2);
 });

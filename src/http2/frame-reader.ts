@@ -7,6 +7,12 @@ export interface FrameSink {
 
 const EMPTY = Buffer.alloc(0);
 
+/** What may be read still. A frame costs one unit, and one more for each two kilobytes of payload. */
+export interface ReadBudget {
+  units: number;
+}
+const BYTES_A_UNIT_LOG2 = 11;
+
 /**
  * Cuts the bytes of a socket into frames. A frame that lies whole in one chunk is handed on in place; only one that
  * spans chunks is assembled by copying, into memory of its own, once.
@@ -29,21 +35,27 @@ export class FrameReader {
     this.#filled = 0;
   }
 
-  /** @throws ConnectionError FRAME_SIZE_ERROR for a frame longer than announced, and whatever the sink throws */
-  push(chunk: Buffer): void {
-    let position = 0;
+  /**
+   * Reads `chunk` from `from` on until it is used up or the budget is spent. Returns where to go on reading: `chunk.length` when all of it is read.
+   *
+   * @throws ConnectionError FRAME_SIZE_ERROR for a frame longer than announced, and what the sink throws
+   */
+  read(chunk: Buffer, from: number, budget: ReadBudget): number {
+    let position = from;
     if (this.#filled > 0) {
-      position = this.#fillPartial(chunk);
-      if (position < 0) return;
+      position = this.#fillPartial(chunk, from);
+      if (position < 0) return chunk.length;
     }
     const end = chunk.length;
     while (end - position >= FRAME_HEADER_BYTES && !this.#stopped) {
+      if (budget.units <= 0) return position;
       const lengthAndType = chunk.readUInt32BE(position);
       const length = lengthAndType >>> 8;
       if (length > DEFAULT_MAX_FRAME) throw tooLong(length);
       const payload = position + FRAME_HEADER_BYTES;
       if (end - payload < length) break;
       position = payload + length;
+      budget.units -= 1 + (length >>> BYTES_A_UNIT_LOG2);
       this.#sink.onFrame(
         lengthAndType & 0xff,
         chunk[payload - 5] as number,
@@ -54,6 +66,7 @@ export class FrameReader {
       );
     }
     if (position < end && !this.#stopped) this.#keep(chunk, position);
+    return end;
   }
 
   /** Starts assembling the frame of which `chunk` holds only the beginning. */
@@ -69,10 +82,10 @@ export class FrameReader {
   }
 
   /** Adds to the frame being assembled. Returns where in `chunk` the next frame starts, or -1 if it is used up. */
-  #fillPartial(chunk: Buffer): number {
-    let position = 0;
+  #fillPartial(chunk: Buffer, from: number): number {
+    let position = from;
     if (this.#filled < FRAME_HEADER_BYTES) {
-      position = this.#take(chunk, 0, FRAME_HEADER_BYTES);
+      position = this.#take(chunk, from, FRAME_HEADER_BYTES);
       if (this.#filled < FRAME_HEADER_BYTES) return -1;
     }
     const length = this.#partial.readUInt32BE(0) >>> 8;

@@ -9,6 +9,9 @@ import type { Http2Stream, ResponseShape, StreamEnd, StreamSender } from './stre
 export interface SenderHost {
   /** Frames wait to be flushed. */
   scheduleFlush(): void;
+  /** So much waits for the socket that no further request is to be read; `readOn` takes it back. */
+  readNothing(): void;
+  readOn(): void;
   /** Headers or data of a response went out. */
   responseSent(): void;
   /** END_STREAM of a stream went out. */
@@ -143,7 +146,7 @@ export class Sender implements StreamSender {
     if (this.#socket.writableLength > this.#maxBacklogBytes) {
       // A client that does not read its responses does not get further requests read either.
       this.#backlogged = true;
-      this.#socket.pause();
+      this.#host.readNothing();
     } else if (!this.#round.empty && !this.#socket.writableNeedDrain) {
       this.run();
     }
@@ -154,7 +157,7 @@ export class Sender implements StreamSender {
     if (this.#stopped) return;
     if (this.#backlogged) {
       this.#backlogged = false;
-      this.#socket.resume();
+      this.#host.readOn();
     }
     this.run();
   }

@@ -17,8 +17,11 @@ import { boundData, boundHeaders, type PayloadBounds } from './payload-bounds.ts
 import { readRequestHead, validTrailers } from './request-head.ts';
 import type { Sender } from './sender.ts';
 import { Http2Stream, type StreamConnection, type StreamHost } from './stream.ts';
+import type { SlicedWork, Turns } from './turns.ts';
 
 const HEADER_TABLE_BYTES = 4096;
+/** Each costs a few microseconds. */
+const RESETS_A_SLICE = 128;
 const NO_DATA = Buffer.alloc(0);
 
 /** Who answers the requests of a connection. */
@@ -38,6 +41,7 @@ export interface StreamsHost {
   readonly sender: Sender;
   readonly flood: FloodGuard;
   readonly held: HeldAccount;
+  readonly turns: Turns;
   /** The connection is to be ended soon, as it holds too much. */
   overfull(): void;
   /** Frames wait to be flushed. */
@@ -153,10 +157,10 @@ export class Streams implements StreamHost {
       stream.gone = true;
       stream.localClosed = true;
       stream.remoteClosed = true;
-      stream.discardOutput();
     }
     // Told only when all are marked: a listener may act on other streams of the connection.
-    for (const stream of streams) stream.listener?.onReset(ErrorCode.CANCEL);
+    const resets = new StreamResets(streams);
+    if (resets.slice()) this.#host.turns.addLater(resets);
   }
 
   onData(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
@@ -417,6 +421,25 @@ export class Streams implements StreamHost {
     this.#open.delete(stream.id);
     this.#closed.add(stream.id, lateFrames);
     if (this.#open.size === 0) this.#host.lastStreamEnded();
+  }
+}
+
+/** Tells the listeners of a connection's streams that it is gone: very many cost more than a turn may take. */
+class StreamResets implements SlicedWork {
+  readonly #streams: Http2Stream[];
+
+  constructor(streams: Http2Stream[]) {
+    this.#streams = streams.reverse();
+  }
+
+  slice(): boolean {
+    for (let i = 0; i < RESETS_A_SLICE; i++) {
+      const stream = this.#streams.pop();
+      if (stream === undefined) return false;
+      stream.discardOutput();
+      stream.listener?.onReset(ErrorCode.CANCEL);
+    }
+    return this.#streams.length > 0;
   }
 }
 

@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PutRequest } from '../../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../../src/wire/services.ts';
+import { runCommand } from '../../harness/command.ts';
+import { Member, type MemberKind } from '../../harness/member.ts';
+import { repositoryRoot, requirePeer } from '../../harness/paths.ts';
+import { Program } from '../../harness/program.ts';
+import { RpcClient } from '../../harness/rpc-client.ts';
+import { eventually } from '../../harness/wait.ts';
+import type { rounds } from './frames.ts';
+
+export type FloodKind = keyof typeof rounds | 'closing' | 'transactions';
+
+export const floodKinds: readonly FloodKind[] = [
+  'resets',
+  'unfinished puts',
+  'settings',
+  'pings',
+  'closing',
+  'transactions',
+];
+
+export interface FloodFigures {
+  /** Of a client that behaves: its puts, one after another with short pauses, during the flood. */
+  readonly puts: number;
+  readonly medianMs: number;
+  readonly slowestMs: number;
+  /** Frames of the flood (connections closed, transactions done) that the server took, and on how many connections. */
+  readonly frames: number;
+  readonly failed: number;
+  readonly connections: number;
+  /** Processor time of the server, user and system, during the flood. */
+  readonly serverMs: number;
+  /** The longest delay of Keystead's event loop during the flood; NaN for etcd. */
+  readonly loopDelayMs: number;
+}
+
+const CLOSED_CONNECTIONS = 10_000;
+const PAUSE_MS = 5;
+const TXN_CLIENTS = 64;
+const TXNS_A_SECOND = 60;
+const TXN_BYTES = 1_200_000;
+const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+function processorMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  // Clock ticks are of 10 ms on Linux.
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Puts while `isOver` is false. Milliseconds of each. */
+async function putsUntil(client: RpcClient, isOver: () => boolean): Promise<number[]> {
+  const put = PutRequest.create({ key: Buffer.from('honest'), value: Buffer.from('value') });
+  const times: number[] = [];
+  do {
+    const startedMs = performance.now();
+    const answer = await client.unary(KV.methods.put, put);
+    if (!('messages' in answer)) throw new Error(`a put failed during a flood: ${answer.details}`);
+    times.push(performance.now() - startedMs);
+    await sleep(PAUSE_MS);
+  } while (!isOver());
+  return times;
+}
+
+interface Flood {
+  readonly frames: number;
+  readonly connections: number;
+  readonly failed: number;
+}
+
+async function runFlooder(kind: string, port: number, seconds: number): Promise<{ flood: Promise<Flood> }> {
+  const count = kind === 'closing' ? CLOSED_CONNECTIONS : 4;
+  const args = ['--import', 'tsx', file('flooder.ts'), kind, String(port), String(count), String(seconds)];
+  const program = new Program('flooder', process.execPath, args, { cwd: repositoryRoot });
+  const line = (start: string): Promise<string> =>
+    eventually(
+      `the flooder's ${start}`,
+      () => {
+        const found = program.lines.find((each) => each.startsWith(start));
+        if (found === undefined) program.mustBeAlive();
+        return found;
+      },
+      { timeoutMs: 60_000, everyMs: 5 },
+    );
+  if (kind === 'closing') await line('closing');
+  const flood = line('{').then((json) => ({ failed: 0, ...(JSON.parse(json) as Omit<Flood, 'failed'>) }));
+  return { flood };
+}
+
+/** Large transactions of many clients at once, each sending the next when it has its answer. */
+async function transactions(port: number, seconds: number): Promise<Flood> {
+  const total = TXNS_A_SECOND * seconds;
+  const { stdout } = await runCommand(
+    requirePeer('benchmark'),
+    [
+      ...['txn-put', `--endpoints=127.0.0.1:${port}`, '--txn-ops=1', `--clients=${TXN_CLIENTS}`, '--conns=1'],
+      ...[`--total=${total}`, `--val-size=${TXN_BYTES}`, '--key-space-size=100'],
+    ],
+    { timeoutMs: 120_000 },
+  );
+  const failed = [...stdout.matchAll(/^\s+\[(\d+)\]\s+/gm)].reduce(
+    (sum, [, count]) => sum + Number(count),
+    0,
+  );
+  return { frames: total - failed, failed, connections: 1 };
+}
+
+/** Puts of a client that behaves, beside one flood, on a server of its own. */
+export async function measureFlood(
+  server: MemberKind,
+  kind: FloodKind,
+  seconds: number,
+): Promise<FloodFigures> {
+  const env: NodeJS.ProcessEnv =
+    server === 'keystead' ? { NODE_OPTIONS: `--import=${file('loop-delay-preload.mjs')}` } : {};
+  const member = await Member.start({ kind: server, env });
+  const client = new RpcClient(member.endpoint);
+  try {
+    await putsUntil(client, () => true);
+    const { flood } =
+      kind === 'transactions'
+        ? { flood: transactions(member.clientPort, seconds) }
+        : await runFlooder(kind, member.clientPort, seconds);
+    const startedMs = processorMs(member.pid);
+    if (server === 'keystead') await loopDelayMs(member);
+    let isOver = false;
+    const done = flood.finally(() => {
+      isOver = true;
+    });
+    const times = (await putsUntil(client, () => isOver)).sort((a, b) => a - b);
+    const { frames, connections, failed } = await done;
+    return {
+      puts: times.length,
+      medianMs: times[times.length >> 1] ?? NaN,
+      slowestMs: times.at(-1) ?? NaN,
+      ...{ frames, connections, failed },
+      serverMs: processorMs(member.pid) - startedMs,
+      loopDelayMs: server === 'keystead' ? await loopDelayMs(member) : NaN,
+    };
+  } finally {
+    client.close();
+    await member.destroy();
+  }
+}
+
+/** The longest delay of the event loop since this was asked before. */
+async function loopDelayMs({ program }: Member): Promise<number> {
+  const start = 'event loop delay ';
+  const seen = program.lines.filter((line) => line.startsWith(start)).length;
+  program.signal('SIGUSR2');
+  const line = await eventually(
+    'the delay of the event loop',
+    () => program.lines.filter((each) => each.startsWith(start))[seen],
+  );
+  return (JSON.parse(line.slice(start.length)) as { max: number }).max;
+}

@@ -1,0 +1,34 @@
+/**
+ * `npm run floods`: how long a client that behaves waits for its puts while others flood the server, beside real etcd.
+ * Options: `--only resets,pings`, `--seconds 5` (of each flood), `--servers keystead,etcd`.
+ */
+import { parseArgs } from 'node:util';
+import { floodKinds, measureFlood, type FloodKind } from '../e2e/security/floods/measure.ts';
+import type { MemberKind } from '../e2e/harness/member.ts';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: floodKinds.join(',') },
+    seconds: { type: 'string', default: '5' },
+    servers: { type: 'string', default: 'etcd,keystead' },
+  },
+});
+
+console.log(
+  '| flood | server | puts | median ms | slowest ms | frames | failed | connections | server s | us a frame | loop delay ms |',
+);
+console.log('| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |');
+for (const kind of values.only.split(',') as FloodKind[]) {
+  for (const server of values.servers.split(',') as MemberKind[]) {
+    const f = await measureFlood(server, kind, Number(values.seconds));
+    const cells = [
+      ...[kind, server, f.puts, f.medianMs.toFixed(1), f.slowestMs.toFixed(0)],
+      ...[f.frames, f.failed, f.connections, (f.serverMs / 1000).toFixed(2)],
+      ...[
+        ((f.serverMs * 1000) / f.frames).toFixed(1),
+        Number.isNaN(f.loopDelayMs) ? '' : f.loopDelayMs.toFixed(0),
+      ],
+    ];
+    console.log(`| ${cells.join(' | ')} |`);
+  }
+}

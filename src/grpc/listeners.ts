@@ -1,0 +1,226 @@
+import { createServer as createNetServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type Server as TlsServer,
+  type TlsOptions,
+  type TLSSocket,
+} from 'node:tls';
+import { sniffProtocol } from '../http2/protocol-sniffer.ts';
+import { sniffTls } from '../http2/tls-sniffer.ts';
+import type { SlicedWork, Turns } from '../http2/turns.ts';
+import type { Logger } from '../ports/logger.ts';
+
+/** Keeps a TLS listener's certificates up to date and looks at its connections after their handshakes. */
+export interface TlsGuard {
+  attach(server: TlsServer): void;
+  /** Calls back for a connection that may go on; it ends any other itself. */
+  admit(socket: TLSSocket, admitted: () => void): void;
+  logRefused(socket: TLSSocket, error: Error): void;
+}
+
+/** Where to listen: `host` and `port`, or `path` of a unix socket; with TLS if `tls` is given. */
+export interface ListenAddress {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  readonly tls?: TlsOptions;
+  /** Beside TLS, clients without it are served on the address. */
+  readonly plainToo?: boolean;
+  /** What a TLS listener is held to beyond its options. */
+  readonly guard?: TlsGuard;
+  /** What the address serves; both unless said otherwise. */
+  readonly protocols?: 'both' | 'grpc' | 'http1';
+}
+
+export interface ListenerOptions {
+  readonly logger: Logger | undefined;
+  /** Connections on one address, above which further ones are closed at once. */
+  readonly maxConnections: number | undefined;
+  /** For the first bytes and for TLS. */
+  readonly handshakeTimeoutMs: number;
+  readonly turns: Turns;
+  readonly serveHttp2: (socket: Socket) => void;
+  readonly serveHttp1: (socket: Socket) => void;
+}
+
+/** Milliseconds between two log lines on connections over the limit. */
+const DROP_LOG_MS = 5_000;
+/** Connections taken in one slice: each costs some 100 microseconds, with TLS a millisecond. */
+const ACCEPTED_A_SLICE = 4;
+
+type Serve = (socket: Socket) => void;
+
+/** The addresses of a server: takes connections, TLS or not, and hands them on once their protocol is known. */
+export class Listeners implements SlicedWork {
+  readonly #options: ListenerOptions;
+  readonly #listeners: Server[] = [];
+  readonly #tlsServers: TlsServer[] = [];
+  /** Sockets that have not shown their protocol yet. */
+  readonly #undecided = new Set<Socket>();
+  /** Accepted and not looked at, as too many came at once. */
+  #accepted: [socket: Socket, serve: Serve][] = [];
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+  }
+
+  /** As `GrpcServer.listen`. */
+  async listen(address: ListenAddress): Promise<number> {
+    const { logger, maxConnections } = this.#options;
+    const serve = this.#serving(address);
+    // Reading begins when the connection is served. The end of a client is looked at in slices, too.
+    const listener = createNetServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+      this.#accept(socket, serve),
+    );
+    if (maxConnections !== undefined) this.#limit(listener, maxConnections);
+    const where: ListenOptions =
+      address.path === undefined ? { host: address.host, port: address.port } : { path: address.path };
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen({ ...where, backlog: 4096 }, () => {
+        listener.off('error', reject);
+        resolve();
+      });
+    });
+    // Accepting fails for want of file descriptors, for example; those that are accepted are served all the same.
+    listener.on('error', (error) => logger?.warn('failed to accept a connection', { error: error.message }));
+    this.#listeners.push(listener);
+    const bound = listener.address();
+    return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  }
+
+  /** Replaces certificate and key of the TLS listeners for connections to come. */
+  setSecureContext(context: SecureContextOptions): void {
+    for (const server of this.#tlsServers) server.setSecureContext(context);
+  }
+
+  /** Takes no further connections. */
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.length = 0;
+  }
+
+  /** Drops the connections that have not shown their protocol. */
+  dropUndecided(): void {
+    for (const socket of this.#undecided) socket.destroy();
+    for (const [socket] of this.#accepted) socket.destroy();
+    this.#accepted = [];
+  }
+
+  slice(): boolean {
+    for (const [socket, serve] of this.#accepted.splice(0, ACCEPTED_A_SLICE))
+      if (!socket.destroyed) serve(socket);
+    return this.#accepted.length > 0;
+  }
+
+  #accept(socket: Socket, serve: Serve): void {
+    // Until something better listens.
+    socket.on('error', () => socket.destroy());
+    const { turns } = this.#options;
+    if (this.#accepted.length === 0 && turns.hasTime) {
+      serve(socket);
+      return;
+    }
+    if (this.#accepted.length === 0) turns.addLater(this);
+    this.#accepted.push([socket, serve]);
+  }
+
+  #serving(address: ListenAddress): Serve {
+    const plain = this.#plainServing(address);
+    if (address.tls === undefined) return plain;
+    const server = this.#tlsServer(address, address.tls);
+    const secure: Serve = (socket) => server.emit('connection', socket);
+    if (address.plainToo !== true) return secure;
+    return (socket) =>
+      this.#decide(socket, () =>
+        sniffTls(
+          socket,
+          (isTls) => {
+            this.#undecided.delete(socket);
+            if (isTls) secure(socket);
+            else plain(socket);
+          },
+          this.#options.handshakeTimeoutMs,
+        ),
+      );
+  }
+
+  #plainServing({ protocols = 'both' }: ListenAddress): Serve {
+    return (socket) => {
+      if (protocols === 'http1') this.#options.serveHttp1(socket);
+      else this.#sniff(socket, protocols === 'both');
+      socket.resume();
+    };
+  }
+
+  /** It listens nowhere itself and is handed its connections. */
+  #tlsServer({ protocols = 'both', guard }: ListenAddress, tls: TlsOptions): TlsServer {
+    const { logger, handshakeTimeoutMs, serveHttp1 } = this.#options;
+    const server = createTlsServer({
+      handshakeTimeout: handshakeTimeoutMs,
+      ...tls,
+      ...(protocols === 'http1' ? { ALPNProtocols: ['http/1.1'] } : { ALPNCallback: chooseProtocol }),
+    });
+    guard?.attach(server);
+    const serve = (socket: TLSSocket): void => {
+      if (protocols === 'http1' || socket.alpnProtocol === 'http/1.1') serveHttp1(socket);
+      else this.#sniff(socket, protocols === 'both' && socket.alpnProtocol !== 'h2');
+    };
+    server.on('secureConnection', (socket) => {
+      if (guard === undefined) serve(socket);
+      else guard.admit(socket, () => serve(socket));
+    });
+    server.on('tlsClientError', (error, socket) => {
+      if (guard === undefined)
+        logger?.warn('rejected connection on client endpoint', { error: error.message });
+      else guard.logRefused(socket, error);
+      socket.destroy();
+    });
+    this.#tlsServers.push(server);
+    return server;
+  }
+
+  #decide(socket: Socket, sniff: () => void): void {
+    this.#undecided.add(socket);
+    socket.once('close', () => this.#undecided.delete(socket));
+    sniff();
+  }
+
+  #sniff(socket: Socket, http1Allowed: boolean): void {
+    const { serveHttp1, serveHttp2, handshakeTimeoutMs } = this.#options;
+    const choice = {
+      http2: (): void => {
+        this.#undecided.delete(socket);
+        serveHttp2(socket);
+      },
+      http1: (): void => {
+        this.#undecided.delete(socket);
+        if (http1Allowed) serveHttp1(socket);
+        else socket.destroy();
+      },
+    };
+    this.#decide(socket, () => sniffProtocol(socket, choice, handshakeTimeoutMs));
+  }
+
+  #limit(listener: Server, maxConnections: number): void {
+    const { logger } = this.#options;
+    listener.maxConnections = maxConnections;
+    let loggedMs = -Infinity;
+    listener.on('drop', () => {
+      const now = performance.now();
+      if (now - loggedMs < DROP_LOG_MS) return;
+      loggedMs = now;
+      logger?.warn('closed a connection, as there are as many as are allowed', { limit: maxConnections });
+    });
+  }
+}
+
+/**
+ * gRPC clients offer h2 alone. A client that offers HTTP/1.1 as well (a browser, curl, a metrics scraper) wants the
+ * HTTP endpoints, which are served as HTTP/1.1.
+ */
+function chooseProtocol({ protocols }: { protocols: string[] }): string | undefined {
+  if (protocols.includes('http/1.1')) return 'http/1.1';
+  return protocols.includes('h2') ? 'h2' : undefined;
+}

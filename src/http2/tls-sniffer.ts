@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net';
+
+/** The first byte of a TLS handshake (RFC 8446 section 5.1); no request of HTTP begins with it. */
+const TLS_HANDSHAKE = 0x16;
+
+/**
+ * Tells by the first byte whether a client begins with TLS; `decided` then gets a socket that holds all its bytes and
+ * is paused. A client that says nothing within `timeoutMs`, or goes, is dropped.
+ */
+export function sniffTls(socket: Socket, decided: (isTls: boolean) => void, timeoutMs: number): void {
+  const drop = (): void => {
+    socket.destroy();
+  };
+  const timer = setTimeout(drop, timeoutMs);
+  const release = (): void => {
+    clearTimeout(timer);
+    socket.off('data', onData);
+    socket.off('end', drop);
+    socket.off('close', release);
+  };
+  const onData = (chunk: Buffer): void => {
+    release();
+    socket.pause();
+    socket.unshift(chunk);
+    decided(chunk[0] === TLS_HANDSHAKE);
+  };
+  socket.on('data', onData);
+  socket.on('end', drop);
+  socket.on('close', release);
+  socket.resume();
+}
