@@ -290,7 +290,7 @@ export class MvccStore {
     const past = options.revision > 0 && options.revision < this.#revision;
     const readValues = (metas: readonly IndexMeta[]): Buffer[] => this.readValues(metas);
     const { range } = options;
-    if (range.single) return this.#scanSingle(options, past, readValues);
+    if (range.single) return this.#scanSingle(options, past);
     if (isEmptyRange(range)) return new RangeScan(options, noKeys, readValues, 0);
     if (past) {
       assert(
@@ -386,13 +386,16 @@ export class MvccStore {
     return values;
   }
 
-  /** The encoded KeyValue of one revision. */
+  /**
+   * The encoded KeyValue of one revision. It is not kept with the meta, which may be a cached one.
+   *
+   * @throws RevisionGoneError where a compaction has removed it
+   */
   readValue(meta: IndexMeta): Buffer {
     if (meta.kv !== undefined) return meta.kv;
     const row = this.engine.get('event', encodeRevision(meta.mod, meta.sub));
     if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
-    meta.kv = Buffer.from(eventKeyValue(row));
-    return meta.kv;
+    return eventKeyValue(row);
   }
 
   /** All live keys of a range with their metas, pending changes included; for deletes. */
@@ -411,15 +414,17 @@ export class MvccStore {
     return overlay.sort((a, b) => Buffer.compare(a.key, b.key));
   }
 
-  #scanSingle(
-    options: RangeOptions,
-    past: boolean,
-    readValues: (metas: readonly IndexMeta[]) => Buffer[],
-  ): RangeScan {
+  #scanSingle(options: RangeOptions, past: boolean): RangeScan {
     const { start } = options.range;
     const meta = past ? this.getAt(start, options.revision) : this.get(start);
-    if (meta === undefined) return new RangeScan(options, noKeys, readValues, 0);
-    if (!options.countOnly && !options.keysOnly) this.readValue(meta);
+    if (meta === undefined) return new RangeScan(options, noKeys, () => [], 0);
+    const name = keyString(start);
+    const readValues = (metas: readonly IndexMeta[]): Buffer[] =>
+      metas.map((found) => {
+        const kv = this.readValue(found);
+        this.#cache.keepValue(name, found, kv);
+        return kv;
+      });
     return new RangeScan(options, oneKey(start, meta), readValues, 1);
   }
 

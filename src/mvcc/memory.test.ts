@@ -1,0 +1,106 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+import type { Engine } from '../ports/engine.ts';
+import { MemoryEngine } from '../storage/memory-engine.ts';
+import { IndexMeta } from './index-meta.ts';
+import { KeyChanges } from './key-changes.ts';
+import { everything, keyRange } from './key-range.ts';
+import { MetaCache } from './meta-cache.ts';
+import type { RangeOptions } from './range-scan.ts';
+import { MvccStore } from './store.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Bytes of the heap and of the buffers that it names. */
+function heldBytes(): number {
+  collectGarbage();
+  collectGarbage();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+const MIB = 2 ** 20;
+
+test('the changes of keys keep keys alone, not the KeyValues that name them', () => {
+  const before = heldBytes();
+  const changes = new KeyChanges(32_768, 1);
+  for (let n = 0; n < 65_000; n += 1) {
+    const kv = Buffer.alloc(2_000, `${n}`);
+    changes.add(n + 2, kv.subarray(0, 20), 1);
+  }
+  expect(heldBytes() - before).toBeLessThan(10 * MIB);
+  expect(changes.since(65_001 - 30_000, everything)).toBe(30_000);
+});
+
+test('changes of very long keys are few, and counts further back are not known', () => {
+  const before = heldBytes();
+  const changes = new KeyChanges(32_768, 1);
+  for (let n = 0; n < 2_000; n += 1) changes.add(n + 2, Buffer.alloc(100_000, n % 250), 1);
+  expect(heldBytes() - before).toBeLessThan(20 * MIB);
+  expect(changes.since(2_001 - 50, everything)).toBe(50);
+  expect(changes.since(1_000, everything)).toBeUndefined();
+  expect(changes.since(2_001 - 50, keyRange(Buffer.from([0]), Buffer.from([1])))).toBe(0);
+});
+
+const meta = (mod: number): IndexMeta =>
+  new IndexMeta({ mod, sub: 0, create: mod, version: 1, lease: 0n, size: 0, kv: undefined });
+
+test.each([10, 300, 5_000, 60_000])(
+  'the cache is bounded with values of %d bytes as without',
+  (valueBytes) => {
+    const cache = new MetaCache(16 * MIB);
+    const before = heldBytes();
+    const pool = Buffer.alloc(8 * valueBytes);
+    for (let n = 0; n < 100_000; n += 1) {
+      const key = Buffer.from(`some/key/${n}`).toString('latin1');
+      const known = meta(n);
+      cache.set(key, known);
+      cache.keepValue(key, known, pool.subarray(0, valueBytes));
+    }
+    const held = heldBytes() - before;
+    expect(held).toBeLessThan(18 * MIB);
+    expect(cache.get('some/key/99999')?.kv?.length).toBe(valueBytes);
+    expect(cache.get('some/key/1')).toBeUndefined();
+  },
+);
+
+test('writing and reading a hot key again and again pushes nothing else out', () => {
+  const cache = new MetaCache(MIB);
+  cache.set('other', meta(1));
+  for (let n = 2; n < 2_000; n += 1) {
+    const hot = meta(n);
+    cache.set('hot', hot);
+    cache.keepValue('hot', hot, Buffer.alloc(10_000));
+  }
+  expect(cache.get('other')).toBeDefined();
+});
+
+/** Every key once by itself, and once by a transaction that compares its value. */
+test('values read one by one stay within the bound of the store', () => {
+  const engine: Engine = new MemoryEngine();
+  const store = new MvccStore(engine, { cacheBytes: 8 * MIB, keyChangeCapacity: 1 });
+  const keys = Array.from({ length: 3_000 }, (_, n) => Buffer.from(`key/${n}`));
+  for (const key of keys) {
+    const txn = store.begin();
+    txn.put(key, Buffer.alloc(20_000, 'v'), 0n);
+    txn.end();
+    const batch = engine.batch();
+    store.stage(batch);
+    engine.write(batch);
+    store.committed();
+  }
+  const before = heldBytes();
+  for (const key of keys) {
+    const options: RangeOptions = {
+      range: keyRange(key, Buffer.alloc(0)),
+      ...{ revision: 0, limit: 0, keysOnly: false, countOnly: false, sortOrder: 0, sortTarget: 0 },
+      ...{ minModRevision: 0, maxModRevision: 0, minCreateRevision: 0, maxCreateRevision: 0 },
+    };
+    expect(store.range(options).readAll()[0]?.length).toBeGreaterThan(20_000);
+    const known = store.get(key);
+    expect(known === undefined ? 0 : store.readValue(known).length).toBeGreaterThan(20_000);
+  }
+  expect(heldBytes() - before).toBeLessThan(12 * MIB);
+});
