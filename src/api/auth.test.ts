@@ -192,3 +192,22 @@ describe('simple tokens', () => {
     expect(outcome(await put('a', root))).toEqual(answer(errors.InvalidAuthToken));
   });
 });
+
+describe('names that a snapshot could not hold', () => {
+  beforeAll(() => start());
+  afterAll(stop);
+  const role = (name: string): Promise<CallResult> =>
+    call(methods.roleAdd.path, AuthRoleAddRequest.encode({ name }));
+
+  test.each([
+    ['a user', (name: string) => user(name, 'x')],
+    ['a role', role],
+  ])('%s has one of at most 32,768 bytes', async (_, add) => {
+    expect(outcome(await add('n'.repeat(32_768)))).toEqual([0, '']);
+    for (const long of ['n'.repeat(32_769), 'é'.repeat(16_385)])
+      expect(outcome(await add(long))).toEqual([
+        3,
+        'etcdserver: name of a user or role is longer than 32768 bytes',
+      ]);
+  });
+});

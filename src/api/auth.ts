@@ -4,7 +4,7 @@ import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { Logger } from '../ports/logger.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
-import { EtcdError, errors } from '../wire/errors.ts';
+import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import {
   type AuthenticateRequest,
   AuthenticateResponse,
@@ -25,6 +25,17 @@ export interface AuthServiceOptions {
   readonly logger: Logger;
 }
 
+/** Names are keys of etcd's database files, which take no longer ones: a snapshot could not hold them. */
+const MAX_NAME_BYTES = 32_768;
+const NAME_TOO_LONG = new EtcdError(
+  GrpcCode.InvalidArgument,
+  `etcdserver: name of a user or role is longer than ${MAX_NAME_BYTES} bytes`,
+);
+
+function isTooLong(name: string): boolean {
+  return name.length > MAX_NAME_BYTES || Buffer.byteLength(name) > MAX_NAME_BYTES;
+}
+
 /** The Auth service. All of it goes through the log, reading included, so that an answer is never out of date. */
 export function registerAuth(context: ServiceContext, options: AuthServiceOptions): void {
   const { methods } = Auth;
@@ -38,13 +49,17 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
     [methods.userDelete, RaftRequestField.authUserDelete],
     [methods.userGrantRole, RaftRequestField.authUserGrantRole],
     [methods.userRevokeRole, RaftRequestField.authUserRevokeRole],
-    [methods.roleAdd, RaftRequestField.authRoleAdd],
     [methods.roleGet, RaftRequestField.authRoleGet],
     [methods.roleList, RaftRequestField.authRoleList],
     [methods.roleDelete, RaftRequestField.authRoleDelete],
     [methods.roleGrantPermission, RaftRequestField.authRoleGrantPermission],
     [methods.roleRevokePermission, RaftRequestField.authRoleRevokePermission],
   ];
+  context.unary(methods.roleAdd, (call, request, bytes) => {
+    if (isTooLong(request.name)) throw NAME_TOO_LONG;
+    context.asCaller(call, (who) => context.propose(call, RaftRequestField.authRoleAdd, bytes, who));
+  });
+
   for (const [method, field] of forwarded) {
     context.unary(method, (call, _request, bytes) => {
       context.asCaller(call, (who) => context.propose(call, field, bytes, who));
@@ -53,6 +68,7 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
 
   // The log carries hashes alone: no password reaches another member or the disk.
   context.unary(methods.userAdd, (call, request) => {
+    if (isTooLong(request.name)) throw NAME_TOO_LONG;
     context.asCaller(call, (who) => {
       const propose = (hashedPassword: string): void => {
         const body = AuthUserAddRequest.encode({ ...request, password: '', hashedPassword });

@@ -117,5 +117,10 @@ function trimDecimal(value: number): string {
 
 /** A string as Go's %q prints it. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replaceAll('\u007f', '\\x7f');
+  return JSON.stringify(text)
+    .replaceAll('\u007f', '\\x7f')
+    .replace(/(?<!\\)((?:\\\\)*)\\u00([01][0-9a-f])/g, (_, before: string, code: string) => {
+      const letter = { '07': 'a', '0b': 'v' }[code] ?? `x${code}`;
+      return `${before}\\${letter}`;
+    });
 }

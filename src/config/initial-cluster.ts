@@ -1,6 +1,6 @@
 import type { Config, InitialCluster } from './config.ts';
 import { quote } from './go-syntax.ts';
-import { parseUrlList, urlTexts } from './urls.ts';
+import { parseUrls, urlTexts } from './urls.ts';
 
 /**
  * Parses `name=url,name=url,...`; a name may come several times. URLs of a member are sorted.
@@ -18,9 +18,7 @@ export function parseInitialCluster(text: string): InitialCluster {
     urlsByName.set(name, urls);
   }
   const cluster = new Map<string, readonly string[]>();
-  // One URL at a time: an item holds no comma, and each must be a URL on its own.
-  for (const [name, urls] of urlsByName)
-    cluster.set(name, urls.flatMap((url) => urlTexts(parseUrlList(url))).sort());
+  for (const [name, urls] of urlsByName) cluster.set(name, urlTexts(parseUrls(urls)));
   return cluster;
 }
 

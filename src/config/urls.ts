@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { FlagValueError, quote } from './go-syntax.ts';
+import { FlagValueError } from './go-syntax.ts';
+import { parseGoUrl } from './go-url.ts';
 
 /** One listen or advertise address. `unix` sockets have no port; their path is host and path joined. */
 export interface EndpointUrl {
@@ -22,7 +23,16 @@ export interface EndpointUrl {
  * @throws FlagValueError with etcd's text
  */
 export function parseUrlList(text: string): EndpointUrl[] {
-  const urls = text.split(',').map((part) => parseEndpointUrl(part.trim()));
+  return parseUrls(text.split(','));
+}
+
+/**
+ * Parses URLs of which each is a text of its own, sorted by their normal forms as etcd keeps them.
+ *
+ * @throws FlagValueError with etcd's text
+ */
+export function parseUrls(texts: readonly string[]): EndpointUrl[] {
+  const urls = texts.map((text) => parseEndpointUrl(text.trim()));
   return urls.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
 }
 
@@ -33,59 +43,25 @@ export function parseUniqueUrls(text: string): EndpointUrl[] {
 }
 
 function parseEndpointUrl(input: string): EndpointUrl {
-  const colon = input.indexOf(':');
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(input)?.[1]?.toLowerCase() ?? '';
-  checkGoUrl(input, scheme, colon);
+  const url = parseGoUrl(input);
+  const { scheme, text } = url;
   switch (scheme) {
     case 'http':
-    case 'https':
-      return parseTcpUrl(input, scheme, input.slice(colon + 1));
+    case 'https': {
+      const place = splitHostPort(url.host);
+      if (place === undefined)
+        throw new FlagValueError(`URL address does not have the form "host:port": ${input}`);
+      if (url.path !== '') throw new FlagValueError(`URL must not contain a path: ${input}`);
+      return { scheme, secure: scheme === 'https', ...place, socketPath: undefined, text };
+    }
     case 'unix':
-    case 'unixs':
-      return unixUrl(scheme, input.slice(colon + 1));
+    case 'unixs': {
+      const socketPath = url.opaque === '' ? url.host + url.path : url.opaque;
+      return { scheme, secure: scheme === 'unixs', host: '', port: '', socketPath, text };
+    }
     default:
       throw new FlagValueError(`URL scheme must be http, https, unix, or unixs: ${input}`);
   }
-}
-
-/** The faults Go's own URL parser finds before etcd looks at the parts. */
-function checkGoUrl(input: string, scheme: string, colon: number): void {
-  const fail = (fault: string): never => {
-    throw new FlagValueError(`parse ${quote(input)}: ${fault}`);
-  };
-  if (/[\u0000-\u001f\u007f]/.test(input)) fail('net/url: invalid control character in URL');
-  if (scheme !== '' || colon < 0) return;
-  if (colon === 0) fail('missing protocol scheme');
-  const slash = input.indexOf('/');
-  if (slash < 0 || colon < slash) fail('first path segment in URL cannot contain colon');
-}
-
-function parseTcpUrl(input: string, scheme: 'http' | 'https', rest: string): EndpointUrl {
-  const authority = rest.startsWith('//') ? (/^[^/?#]*/.exec(rest.slice(2))?.[0] ?? '') : '';
-  const tail = rest.startsWith('//') ? rest.slice(2 + authority.length) : rest;
-  const address = authority.slice(authority.lastIndexOf('@') + 1);
-  const parts = splitHostPort(address);
-  const badPort = /:[^:\]]*[^0-9:\]][^:\]]*$/.exec(address)?.[0];
-  if (badPort !== undefined && parts !== undefined) {
-    throw new FlagValueError(`parse ${quote(input)}: invalid port ${quote(badPort)} after host`);
-  }
-  if (parts === undefined)
-    throw new FlagValueError(`URL address does not have the form "host:port": ${input}`);
-  if (/^[^?#]/.test(tail)) throw new FlagValueError(`URL must not contain a path: ${input}`);
-  const text = `${scheme}://${authority}${tail}`;
-  return {
-    scheme,
-    secure: scheme === 'https',
-    host: parts.host,
-    port: parts.port,
-    socketPath: undefined,
-    text,
-  };
-}
-
-function unixUrl(scheme: 'unix' | 'unixs', rest: string): EndpointUrl {
-  const socketPath = rest.startsWith('//') ? rest.slice(2) : rest;
-  return { scheme, secure: scheme === 'unixs', host: '', port: '', socketPath, text: `${scheme}:${rest}` };
 }
 
 /** Undefined when the text is no `host:port`; an IPv6 address needs brackets, as in Go. */

@@ -8,10 +8,14 @@ export interface Version {
 /** The version a cluster has until all members are known to run a later one. */
 export const MIN_CLUSTER_VERSION: Version = { major: 3, minor: 0, patch: 0 };
 
+/** Go reads each number of a version as an int64. */
+const MAX_NUMBER = 2n ** 63n - 1n;
+
 /** @returns undefined when the text isn't a semantic version; a pre-release or build suffix is accepted and dropped */
 export function parseVersion(text: string): Version | undefined {
   const match = /^(\d+)\.(\d+)\.(\d+)(?:[-+][0-9A-Za-z.+-]*)?$/.exec(text);
   if (match === null) return undefined;
+  if (match.slice(1, 4).some((digits) => BigInt(digits) > MAX_NUMBER)) return undefined;
   return { major: Number(match[1]), minor: Number(match[2]), patch: Number(match[3]) };
 }
 

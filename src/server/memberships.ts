@@ -1,4 +1,4 @@
-import { parseUrlList } from '../config/urls.ts';
+import { parseUrls } from '../config/urls.ts';
 import { type Member as ClusterMember, memberId } from '../membership/member.ts';
 import { encodeMember, encodeMemberContext } from '../membership/member-json.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -69,8 +69,9 @@ export class Memberships {
   }
 
   async update(id: bigint, urls: readonly string[]): Promise<readonly ClusterMember[]> {
-    const peerUrls = checkUrls(urls);
-    const updated: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner: false };
+    checkUrls(urls);
+    // etcd keeps them as they were sent, in their order.
+    const updated: ClusterMember = { id, name: '', peerUrls: urls, clientUrls: [], isLearner: false };
     return this.#options.member.confChanges.propose({
       type: ConfChangeType.ConfChangeUpdateNode,
       nodeId: id,
@@ -151,11 +152,11 @@ export class Memberships {
   }
 }
 
-/** @throws EtcdError for URLs that are none of a peer's */
+/** Peer URLs in Go's normal form, sorted. @throws EtcdError where one is none, as Go's parser sees it */
 export function checkUrls(urls: readonly string[]): string[] {
   if (urls.length === 0) throw errors.MemberBadURLs;
   try {
-    return urls.flatMap((url) => parseUrlList(url).map(({ text }) => text)).sort();
+    return parseUrls(urls).map(({ text }) => text);
   } catch {
     throw errors.MemberBadURLs;
   }

@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseUrlList, parseUrls } from './urls.ts';
+
+/** What etcd 3.7.1's `types.NewURLs` makes of each URL, recorded with Go 1.26: its normal form, or its error. */
+interface Recorded {
+  readonly url: string;
+  readonly text?: string;
+  readonly error?: string;
+}
+
+const recorded = JSON.parse(
+  readFileSync(new URL('testdata/go-urls.json', import.meta.url), 'utf8'),
+) as readonly Recorded[];
+
+/** Go says which part of an address is wrong. */
+function withoutReason(error: string): string {
+  return error.replace(/(invalid host: ParseAddr\(.*\)): .*$/, '$1');
+}
+
+function parsed(url: string): Omit<Recorded, 'url'> {
+  try {
+    return { text: parseUrls([url])[0]?.text ?? '' };
+  } catch (error) {
+    return { error: withoutReason((error as Error).message) };
+  }
+}
+
+describe('URLs are parsed as Go parses them', () => {
+  it.each(recorded)('$url', ({ url, text, error }) => {
+    expect(parsed(url)).toEqual(error === undefined ? { text } : { error: withoutReason(error) });
+  });
+
+  it('a list is split at its commas only where it is one text', () => {
+    expect(parseUrlList('http://b:1,http://a:1').map(({ text }) => text)).toEqual([
+      'http://a:1',
+      'http://b:1',
+    ]);
+    expect(() => parseUrls(['http://b:1,http://a:1'])).toThrow('invalid port');
+  });
+
+  it('a socket file is named without escapes', () => {
+    expect(parseUrls(['unix:///tmp/a%20b'])).toMatchObject([{ socketPath: '/tmp/a b' }]);
+    expect(parseUrls(['unix://localhost:1'])).toMatchObject([{ socketPath: 'localhost:1' }]);
+  });
+});
