@@ -146,7 +146,7 @@ export class SimProcess {
         return outbox.link.onSnapshot(message, chunks, part);
       },
       keptOfSnapshot: () => 0,
-      onConnectionClosed: (id) => outbox.link?.onConnectionClosed(id),
+      onPeerGone: (id) => outbox.link?.onPeerGone(id),
       onRemoved: () => outbox.link?.onRemoved(),
     });
     const link = new PeerLink({
