@@ -5,6 +5,7 @@ import { Lessor } from '../lease/lessor.ts';
 import { Cluster } from '../membership/cluster.ts';
 import { encodeMemberContext } from '../membership/member-json.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
+import { EngineFullError } from '../ports/engine.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { EtcdError, errors } from '../wire/errors.ts';
 import { Permission, PermissionType } from '../wire/gen/authpb.ts';
@@ -315,6 +316,41 @@ describe('transactions', () => {
     expect(machine.value('a')).toBe('0');
     // What isn't on the path taken isn't checked.
     expect(machine.txn({ failure: [putOp('x', '1', { lease: 9n })] }).succeeded).toBe(true);
+  });
+
+  test('whose batch meets a full disk after one that reads at a revision: earlier results are not lost', () => {
+    let writesLeft = Infinity;
+    const engine = new MemoryEngine();
+    const write = engine.write.bind(engine);
+    engine.write = (batch) => {
+      if (writesLeft-- <= 0) throw new EngineFullError('no space');
+      write(batch);
+    };
+    const machine = new Machine(engine);
+    machine.put('a', '1');
+    const { recorder } = machine;
+    const change = ConfChange.create({ type: ConfChangeType.ConfChangeRemoveNode, nodeId: 7n, id: 5n });
+    const entries = [
+      machine.raw(EntryType.EntryNormal, undefined),
+      machine.raw(EntryType.EntryConfChange, ConfChange.encode(change)),
+      machine.entry({ compaction: { revision: 2, physical: false } }),
+      machine.entry({ put: PutRequest.create({ key: bytes('a'), value: bytes('2') }) }),
+      machine.entry({ txn: TxnRequest.create({ success: [get('a', { revision: 3 }), putOp('a', '3')] }) }),
+    ];
+    recorder.results = [];
+    writesLeft = 1;
+    expect(() => machine.applier.applyBatch(entries)).toThrow(EngineFullError);
+    expect(recorder.results).toHaveLength(2);
+    writesLeft = Infinity;
+    machine.open();
+    machine.applier.applyBatch(entries);
+    expect(recorder.results.map((result) => ('code' in result ? result.code : result.revision))).toEqual([
+      2, 3, 4,
+    ]);
+    expect(recorder.empties).toEqual([entries[0]?.index]);
+    expect(recorder.confChanges.map(({ id }) => id)).toEqual([5n]);
+    expect(recorder.compactions).toEqual([2]);
+    expect(machine.value('a')).toBe('3');
   });
 
   test('read at a revision what was there before their own writes', () => {

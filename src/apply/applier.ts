@@ -106,6 +106,8 @@ export class Applier {
   #who: AuthInfo = NOBODY;
   /** The engine batch under way, once something has gone into it before the end. */
   #batch: WriteBatch | undefined;
+  /** Entries of the batch under way whose results the listener has. */
+  #delivered = 0;
 
   constructor(options: ApplierOptions, listener: ApplyListener) {
     this.#options = options;
@@ -133,6 +135,7 @@ export class Applier {
     }
     this.#commit();
     this.#deliver(count);
+    this.#finish();
   }
 
   #decodeAll(entries: readonly Entry[], first: number): void {
@@ -233,7 +236,7 @@ export class Applier {
   }
 
   #applyKv(request: InternalRaftRequest, wanted: boolean, place: number): ApplyResult | undefined {
-    if (request.txn !== undefined) return this.#applyTxn(request.txn, wanted);
+    if (request.txn !== undefined) return this.#applyTxn(request.txn, wanted, place);
     if (request.deleteRange !== undefined) return this.#applyDelete(request.deleteRange, wanted);
     if (request.put !== undefined) return this.#applyDecodedPut(request, wanted);
     if (request.range !== undefined) return this.#applyRange(request.range);
@@ -247,7 +250,7 @@ export class Applier {
     return this.#applyPut(entry, wanted);
   }
 
-  #applyTxn(request: NonNullable<InternalRaftRequest['txn']>, wanted: boolean): ApplyResult {
+  #applyTxn(request: NonNullable<InternalRaftRequest['txn']>, wanted: boolean, place: number): ApplyResult {
     const { alarms, quota, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     const cost = txnCost(request);
@@ -255,7 +258,11 @@ export class Applier {
     const denied = checkTxnAllowed(this.#options, this.#who, request);
     if (denied !== undefined) return denied;
     // Reads at a revision look at what the engine holds, so what earlier entries of the batch wrote goes there first.
-    if (store.pendingEvents > 0 && hasPinnedRange(request)) this.#commit();
+    // Their results go out with it: should the rest of the batch fail, they are not applied once more.
+    if (store.pendingEvents > 0 && hasPinnedRange(request)) {
+      this.#commit();
+      this.#deliver(place);
+    }
     const fits = quota.fits(cost);
     const result = runTxn(this.#options, request, wanted);
     return fits || 'code' in result ? result : errors.NoSpace;
@@ -358,8 +365,9 @@ export class Applier {
     if (events.length > 0) this.#listener.onEvents(events);
   }
 
-  #deliver(count: number): void {
-    for (let i = 0; i < count; i++) {
+  /** Tells what came of the entries before `end`, which are in the engine. */
+  #deliver(end: number): void {
+    for (let i = this.#delivered; i < end; i++) {
       const result = this.#results[i];
       if (result !== undefined) {
         this.#results[i] = undefined;
@@ -372,6 +380,11 @@ export class Applier {
       }
       if (this.#announcements.size > 0) this.#announcements.get(i)?.();
     }
+    this.#delivered = end;
+  }
+
+  #finish(): void {
+    this.#delivered = 0;
     this.#announcements.clear();
     for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
     this.#decoded.length = 0;
