@@ -13,6 +13,20 @@ export function reserveFor(capacity: number): number {
   return Math.min(usual, Math.floor(capacity / 2));
 }
 
+/**
+ * Bytes of the file system that `directory` lies on. One that can't tell, or reports zeros as some network and FUSE file
+ * systems do, is taken to have room: the disk itself then says when it has none. Its capacity is 0.
+ */
+export async function spaceOf(directory: string): Promise<{ capacity: number; free: number }> {
+  try {
+    const { blocks, bavail, bsize } = await statfs(directory);
+    if (blocks * bsize > 0) return { capacity: blocks * bsize, free: bavail * bsize };
+  } catch {
+    // As one that reports zeros.
+  }
+  return { capacity: 0, free: Number.MAX_SAFE_INTEGER };
+}
+
 /** Watches the free space of the disk a directory lies on. */
 export class DiskSpace implements SpaceGauge {
   readonly #directory: string;
@@ -32,7 +46,7 @@ export class DiskSpace implements SpaceGauge {
     return space;
   }
 
-  /** Bytes of the whole disk. */
+  /** Bytes of the whole disk; 0 where that is unknown. */
   get capacity(): number {
     return this.#capacity;
   }
@@ -58,14 +72,9 @@ export class DiskSpace implements SpaceGauge {
   }
 
   async #look(): Promise<void> {
-    try {
-      const { blocks, bavail, bsize } = await statfs(this.#directory);
-      this.#capacity = blocks * bsize;
-      this.#free = bavail * bsize;
-    } catch {
-      // A file system that can't tell is taken to have room: the disk itself then says when it has none.
-      this.#free = Number.MAX_SAFE_INTEGER;
-    }
+    const { capacity, free } = await spaceOf(this.#directory);
+    this.#capacity = capacity;
+    this.#free = free;
     if (this.#stopped) return;
     this.#timer = setTimeout(() => void this.#look(), pollMs);
     this.#timer.unref();

@@ -8,6 +8,7 @@ import {
   type EngineControl,
   type WriteBatch,
 } from '../ports/engine.ts';
+import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
 import { openColumns, RocksReader, storedKey, type OpenColumn, type OpenColumns } from './rocks-reader.ts';
@@ -235,8 +236,8 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
    * compactions that follow are waited for.
    */
   async compactFiles(): Promise<void> {
-    const { bavail, bsize } = await fs.statfs(this.#directory);
-    if (bavail * bsize > minFreeForFlush) await this.#flushMemory();
+    const { free } = await spaceOf(this.#directory);
+    if (free > minFreeForFlush) await this.#flushMemory();
     let idle = 0;
     for (let waits = 0; idle < 2 && waits < maxCompactionWaits; waits++) {
       await new Promise((resolve) => setTimeout(resolve, compactionPollMs));

@@ -1,0 +1,31 @@
+import { existsSync, statfsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { DiskSpace, reserveFor, spaceOf } from './disk-space.ts';
+import { segmentBytesFor } from './wal/file-log.ts';
+
+/** A file system that reports zeros for everything, as some network file systems do. */
+const zeros = '/proc';
+const hasZeros = existsSync(zeros) && statfsSync(zeros).blocks === 0;
+
+describe('space on the disk', () => {
+  it.skipIf(!hasZeros)('is unknown, and not used up, where the file system reports zeros', async () => {
+    const space = await DiskSpace.watch(zeros);
+    expect(space.hasRoom).toBe(true);
+    space.took(1 << 30);
+    expect(space.hasRoom).toBe(true);
+    expect(segmentBytesFor(space.capacity)).toBeGreaterThan(0);
+    space.stop();
+  });
+
+  it('is unknown where it cannot be read', async () => {
+    expect(await spaceOf('/no/such/directory')).toEqual({ capacity: 0, free: Number.MAX_SAFE_INTEGER });
+  });
+
+  it('is kept in reserve by the size of the disk', () => {
+    const gibibyte = 2 ** 30;
+    expect(reserveFor(0)).toBe(0);
+    expect(reserveFor(64 << 20)).toBe(32 << 20);
+    expect(reserveFor(gibibyte)).toBe(64 << 20);
+    expect(reserveFor(100 * gibibyte)).toBe(256 << 20);
+  });
+});
