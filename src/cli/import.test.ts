@@ -7,7 +7,9 @@ import { encodeIdentity } from '../server/identity.ts';
 import { IncomingSnapshots } from '../snapshot/receive-snapshot.ts';
 import { confStateToJson } from '../snapshot/conf-state-json.ts';
 import { revisionKey } from '../snapshot/schema.ts';
+import { dataDirectory, prepareDataDirectory } from '../storage/data-dir.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
+import { beginMaking } from '../storage/unfinished.ts';
 import { createLog } from '../storage/wal/open-log.ts';
 import { encodeKeyValue } from '../wire/key-value.ts';
 import { ConfState, Entry, HardState } from '../wire/gen/raftpb.ts';
@@ -99,6 +101,25 @@ describe('keystead import', () => {
     expect((await run('import', `--from=${from}`, `--data-dir=${to}`)).err).toContain('is a store already');
     expect((await run('import', '--from', from, '--data-dir', from)).code).toBe(0);
     expect(existsSync(join(from, 'member/rocksdb/CURRENT'))).toBe(true);
+  });
+
+  it('goes again after it was interrupted, and leaves nothing where it fails', async () => {
+    const from = await etcdDirectory(database(4), 7);
+    const to = fresh();
+    const target = dataDirectory(to);
+    prepareDataDirectory(target);
+    beginMaking(target, 'import');
+    mkdirSync(`${target.rocksdb}.building`);
+    mkdirSync(`${target.wal}.building`);
+    writeFileSync(join(target.rocksdb, 'CURRENT'), 'half');
+    expect((await run('verify', '--data-dir', to)).err).toContain('was interrupted');
+    expect((await run('import', '--from', from, '--data-dir', to)).code).toBe(0);
+    expect(readdirSync(join(to, 'member')).sort()).toEqual(['rocksdb', 'snap', 'wal']);
+
+    const old = await etcdDirectory(database(4, false), 7);
+    const before = readdirSync(old, { recursive: true }).sort();
+    expect((await run('import', '--from', old, '--data-dir', old)).err).toContain('etcd 3.4');
+    expect(readdirSync(old, { recursive: true }).sort()).toEqual(before);
   });
 
   it('prefers a database that was received but not yet put in place', async () => {

@@ -1,12 +1,22 @@
-import { constants, existsSync, promises as fs, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  constants,
+  existsSync,
+  promises as fs,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BoltReader } from '../bbolt/reader.ts';
 import { FileSource } from '../snapshot/file-source.ts';
 import { readAppliedIndex } from '../snapshot/import-backend.ts';
 import type { ImportedState } from '../snapshot/import-backend.ts';
 import { importSnapshot } from '../snapshot/import-snapshot.ts';
-import { dataDirectory, prepareDataDirectory, type DataDirectory } from '../storage/data-dir.ts';
+import { dataDirectory, prepareDataDirectory, syncPath, type DataDirectory } from '../storage/data-dir.ts';
+import { buildingDirectory, storeExists } from '../storage/replacement.ts';
+import { beginMaking, finishMaking, isUnfinished } from '../storage/unfinished.ts';
 import { verifyDataDirectory } from './verify.ts';
 
 export interface ImportOptions {
@@ -33,22 +43,41 @@ export async function importDataDirectory(options: ImportOptions): Promise<Impor
   checkUnused(join(source.snap, 'db'));
   if (!hasLog(source.wal)) throw new Error(`there is no log in ${source.wal}`);
   const isInPlace = resolve(source.wal) === resolve(target.wal);
-  if (existsSync(target.rocksdb) && readdirSync(target.rocksdb).length > 0)
-    throw new Error(`${target.rocksdb} is a store already`);
+  if (isUnfinished(target)) await fs.rm(target.rocksdb, { recursive: true, force: true });
+  if (storeExists(target.rocksdb)) throw new Error(`${target.rocksdb} is a store already`);
   if (!isInPlace && hasLog(target.wal)) throw new Error(`there is a log in ${target.wal} already`);
 
   prepareDataDirectory(target);
-  const state = await importSnapshot({
-    file: database,
-    directory: target.rocksdb,
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-  });
-  if (state.confState === undefined) {
-    await fs.rm(target.rocksdb, { recursive: true, force: true });
-    throw new Error('the database is of etcd 3.4 or earlier: run it with etcd 3.5 or later once');
+  beginMaking(target, 'import');
+  const building = buildingDirectory(target.rocksdb);
+  const copy = `${target.wal}.building`;
+  try {
+    const state = await importSnapshot({
+      file: database,
+      directory: building,
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    });
+    if (state.confState === undefined)
+      throw new Error('the database is of etcd 3.4 or earlier: run it with etcd 3.5 or later once');
+    if (!isInPlace) await copyLog(source.wal, copy);
+    moveInPlace(building, target.rocksdb);
+    if (!isInPlace) moveInPlace(copy, target.wal);
+    finishMaking(target);
+    return state;
+  } catch (error) {
+    for (const path of [building, copy]) await fs.rm(path, { recursive: true, force: true });
+    if (!storeExists(target.rocksdb)) {
+      await fs.rm(target.rocksdb, { recursive: true, force: true });
+      finishMaking(target);
+    }
+    throw error;
   }
-  if (!isInPlace) await copyLog(source.wal, target.wal);
-  return state;
+}
+
+/** What is complete and on disk takes its name; an empty directory there gives way. */
+function moveInPlace(from: string, to: string): void {
+  renameSync(from, to);
+  syncPath(dirname(to));
 }
 
 /** The database, or one that etcd had received from its leader but not yet put in its place. */
@@ -88,22 +117,14 @@ function checkUnused(database: string): void {
 }
 
 async function copyLog(from: string, to: string): Promise<void> {
+  await fs.rm(to, { recursive: true, force: true });
   await fs.mkdir(to, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(from).filter((entry) => entry.endsWith('.wal'))) {
     const copy = join(to, name);
     await fs.copyFile(join(from, name), copy, constants.COPYFILE_FICLONE);
-    await sync(copy);
+    syncPath(copy);
   }
-  await sync(to);
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await fs.open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  syncPath(to);
 }
 
 const usage = `Usage: keystead import --from <etcd's data directory> --data-dir <directory>

@@ -1,4 +1,5 @@
 import { existsSync, promises as fs, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stageAppliedState } from '../apply/applied-state.ts';
 import { parseInitialCluster } from '../config/initial-cluster.ts';
@@ -15,9 +16,10 @@ import { encodeIdentity } from '../server/identity.ts';
 import type { ImportedState } from '../snapshot/import-backend.ts';
 import { importSnapshot } from '../snapshot/import-snapshot.ts';
 import { verifyChecksum } from '../snapshot/import-task.ts';
-import { dataDirectory, prepareDataDirectory } from '../storage/data-dir.ts';
+import { dataDirectory, prepareDataDirectory, type DataDirectory } from '../storage/data-dir.ts';
 import { DiskSpace } from '../storage/disk-space.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
+import { beginMaking, finishMaking } from '../storage/unfinished.ts';
 import { segmentBytesFor } from '../storage/wal/file-log.ts';
 import { createLog, logExists } from '../storage/wal/open-log.ts';
 import { ConfState, HardState } from '../wire/gen/raftpb.ts';
@@ -70,6 +72,30 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Imported
     throw new Error('snapshot missing hash but --skip-hash-check=false');
 
   prepareDataDirectory(directory);
+  beginMaking(directory, 'snapshot restore');
+  try {
+    const state = await fill(directory, options, { clusterId, members, localId: local.id });
+    finishMaking(directory);
+    return state;
+  } catch (error) {
+    await fs.rm(dirname(directory.rocksdb), { recursive: true, force: true });
+    if (logExists(directory.wal)) await fs.rm(directory.wal, { recursive: true });
+    throw error;
+  }
+}
+
+interface NewCluster {
+  readonly clusterId: bigint;
+  readonly members: readonly Member[];
+  /** The member that the data directory is for. */
+  readonly localId: bigint;
+}
+
+async function fill(
+  directory: DataDirectory,
+  options: RestoreOptions,
+  { clusterId, members, localId }: NewCluster,
+): Promise<ImportedState> {
   const state = await importSnapshot({
     file: options.file,
     directory: directory.rocksdb,
@@ -88,7 +114,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Imported
   } finally {
     await engine.close();
   }
-  await writeLog(directory.wal, encodeIdentity({ memberId: local.id, clusterId }), begin);
+  await writeLog(directory.wal, encodeIdentity({ memberId: localId, clusterId }), begin);
   return state;
 }
 

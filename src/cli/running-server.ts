@@ -24,9 +24,9 @@ import { StuckLog } from '../server/stuck-log.ts';
 import { VersionMonitor } from '../server/version-monitor.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
-import { dataDirectory } from '../storage/data-dir.ts';
+import { DataDirectoryError, dataDirectory } from '../storage/data-dir.ts';
 import { defaultTuning } from '../storage/rocks-columns.ts';
-import { openStorage, type Storage } from '../storage/open-storage.ts';
+import { checkUsable, openStorage, type Storage } from '../storage/open-storage.ts';
 import { logExists } from '../storage/wal/open-log.ts';
 import { openClientTls } from '../tls/open-tls.ts';
 import { ClientServers } from './client-servers.ts';
@@ -102,7 +102,9 @@ export class RunningServer {
     const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
     checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
-    const isNew = !logExists(dataDirectory(config.dataDir, config.walDir).wal);
+    const directory = dataDirectory(config.dataDir, config.walDir);
+    checkUsable(directory);
+    const isNew = !logExists(directory.wal);
     const founding = isNew
       ? await foundOrJoin({ config, client: peers.client, dns: new SystemDns(), logger })
       : undefined;
@@ -110,6 +112,7 @@ export class RunningServer {
       logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
     warnOfOpenDirectory(config.dataDir, logger);
     const storage = await open(config, logging, { founding, metrics });
+    await checkComplete(storage);
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {
       'local-member-id': formatId(identity.memberId),
@@ -238,6 +241,16 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
       logging.for('cli/running-server.ts').warn('repaired the end of the log', { ...repaired });
     return storage;
   });
+}
+
+/** The log begins behind what is in the store; without that store its beginning is missing. */
+async function checkComplete({ engine, contents, directory, close }: Storage): Promise<void> {
+  const { index } = new AppliedState(engine);
+  if (index >= contents.mark.index) return;
+  await close();
+  throw new DataDirectoryError(
+    `the log in ${directory.wal} goes on behind entry ${contents.mark.index}, but the store in ${directory.rocksdb} ends with entry ${index}: it is missing or of another member`,
+  );
 }
 
 /** What the member starts from: the data directory as it is, or made into a cluster of its own. */

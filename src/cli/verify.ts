@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { AppliedState } from '../apply/applied-state.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
+import { checkFinished } from '../storage/unfinished.ts';
 import { verifyLog, type Finding, type LogVerification } from '../storage/verify-log.ts';
 import { verifyStore, type StoreVerification } from './verify-store.ts';
 
@@ -36,10 +37,11 @@ function compare(log: LogVerification, applied: { index: number; term: number })
  * Checks a data directory that no process uses: the log's checksums and order, the store's columns against each
  * other, and both against each other.
  *
- * @throws Error when the directory does not exist, is in use, or can't be read
+ * @throws Error when the directory does not exist, is in use or incomplete, or can't be read
  */
 export async function verifyDataDirectory(root: string, walDirectory = ''): Promise<Verification> {
   const directory = dataDirectory(root, walDirectory);
+  checkFinished(directory);
   for (const path of [directory.wal, directory.rocksdb]) {
     if (!existsSync(path))
       throw new Error(`${root} is not a Keystead data directory: ${path} does not exist`);

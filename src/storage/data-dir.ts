@@ -27,7 +27,8 @@ export function dataDirectory(root: string, walDirectory = ''): DataDirectory {
   };
 }
 
-function syncDirectory(path: string): void {
+/** Makes a file, or the names within a directory, durable. */
+export function syncPath(path: string): void {
   const file = openSync(path, 'r');
   try {
     fsyncSync(file);
@@ -38,7 +39,7 @@ function syncDirectory(path: string): void {
 
 function prepareDirectory(path: string): void {
   try {
-    if (mkdirSync(path, { recursive: true, mode: privateMode }) !== undefined) syncDirectory(dirname(path));
+    if (mkdirSync(path, { recursive: true, mode: privateMode }) !== undefined) syncPath(dirname(path));
     const stat = statSync(path);
     if (!stat.isDirectory()) throw new DataDirectoryError(`${path} is not a directory`);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);

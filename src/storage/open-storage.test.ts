@@ -1,12 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openStorage, type Storage } from './open-storage.ts';
+import { beginMaking, finishMaking } from './unfinished.ts';
 import { appliedIndex, contiguousRows, lastNoted } from './testing/crash-writer.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
@@ -58,11 +68,65 @@ describe('storage', () => {
   it('refuses a directory in use, before it touches the log', async () => {
     const directory = freshDirectory();
     const storage = await open(directory);
-    const leftover = join(directory, 'member/wal/0.tmp');
-    writeFileSync(leftover, '');
+    const ofTheOther = ['wal/0.tmp', 'rocksdb.building/1', 'rocksdb.received/1', 'rocksdb.replaced/1'].map(
+      (name) => join(directory, 'member', name),
+    );
+    for (const path of ofTheOther) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, '');
+    }
     await expect(open(directory)).rejects.toThrow(`${directory} is in use by another process`);
-    expect(existsSync(leftover)).toBe(true);
+    expect(ofTheOther.filter((path) => !existsSync(path))).toEqual([]);
     await storage.close();
+    await (await open(directory)).close();
+    expect(ofTheOther.filter((path) => existsSync(path) && path.includes('rocksdb'))).toEqual([]);
+  });
+
+  it('refuses a store with data whose log is missing, and begins anew with an empty one', async () => {
+    const directory = freshDirectory();
+    const storage = await open(directory);
+    const batch = storage.engine.batch();
+    batch.put('meta', Buffer.from('a'), Buffer.from('1'));
+    storage.engine.write(batch);
+    await storage.close();
+    const moved = `${directory}.wal`;
+    renameSync(join(directory, 'member/wal'), moved);
+    await expect(open(directory)).rejects.toThrow('there is no log in');
+    expect(existsSync(join(directory, 'member/wal'))).toBe(false);
+    renameSync(moved, join(directory, 'member/wal'));
+    await (await open(directory)).close();
+    const young = freshDirectory();
+    await (await open(young)).close();
+    rmSync(join(young, 'member/wal'), { recursive: true });
+    const again = await open(young);
+    expect(again.isNew).toBe(true);
+    await again.close();
+  });
+
+  it.each([
+    ['with', true],
+    ['without', false],
+  ])('refuses a directory of etcd %s a log in it, and leaves it as it is', async (_word, hasLog) => {
+    const directory = freshDirectory();
+    if (hasLog) {
+      await (await open(directory)).close();
+      rmSync(join(directory, 'member/rocksdb'), { recursive: true });
+    }
+    mkdirSync(join(directory, 'member/snap'), { recursive: true });
+    writeFileSync(join(directory, 'member/snap/db'), 'a database');
+    const before = readdirSync(directory, { recursive: true }).sort();
+    await expect(open(directory)).rejects.toThrow(`run "keystead import --from ${directory}`);
+    expect(readdirSync(directory, { recursive: true }).sort()).toEqual(before);
+  });
+
+  it('refuses a directory that an import or a restore left half filled', async () => {
+    const directory = freshDirectory();
+    const { directory: places, close } = await open(directory);
+    await close();
+    beginMaking(places, 'import');
+    await expect(open(directory)).rejects.toThrow('was interrupted');
+    finishMaking(places);
+    await (await open(directory)).close();
   });
 
   it('refuses a path that is no directory', async () => {

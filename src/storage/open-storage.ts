@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LogContents } from '../ports/log-store.ts';
 import { DataDirectoryError, dataDirectory, prepareDataDirectory, type DataDirectory } from './data-dir.ts';
 import { DiskSpace } from './disk-space.ts';
 import { defaultTuning, type RocksTuning } from './rocks-columns.ts';
 import { RocksEngine } from './rocks-engine.ts';
-import { settleReplacement } from './replacement.ts';
+import { removeLeftovers, settleReplacement, storeExists } from './replacement.ts';
+import { checkFinished } from './unfinished.ts';
 import { segmentBytesFor, type FileLog, type FileLogOptions } from './wal/file-log.ts';
 import { createLog, logExists, openLog } from './wal/open-log.ts';
 
@@ -34,16 +37,20 @@ export interface Storage {
  * Opens a data directory, creating it where it is missing. The engine goes first: its lock keeps a second
  * process away from the log.
  *
- * @throws DataDirectoryError when it is in use or can't be used, CorruptLogError when the log is damaged
+ * @throws DataDirectoryError when it is in use, is etcd's, is incomplete or can't be used, CorruptLogError when the
+ * log is damaged
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const directory = dataDirectory(options.dataDirectory, options.walDirectory);
-  settleReplacement(directory.rocksdb);
+  checkUsable(directory);
   prepareDataDirectory(directory);
+  settleReplacement(directory.rocksdb);
   const space = await DiskSpace.watch(directory.root);
   const engine = await openEngine(directory, options);
   try {
+    removeLeftovers(directory.rocksdb);
     const isNew = !logExists(directory.wal);
+    if (isNew && !isEmpty(engine)) throw new DataDirectoryError(withoutLog(directory));
     const logOptions: FileLogOptions = {
       directory: directory.wal,
       segmentBytes: segmentBytesFor(space.capacity),
@@ -68,6 +75,33 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     await engine.close();
     throw error;
   }
+}
+
+/**
+ * Looks before anything is touched.
+ *
+ * @throws DataDirectoryError for a directory of etcd's, and for one that an import or a restore left half filled
+ */
+export function checkUsable(directory: DataDirectory): void {
+  checkFinished(directory);
+  const database = join(directory.snap, 'db');
+  if (existsSync(database) && !storeExists(directory.rocksdb))
+    throw new DataDirectoryError(
+      `data directory ${directory.root} is one of etcd (${database}): run "keystead import --from ${directory.root} --data-dir <directory>" first; nothing has been changed`,
+    );
+}
+
+function withoutLog({ wal, rocksdb }: DataDirectory): string {
+  return `there is no log in ${wal}, but a store with data in ${rocksdb}: look for the log (--wal-dir), or remove the store to begin anew`;
+}
+
+function isEmpty(engine: RocksEngine): boolean {
+  return (['meta', 'event'] as const).every((column) => {
+    const rows = engine.iterate(column, { gte: Buffer.alloc(0), keysOnly: true });
+    const hasNone = rows.next(1).length === 0;
+    rows.close();
+    return hasNone;
+  });
 }
 
 async function openEngine(

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, fsyncSync, openSync, promises as fs, renameSync, rmSync } from 'node:fs';
+import { existsSync, promises as fs, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncPath } from './data-dir.ts';
 
 /**
  * A store that takes another one's place, as when a member that lags behind receives a snapshot. It is made in
@@ -37,25 +38,29 @@ export async function removeReplaced(store: string): Promise<void> {
   await fs.rm(replacedDirectory(store), { recursive: true, force: true });
 }
 
-/**
- * Before a store is opened: completes a replacement that a crash cut short between its two renames, and removes what
- * was on its way. A received store that was not yet put in place is dropped; the leader sends it again.
- */
+/** Before a store is opened: completes a replacement that a crash cut short between its two renames. */
 export function settleReplacement(store: string): void {
   const received = receivedDirectory(store);
-  if (!existsSync(store) && existsSync(received)) {
-    renameSync(received, store);
-    syncParent(store);
-  }
-  for (const path of [buildingDirectory(store), received, replacedDirectory(store)])
+  if (existsSync(store) || !existsSync(received)) return;
+  renameSync(received, store);
+  syncParent(store);
+}
+
+/**
+ * Once the store is open, and so locked: removes what was on its way. Before, it may be another process's. A received
+ * store that was not yet put in place is dropped; the leader sends it again.
+ */
+export function removeLeftovers(store: string): void {
+  for (const path of [buildingDirectory(store), receivedDirectory(store), replacedDirectory(store)])
     rmSync(path, { recursive: true, force: true });
 }
 
+/** Whether a store lies there, or one that `settleReplacement` will put there. */
+export function storeExists(store: string): boolean {
+  const isFilled = (path: string): boolean => existsSync(path) && readdirSync(path).length > 0;
+  return isFilled(store) || isFilled(receivedDirectory(store));
+}
+
 function syncParent(path: string): void {
-  const file = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+  syncPath(dirname(path));
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { StoreView, ViewColumn } from '../ports/store-view.ts';
-import { settleReplacement } from './replacement.ts';
+import { removeLeftovers, settleReplacement } from './replacement.ts';
 import { RocksEngine } from './rocks-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-view-'));
@@ -117,6 +117,7 @@ describe('a store received in place of another', () => {
     mkdirSync(`${path}.received`);
     mkdirSync(`${path}.building`);
     settleReplacement(path);
+    removeLeftovers(path);
     expect(existsSync(join(path, 'new'))).toBe(true);
     expect(['building', 'received', 'replaced'].filter((name) => existsSync(`${path}.${name}`))).toEqual([]);
   });
