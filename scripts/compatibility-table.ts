@@ -32,6 +32,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
   'keystead-max-held-bytes':
     'bytes of requests not whole yet and responses not taken; beyond it hoarders are disconnected',
+  'keystead-max-snapshot-streams': 'snapshots sent to clients at a time; further ones wait in line',
+  'keystead-max-hashes': 'hashes of the store made for clients at a time; further ones wait in line',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
   'audit-log-path': 'a line of JSON for each request; `-` for standard output',
   'audit-log-level': '`write`, or `all` for reads as well',

@@ -20,12 +20,19 @@ import {
 import { Maintenance } from '../wire/services.ts';
 import { requireAdmin, requireSomebody } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
+import { type Slot, Slots } from './slots.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
 import { admitStream, endStream, streamIdentity, whenWritable } from './stream-calls.ts';
 
 /** What a store that holds nothing takes, as the quota sees it. */
 const BASE_BYTES = 16 * 1024;
 const LEADER_POLL_MS = 20;
+
+const CANCELED = new EtcdError(GrpcCode.Canceled, 'context canceled');
+const NOT_TAKEN = new EtcdError(
+  GrpcCode.Unavailable,
+  'etcdserver: the snapshot is not taken, and others wait for one',
+);
 
 export interface MaintenanceDeps {
   readonly exportSnapshot: ExportSnapshot;
@@ -39,6 +46,10 @@ export interface MaintenanceDeps {
 export function registerMaintenance(context: ServiceContext, deps: MaintenanceDeps): void {
   const { member } = context;
   const { methods } = Maintenance;
+  const { config, clock, scheduler } = member;
+  const hashes = new Slots(config.maxHashes, { clock, scheduler });
+  const snapshots = new Slots(config.maxSnapshotStreams, { clock, scheduler });
+  const defragments = new Slots(1, { clock, scheduler });
 
   context.unary(
     methods.status,
@@ -61,14 +72,16 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
   context.unary(methods.defragment, (call) =>
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
-      defragment(context, call, deps.logger);
+      inTurn(call, defragments)
+        .then(({ release }) => defragment(context, call, deps.logger).finally(release))
+        .catch((error: unknown) => failCall(call, error));
     }),
   );
 
   context.unary(methods.hash, (call) =>
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
-      hashStore(member, 0)
+      hashStore(member, 0, () => inTurn(call, hashes))
         .then(({ hash }) =>
           call.respond([context.header(), HashResponse.encode({ header: undefined, hash })]),
         )
@@ -79,7 +92,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
   context.unary(methods.hashKv, (call, request) =>
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
-      hashStore(member, request.revision)
+      hashStore(member, request.revision, () => inTurn(call, hashes))
         .then(({ hash, revision, compactRevision }) => {
           const response = { header: undefined, hash, compactRevision, hashRevision: revision };
           call.respond([context.header(), HashKVResponse.encode(response)]);
@@ -114,7 +127,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
       try {
         streamIdentity(context, call, (who) => {
           requireAdmin(context, who);
-          sendSnapshot(call, deps).catch((error: unknown) => {
+          sendSnapshot(call, deps, snapshots).catch((error: unknown) => {
             deps.logger.warn('failed to send a snapshot', { error: String(error) });
             if (error instanceof EtcdError) endStream(call, error);
             else call.end(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
@@ -160,24 +173,21 @@ function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps):
 }
 
 /** Nothing stops meanwhile: the store gives space back in the background, and the call waits for that. */
-function defragment({ member }: ServiceContext, call: UnaryCall, logger: Logger): void {
+async function defragment({ member }: ServiceContext, call: UnaryCall, logger: Logger): Promise<void> {
   logger.info('starting defragment');
   const startedMs = member.clock.now();
   member.metrics.disk.defragInflight = 1;
-  member.engine
-    .compactFiles()
-    .then(() => {
-      logger.info('finished defragment');
-      call.respond(Buffer.alloc(0));
-    })
-    .catch((error: unknown) => {
-      logger.warn('failed to defragment', { error: String(error) });
-      call.fail(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
-    })
-    .finally(() => {
-      member.metrics.disk.defragInflight = 0;
-      member.metrics.disk.backendDefrag.observe((member.clock.now() - startedMs) / 1000);
-    });
+  try {
+    await member.engine.compactFiles();
+    logger.info('finished defragment');
+    call.respond(Buffer.alloc(0));
+  } catch (error) {
+    logger.warn('failed to defragment', { error: String(error) });
+    call.fail(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
+  } finally {
+    member.metrics.disk.defragInflight = 0;
+    member.metrics.disk.backendDefrag.observe((member.clock.now() - startedMs) / 1000);
+  }
 }
 
 function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint): void {
@@ -197,13 +207,41 @@ function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint)
   look();
 }
 
+/** Waits for a place. Rejects when the call ends before it has one. */
+function inTurn(call: UnaryCall | StreamCall, slots: Slots, abandon?: () => void): Promise<Slot> {
+  return new Promise((resolve, reject) => {
+    let leave = (): void => undefined;
+    call.onCancel = () => {
+      leave();
+      reject(CANCELED);
+    };
+    leave = slots.take((slot) => {
+      call.onCancel = undefined;
+      resolve(slot);
+    }, abandon);
+  });
+}
+
 /** No faster than the client takes it. */
-async function sendSnapshot(call: StreamCall, { exportSnapshot, logger }: MaintenanceDeps): Promise<void> {
-  const snapshot = await exportSnapshot();
-  logger.info('sending database snapshot to client', { 'total-bytes': snapshot.totalBytes });
-  for await (const response of snapshotResponses(snapshot)) {
-    if (call.ended) break;
-    if (!call.write(SnapshotResponse.encode(response))) await whenWritable(call);
+async function sendSnapshot(
+  call: StreamCall,
+  { exportSnapshot, logger }: MaintenanceDeps,
+  slots: Slots,
+): Promise<void> {
+  const slot = await inTurn(call, slots, () => {
+    endStream(call, NOT_TAKEN);
+    call.onCancel?.('fault');
+  });
+  try {
+    const snapshot = await exportSnapshot();
+    logger.info('sending database snapshot to client', { 'total-bytes': snapshot.totalBytes });
+    for await (const response of snapshotResponses(snapshot)) {
+      if (call.ended) break;
+      if (!call.write(SnapshotResponse.encode(response))) await whenWritable(call);
+      slot.used();
+    }
+    call.end();
+  } finally {
+    slot.release();
   }
-  call.end();
 }

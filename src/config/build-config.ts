@@ -42,6 +42,8 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],
     maxHeldBytes: values['keystead-max-held-bytes'],
+    maxSnapshotStreams: values['keystead-max-snapshot-streams'],
+    maxHashes: values['keystead-max-hashes'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],
   } satisfies Config);
 }

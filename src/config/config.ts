@@ -176,5 +176,9 @@ export interface Config {
   readonly maxLoginsPerSecond: number;
   /** Of requests not whole yet and of responses not taken, for all clients; 0 means an eighth of the memory. */
   readonly maxHeldBytes: number;
+  /** Snapshot streams of clients at a time; at least one. */
+  readonly maxSnapshotStreams: number;
+  /** Hashes of the store for clients at a time; at least one. */
+  readonly maxHashes: number;
   readonly maxInflightBytes: number;
 }

@@ -193,6 +193,8 @@ const own = [
   { name: 'keystead-max-logins-per-second', kind: 'uint', default: '500', group: 'Keystead', help: 'Authenticate requests begun in a second; further ones wait; 0 means no limit.' },
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Client connections served at once; 0 means the open-file limit less a reserve.' },
   { name: 'keystead-max-held-bytes', kind: 'uint', default: '0', group: 'Keystead', help: 'Bytes held for clients of requests not whole yet and responses not taken; above it those who hoard are disconnected; 0 means an eighth of the memory.' },
+  { name: 'keystead-max-snapshot-streams', kind: 'uint', default: '4', group: 'Keystead', help: 'Snapshots sent to clients at a time, each by a thread of its own; further ones wait.' },
+  { name: 'keystead-max-hashes', kind: 'uint', default: '2', group: 'Keystead', help: 'Hashes of the store made for clients at a time; further ones wait.' },
   { name: 'keystead-max-inflight-bytes', kind: 'uint', default: '268435456', group: 'Keystead', help: 'Bytes of requests proposed and not yet applied, above which new ones are refused.' },
   { name: 'audit-log-path', kind: 'string', default: '', group: 'Keystead', help: 'File of the audit log, a line of JSON for each request; - for standard output; empty turns it off.' },
   { name: 'audit-log-level', kind: 'string', default: 'write', group: 'Keystead', help: 'write: what changes something, logins and refusals; all: reads as well.' },

@@ -13,15 +13,30 @@ export type HashRows = (scope: HashScope, opened: () => void) => Promise<StoreHa
  * etcd's HashKV of the store.
  *
  * @param revision 0 for the present. Rejects with Compacted or FutureRev where it cannot be had.
+ * @param turn waits until the hash may be made, where their number is limited
  */
-export function hashStore(member: Member, revision: number): Promise<StoreHash> {
+export async function hashStore(
+  member: Member,
+  revision: number,
+  turn?: () => Promise<{ readonly release: () => void }>,
+): Promise<StoreHash> {
   const { store, compactor } = member;
+  const refuse = (): void => {
+    if (revision > store.revision) throw errors.FutureRev;
+    if (revision > 0 && revision < store.compactRevision) throw errors.Compacted;
+  };
   const known = compactor.hashes.get(revision);
-  if (known !== undefined) return Promise.resolve(known);
-  if (revision > store.revision) return Promise.reject(errors.FutureRev);
-  if (revision > 0 && revision < store.compactRevision) return Promise.reject(errors.Compacted);
-  const { release } = compactor.hold(0);
-  return member.hashRows(hashScope(store, revision), release).finally(release);
+  if (known !== undefined) return known;
+  refuse();
+  const place = await turn?.();
+  try {
+    // Compactions do not wait for those who wait in line.
+    refuse();
+    const { release } = compactor.hold(0);
+    return await member.hashRows(hashScope(store, revision), release).finally(release);
+  } finally {
+    place?.release();
+  }
 }
 
 /** Beyond this, hashing takes long enough to start a thread for it. */
