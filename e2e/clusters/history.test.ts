@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkHistory } from '../../src/sim/checkers/client-history.ts';
-import { CommittedHistory } from '../../src/sim/checkers/committed-history.ts';
 import { checkWatch } from '../../src/sim/checkers/watch-order.ts';
 import { type MemberKind, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { eventually } from '../harness/wait.ts';
 import { HistoryClients } from './history/clients.ts';
+import { committedBy } from './history/committed-by.ts';
 import { trouble } from './history/troubles.ts';
 import { HistoryWatcher } from './history/watcher.ts';
 import { TestCluster } from './test-cluster.ts';
@@ -20,25 +20,6 @@ const clusters: readonly (readonly [string, readonly MemberKind[]])[] = [
   [`three of ${serverUnderTest}`, [serverUnderTest, serverUnderTest, serverUnderTest]],
   ['two Keystead and one etcd', ['keystead', 'keystead', 'etcd']],
 ];
-
-/** What the members say was committed. They must say the same. */
-async function committedBy(cluster: TestCluster): Promise<CommittedHistory> {
-  const committed = new CommittedHistory();
-  const revision = (await cluster.statuses())[0]?.Status.header.revision ?? 0;
-  for (const { name, endpoint } of cluster.members) {
-    const watcher = new HistoryWatcher({ endpoints: [endpoint], prefix: '' });
-    await eventually(`all changes of ${name}`, () => watcher.progress >= revision);
-    await watcher.stop();
-    expect(watcher.fault).toBeUndefined();
-    expect(
-      committed.recordChanges(
-        name,
-        watcher.seen.map((event) => ({ ...event, sub: 0 })),
-      ),
-    ).toBeUndefined();
-  }
-  return committed;
-}
 
 describe.skipIf(missing !== undefined)(`the history of clients and watchers ${missing ?? ''}`, () => {
   let cluster: TestCluster | undefined;

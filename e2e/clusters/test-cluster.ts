@@ -1,5 +1,5 @@
 import { Etcdctl } from '../harness/etcdctl.ts';
-import { Member, type MemberKind } from '../harness/member.ts';
+import { Member, type MemberKind, type MemberOptions } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
 import { eventually } from '../harness/wait.ts';
 
@@ -17,6 +17,14 @@ interface EndpointStatus {
 /** A member that was away is ready once it has caught up. */
 const READY_MS = 120_000;
 
+/** Where and how a member runs, besides what all of them share. */
+export type Placement = Pick<MemberOptions, 'host' | 'prefix' | 'dataDir' | 'flags'> & {
+  /** Port of a relay that the other members connect to. */
+  readonly relayPort?: number;
+  /** The port that the relay leads to. */
+  readonly peerPort?: number;
+};
+
 /** Several members of either kind in one cluster, and what an operator does with them. */
 export class TestCluster {
   readonly members: Member[];
@@ -27,21 +35,32 @@ export class TestCluster {
     this.#flags = flags;
   }
 
-  /** @param environment of the member of that name */
+  /**
+   * @param environment of the member of that name
+   * @param placements of the members, in their order
+   */
   static async found(
     kinds: readonly MemberKind[],
     flags: readonly string[] = [],
     environment: (name: string) => NodeJS.ProcessEnv = () => ({}),
+    placements: readonly Placement[] = [],
   ): Promise<TestCluster> {
-    const places: { kind: MemberKind; name: string; peerPort: number }[] = [];
-    for (const [at, kind] of kinds.entries())
-      places.push({ kind, name: `${kind}${at}`, peerPort: await freePort() });
-    const initial = places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+    const places: { options: MemberOptions & { name: string }; peerUrl: string }[] = [];
+    for (const [at, kind] of kinds.entries()) {
+      const { relayPort, peerPort = await freePort(), ...placement } = placements[at] ?? {};
+      const peerUrl = `http://${placement.host ?? '127.0.0.1'}:${relayPort ?? peerPort}`;
+      places.push({ options: { ...placement, kind, name: `${kind}${at}`, peerPort }, peerUrl });
+    }
+    const initial = places.map(({ options, peerUrl }) => `${options.name}=${peerUrl}`).join(',');
     const members = await Promise.all(
-      places.map((place) =>
+      places.map(({ options, peerUrl }) =>
         Member.start({
-          ...{ ...place, readyTimeoutMs: READY_MS, env: environment(place.name) },
-          flags: [`--initial-cluster=${initial}`, ...flags],
+          ...{ ...options, readyTimeoutMs: READY_MS, env: environment(options.name) },
+          flags: [
+            ...[`--initial-cluster=${initial}`, `--initial-advertise-peer-urls=${peerUrl}`],
+            ...flags,
+            ...(options.flags ?? []),
+          ],
         }),
       ),
     );

@@ -21,6 +21,8 @@ export interface MemberOptions {
   env?: NodeJS.ProcessEnv;
   clientPort?: number;
   peerPort?: number;
+  /** Address of both ports. */
+  host?: string;
   dataDir?: string;
   readyTimeoutMs?: number;
   /** A command, with its arguments, that runs the member. */
@@ -37,13 +39,15 @@ export class Member {
   readonly name: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  readonly host: string;
   readonly dataDir: string;
   readonly #flags: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
   readonly #readyTimeoutMs: number;
   readonly #prefix: readonly string[];
   readonly #cwd: string | undefined;
-  readonly #healthUrl: string;
+  /** Where it says whether it is healthy. */
+  readonly healthUrl: string;
   #program: Program | undefined;
 
   private constructor(
@@ -54,13 +58,14 @@ export class Member {
     this.name = options.name ?? 'm0';
     this.clientPort = places.clientPort;
     this.peerPort = places.peerPort;
+    this.host = options.host ?? '127.0.0.1';
     this.dataDir = places.dataDir;
     this.#flags = options.flags ?? [];
     this.#env = options.env ?? {};
     this.#readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
     this.#prefix = options.prefix ?? [];
     this.#cwd = options.cwd;
-    this.#healthUrl = options.healthUrl ?? this.clientUrl;
+    this.healthUrl = options.healthUrl ?? this.clientUrl;
   }
 
   /** Starts a member and waits until its client port serves. */
@@ -75,7 +80,7 @@ export class Member {
   }
 
   get endpoint(): string {
-    return `127.0.0.1:${this.clientPort}`;
+    return `${this.host}:${this.clientPort}`;
   }
 
   get clientUrl(): string {
@@ -100,10 +105,10 @@ export class Member {
     });
     this.#program = program;
     await eventually(
-      `${this.kind} serving ${this.#healthUrl}`,
+      `${this.kind} serving ${this.healthUrl}`,
       async () => {
         program.mustBeAlive();
-        const response = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(1_000) });
+        const response = await fetch(`${this.healthUrl}/health`, { signal: AbortSignal.timeout(1_000) });
         return response.status === 200;
       },
       { timeoutMs: this.#readyTimeoutMs, everyMs: 10 },
@@ -142,7 +147,7 @@ export class Member {
   }
 
   #addressFlags(): string[] {
-    const peerUrl = `http://127.0.0.1:${this.peerPort}`;
+    const peerUrl = `http://${this.host}:${this.peerPort}`;
     return [
       `--name=${this.name}`,
       `--data-dir=${this.dataDir}`,

@@ -1,22 +1,28 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Stands before a port, so that a test can cut the connections to it. */
+/** Stands before a port, so that a test can cut the connections to it, or make the way longer. */
 export class Relay {
   readonly port: number;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
+  readonly #delayMs: number;
 
-  private constructor(server: Server, port: number, targetPort: number) {
+  private constructor(
+    server: Server,
+    { port, targetPort, delayMs }: { port: number; targetPort: number; delayMs: number },
+  ) {
     this.#server = server;
+    this.#delayMs = delayMs;
     this.port = port;
     server.on('connection', (near) => this.#join(near, connect(targetPort, '127.0.0.1')));
   }
 
-  static open(port: number, targetPort: number): Promise<Relay> {
+  /** @param delayMs what all bytes take longer, each way */
+  static open(port: number, targetPort: number, delayMs = 0): Promise<Relay> {
     const server = createServer({ allowHalfOpen: true });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => resolve(new Relay(server, port, targetPort)));
+      server.listen(port, '127.0.0.1', () => resolve(new Relay(server, { port, targetPort, delayMs })));
     });
   }
 
@@ -42,7 +48,8 @@ export class Relay {
     this.#pairs.add(pair);
     for (const [from, to] of [pair, [far, near] as const]) {
       from.setNoDelay(true);
-      from.pipe(to);
+      if (this.#delayMs === 0) from.pipe(to);
+      else pipeLater(from, to, this.#delayMs);
       from.on('error', () => undefined);
       from.on('close', () => {
         to.destroy();
@@ -50,4 +57,10 @@ export class Relay {
       });
     }
   }
+}
+
+/** Timers of one duration end in the order they began in. */
+function pipeLater(from: Socket, to: Socket, delayMs: number): void {
+  from.on('data', (chunk: Buffer) => setTimeout(() => to.write(chunk), delayMs));
+  from.on('end', () => setTimeout(() => to.end(), delayMs));
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,18 +7,28 @@ import { join } from 'node:path';
 export interface Mount {
   readonly path: string;
   unmount(): void;
+  /** Unmounts, and mounts what `args` describe at the same path. */
+  again(...args: string[]): Mount;
 }
 
 /** @param args what `mount` takes before the directory */
 export function mount(...args: string[]): Mount {
   const path = mkdtempSync(join(tmpdir(), 'keystead-mount-'));
-  mkdirSync(path, { recursive: true });
+  return mountAt(path, args);
+}
+
+function mountAt(path: string, args: readonly string[]): Mount {
   execFileSync('mount', [...args, path], { stdio: 'pipe' });
+  const unmount = (): void => void execFileSync('umount', [path], { stdio: 'pipe' });
   return {
     path,
     unmount: () => {
-      execFileSync('umount', [path], { stdio: 'pipe' });
+      unmount();
       rmdirSync(path);
+    },
+    again: (...others) => {
+      unmount();
+      return mountAt(path, others);
     },
   };
 }

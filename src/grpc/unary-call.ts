@@ -8,7 +8,7 @@ import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './resp
 import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
-/** Called with the request's bytes once they have arrived; answers at once or later through `call`. */
+/** Called with the request's bytes once the client has sent all of it; answers at once or later through `call`. */
 export type UnaryHandler = (call: UnaryCall, request: Buffer) => void;
 
 /** A call with one request message and one response message. */
@@ -17,11 +17,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   handler: UnaryHandler | undefined;
   #reader: MessageReader | undefined;
   #message: Buffer | undefined;
-  /** The message has arrived; what follows it counts for nothing. */
-  #hasMessage = false;
   #compressed = false;
-  /** Of a message that arrives in parts. */
-  #receivedBytes = 0;
   #claim: ReceiveClaim | undefined;
 
   /**
@@ -79,24 +75,16 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
 
   onData(data: Buffer, endStream: boolean): void {
     if (this.ended) return;
-    if (this.#hasMessage) {
-      if (endStream) this.#deliverWaiting();
-      else this.stream.consume(0, data.length);
-      return;
-    }
-    if (this.#reader === undefined && data.length >= MESSAGE_PREFIX_BYTES && data[0] === 0) {
+    if (endStream && this.#reader === undefined && data.length >= MESSAGE_PREFIX_BYTES && data[0] === 0) {
       const length = data.readUInt32BE(1);
       if (length === data.length - MESSAGE_PREFIX_BYTES && length <= this.context.maxReceiveBytes) {
-        this.#message = data.subarray(MESSAGE_PREFIX_BYTES);
-        this.#onMessage(data.length, endStream);
+        this.#dispatch(data.subarray(MESSAGE_PREFIX_BYTES));
         return;
       }
     }
     this.#reader ??= new MessageReader(this, this.context.maxReceiveBytes);
     this.#reader.push(data);
-    this.#receivedBytes += data.length;
-    if (this.#message !== undefined) this.#onMessage(this.#receivedBytes, endStream);
-    else if (endStream) this.fault(Status.UNKNOWN, this.#reader.atBoundary ? 'EOF' : 'unexpected EOF');
+    if (endStream) this.#onEnd(this.#reader);
   }
 
   onDrain(): void {
@@ -129,24 +117,13 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     super.onReset();
   }
 
-  /** As grpc-go, a call waits for its message and not for the end of the stream. */
-  #onMessage(receivedBytes: number, endStream: boolean): void {
+  #onEnd(reader: MessageReader): void {
     if (this.ended) return;
-    this.#hasMessage = true;
-    if (endStream) {
-      this.#deliverWaiting();
+    const message = this.#message;
+    if (message === undefined) {
+      this.fault(Status.UNKNOWN, reader.atBoundary ? 'EOF' : 'unexpected EOF');
       return;
     }
-    this.stream.consume(0, receivedBytes);
-    // The end of the stream mostly comes in the next frame: answered before, the client would get a reset as well.
-    queueMicrotask(() => this.#deliverWaiting());
-  }
-
-  /** Hands over the message unless that has been done. */
-  #deliverWaiting(): void {
-    const message = this.#message;
-    if (this.ended || message === undefined) return;
-    this.#message = undefined;
     if (!this.#compressed) {
       this.#dispatch(message);
       return;
@@ -171,6 +148,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
 
   #dispatch(request: Buffer): void {
     this.#reader = undefined;
+    this.#message = undefined;
     if (this.#claim !== undefined) this.releaseRoom(this.#claim);
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += request.length;

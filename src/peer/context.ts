@@ -13,8 +13,6 @@ export interface PeerContext {
   readonly tls: PeerTls | undefined;
   /** Milliseconds in which a connection must stand. */
   readonly dialTimeoutMs: number;
-  /** Milliseconds for which a member whose connections were closed may leave new ones without an answer. */
-  readonly reconnectTimeoutMs: number;
   readonly observer: PeerObserver | undefined;
 }
 

@@ -6,7 +6,6 @@ import { formatId } from './member-id.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { Prober } from './prober.ts';
-import { Reconnection } from './reconnection.ts';
 import type { RequestAgents } from './request-agents.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
@@ -37,7 +36,6 @@ export class Peer {
   readonly #pipeline: Pipeline;
   readonly #snapshots: SnapshotSender;
   readonly #prober: Prober;
-  readonly #reconnection: Reconnection;
   #lossPending = false;
   #lossLoggedAt = -Infinity;
   #stopped = false;
@@ -55,14 +53,6 @@ export class Peer {
     this.#pipeline = new Pipeline({ context, status, picker, agents, failed });
     this.#snapshots = new SnapshotSender({ context, status, picker, failed });
     this.#prober = new Prober({ context, status, picker });
-    this.#reconnection = new Reconnection({
-      silenceMs: context.reconnectTimeoutMs,
-      after: (delayMs, task) => {
-        const timer = setTimeout(task, delayMs);
-        return () => clearTimeout(timer);
-      },
-      gone: () => context.handler.onPeerGone(id),
-    });
     for (const reader of this.#readers) reader.start();
   }
 
@@ -80,11 +70,6 @@ export class Peer {
     this.#snapshots.send(message, snapshot);
   }
 
-  /** Smoothed milliseconds; undefined before the first one was measured. */
-  get roundTripMs(): number | undefined {
-    return this.#prober.roundTripMs;
-  }
-
   updateUrls(urls: readonly string[]): void {
     this.#picker.update(urls);
   }
@@ -92,12 +77,11 @@ export class Peer {
   /** Takes the socket of a stream that this member has asked for. */
   attach(kind: StreamKind, socket: Socket): void {
     this.#writers[kind].attach(socket);
-    this.#connected();
+    this.status.activate();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#reconnection.stop();
     for (const reader of this.#readers) reader.stop();
     for (const kind of streamKinds) this.#writers[kind].close();
     this.#pipeline.stop();
@@ -156,14 +140,9 @@ export class Peer {
       status: this.status,
       picker: this.#picker,
       received: (messages) => this.#received(messages),
-      opened: () => this.#connected(),
+      opened: () => this.status.activate(),
       ended: (end) => this.#ended(kind, end),
     });
-  }
-
-  #connected(): void {
-    this.status.activate();
-    this.#reconnection.answered();
   }
 
   get #isConnected(): boolean {
@@ -180,11 +159,10 @@ export class Peer {
     // What is written to a silent member only fills the system's buffers: posts find out when it is back.
     if (end.cause === 'silence' && !this.#readers.some(({ isOpen }) => isOpen))
       for (const other of streamKinds) this.#writers[other].close();
-    if (end.cause === 'refused') this.#reconnection.refused();
-    if (end.cause === 'answered') this.#reconnection.answered();
     if (this.#isConnected) return;
     this.status.deactivate(`stream ${kind}: ${end.reason}`);
-    if (end.wasOpen && end.cause === 'closed-by-remote') this.#reconnection.closed();
+    if (end.wasOpen && end.cause === 'closed-by-remote')
+      this.#context.handler.onConnectionClosed(this.status.id);
   }
 
   #received(messages: readonly Message[]): void {

@@ -13,19 +13,13 @@ export interface PeerTls {
   createServer(onSocket: (socket: TLSSocket) => void): Server;
 }
 
-/**
- * Milliseconds for a TLS handshake, on top of the connection; etcd's. A member that is busy or was stopped has many
- * handshakes to do: those that were given up meanwhile only delay the next ones.
- */
-export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
-
 export interface RequestOptions {
   readonly method: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: PeerTls | undefined;
   /** Keeps connections for further requests; undefined for a connection of the request's own. */
   readonly agents: RequestAgents | undefined;
-  /** Milliseconds in which the connection must stand, without TLS. */
+  /** Milliseconds in which the connection must stand. */
   readonly dialTimeoutMs: number;
   /** Milliseconds without a byte either way after which the request fails. */
   readonly idleTimeoutMs: number;
@@ -43,7 +37,7 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
     : httpRequest({ ...place.options, method, headers, agent: agents?.http ?? false });
   request.setNoDelay(true);
   request.once('socket', (socket: Socket) => {
-    bound(request, socket, place.isSecure, options);
+    bound(request, socket, place.isSecure ? 'secureConnect' : 'connect', options);
   });
   return request;
 }
@@ -51,7 +45,7 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
 function bound(
   request: ClientRequest,
   socket: Socket,
-  isSecure: boolean,
+  connected: string,
   { dialTimeoutMs, idleTimeoutMs }: RequestOptions,
 ): void {
   request.setTimeout(idleTimeoutMs, () => {
@@ -63,14 +57,11 @@ function bound(
     });
   });
   if (!socket.connecting) return;
-  const limit = (step: string, limitMs: number, end: string): void => {
-    const timer = setTimeout(() => request.destroy(new Error(`no ${step} within ${limitMs} ms`)), limitMs);
-    socket.once(end, () => clearTimeout(timer));
-    request.once('close', () => clearTimeout(timer));
-  };
-  limit('connection', dialTimeoutMs, 'connect');
-  if (isSecure)
-    socket.once('connect', () => limit('TLS handshake', TLS_HANDSHAKE_TIMEOUT_MS, 'secureConnect'));
+  const timer = setTimeout(() => {
+    request.destroy(new Error(`no connection within ${dialTimeoutMs} ms`));
+  }, dialTimeoutMs);
+  socket.once(connected, () => clearTimeout(timer));
+  request.once('close', () => clearTimeout(timer));
 }
 
 /** The connection may stand, but nothing comes any more. */

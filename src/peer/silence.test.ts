@@ -77,7 +77,7 @@ it('connections that fall silent are given up and made anew', async () => {
   toB.cable.isCut = true;
   await until(() => expect([...a.transport.counts()][0]?.disconnects).toBe(1));
   // Nobody closed anything: it need not be the other process that is gone.
-  expect(atA.gone).toEqual([]);
+  expect(atA.closed).toEqual([]);
 
   toA.cable.isCut = false;
   toB.cable.isCut = false;

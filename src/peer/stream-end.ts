@@ -1,10 +1,7 @@
 /** How a stream ended, or failed to begin. */
 export interface StreamEnd {
   readonly wasOpen: boolean;
-  /**
-   * `closed-by-remote`: the other side closed it. `refused`: nobody takes connections there. `answered`: the member is
-   * there but gives no stream. `silence`: it has not been heard of for too long. `other`: anything else.
-   */
-  readonly cause: 'closed-by-remote' | 'refused' | 'answered' | 'silence' | 'other';
+  /** The other side closed it, or has not been heard of for too long; anything else comes from this side. */
+  readonly cause: 'closed-by-remote' | 'silence' | 'other';
   readonly reason: string;
 }

@@ -89,15 +89,15 @@ export class StreamReader {
       }
       isRefused = true;
       this.#refused(response).then(
-        (reason) => ended(reason, 'answered'),
-        (error: unknown) => ended(String(error), 'answered'),
+        (reason) => ended(reason, 'other'),
+        (error: unknown) => ended(String(error), 'other'),
       );
     });
     request.on('error', (error) => {
-      if (!isRefused) ended(error.message, causeOf(error, this.#isOpen));
+      if (!isRefused) ended(error.message, causeOf(error));
     });
     request.on('close', () => {
-      if (!isRefused) ended('closed', this.#isOpen ? 'closed-by-remote' : 'refused');
+      if (!isRefused) ended('closed', 'closed-by-remote');
     });
     request.end();
   }
@@ -187,12 +187,8 @@ function boundSilence(request: ClientRequest, response: IncomingMessage): void {
   request.socket?.setTimeout(Math.min(STREAM_TIMEOUT_MS, MISSED_HEARTBEATS * intervalMs));
 }
 
-/** What says that nobody listens: no such port or socket file, or a connection that ends before any answer. */
-const REFUSALS: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
-
-function causeOf(error: Error, wasOpen: boolean): StreamEnd['cause'] {
+function causeOf(error: Error): StreamEnd['cause'] {
   if (error instanceof IdleTimeoutError) return 'silence';
   if (error instanceof StreamFormatError || error instanceof WireError) return 'other';
-  if (wasOpen) return 'closed-by-remote';
-  return 'code' in error && REFUSALS.has(error.code) ? 'refused' : 'other';
+  return 'closed-by-remote';
 }

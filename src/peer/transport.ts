@@ -31,8 +31,6 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Milliseconds in which a connection must stand; etcd takes one second more than the election timeout. */
   readonly dialTimeoutMs: number;
-  /** Milliseconds for which a member whose connections were closed may leave new ones without an answer. */
-  readonly reconnectTimeoutMs: number;
   readonly tls?: PeerTls | undefined;
   readonly observer?: PeerObserver | undefined;
 }
@@ -53,11 +51,9 @@ export class Transport implements PeerTransport {
   #stopped = false;
 
   constructor(options: TransportOptions) {
-    const { localId, clusterId, serverVersion, urls, handler, logger, clock } = options;
+    const { localId, clusterId, serverVersion, urls, handler, logger, clock, dialTimeoutMs } = options;
     this.#context = {
-      ...{ handler, logger, clock },
-      dialTimeoutMs: options.dialTimeoutMs,
-      reconnectTimeoutMs: options.reconnectTimeoutMs,
+      ...{ handler, logger, clock, dialTimeoutMs },
       local: { localId, clusterId, serverVersion, urls },
       tls: options.tls,
       observer: options.observer,
@@ -129,10 +125,6 @@ export class Transport implements PeerTransport {
 
   activeSince(id: bigint): number | undefined {
     return this.#peers.get(id)?.status.activeSince;
-  }
-
-  roundTripMs(id: bigint): number | undefined {
-    return this.#peers.get(id)?.roundTripMs;
   }
 
   activePeers(): number {

@@ -48,11 +48,10 @@ export interface PeerTransportHandler {
   /** Bytes of a file that were received before its transfer broke off, and are kept. */
   keptOfSnapshot(id: string): number;
   /**
-   * All connections with `id` have ended, the last one closed by the other side, and new ones are refused or not
-   * answered: its process is most likely gone, so a follower that had it as leader need not wait for the election
-   * timeout.
+   * All connections with `id` have ended, the last ones closed by the other side: its process is most likely
+   * gone, so a follower that had it as leader need not wait for the election timeout.
    */
-  onPeerGone(id: bigint): void;
+  onConnectionClosed(id: bigint): void;
   /** Another member says that this one has been removed from the cluster: it has to stop. */
   onRemoved(): void;
 }
@@ -102,8 +101,6 @@ export interface PeerTransport {
   sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void;
   /** Since when a connection with the member works, on the clock handed in; undefined while none does. */
   activeSince(id: bigint): number | undefined;
-  /** Smoothed round trip to the member in milliseconds; undefined while none was measured. */
-  roundTripMs(id: bigint): number | undefined;
   /** Members that a connection works with. */
   activePeers(): number;
   counts(): Iterable<PeerCounts>;

@@ -4,11 +4,13 @@ import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
-import { type Message, MessageType, Role } from '../raft/types.ts';
-import { EarlyElection } from './early-election.ts';
+import { type Message, MessageType, None, Role } from '../raft/types.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
+
+/** Followers that lost the leader campaign this long after each other, in the order of their ids. */
+const CAMPAIGN_STEP_MS = 40;
 
 export interface PeerLinkOptions {
   readonly member: Member;
@@ -34,7 +36,6 @@ export class PeerLink implements PeerTransportHandler {
   readonly #options: PeerLinkOptions;
   readonly #heldCommits: HeldCommits;
   readonly #snapshots: OutgoingSnapshots;
-  readonly #election: EarlyElection;
   #receiving = false;
   #isRemoved = false;
 
@@ -47,7 +48,6 @@ export class PeerLink implements PeerTransportHandler {
       send: (messages) => transport.send(messages),
     });
     this.#snapshots = new OutgoingSnapshots(options);
-    this.#election = new EarlyElection(member, (id) => transport.roundTripMs(id));
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
@@ -72,7 +72,6 @@ export class PeerLink implements PeerTransportHandler {
         if (hasAppendResponse && !message.reject) continue;
         hasAppendResponse = true;
       }
-      if (isGrantedVote(message)) this.#election.voted();
       if (message.type === MessageType.MsgSnap) this.#snapshots.send(message);
       else outgoing.push(message);
     }
@@ -129,17 +128,28 @@ export class PeerLink implements PeerTransportHandler {
   /**
    * The leader's process is most likely gone: instead of waiting for the election timeout, its followers forget it,
    * so that they grant pre-votes, and ask for them one after the other. A leader that lives on stays one, as its
-   * next heartbeat says, and as those say that still hear of it. Without pre-vote a campaign would depose it.
+   * next heartbeat says.
    */
-  onPeerGone(id: bigint): void {
+  onConnectionClosed(id: bigint): void {
     const { member, logger } = this.#options;
     const { node } = member.loop;
-    if (!member.config.preVote || id !== node.lead || node.role === Role.Leader) return;
-    logger.info('the leader is gone', { leader: formatId(id) });
+    if (id !== node.lead || node.role === Role.Leader) return;
+    logger.info('lost the connections with the leader', { leader: formatId(id) });
     node.forgetLeader();
     member.leaderGone();
     member.loop.schedule();
-    this.#election.begin(id);
+    const self = member.identity.memberId;
+    const candidates = member.cluster
+      .votingMembers()
+      .map((voter) => voter.id)
+      .filter((voter) => voter !== id);
+    const rank = candidates.indexOf(self);
+    if (rank < 0) return;
+    member.scheduler.after(rank * CAMPAIGN_STEP_MS, () => {
+      if (node.lead !== None || node.role !== Role.Follower) return;
+      node.campaign();
+      member.loop.schedule();
+    });
   }
 
   onRemoved(): void {
@@ -178,8 +188,4 @@ export class PeerLink implements PeerTransportHandler {
         else transport.removePeer(change.id);
     }
   }
-}
-
-function isGrantedVote({ type, reject }: Message): boolean {
-  return (type === MessageType.MsgVoteResp || type === MessageType.MsgPreVoteResp) && !reject;
 }

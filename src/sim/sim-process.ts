@@ -146,7 +146,7 @@ export class SimProcess {
         return outbox.link.onSnapshot(message, chunks, part);
       },
       keptOfSnapshot: () => 0,
-      onPeerGone: (id) => outbox.link?.onPeerGone(id),
+      onConnectionClosed: (id) => outbox.link?.onConnectionClosed(id),
       onRemoved: () => outbox.link?.onRemoved(),
     });
     const link = new PeerLink({

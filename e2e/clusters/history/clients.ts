@@ -14,6 +14,7 @@ import {
 } from '../../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../../src/wire/services.ts';
 import { type Answer, RpcClient } from '../../harness/rpc-client.ts';
+import { nameOf, onTheWire } from './values.ts';
 
 /** Keys that clients write; few, so that they meet. */
 const KEYS = 10;
@@ -32,14 +33,22 @@ const CHANNEL = {
 export class HistoryClients {
   readonly history: Operation[] = [];
   readonly #random: SeededRandom;
+  readonly #valueBytes: readonly number[];
   readonly #running: Promise<void>[] = [];
   /** What was last seen of each key, for transactions to compare with. */
   readonly #seenMods = new Map<string, number>();
   #values = 0;
   #stopped = false;
 
-  constructor(endpoints: readonly string[], count: number, seed: number) {
+  /** @param valueBytes sizes that values are padded to in turn */
+  constructor(
+    endpoints: readonly string[],
+    count: number,
+    seed: number,
+    valueBytes: readonly number[] = [0],
+  ) {
     this.#random = new SeededRandom(seed);
+    this.#valueBytes = valueBytes;
     for (let client = 0; client < count; client += 1) this.#running.push(this.#run(client, endpoints));
   }
 
@@ -71,7 +80,7 @@ export class HistoryClients {
       startedAt: performance.now(),
     };
     this.history.push(operation);
-    const answer = await send(member, request, serializable);
+    const answer = await send(member, this.#padded(request), serializable);
     const endedAt = performance.now();
     if (!('messages' in answer)) {
       operation.refused = isRefusal(answer);
@@ -92,6 +101,12 @@ export class HistoryClients {
     if (kind < 0.75) return { kind: 'get', key };
     if (kind < 0.83) return { kind: 'delete', key };
     return { kind: 'txn', key, ifMod: this.#seenMods.get(key) ?? 0, value: this.#newValue() };
+  }
+
+  #padded(request: KvRequest): KvRequest {
+    if (!('value' in request)) return request;
+    const bytes = this.#valueBytes[Number(request.value.slice(1)) % this.#valueBytes.length] ?? 0;
+    return { ...request, value: onTheWire(request.value, bytes) };
   }
 
   #newValue(): string {
@@ -123,11 +138,19 @@ function responseOf(request: KvRequest, message: unknown): KvResponse {
       return { revision, deleted: (message as DeleteRangeResponse).deleted };
     case 'get': {
       const [kv] = (message as RangeResponse).kvs;
-      return { revision, found: kv === undefined ? undefined : foundIn(kv) };
+      return { revision, found: kv === undefined ? undefined : named(foundIn(kv)) };
     }
-    case 'txn':
-      return { revision, ...comparedAndPut(message as TxnResponse) };
+    case 'txn': {
+      const compared = comparedAndPut(message as TxnResponse);
+      return { revision, ...compared, found: named(compared.found) };
+    }
   }
+}
+
+type Found = KvResponse['found'];
+
+function named(found: Found): Found {
+  return found === undefined ? undefined : { value: nameOf(found.value), mod: found.mod };
 }
 
 /** Whether it is certain that the request took no effect and never will. */

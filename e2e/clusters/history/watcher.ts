@@ -9,6 +9,7 @@ import {
 import { EventEventType } from '../../../src/wire/gen/mvccpb.ts';
 import { Watch } from '../../../src/wire/services.ts';
 import { RpcClient } from '../../harness/rpc-client.ts';
+import { nameOf } from './values.ts';
 
 const RESUME_MS = 100;
 const PROGRESS_MS = 300;
@@ -92,7 +93,7 @@ export class HistoryWatcher implements Watching {
     if (compactRevision > 0) this.fault ??= `was cancelled: ${compactRevision} ${cancelReason}`;
     for (const { type, kv } of events) {
       if (kv === undefined) continue;
-      const value = type === EventEventType.DELETE ? undefined : kv.value.toString();
+      const value = type === EventEventType.DELETE ? undefined : nameOf(kv.value.toString());
       this.seen.push({ revision: kv.modRevision, key: kv.key.toString(), value });
     }
     if (created || canceled || events.length > 0 || header === undefined) return;

@@ -9,7 +9,6 @@ import { eventually } from '../../harness/wait.ts';
 
 const ADDRESS = '127.0.0.1';
 const READY_MS = 120_000;
-const NICE = ['nice', '-n', '10'];
 
 interface Place {
   readonly name: string;
@@ -105,7 +104,7 @@ export class SoakCluster {
     const path = (file: string): string => this.#files.path(file);
     const client = `https://${ADDRESS}:${clientPort}`;
     return Member.start({
-      ...{ kind: this.#kind, name, peerPort, clientPort, healthUrl, readyTimeoutMs: READY_MS, prefix: NICE },
+      ...{ kind: this.#kind, name, peerPort, clientPort, healthUrl, readyTimeoutMs: READY_MS },
       flags: [
         ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
         ...[`--listen-peer-urls=${peerUrl(place)}`, `--initial-advertise-peer-urls=${peerUrl(place)}`],

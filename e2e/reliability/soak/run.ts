@@ -41,13 +41,18 @@ export async function soak(options: SoakOptions): Promise<SoakRun> {
   const load = new SoakLoad(cluster, perSecond);
   const samples: Sample[] = [];
   const problems: string[] = [];
+  let missed = 0;
   const begun = performance.now();
   const passed = (): number => performance.now() - begun;
   try {
     const everyMs = Math.max(LEAST_SAMPLE_MS, lengthMs / SAMPLES);
     for (let done = 0; passed() < lengthMs;) {
       await sleep(everyMs);
-      for (const member of cluster.members) samples.push(await sampled(member, passed() / 1_000, load));
+      for (const member of cluster.members) {
+        const sample = await sampled(member, passed() / 1_000, load);
+        if (sample === undefined) missed += 1;
+        else samples.push(sample);
+      }
       options.onSample?.(samples);
       await load.compact();
       // The last quarter is left alone, as are the first samples.
@@ -61,6 +66,8 @@ export async function soak(options: SoakOptions): Promise<SoakRun> {
     await equal(cluster);
     if (load.failed > load.answered / 20)
       problems.push(`${load.failed} requests failed and ${load.answered} were answered`);
+    if (missed > samples.length / 10)
+      problems.push(`members did not answer ${missed} times when they were sampled`);
     if (load.events === 0) problems.push('the watchers saw nothing');
   } catch (error) {
     problems.push(String(error));
@@ -93,8 +100,13 @@ async function event(index: number, cluster: SoakCluster, load: SoakLoad): Promi
   load.connectAnew();
 }
 
-async function sampled(member: Member, seconds: number, load: SoakLoad): Promise<Sample> {
-  const usage = await usageOf(member);
+/** @returns nothing where the member does not answer in time, as on a machine that is busy with other things */
+async function sampled(member: Member, seconds: number, load: SoakLoad): Promise<Sample | undefined> {
+  const usage = await usageOf(member).catch(() => {
+    member.program.mustBeAlive();
+    return undefined;
+  });
+  if (usage === undefined) return undefined;
   return {
     seconds: Math.round(seconds),
     member: member.name,

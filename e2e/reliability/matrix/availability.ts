@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PutRequest } from '../../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../../src/wire/services.ts';
+import { LoadClient } from '../../harness/load-client.ts';
+import { eventually } from '../../harness/wait.ts';
+
+const EVERY_MS = 10;
+/** A client of Kubernetes turns to another member about as soon. */
+const TIMEOUT_MS = 1_000;
+const BACK_MS = 120_000;
+
+/** Puts through each member all the time, and the times at which one was acknowledged. */
+export class Availability {
+  readonly #acknowledged = new Map<string, number[]>();
+  readonly #running: Promise<void>[];
+  #stopped = false;
+
+  constructor(endpoints: readonly string[]) {
+    this.#running = endpoints.map((endpoint) => this.#run(endpoint));
+  }
+
+  /** The longest time in milliseconds without an acknowledged put through any member, since then. */
+  outageSince(begun: number): number {
+    const times = [...this.#acknowledged.values()].flat().filter((time) => time > begun);
+    let longest = 0;
+    let before = begun;
+    for (const time of [...times.sort((a, b) => a - b), performance.now()]) {
+      longest = Math.max(longest, time - before);
+      before = time;
+    }
+    return longest;
+  }
+
+  /** Waits for a put through this member, begun now. @returns milliseconds */
+  async back(endpoint: string): Promise<number> {
+    const begun = performance.now();
+    const times = this.#acknowledged.get(endpoint) ?? [];
+    const at = await eventually(
+      `a put through ${endpoint}`,
+      () => {
+        const last = times.at(-1);
+        return last !== undefined && last > begun ? last : undefined;
+      },
+      { timeoutMs: BACK_MS, everyMs: EVERY_MS },
+    );
+    return at - begun;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#running);
+  }
+
+  async #run(endpoint: string): Promise<void> {
+    const times: number[] = [];
+    this.#acknowledged.set(endpoint, times);
+    const key = Buffer.from(`availability/${endpoint}`);
+    let client = new LoadClient(endpoint, { timeoutMs: TIMEOUT_MS });
+    for (let turn = 0; !this.#stopped; turn += 1) {
+      const request = PutRequest.encode(PutRequest.create({ key, value: Buffer.from(String(turn)) }));
+      const answer = await client.call(KV.methods.put.path, request);
+      if ('message' in answer) times.push(performance.now());
+      else {
+        client.close();
+        client = new LoadClient(endpoint, { timeoutMs: TIMEOUT_MS });
+      }
+      await sleep(EVERY_MS);
+    }
+    client.close();
+  }
+}

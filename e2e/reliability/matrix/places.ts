@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import type { Placement } from '../../clusters/test-cluster.ts';
+import { Relay } from '../../harness/relay.ts';
+import { freePort } from '../../harness/ports.ts';
+import { TestDisk } from '../../harness/test-disk.ts';
+import { TestNetwork } from '../../harness/test-network.ts';
+
+/** The disks of a member: one for its log, one for the rest. */
+export interface Disks {
+  readonly log: TestDisk;
+  readonly store: TestDisk;
+}
+
+/** Disks and a network of their own for the members of one cluster. */
+export class FaultyPlaces {
+  readonly disks: readonly Disks[];
+  readonly network: TestNetwork;
+
+  constructor(members: number) {
+    this.network = new TestNetwork(members);
+    this.disks = Array.from({ length: members }, () => ({ log: new TestDisk(), store: new TestDisk() }));
+  }
+
+  get placements(): Placement[] {
+    return this.disks.map(({ log, store }, at) => ({
+      host: this.network.host(at),
+      prefix: this.network.prefix(at),
+      dataDir: join(store.path, 'data'),
+      flags: [`--wal-dir=${join(log.path, 'wal')}`],
+    }));
+  }
+
+  remove(): void {
+    for (const { log, store } of this.disks) {
+      log.remove();
+      store.remove();
+    }
+    this.network.remove();
+  }
+}
+
+/** Ways between members that take long; they end at relays in this process. */
+export class LongWays {
+  readonly placements: readonly Placement[];
+  readonly #relays: readonly Relay[];
+
+  private constructor(placements: readonly Placement[], relays: readonly Relay[]) {
+    this.placements = placements;
+    this.#relays = relays;
+  }
+
+  /** @param roundTripMs between any two members */
+  static async open(members: number, roundTripMs: number): Promise<LongWays> {
+    const placements: Placement[] = [];
+    const relays: Relay[] = [];
+    for (let at = 0; at < members; at += 1) {
+      const [relayPort, peerPort] = [await freePort(), await freePort()];
+      relays.push(await Relay.open(relayPort, peerPort, roundTripMs / 2));
+      placements.push({ relayPort, peerPort });
+    }
+    return new LongWays(placements, relays);
+  }
+
+  remove(): void {
+    for (const relay of this.#relays) relay.close();
+  }
+}
