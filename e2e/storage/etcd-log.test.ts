@@ -67,7 +67,7 @@ describe.skipIf(missing !== undefined)(`the log beside etcd's ${missing ?? ''}`,
       onEntry: (entry) => entries.push({ ...entry, data: entry.data && Buffer.from(entry.data) }),
     });
     const directory = join(copy, 'wal');
-    const { log } = await createLog(optionsOf(directory), metadata!);
+    const { log } = createLog(optionsOf(directory), metadata!);
     // One entry, then one state: what etcd wrote first after its metadata and its first mark.
     await appended(log, entries.slice(0, 1), HardState.create({ term: 1, vote: 0n, commit: 1 }));
     await log.close();

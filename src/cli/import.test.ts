@@ -77,7 +77,7 @@ async function etcdDirectory(file: Buffer, entries: number): Promise<string> {
     throw error;
   };
   const options = { directory: join(directory, 'member/wal'), segmentBytes: 1 << 20, onFailure };
-  const { log } = await createLog(options, encodeIdentity({ memberId: 5n, clusterId: 6n }));
+  const { log } = createLog(options, encodeIdentity({ memberId: 5n, clusterId: 6n }));
   log.append(
     {
       entries: Array.from({ length: entries }, (_, n) => Entry.create({ term: 2, index: n + 1 })),

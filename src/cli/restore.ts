@@ -153,7 +153,7 @@ async function writeLog(
       failure = error;
     };
     const options = { directory, segmentBytes: segmentBytesFor(space.capacity), onFailure };
-    const { log } = await createLog(options, metadata, begin);
+    const { log } = createLog(options, metadata, begin);
     const hardState = HardState.create({ term: begin.term, commit: begin.index });
     log.append({ entries: [], hardState }, () => undefined);
     await log.close();

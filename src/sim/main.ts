@@ -2,12 +2,13 @@
  * `npm run sim`: many histories, each from its own seed, on all processors.
  *
  * Options: `--seeds 2000` (how many), `--from 1` (the first one), `--members 3` or `5` (by default the seed decides),
- * `--minutes 5` (simulated, of each), `--jobs` (processes). `--seed N` replays one and prints its trace.
+ * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one). `--seed N` replays one and prints its trace.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { plantedBugs, rareBugs } from './planted/index.ts';
 import { simulate, type SimulationResult } from './simulation.ts';
 
 const { values } = parseArgs({
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     members: { type: 'string' },
     minutes: { type: 'string', default: '5' },
+    bug: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
   },
 });
@@ -40,7 +42,9 @@ function membersOf(seed: number): number {
 }
 
 async function runOne(seed: number): Promise<SimulationResult> {
-  return simulate({ seed, members: membersOf(seed), minutes, stuckDisks: seed % STUCK_DISKS_EVERY === 0 });
+  const bug = [...plantedBugs, ...rareBugs].find(({ name }) => name === values.bug);
+  const stuckDisks = seed % STUCK_DISKS_EVERY === 0;
+  return simulate({ seed, members: membersOf(seed), minutes, stuckDisks, ...(bug && { bug }) });
 }
 
 function replayCommand(seed: number): string {

@@ -20,6 +20,10 @@ export interface NemesisOptions {
 const REST_MS = { least: 500, most: 12_000 } as const;
 const TROUBLE_MS = { least: 50, most: 8_000 } as const;
 const FLAPS = 6;
+const CLOSING_MS = 2000;
+/** Of the disk. */
+const CALLS_OF_A_START = 20;
+const CALLS_TO_A_FAULT = 60;
 
 /** Brings about what happens to clusters: crashes, cut and bad networks, slow disks, new leaders and members. */
 export class Nemesis {
@@ -34,12 +38,21 @@ export class Nemesis {
   /** No new troubles begin, and those there are end. */
   stop(): void {
     this.#stopped = true;
-    this.#options.network.heal();
+    const { time, network } = this.#options;
+    network.heal();
     for (const process of this.#options.processes()) {
       process.isSlow = false;
       process.stickDisk(0);
-      if (!process.isRunning && !process.isRemoved) process.start();
+      process.disk.isFull = false;
+      process.disk.failsAfter = undefined;
     }
+    this.#startAll();
+    // Logs that are being closed need some time.
+    time.after(CLOSING_MS, () => this.#startAll());
+  }
+
+  #startAll(): void {
+    for (const process of this.#options.processes()) if (process.canStart) process.start();
   }
 
   #rest(): void {
@@ -59,6 +72,9 @@ export class Nemesis {
       () => this.#crash(1),
       () => this.#crashLeader(),
       () => this.#crash(this.#alive().length),
+      () => this.#stopCleanly(this.#any()),
+      () => this.#failDisk(this.#any()),
+      () => this.#fillDisk(this.#any()),
       () => this.#isolate(this.#leader()),
       () => this.#isolate(this.#any()),
       () => this.#halve(),
@@ -107,10 +123,39 @@ export class Nemesis {
     const cutsPower = this.#options.random.chance(0.5);
     this.#say(`${process.name} ${cutsPower ? 'loses power' : 'is killed'}`);
     process.crash(cutsPower);
+    this.#startLater(process);
+  }
+
+  #startLater(process: SimProcess): void {
     this.#later(() => {
-      if (process.isRunning || process.isRemoved) return;
+      if (!process.canStart) return;
       this.#say(`${process.name} starts`);
+      if (this.#options.random.chance(0.2))
+        process.disk.killsAfter = this.#options.random.int(CALLS_OF_A_START);
       process.start();
+    });
+  }
+
+  #stopCleanly(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} is told to stop`);
+    process.stop();
+    this.#startLater(process);
+  }
+
+  /** One call to come fails. */
+  #failDisk(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} has a disk that fails once`);
+    process.disk.failsAfter = this.#options.random.int(CALLS_TO_A_FAULT);
+  }
+
+  #fillDisk(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} has a full disk`);
+    process.disk.isFull = true;
+    this.#later(() => {
+      process.disk.isFull = false;
     });
   }
 

@@ -1,9 +1,11 @@
+import { AppliedState } from '../apply/applied-state.ts';
 import type { Config } from '../config/config.ts';
 import { assert } from '../lib/assert.ts';
 import type { SeededRandom } from '../lib/seeded-random.ts';
 import { formatId } from '../membership/member.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { WatchReceiver } from '../mvcc/watcher.ts';
+import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
@@ -16,8 +18,11 @@ import { Memberships } from '../server/memberships.ts';
 import { PeerLink } from '../server/peer-link.ts';
 import { Publisher } from '../server/publisher.ts';
 import { StuckLog } from '../server/stuck-log.ts';
+import { type FileLog, type FileLogOptions } from '../storage/wal/file-log.ts';
+import { createLog, logExists, openLog } from '../storage/wal/open-log.ts';
+import { ObservedLog } from './observed-log.ts';
+import { KilledAtStart, SimDisk } from './sim-disk.ts';
 import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
-import { type DurableLog, emptyLog, SimLog } from './sim-log.ts';
 import type { SimNetwork } from './network.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
@@ -41,6 +46,12 @@ export interface World {
 /** Milliseconds that a sync takes on a disk in good order, and on one in trouble. */
 const SYNC_MS = 3;
 const SLOW_SYNC_MS = 400;
+/** About a hundred entries, and so many slices that a segment is often begun while it is still being prepared. */
+const SEGMENT_BYTES = 16 << 10;
+const SLICE_BYTES = 64;
+const LOG_DIRECTORY = '/member/wal';
+/** Until a process whose disk failed is started again. */
+const RESTART_MS = 1000;
 
 /** One run of a member's process, from its start to its crash. */
 interface Run {
@@ -48,7 +59,7 @@ interface Run {
   readonly member: Member;
   readonly memberships: Memberships;
   readonly link: PeerLink;
-  readonly log: SimLog;
+  readonly log: ObservedLog;
   readonly transport: PeerTransport;
   readonly parts: readonly { stop(): void }[];
 }
@@ -66,10 +77,11 @@ export class SimProcess {
   readonly founding: Founding;
   readonly #world: World;
   readonly #observer: ProcessObserver;
-  readonly #log: DurableLog;
+  readonly #disk: SimDisk;
   readonly #engine = new DurableEngine();
   #run: Run | undefined;
-  #isNew = true;
+  /** A log that is being closed after its process was told to stop. */
+  #closing: Life | undefined;
   #copies = 0;
   #stuckUntilMs = 0;
   isSlow = false;
@@ -81,7 +93,12 @@ export class SimProcess {
     this.#observer = observer;
     this.name = name;
     this.founding = founding;
-    this.#log = emptyLog(encodeIdentity(founding));
+    const { time, random, bug } = world;
+    this.#disk = new SimDisk({
+      ...{ time, random },
+      syncMs: () => this.#syncMs(),
+      recycles: bug?.recyclesSegments === true,
+    });
   }
 
   get id(): bigint {
@@ -100,21 +117,31 @@ export class SimProcess {
     return this.#run?.memberships;
   }
 
-  get log(): SimLog | undefined {
+  /** It neither runs nor is it being stopped or removed. */
+  get canStart(): boolean {
+    return this.#run === undefined && this.#closing === undefined && !this.isRemoved;
+  }
+
+  get disk(): SimDisk {
+    return this.#disk;
+  }
+
+  get log(): ObservedLog | undefined {
     return this.#run?.log;
   }
 
   start(): void {
-    assert(this.#run === undefined && !this.isRemoved, 'a process starts when none runs');
+    assert(this.canStart, 'a process starts when none runs');
     const { time, random, network, config, bug } = this.#world;
     const life: Life = { isOver: false };
-    const syncMs = (): number =>
-      Math.max(0, this.#stuckUntilMs - time.now()) +
-      0.1 +
-      random.next() * (this.isSlow && random.chance(0.3) ? SLOW_SYNC_MS : SYNC_MS);
-    const log = new SimLog({ time, random, life, durable: this.#log, syncMs });
+    const opened = this.#openLog(life);
+    if (opened === undefined) return;
+    const { isNew } = opened;
+    const syncMs = (): number => this.#syncMs();
     const tamper = bug?.tamperWith?.(random);
     const engine = new SimEngine({ time, life, durable: this.#engine, syncMs, tamper });
+    const contents = bug?.misreadsLog?.(opened.contents, new AppliedState(engine)) ?? opened.contents;
+    const log = new ObservedLog(opened.log, contents.entries);
     const scheduler = schedulerOf(time, life);
     const logger = this.#logger();
     const received: { copy: StoreCopy | undefined } = { copy: undefined };
@@ -122,7 +149,7 @@ export class SimProcess {
     const member = new Member({
       config: { ...config, name: this.name },
       storage: {
-        ...{ engine, log, contents: log.contents(), isNew: this.#isNew },
+        ...{ engine, log, contents, isNew },
         space: { hasRoom: true },
       },
       identity: this.founding,
@@ -135,7 +162,6 @@ export class SimProcess {
       replaceStore: () => this.#replaceStore(life, received),
       send: (messages: readonly Message[]) => outbox.link?.send(messages),
     });
-    this.#isNew = false;
     const transport = network.attach(this.id, life, {
       onMessages: (messages) => outbox.link?.onMessages(messages),
       isIdRemoved: (id) => outbox.link?.isIdRemoved(id) ?? false,
@@ -200,14 +226,85 @@ export class SimProcess {
     if (run === undefined) return;
     this.#run = undefined;
     this.#observer.crashed();
-    run.life.isOver = true;
-    run.log.crash();
-    this.#world.bug?.corruptLog?.(this.#log);
+    this.#kill(run.life, cutsPower);
+    this.#leave(run);
+  }
+
+  /** The process is told to stop, and closes its log before it ends. */
+  stop(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    this.#observer.crashed();
+    this.#leave(run);
+    this.#closing = run.life;
+    void run.log.close().then(() => {
+      if (this.#closing !== run.life) return;
+      this.#closing = undefined;
+      run.life.isOver = true;
+    });
+  }
+
+  #kill(life: Life, cutsPower: boolean): void {
+    life.isOver = true;
+    this.#disk.crash(cutsPower);
     if (cutsPower) this.#engine.cutPower(this.#world.random);
+  }
+
+  #leave(run: Run): void {
     for (const part of run.parts) part.stop();
     run.transport.stop();
     run.member.stop();
     this.#world.network.detach(this.id);
+  }
+
+  #syncMs(): number {
+    const { time, random } = this.#world;
+    const usual = random.next() * (this.isSlow && random.chance(0.3) ? SLOW_SYNC_MS : SYNC_MS);
+    return Math.max(0, this.#stuckUntilMs - time.now()) + 0.1 + usual;
+  }
+
+  /** As the server does. Undefined when the disk failed, or the process was killed meanwhile. */
+  #openLog(life: Life): { log: FileLog; contents: LogContents; isNew: boolean } | undefined {
+    const { bug, fail } = this.#world;
+    const disk = this.#disk.open(life);
+    const options: FileLogOptions = {
+      ...{ directory: LOG_DIRECTORY, segmentBytes: SEGMENT_BYTES, sliceBytes: SLICE_BYTES, disk },
+      onFailure: (error) => this.#diskFailed(life, error),
+    };
+    const { faults } = this.#disk;
+    try {
+      bug?.refusesLog?.(LOG_DIRECTORY, disk);
+      const opened = logExists(LOG_DIRECTORY, disk)
+        ? openLog(options)
+        : createLog(options, encodeIdentity(this.founding));
+      const { entries, mark } = opened.contents;
+      this.#disk.killsAfter = undefined;
+      return { ...opened, isNew: entries.length === 0 && mark.index === 0 };
+    } catch (error) {
+      if (error instanceof KilledAtStart || this.#disk.faults > faults)
+        this.#diskFailed(life, error as Error);
+      else fail(`${this.name} cannot start: ${String(error)}`);
+      return undefined;
+    }
+  }
+
+  /** The process ends, as the server's would, and is started again. */
+  #diskFailed(life: Life, error: Error): void {
+    const { time, trace, random } = this.#world;
+    if (life.isOver) return;
+    trace(`${this.name} ends: ${error.message}`);
+    const run = this.#run;
+    this.#run = undefined;
+    this.#closing = undefined;
+    this.#kill(life, random.chance(0.3));
+    if (run !== undefined) {
+      this.#observer.crashed();
+      this.#leave(run);
+    }
+    time.after(RESTART_MS, () => {
+      if (this.canStart) this.start();
+    });
   }
 
   /** Watches a prefix. @returns what ends it */

@@ -61,9 +61,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
         options.onSync?.(durationMs, bytes);
       },
     };
-    const { log, contents } = isNew
-      ? await createLog(logOptions, options.newMetadata())
-      : openLog(logOptions);
+    const { log, contents } = isNew ? createLog(logOptions, options.newMetadata()) : openLog(logOptions);
     const close = async (): Promise<void> => {
       space.stop();
       await log.close();

@@ -1,5 +1,7 @@
+import { listSegments } from '../../storage/wal/segment-name.ts';
+import { scanLog } from '../../storage/wal/log-scan.ts';
 import { type Message, MessageType, newMessage } from '../../raft/types.ts';
-import { HardState } from '../../wire/gen/raftpb.ts';
+import { type Entry, HardState } from '../../wire/gen/raftpb.ts';
 import type { PlantedBug } from './planted-bug.ts';
 
 /** A leader takes entries for acknowledged as soon as they are sent, and so commits without a quorum. */
@@ -37,10 +39,11 @@ function reply(message: Message, type: Message['type'], index: number): Message 
 /** A crash loses the end of the log that was synced, and the term and vote with it. */
 export const losesHardState: PlantedBug = {
   name: 'lost hard state',
-  corruptLog: (log) => {
-    log.hardState = HardState.create();
-    log.entries = log.entries.slice(0, Math.floor(log.entries.length / 2));
-  },
+  misreadsLog: (contents) => ({
+    ...contents,
+    hardState: HardState.create(),
+    entries: contents.entries.slice(0, Math.floor(contents.entries.length / 2)),
+  }),
 };
 
 /** Linearizable reads answer from whatever the member has applied. */
@@ -76,6 +79,34 @@ export const reordersWatch: PlantedBug = {
     };
   },
 };
+
+/** Segments are made of released ones: the records in them lie behind the log's end until zeros are written there. */
+export const recyclesSegments: PlantedBug = { name: 'recycled segments', recyclesSegments: true };
+
+/** A log in which a term is lower than that of the entry it replaces counts as corrupt. */
+export const refusesFigureEight: PlantedBug = {
+  name: 'figure 8 refused',
+  refusesLog: (directory, disk) => {
+    let newest = 0;
+    const onEntry = ({ index, term }: Entry): void => {
+      if (term < newest) throw new Error(`entry ${index} has term ${term} after term ${newest}`);
+      newest = term;
+    };
+    scanLog(directory, listSegments(directory, disk), { onEntry, disk });
+  },
+};
+
+/** After the exchange of a store only the log's length is looked at, not the way it has gone. */
+export const comparesIndexes: PlantedBug = {
+  name: 'indexes compared',
+  misreadsLog: (contents, { index, term }) => ({
+    ...contents,
+    entries: contents.entries.map((entry) => (entry.index === index ? { ...entry, term } : entry)),
+  }),
+};
+
+/** Histories that lead to these are rare. */
+export const rareBugs: readonly PlantedBug[] = [recyclesSegments, refusesFigureEight, comparesIndexes];
 
 export const plantedBugs: readonly PlantedBug[] = [
   commitsWithoutQuorum,

@@ -1,8 +1,9 @@
 import type { SeededRandom } from '../../lib/seeded-random.ts';
 import type { WatchReceiver } from '../../mvcc/watcher.ts';
 import type { Column } from '../../ports/engine.ts';
+import type { LogDisk } from '../../ports/log-disk.ts';
+import type { LogContents } from '../../ports/log-store.ts';
 import type { Interceptor } from '../network.ts';
-import type { DurableLog } from '../sim-log.ts';
 
 interface Written {
   readonly column: Column;
@@ -18,8 +19,15 @@ export interface PlantedBug {
   readonly name: string;
   /** Forges what members say to each other. */
   readonly intercept?: Interceptor;
-  /** Damages a log as its process dies. */
-  readonly corruptLog?: (log: DurableLog) => void;
+  /** Changes what raft is restarted from. */
+  readonly misreadsLog?: (
+    contents: LogContents,
+    applied: { readonly index: number; readonly term: number },
+  ) => LogContents;
+  /** Throws where a log is not good enough for it. */
+  readonly refusesLog?: (directory: string, disk: LogDisk) => void;
+  /** New segments are made of released ones, with the records in them. */
+  readonly recyclesSegments?: boolean;
   /** Changes what is written to a store. */
   readonly tamperWith?: (
     random: SeededRandom,

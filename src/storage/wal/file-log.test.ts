@@ -41,9 +41,9 @@ for (const segmentBytes of [1 << 20, 4096]) {
   };
   logStoreCases(
     `files of ${segmentBytes} bytes`,
-    async () => {
+    () => {
       const options = freshOptions(segmentBytes);
-      return remember(await createLog(options, Buffer.from('metadata')), options);
+      return Promise.resolve(remember(createLog(options, Buffer.from('metadata')), options));
     },
     async (log) => {
       await log.close();
@@ -59,7 +59,7 @@ describe('log files', () => {
 
   it('go on in a new segment when one is full, and are read back across segments', async () => {
     const options = freshOptions(16 << 10);
-    const { log } = await createLog(options, Buffer.from('metadata'));
+    const { log } = createLog(options, Buffer.from('metadata'));
     const data = 'z'.repeat(500);
     for (let index = 1; index <= 300; index += 3) {
       await appended(
@@ -82,7 +82,7 @@ describe('log files', () => {
 
   it('drop whole segments below a mark', async () => {
     const options = freshOptions(16 << 10);
-    const { log } = await createLog(options, Buffer.from('metadata'));
+    const { log } = createLog(options, Buffer.from('metadata'));
     for (let index = 1; index <= 200; index++)
       await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
     const before = segmentsOf(options.directory).length;
@@ -103,7 +103,7 @@ describe('log files', () => {
   // was taken for this log's after a restart, and refused as corrupt.
   it('hold nothing of released segments, at whatever moment the process is killed', async () => {
     const options = freshOptions(2 << 20);
-    const { log } = await createLog(options, Buffer.from('metadata'));
+    const { log } = createLog(options, Buffer.from('metadata'));
     const data = 'z'.repeat(16 << 10);
     let index = 0;
     for (let round = 0; round < 40; round++) {
@@ -127,7 +127,7 @@ describe('log files', () => {
 
   it('take one entry that is larger than a segment', async () => {
     const options = freshOptions(16 << 10);
-    const { log } = await createLog(options, Buffer.from('metadata'));
+    const { log } = createLog(options, Buffer.from('metadata'));
     await appended(log, [entry(1)], state(1, 0));
     await appended(log, [entry(2, 'L'.repeat(3 << 20))], state(1, 1));
     await appended(log, [entry(3)], state(1, 2));

@@ -1,12 +1,13 @@
-import { closeSync, fsync, openSync, rename } from 'node:fs';
 import { join } from 'node:path';
 import { assert, defined } from '../../lib/assert.ts';
+import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
 import type { LogAppend, LogSnapshotMark, LogStore } from '../../ports/log-store.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
-import { SegmentFile, writeFully } from './segment-file.ts';
+import { nodeDisk } from './node-disk.ts';
+import { defaultSliceBytes, type SegmentFile } from './segment-file.ts';
 import { segmentName, type SegmentName } from './segment-name.ts';
 import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
@@ -35,6 +36,10 @@ export interface FileLogOptions {
   /** Holds the segments; `member/wal` of the data directory. */
   readonly directory: string;
   readonly segmentBytes: number;
+  /** Filled with zeros at once ahead of the writer. */
+  readonly sliceBytes?: number;
+  /** The machine's own, if left out. */
+  readonly disk?: LogDisk;
   /** Called once when a write or sync failed. Nothing is written any more: the process has to end. */
   readonly onFailure: (error: Error) => void;
   /** Called after each synced write, for metrics. */
@@ -71,7 +76,8 @@ export class FileLog implements LogStore {
   readonly #encoder: RecordEncoder;
   readonly #preparer: SegmentPreparer;
   readonly #remover: SegmentRemover;
-  readonly #directoryFile: number;
+  readonly #disk: LogDisk;
+  readonly #directory: OpenDirectory;
   readonly #segments: SegmentName[];
   /** Of the entries handed in. */
   readonly #terms: TermRuns;
@@ -96,8 +102,10 @@ export class FileLog implements LogStore {
     this.#options = options;
     this.#metadata = opened.metadata;
     this.#encoder = new RecordEncoder(opened.crc);
-    this.#directoryFile = openSync(options.directory, 'r');
-    this.#remover = new SegmentRemover(this.#directoryFile, (error) => this.#fail(error));
+    const { directory, sliceBytes = defaultSliceBytes, disk = nodeDisk } = options;
+    this.#disk = disk;
+    this.#directory = disk.openDirectory(directory);
+    this.#remover = new SegmentRemover(disk, this.#directory, (error) => this.#fail(error));
     this.#segments = opened.segments;
     this.#terms = opened.terms;
     this.#tail = opened.tail;
@@ -106,14 +114,17 @@ export class FileLog implements LogStore {
     this.#encodedState = opened.hardState;
     this.#encodedIndex = opened.terms.lastIndex;
     this.#markIndex = opened.markIndex;
-    this.#preparer = new SegmentPreparer(options.directory, {
-      onPrepared: () => this.#flush(),
-      onError: (error) => this.#fail(error),
-      onDiskFull: () => {
-        if (this.#closing !== undefined) this.#flush();
+    this.#preparer = new SegmentPreparer(
+      { disk, directory, sliceBytes },
+      {
+        onPrepared: () => this.#flush(),
+        onError: (error) => this.#fail(error),
+        onDiskFull: () => {
+          if (this.#closing !== undefined) this.#flush();
+        },
+        isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
       },
-      isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
-    });
+    );
     this.#prepareAhead();
   }
 
@@ -184,7 +195,7 @@ export class FileLog implements LogStore {
     await this.#remover.idle();
     this.#tail.close();
     this.#next?.close();
-    closeSync(this.#directoryFile);
+    this.#directory.close();
   }
 
   get #tailSequence(): number {
@@ -213,7 +224,7 @@ export class FileLog implements LogStore {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    process.nextTick(() => {
+    this.#disk.endOfTurn(() => {
       this.#flushScheduled = false;
       this.#flush();
     });
@@ -255,7 +266,8 @@ export class FileLog implements LogStore {
     this.#next ??= this.#preparer.begin(Math.max(needed, this.#options.segmentBytes));
     const next = this.#next;
     if (next === undefined) {
-      setTimeout(() => this.#flush(), rotateRetryMs).unref();
+      // A failed disk has ended all; a full one is tried again.
+      this.#disk.after(rotateRetryMs, () => this.#flush());
       return;
     }
     next.size = Math.max(next.size, needed);
@@ -286,7 +298,7 @@ export class FileLog implements LogStore {
     this.#isWriting = true;
     const started = performance.now();
     const bytes = encoder.buffer.subarray(0, encoder.length);
-    writeFully(segment.file, bytes, offset, (error) => {
+    segment.write(bytes, offset, (error) => {
       if (error !== null) return this.#fail(error);
       this.#options.onSync?.(performance.now() - started, bytes.length);
       if (segment === this.#tail) this.#finishWrite(bytes.length);
@@ -324,9 +336,9 @@ export class FileLog implements LogStore {
     const firstEntry = this.#writing.find((item) => item.entries.length > 0)?.entries[0]?.index;
     const name = segmentName(this.#tailSequence + 1, firstEntry ?? this.#encodedIndex + 1);
     const path = join(this.#options.directory, name.name);
-    rename(segment.path, path, (renameError) => {
+    this.#disk.rename(segment.path, path, (renameError) => {
       if (renameError !== null) return this.#fail(renameError);
-      fsync(this.#directoryFile, (error) => {
+      this.#directory.sync((error) => {
         if (error !== null) return this.#fail(error);
         // What is left of it needs no zeros any more: nothing will be written there.
         this.#preparer.forget(this.#tail);

@@ -1,19 +1,20 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { LogDisk, ReadableFile } from '../../ports/log-disk.ts';
 
 const windowBytes = 1 << 20;
 
 /** Reads a file through one reused window, so that a scan costs a megabyte of memory and not the file's size. */
 export class FileWindow {
   readonly size: number;
-  readonly #file: number;
-  #window = Buffer.allocUnsafeSlow(windowBytes);
+  readonly #file: ReadableFile;
+  #window: Buffer;
   /** The window holds the file's bytes [start, end). */
   #start = 0;
   #end = 0;
 
-  constructor(path: string) {
-    this.#file = openSync(path, 'r');
-    this.size = fstatSync(this.#file).size;
+  constructor(disk: LogDisk, path: string) {
+    this.#file = disk.openToRead(path);
+    this.size = this.#file.size;
+    this.#window = Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
   }
 
   /** Bytes [offset, offset + length), fewer at the file's end. Valid until the next call. */
@@ -37,17 +38,12 @@ export class FileWindow {
   }
 
   close(): void {
-    closeSync(this.#file);
+    this.#file.close();
   }
 
   #fill(offset: number, length: number): void {
     if (length > this.#window.length) this.#window = Buffer.allocUnsafeSlow(length);
-    let read = 0;
-    while (read < this.#window.length) {
-      const more = readSync(this.#file, this.#window, read, this.#window.length - read, offset + read);
-      if (more === 0) break;
-      read += more;
-    }
+    const read = this.#file.read(this.#window, offset);
     this.#start = offset;
     this.#end = offset + read;
   }

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
+import type { LogDisk } from '../../ports/log-disk.ts';
 import type { LogSnapshotMark } from '../../ports/log-store.ts';
 import { Entry, HardState, type ConfState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
 import { FileWindow } from './file-window.ts';
+import { nodeDisk } from './node-disk.ts';
 import { RecordType } from './record.ts';
 import { RecordOrder } from './record-order.ts';
 import { scanSegment, type SegmentScan } from './segment-scan.ts';
@@ -27,6 +29,8 @@ export interface LogScanOptions {
   /** Is handed each entry, replaced ones included; its data is valid during the call only. */
   readonly onEntry?: (entry: Entry) => void;
   readonly keepsEntries?: boolean;
+  /** The machine's own, if left out. */
+  readonly disk?: LogDisk;
 }
 
 export const emptyConfState: ConfState = {
@@ -112,7 +116,7 @@ export function scanLog(
   const reader = new LogReader(options);
   let end: SegmentScan = { end: 0, nonZeroEnd: 0, crc: 0 };
   names.forEach(({ name: file }, n) => {
-    const window = new FileWindow(join(directory, file));
+    const window = new FileWindow(options.disk ?? nodeDisk, join(directory, file));
     try {
       const isLast = n === names.length - 1;
       const crc = n === 0 ? undefined : end.crc;

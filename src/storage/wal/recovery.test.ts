@@ -60,7 +60,7 @@ const entryCount = 150;
 const all = Array.from({ length: entryCount }, (_, n) => n + 1);
 
 beforeAll(async () => {
-  const { log } = await createLog(optionsOf(original), Buffer.from('metadata'));
+  const { log } = createLog(optionsOf(original), Buffer.from('metadata'));
   for (let index = 1; index < entryCount; index += 2) {
     const entries = [entry(index, 'a'.repeat(index * 3)), entry(index + 1, `b${index}`)];
     await appended(log, entries, state(2, index - 1));
@@ -103,7 +103,7 @@ describe('recovery', () => {
   });
 
   it('takes a last write with a sector missing in its middle for torn', async () => {
-    const { log } = await createLog(optionsOf(join(root, 'sector', 'wal')), Buffer.from('metadata'));
+    const { log } = createLog(optionsOf(join(root, 'sector', 'wal')), Buffer.from('metadata'));
     await appended(log, [entry(1)], state(1, 0));
     await appended(log, [entry(2, 'x'.repeat(5000)), entry(3, 'y')], state(1, 1));
     await log.close();

@@ -1,5 +1,6 @@
-import { readdirSync } from 'node:fs';
+import type { LogDisk } from '../../ports/log-disk.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
+import { nodeDisk } from './node-disk.ts';
 
 export interface SegmentName {
   readonly name: string;
@@ -28,15 +29,11 @@ export function parseSegmentName(name: string): SegmentName | undefined {
  *
  * @throws CorruptLogError when one is missing in between
  */
-export function listSegments(directory: string): SegmentName[] {
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-  const segments = names.map(parseSegmentName).filter((segment) => segment !== undefined);
+export function listSegments(directory: string, disk: LogDisk = nodeDisk): SegmentName[] {
+  const segments = disk
+    .list(directory)
+    .map(parseSegmentName)
+    .filter((segment) => segment !== undefined);
   segments.sort((a, b) => a.sequence - b.sequence);
   segments.forEach((segment, n) => {
     const previous = segments[n - 1];

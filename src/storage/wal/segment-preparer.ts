@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { LogDisk } from '../../ports/log-disk.ts';
 import { SegmentFile } from './segment-file.ts';
 
 /** Between two slices, so that preparing takes no more than about 20 MB/s from the disk while there is time. */
@@ -9,6 +10,12 @@ const isDiskFull = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT';
 };
+
+export interface PreparerOptions {
+  readonly disk: LogDisk;
+  readonly directory: string;
+  readonly sliceBytes: number;
+}
 
 export interface PreparerOwner {
   /** Called after each slice: an append may have been waiting for it. */
@@ -30,7 +37,7 @@ export interface PreparerOwner {
  * taken for the log's own after a restart. It saved 35 ms of processor time for 64 MB.
  */
 export class SegmentPreparer {
-  readonly #directory: string;
+  readonly #options: PreparerOptions;
   readonly #owner: PreparerOwner;
   #targets: SegmentFile[] = [];
   #running: Promise<void> | undefined;
@@ -39,8 +46,8 @@ export class SegmentPreparer {
   #isDiskFull = false;
   #created = 0;
 
-  constructor(directory: string, owner: PreparerOwner) {
-    this.#directory = directory;
+  constructor(options: PreparerOptions, owner: PreparerOwner) {
+    this.#options = options;
     this.#owner = owner;
   }
 
@@ -49,16 +56,17 @@ export class SegmentPreparer {
     return this.#isDiskFull;
   }
 
-  /** Begins a segment under a temporary name. */
+  /** Begins a segment under a temporary name. Undefined when the disk is full, or failed. */
   begin(size: number): SegmentFile | undefined {
+    const { disk, directory } = this.#options;
     try {
-      const segment = SegmentFile.create(join(this.#directory, `${this.#created}.tmp`), size);
+      const segment = SegmentFile.create(disk, join(directory, `${this.#created}.tmp`), size);
       this.#created++;
       this.prepare(segment);
       return segment;
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
-      this.#isDiskFull = true;
+      if (isDiskFull(error)) this.#isDiskFull = true;
+      else this.#owner.onError(error as Error);
       return undefined;
     }
   }
@@ -92,7 +100,7 @@ export class SegmentPreparer {
   async #run(): Promise<void> {
     for (let target = this.#targets[0]; target !== undefined && !this.#stopped; target = this.#targets[0]) {
       try {
-        if (!target.isReady) await target.prepareSlice();
+        if (!target.isReady) await target.prepareSlice(this.#options.sliceBytes);
         this.#isDiskFull = false;
         this.#owner.onPrepared();
         if (target.isReady) this.forget(target);
@@ -112,9 +120,9 @@ export class SegmentPreparer {
   #pause(ms: number): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const cancel = this.#options.disk.after(ms, resolve);
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });

@@ -1,17 +1,19 @@
-import { fsync, unlink } from 'node:fs';
+import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
 
 /**
  * Removes released segments in the thread pool: removing one of 64 MB takes 20 ms. One after the other and each made
  * durable, oldest first, so that a power cut never leaves a gap in the log's sequence.
  */
 export class SegmentRemover {
-  readonly #directoryFile: number;
+  readonly #disk: LogDisk;
+  readonly #directory: OpenDirectory;
   readonly #onError: (error: Error) => void;
   #last = Promise.resolve();
 
   /** @param onError called for an error, after which nothing is removed any more */
-  constructor(directoryFile: number, onError: (error: Error) => void) {
-    this.#directoryFile = directoryFile;
+  constructor(disk: LogDisk, directory: OpenDirectory, onError: (error: Error) => void) {
+    this.#disk = disk;
+    this.#directory = directory;
     this.#onError = onError;
   }
 
@@ -27,9 +29,9 @@ export class SegmentRemover {
 
   #remove(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      unlink(path, (unlinkError) => {
+      this.#disk.remove(path, (unlinkError) => {
         if (unlinkError !== null) return reject(unlinkError);
-        fsync(this.#directoryFile, (error) => {
+        this.#directory.sync((error) => {
           if (error !== null) reject(error);
           else resolve();
         });

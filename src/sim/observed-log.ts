@@ -1,0 +1,49 @@
+import type { LogAppend, LogSnapshotMark, LogStore } from '../ports/log-store.ts';
+import type { Entry } from '../wire/gen/raftpb.ts';
+
+/** Entries kept behind the newest mark for whoever compares them. */
+const KEPT_ENTRIES = 200;
+
+/** The real log, and beside it what its process appended, synced or not. */
+export class ObservedLog implements LogStore {
+  readonly #log: LogStore;
+  readonly #entries = new Map<number, Entry>();
+  #oldest: number;
+
+  constructor(log: LogStore, entries: readonly Entry[]) {
+    this.#log = log;
+    this.#oldest = (entries[0]?.index ?? log.lastIndex + 1) - 1;
+    for (const entry of entries) this.#entries.set(entry.index, entry);
+  }
+
+  /** The entry appended last at `index`. */
+  entry(index: number): Entry | undefined {
+    return this.#entries.get(index);
+  }
+
+  get lastIndex(): number {
+    return this.#log.lastIndex;
+  }
+
+  append(batch: LogAppend, done: () => void): void {
+    for (const entry of batch.entries) this.#entries.set(entry.index, entry);
+    this.#log.append(batch, done);
+  }
+
+  flush(): void {
+    this.#log.flush();
+  }
+
+  appendable(bytes: number): boolean {
+    return this.#log.appendable(bytes);
+  }
+
+  release(mark: LogSnapshotMark): Promise<void> {
+    for (; this.#oldest < mark.index - KEPT_ENTRIES; this.#oldest += 1) this.#entries.delete(this.#oldest);
+    return this.#log.release(mark);
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+}
