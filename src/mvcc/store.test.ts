@@ -93,6 +93,34 @@ function shown(kvs: Buffer[]): unknown[] {
   });
 }
 
+describe('keys of any length', () => {
+  // Where the length of a key takes one byte more to write.
+  it.each([1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0x20_0001, 0x40_0000])(
+    'are stored under their own name: %i bytes',
+    (length) => {
+      const engine = new MemoryEngine();
+      const store = new MvccStore(engine);
+      const key = Buffer.alloc(length, 'k');
+      for (const value of ['1', '2']) {
+        const txn = store.begin();
+        txn.put(key, Buffer.from(value), 0n);
+        txn.end();
+        commit(engine, store);
+      }
+      const reopened = new MvccStore(engine);
+      expect(reopened.get(key)?.version).toBe(2);
+      const all = reopened.range(options('k', '\0'));
+      const kvs = all.read(Infinity).map((bytes) => KeyValue.decode(bytes));
+      expect(kvs.map((kv) => kv.key.equals(key) && kv.value.toString())).toEqual(['2']);
+      const txn = reopened.begin();
+      expect(txn.deleteRange(keyRange(Buffer.from('k'), Buffer.from('l')))).toHaveLength(1);
+      txn.end();
+      commit(engine, reopened);
+      expect(new MvccStore(engine).get(key)).toBeUndefined();
+    },
+  );
+});
+
 describe('the store against a naive model', () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     it(`agrees on seed ${seed}`, () => {

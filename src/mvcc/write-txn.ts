@@ -1,6 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { encodeKeyValue } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { varintSize } from '../wire/varint.ts';
 import { IndexMeta } from './index-meta.ts';
 import { type KeyRange, keyString } from './key-range.ts';
 import type { RangeOptions, RangeResult } from './range-scan.ts';
@@ -117,6 +118,6 @@ export class WriteTxn {
  * would keep a whole socket chunk alive for a few bytes.
  */
 function ownKey(key: Buffer, kv: Buffer): Buffer {
-  const header = key.length < 0x80 ? 2 : key.length < 0x4000 ? 3 : 4;
+  const header = 1 + varintSize(key.length);
   return kv.subarray(header, header + key.length);
 }
