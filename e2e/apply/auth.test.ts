@@ -4,6 +4,7 @@ import { checkTxnAllowed } from '../../src/apply/auth-checks.ts';
 import { checkTxn, isReadonlyTxn } from '../../src/apply/checks.ts';
 import type { ApplyResult } from '../../src/apply/results.ts';
 import { runTxn } from '../../src/apply/txn.ts';
+import { runSteps } from '../../src/lib/steps.ts';
 import { SeededRandom } from '../../src/lib/seeded-random.ts';
 import { EtcdError, errors } from '../../src/wire/errors.ts';
 import {
@@ -69,7 +70,7 @@ function answer(machine: StateMachine, { entry }: AuthStep, username: string): A
     if (wrong !== undefined) return wrong;
     const who = { username, revision: username === '' ? 0 : auth.revision };
     if (isReadonlyTxn(entry.txn))
-      return checkTxnAllowed(machine, who, entry.txn) ?? runTxn(machine, entry.txn, true);
+      return checkTxnAllowed(machine, who, entry.txn) ?? runSteps(runTxn(machine, entry.txn, true));
   }
   const isLease = entry.leaseGrant !== undefined || entry.leaseRevoke !== undefined;
   if (isLease && auth.isEnabled && username === '') return errors.UserEmpty;

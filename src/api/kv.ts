@@ -10,7 +10,7 @@ import {
 import { checkTxnAllowed } from '../apply/auth-checks.ts';
 import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
 import { isError } from '../apply/results.ts';
-import { runTxn } from '../apply/txn.ts';
+import { readTxnAt } from '../apply/read-txn.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import { Status } from '../grpc/status.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
@@ -19,6 +19,7 @@ import { RaftRequestField } from '../server/raft-request.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { type CompactionRequest, type RangeRequest, type TxnRequest } from '../wire/gen/etcdserverpb.ts';
 import { KV } from '../wire/services.ts';
+import { inTurns } from './in-turns.ts';
 import { answerRange } from './range-response.ts';
 import { registerRangeStream } from './range-stream.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
@@ -133,10 +134,34 @@ function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest):
     const caller = who ?? NOBODY;
     refuse(checkTxnAllowed(member, caller, request));
     refuse(member.auth.checkCurrent(caller));
-    const result = runTxn(member, request, true);
-    if (isError(result)) throw result;
-    context.answer(call, result);
+    const { revision } = member.store;
+    const hold = member.compactor.hold(earliestRevision(request, revision));
+    inTurns(member.scheduler, readTxnAt(member.store, request, revision), {
+      isOver: () => {
+        if (call.ended) hold.release();
+        return call.ended;
+      },
+      done: (result) => {
+        hold.release();
+        refuse(member.auth.checkCurrent(caller));
+        if (isError(result)) throw result;
+        context.answer(call, result);
+      },
+      failed: (error) => {
+        hold.release();
+        failCall(call, error);
+      },
+    });
   });
+}
+
+/** The earliest revision that a transaction of ranges reads. */
+function earliestRevision({ success, failure }: TxnRequest, present: number): number {
+  let earliest = present;
+  for (const { request: op } of [...success, ...failure])
+    if (op?.case === 'requestRange' && op.value.revision > 0)
+      earliest = Math.min(earliest, op.value.revision);
+  return earliest;
 }
 
 interface Compaction {

@@ -2,6 +2,7 @@ import { LEASE_GRANT_COST } from '../apply/quota.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
+import type { Steps } from '../lib/steps.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import { errors } from '../wire/errors.ts';
 import {
@@ -16,6 +17,7 @@ import { Lease } from '../wire/services.ts';
 import { withRoom } from './kv.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
 import type { Leases } from './leases.ts';
+import { inTurns } from './in-turns.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { admitStream, endStream, streamIdentity, whileLed } from './stream-calls.ts';
 
@@ -45,20 +47,23 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   context.unary(methods.leaseTimeToLive, (call, request) => {
     context.asCaller(call, (who) => {
       requireSomebody(context, who);
-      if (request.keys) checkKeys(context, request.id, who, 'read');
-      answerTimeToLive(context, call, { request, leases, who });
+      const answer = (): void => answerTimeToLive(context, call, { request, leases, who });
+      if (!request.keys) answer();
+      else
+        inTurns(member.scheduler, checkKeys(context, request.id, who, 'read'), {
+          ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
+          done: answer,
+        });
     });
   });
 
   context.unary(methods.leaseLeases, (call) => {
     context.asCaller(call, (who) => {
-      const all = member.lessor.list();
-      if (member.auth.isEnabled) {
-        requireSomebody(context, who);
-        for (const { id } of all) checkKeys(context, id, who, 'read');
-      }
-      const body = LeaseLeasesResponse.encode({ header: undefined, leases: all.map(({ id }) => ({ id })) });
-      call.respond([context.header(), body]);
+      if (member.auth.isEnabled) requireSomebody(context, who);
+      inTurns(member.scheduler, listLeases(context, who), {
+        ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
+        done: (parts) => call.respond([context.header(), ...parts]),
+      });
     });
   });
 
@@ -69,18 +74,39 @@ function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined):
   if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
 }
 
+/** All leases, if the caller may read the keys of each. @returns LeaseLeasesResponse after its header, in parts */
+function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<Buffer[]> {
+  const ids = yield* context.member.lessor.list();
+  const isChecked = context.member.auth.isEnabled;
+  const parts: Buffer[] = [];
+  for (let at = 0; at < ids.length; at += LEASES_PER_STEP) {
+    if (at > 0) yield;
+    const part = ids.slice(at, at + LEASES_PER_STEP);
+    if (isChecked) for (const id of part) yield* checkKeys(context, id, who, 'read');
+    parts.push(LeaseLeasesResponse.encode({ header: undefined, leases: part.map((id) => ({ id })) }));
+  }
+  return parts;
+}
+
+/** Leases checked and encoded in one step. */
+const LEASES_PER_STEP = 500;
+/** Keys checked in one step. */
+const KEYS_PER_STEP = 256;
+
 /** Whoever asks about a lease's keys, or prolongs their life, needs to be allowed that of each of them. */
-function checkKeys(
+function* checkKeys(
   { member }: ServiceContext,
   id: bigint,
   who: AuthInfo | undefined,
   access: 'read' | 'write',
-): void {
+): Steps<void> {
   const { auth, lessor } = member;
   if (!auth.isEnabled) return;
   const caller = who ?? NOBODY;
   if (auth.checkAdmin(caller) === undefined || lessor.lookup(id) === undefined) return;
-  for (const key of lessor.keysOf(id)) {
+  const keys = yield* lessor.keysOf(id);
+  for (const [at, key] of keys.entries()) {
+    if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
     const refused =
       access === 'write' ? auth.checkPut(caller, key) : auth.checkRange(caller, key, NO_RANGE_END);
     if (refused !== undefined) throw refused;
@@ -161,9 +187,7 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
     call.write([header, LeaseKeepAliveResponse.encode({ header: undefined, id, ttl })]);
     done();
   };
-  streamIdentity(context, call, (who) => {
-    requireSomebody(context, who);
-    checkKeys(context, id, who, 'write');
+  const renew = (): void => {
     const renewed = leases.renewNow(id);
     if (renewed !== undefined) {
       answer(renewed);
@@ -175,5 +199,12 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
         if (!call.ended) answer(ttl ?? 0);
       })
       .catch((error: unknown) => endStream(call, error));
+  };
+  streamIdentity(context, call, (who) => {
+    requireSomebody(context, who);
+    inTurns(context.member.scheduler, checkKeys(context, id, who, 'write'), {
+      ...{ isOver: () => call.ended, failed: (error) => endStream(call, error) },
+      done: renew,
+    });
   });
 }

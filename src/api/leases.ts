@@ -3,6 +3,7 @@ import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import { errors } from '../wire/errors.ts';
 import { LeaseCheckpointRequest } from '../wire/gen/etcdserverpb.ts';
+import { promiseInTurns } from './in-turns.ts';
 import type { LeaseRefusal, RemoteLease } from '../ports/peer-client.ts';
 
 /** Leases at the leader, which alone knows how long they live; rejections say why it could not be asked. */
@@ -106,11 +107,8 @@ export class Leases {
     if (lease === undefined) return 'not-found';
     if (!lessor.isPrimary) return 'not-primary';
     const remainingMs = lessor.remainingMs(id) ?? 0;
-    return {
-      ttl: Math.trunc(remainingMs / 1000),
-      grantedTtl: lease.ttl,
-      keys: withKeys ? lessor.keysOf(id) : [],
-    };
+    const keys = withKeys ? await promiseInTurns(member.scheduler, lessor.keysOf(id)) : [];
+    return { ttl: Math.trunc(remainingMs / 1000), grantedTtl: lease.ttl, keys };
   }
 
   #gone(id: bigint): Promise<'revoked' | 'demoted'> {

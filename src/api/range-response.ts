@@ -1,7 +1,7 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
-import { RevisionGoneError } from '../mvcc/store.ts';
+import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { Member } from '../server/member.ts';
 import { fieldHead } from '../wire/splice.ts';

@@ -9,7 +9,7 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RaftRequestField } from '../server/raft-request.ts';
 import type { Member } from '../server/member.ts';
 import type { Waiter } from '../server/waiters.ts';
-import { RevisionGoneError } from '../mvcc/store.ts';
+import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { MessageCodec } from '../wire/codec.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';

@@ -1,6 +1,6 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
-import { RevisionGoneError } from '../mvcc/store.ts';
+import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';

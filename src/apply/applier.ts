@@ -1,5 +1,6 @@
 import { type AuthInfo, type AuthStore, NOBODY } from '../auth/auth-store.ts';
 import { assert, defined } from '../lib/assert.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { Cluster } from '../membership/cluster.ts';
 import { applyConfChange, type MembershipChange, validateConfChange } from '../membership/conf-change.ts';
@@ -25,11 +26,13 @@ import {
   rangeOptions,
   refusePut,
   refuseRevision,
+  scanRange,
   writeDeleteBody,
   writePutBody,
   writeRangeBody,
 } from './kv-context.ts';
 import { applyCheckpoint, applyGrant, applyRevoke } from './lease-requests.ts';
+import { LargeEntry, mayBeLarge } from './large-entry.ts';
 import { PutEntry } from './put-entry.ts';
 import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
 import { ResponseBody } from './response-body.ts';
@@ -108,6 +111,7 @@ export class Applier {
   #batch: WriteBatch | undefined;
   /** Entries of the batch under way whose results the listener has. */
   #delivered = 0;
+  #large: LargeEntry | undefined;
 
   constructor(options: ApplierOptions, listener: ApplyListener) {
     this.#options = options;
@@ -119,15 +123,33 @@ export class Applier {
     return this.#options.applied.index;
   }
 
-  /** Applies entries, which follow each other; those applied before are passed over. */
-  applyBatch(entries: readonly Entry[]): void {
+  /** An entry too large for one turn is being applied: `applyBatch` is to be called again with the same entries. */
+  get isUnderWay(): boolean {
+    return this.#large !== undefined;
+  }
+
+  /**
+   * Applies entries, which follow each other; those applied before are passed over. A large one is applied by itself,
+   * a part in each call: nobody but the calls of this sees what it has done before it is complete.
+   *
+   * @returns how many of the entries, from the first on, are applied now
+   */
+  applyBatch(entries: readonly Entry[]): number {
+    if (this.#large !== undefined) return this.#continue(this.#large);
     const { applied } = this.#options;
     let first = 0;
     while (first < entries.length && defined(entries[first], 'entries have no holes').index <= applied.index)
       first++;
-    const count = entries.length - first;
-    if (count === 0) return;
-    this.#decodeAll(entries, first);
+    if (first === entries.length) return first;
+    const count = this.#decodeAll(entries, first);
+    if (count === 0) {
+      const request = this.#decoded[0] as InternalRaftRequest;
+      const entry = defined(entries[first], 'entries have no holes');
+      this.#large = new LargeEntry(this.#options, first + 1, (large) =>
+        this.#applyLarge(large, entry, request),
+      );
+      return this.#continue(this.#large);
+    }
     for (let i = 0; i < count; i++) {
       const entry = defined(entries[first + i], 'entries have no holes');
       this.#results[i] = this.#applyEntry(entry, this.#decoded[i], i);
@@ -136,20 +158,43 @@ export class Applier {
     this.#commit();
     this.#deliver(count);
     this.#finish();
+    return first + count;
   }
 
-  #decodeAll(entries: readonly Entry[], first: number): void {
+  /** Forgets what is under way: the store was closed or replaced. */
+  reset(): void {
+    this.#large = undefined;
+  }
+
+  #continue(large: LargeEntry): number {
+    if (!large.step()) return 0;
+    this.#large = undefined;
+    return large.entries;
+  }
+
+  *#applyLarge(large: LargeEntry, entry: Entry, request: InternalRaftRequest): Steps<void> {
+    this.#results[0] = yield* this.#applyRequest(request, 0);
+    yield* large.commit(entry, (batch) => this.#write(batch), this.#listener);
+    this.#deliver(1);
+    this.#finish();
+  }
+
+  /** Decodes up to the first large entry, which the next batch begins with. @returns 0 if that is the first one */
+  #decodeAll(entries: readonly Entry[], first: number): number {
     let puts = 0;
+    let count = 0;
     for (let at = first; at < entries.length; at++) {
       const { type, data } = defined(entries[at], 'entries have no holes');
       const place = at - first;
       if (type === EntryType.EntryConfChange) {
         this.#decoded[place] = ConfChange.decode(data ?? Buffer.alloc(0));
+        count += 1;
         continue;
       }
       assert(type === EntryType.EntryNormal, 'a committed entry is a request or a configuration change');
       if (data === undefined || data.length === 0) {
         this.#decoded[place] = undefined;
+        count += 1;
         continue;
       }
       const put = (this.#puts[puts] ??= new PutEntry());
@@ -159,12 +204,17 @@ export class Applier {
         this.#prefetch.push(put.key);
       } else {
         const request = InternalRaftRequest.decode(data);
+        const isLarge = mayBeLarge(this.#options, request);
+        if (isLarge && place > 0) break;
         this.#decoded[place] = request;
+        if (isLarge) return 0;
         touchedKeys(request, this.#prefetch);
       }
+      count += 1;
     }
     this.#options.store.prefetch(this.#prefetch);
     this.#prefetch.length = 0;
+    return count;
   }
 
   #applyEntry(entry: Entry, decoded: Decoded, place: number): ApplyResult | undefined {
@@ -182,7 +232,7 @@ export class Applier {
       this.#applyConfChange(decoded as ConfChange, place);
       return undefined;
     }
-    return this.#applyRequest(decoded as InternalRaftRequest, place);
+    return runSteps(this.#applyRequest(decoded as InternalRaftRequest, place));
   }
 
   /** Notes whose result comes at this place. @returns whether somebody local waits for it */
@@ -218,7 +268,7 @@ export class Applier {
     return fits ? result : errors.NoSpace;
   }
 
-  #applyRequest(request: InternalRaftRequest, place: number): ApplyResult | undefined {
+  *#applyRequest(request: InternalRaftRequest, place: number): Steps<ApplyResult | undefined> {
     const { header } = request;
     const id = request.id === 0n ? defined(header, 'a logged request has an id or a header').id : request.id;
     const wanted = this.#name(place, Number(id >> 48n), Number(id & LOW_48_BITS));
@@ -229,17 +279,19 @@ export class Applier {
     if (!wanted && hasNoEffect(request)) return undefined;
     this.#who = header === undefined ? NOBODY : { username: header.username, revision: header.authRevision };
     const result =
-      this.#applyKv(request, wanted, place) ?? this.#applyLease(request) ?? this.#applyOther(request);
+      (yield* this.#applyKv(request, wanted, place)) ??
+      (yield* this.#applyLease(request)) ??
+      this.#applyOther(request);
     // As in etcd, what was compacted before counts as done.
     this.tally.count(request, isError(result) && result !== errors.Compacted);
     return wanted ? result : undefined;
   }
 
-  #applyKv(request: InternalRaftRequest, wanted: boolean, place: number): ApplyResult | undefined {
-    if (request.txn !== undefined) return this.#applyTxn(request.txn, wanted, place);
-    if (request.deleteRange !== undefined) return this.#applyDelete(request.deleteRange, wanted);
+  *#applyKv(request: InternalRaftRequest, wanted: boolean, place: number): Steps<ApplyResult | undefined> {
+    if (request.txn !== undefined) return yield* this.#applyTxn(request.txn, wanted, place);
+    if (request.deleteRange !== undefined) return yield* this.#applyDelete(request.deleteRange, wanted);
     if (request.put !== undefined) return this.#applyDecodedPut(request, wanted);
-    if (request.range !== undefined) return this.#applyRange(request.range);
+    if (request.range !== undefined) return yield* this.#applyRange(request.range);
     if (request.compaction !== undefined) return this.#applyCompaction(request.compaction.revision, place);
     return undefined;
   }
@@ -250,7 +302,11 @@ export class Applier {
     return this.#applyPut(entry, wanted);
   }
 
-  #applyTxn(request: NonNullable<InternalRaftRequest['txn']>, wanted: boolean, place: number): ApplyResult {
+  *#applyTxn(
+    request: NonNullable<InternalRaftRequest['txn']>,
+    wanted: boolean,
+    place: number,
+  ): Steps<ApplyResult> {
     const { alarms, quota, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     const cost = txnCost(request);
@@ -264,33 +320,37 @@ export class Applier {
       this.#deliver(place);
     }
     const fits = quota.fits(cost);
-    const result = runTxn(this.#options, request, wanted);
+    const result = yield* runTxn(this.#options, request, wanted);
     return fits || 'code' in result ? result : errors.NoSpace;
   }
 
-  #applyDelete(request: NonNullable<InternalRaftRequest['deleteRange']>, wanted: boolean): ApplyResult {
+  *#applyDelete(
+    request: NonNullable<InternalRaftRequest['deleteRange']>,
+    wanted: boolean,
+  ): Steps<ApplyResult> {
     const { alarms, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     const denied = checkDeleteAllowed(this.#options, this.#who, request);
     if (denied !== undefined) return denied;
     const txn = store.begin();
-    const deleted = deleteRange(this.#options, txn, request.key, request.rangeEnd);
+    const deleted = yield* deleteRange(this.#options, txn, request, wanted && request.prevKv);
     const body = new ResponseBody();
-    if (wanted) writeDeleteBody(body, store, request, deleted);
+    if (wanted) yield* writeDeleteBody(body, store, deleted);
     const { revision } = txn;
     txn.end();
     return { revision, body };
   }
 
   /** Old members sent reads through the log; nobody does now. */
-  #applyRange(request: NonNullable<InternalRaftRequest['range']>): ApplyResult {
+  *#applyRange(request: NonNullable<InternalRaftRequest['range']>): Steps<ApplyResult> {
     const { alarms, auth, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     const refusal =
       auth.checkRange(this.#who, request.key, request.rangeEnd) ?? refuseRevision(store, request.revision);
     if (refusal !== undefined) return refusal;
     const body = new ResponseBody();
-    writeRangeBody(body, store.range(rangeOptions(request)));
+    const result = yield* scanRange(store.scan(rangeOptions(request)));
+    yield* writeRangeBody(body, result);
     return { revision: store.revision, body };
   }
 
@@ -304,7 +364,7 @@ export class Applier {
     return { ...headerOnly(store.revision), compacting: revision };
   }
 
-  #applyLease(request: InternalRaftRequest): ApplyResult | undefined {
+  *#applyLease(request: InternalRaftRequest): Steps<ApplyResult | undefined> {
     const { alarms, lessor, store, quota } = this.#options;
     const isCorrupt = alarms.isRaised(AlarmType.CORRUPT);
     if (request.leaseGrant !== undefined) {
@@ -316,8 +376,8 @@ export class Applier {
     }
     if (request.leaseRevoke !== undefined) {
       if (isCorrupt) return errors.Corrupt;
-      const denied = checkLeaseKeysWritable(this.#options, this.#who, request.leaseRevoke.id);
-      return denied ?? applyRevoke(this.#options, request.leaseRevoke);
+      const denied = yield* checkLeaseKeysWritable(this.#options, this.#who, request.leaseRevoke.id);
+      return denied ?? (yield* applyRevoke(this.#options, request.leaseRevoke));
     }
     if (request.leaseCheckpoint !== undefined)
       return applyCheckpoint(lessor, request.leaseCheckpoint, store.revision);
@@ -351,18 +411,24 @@ export class Applier {
   }
 
   #commit(): void {
-    const { engine, store, lessor, cluster, auth, alarms, applied } = this.#options;
+    const { engine, store, lessor } = this.#options;
     const batch = this.#batch ?? engine.batch();
     this.#batch = undefined;
     store.stage(batch);
     lessor.stage(batch);
+    this.#write(batch);
+    const events = store.committed();
+    if (events.length > 0) this.#listener.onEvents(events);
+  }
+
+  /** Writes the batch with what is not the store's, and the index that it reaches. */
+  #write(batch: WriteBatch): void {
+    const { engine, cluster, auth, alarms, applied } = this.#options;
     cluster.stage(batch);
     auth.stage(batch);
     alarms.stage(batch);
     applied.stage(batch);
     engine.write(batch);
-    const events = store.committed();
-    if (events.length > 0) this.#listener.onEvents(events);
   }
 
   /** Tells what came of the entries before `end`, which are in the engine. */

@@ -1,4 +1,5 @@
 import type { AuthInfo, AuthStore } from '../auth/auth-store.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { EtcdError } from '../wire/errors.ts';
 import type {
@@ -10,6 +11,8 @@ import type {
 } from '../wire/gen/etcdserverpb.ts';
 
 const NO_END = Buffer.alloc(0);
+/** Keys checked in one step. */
+const KEYS_PER_STEP = 256;
 
 /** What permission checks look at. */
 export interface AuthContext {
@@ -32,7 +35,7 @@ export function checkPutAllowed(
   if (!auth.isEnabled) return undefined;
   return (
     auth.checkPut(who, request.key) ??
-    checkLeaseKeysWritable(context, who, request.lease) ??
+    runSteps(checkLeaseKeysWritable(context, who, request.lease)) ??
     (request.prevKv ? auth.checkRange(who, request.key, NO_END) : undefined)
   );
 }
@@ -113,7 +116,7 @@ export function checkLeaseKeysWritable(
   context: AuthContext,
   who: AuthInfo,
   leaseId: bigint,
-): EtcdError | undefined {
+): Steps<EtcdError | undefined> {
   return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkPut(who, key));
 }
 
@@ -122,20 +125,22 @@ export function checkLeaseKeysReadable(
   context: AuthContext,
   who: AuthInfo,
   leaseId: bigint,
-): EtcdError | undefined {
+): Steps<EtcdError | undefined> {
   return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkRange(who, key, NO_END));
 }
 
 /** A lease that doesn't exist is left to whoever applies the request; whoever may do everything is not asked for each key. */
-function checkLeaseKeys(
+function* checkLeaseKeys(
   { auth, lessor }: AuthContext,
   who: AuthInfo,
   leaseId: bigint,
   check: (key: Buffer) => EtcdError | undefined,
-): EtcdError | undefined {
+): Steps<EtcdError | undefined> {
   if (!auth.isEnabled || lessor.lookup(leaseId) === undefined) return undefined;
   if (auth.checkAdmin(who) === undefined) return undefined;
-  for (const key of lessor.keysOf(leaseId)) {
+  const keys = yield* lessor.keysOf(leaseId);
+  for (const [at, key] of keys.entries()) {
+    if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
     const error = check(key);
     if (error !== undefined) return error;
   }

@@ -1,3 +1,4 @@
+import type { Steps } from '../lib/steps.ts';
 import type { IndexMeta } from '../mvcc/index-meta.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import type { MvccStore } from '../mvcc/store.ts';
@@ -10,6 +11,11 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 
 const EMPTY = Buffer.alloc(0);
+/** Keys compared in one step, each of which may have its value read. */
+const KEYS_PER_STEP = 128;
+
+/** What compares read. */
+export type CompareView = Pick<MvccStore, 'get' | 'cursor' | 'readValue'>;
 
 /** What compares look at; a missing key counts as all zeros, except that no value compares to a missing one. */
 type Subject = Pick<KeyValueView, 'createRevision' | 'modRevision' | 'version' | 'value' | 'lease'>;
@@ -20,24 +26,31 @@ const MISSING: Subject = { createRevision: 0, modRevision: 0, version: 0, value:
  * The branches a transaction takes, its own first and then those of the nested ones in it, in order. All compares
  * are decided before the first operation, so a nested one doesn't see what its parent writes.
  */
-export function decideBranches(store: MvccStore, request: TxnRequest, branches: boolean[] = []): boolean[] {
-  const succeeded = request.compare.every((compare) => holds(store, compare));
+export function* decideBranches(
+  store: CompareView,
+  request: TxnRequest,
+  branches: boolean[] = [],
+): Steps<boolean[]> {
+  let succeeded = true;
+  for (const compare of request.compare) {
+    succeeded = compare.rangeEnd.length > 0 ? yield* holdsForAll(store, compare) : holds(store, compare);
+    if (!succeeded) break;
+  }
   branches.push(succeeded);
   for (const { request: op } of succeeded ? request.success : request.failure) {
-    if (op?.case === 'requestTxn') decideBranches(store, op.value, branches);
+    if (op?.case === 'requestTxn') yield* decideBranches(store, op.value, branches);
   }
   return branches;
 }
 
-function holds(store: MvccStore, compare: Compare): boolean {
-  if (compare.rangeEnd.length > 0) return holdsForAll(store, compare);
+function holds(store: CompareView, compare: Compare): boolean {
   const meta = store.get(compare.key);
   if (meta === undefined)
     return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
   return isResult(compare, orderOf(compare, subjectOf(store, compare, meta)));
 }
 
-function subjectOf(store: MvccStore, compare: Compare, meta: IndexMeta): Subject {
+function subjectOf(store: CompareView, compare: Compare, meta: IndexMeta): Subject {
   const value =
     compare.target === CompareCompareTarget.VALUE ? view.read(store.readValue(meta)).value : EMPTY;
   return {
@@ -51,11 +64,23 @@ function subjectOf(store: MvccStore, compare: Compare, meta: IndexMeta): Subject
 
 const view = new KeyValueView();
 
-function holdsForAll(store: MvccStore, compare: Compare): boolean {
-  const entries = store.entries(keyRange(compare.key, compare.rangeEnd));
-  if (entries.length === 0)
-    return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
-  return entries.every(({ meta }) => isResult(compare, orderOf(compare, subjectOf(store, compare, meta))));
+function* holdsForAll(store: CompareView, compare: Compare): Steps<boolean> {
+  const isMet = (meta: IndexMeta): boolean =>
+    isResult(compare, orderOf(compare, subjectOf(store, compare, meta)));
+  const cursor = store.cursor(keyRange(compare.key, compare.rangeEnd));
+  let found = 0;
+  try {
+    for (let isFirst = true; !cursor.isDone; isFirst = false) {
+      if (!isFirst) yield;
+      const entries = cursor.next(KEYS_PER_STEP);
+      found += entries.length;
+      if (!entries.every(({ meta }) => isMet(meta))) return false;
+    }
+  } finally {
+    cursor.close();
+  }
+  if (found > 0) return true;
+  return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
 }
 
 /** Negative, zero or positive as the subject is below, equal to or above what the compare names. */

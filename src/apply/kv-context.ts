@@ -1,9 +1,10 @@
+import type { Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { IndexMeta } from '../mvcc/index-meta.ts';
 import { keyRange } from '../mvcc/key-range.ts';
-import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import type { RangeOptions, RangeResult, RangeScan } from '../mvcc/range-scan.ts';
 import type { MvccStore } from '../mvcc/store.ts';
-import type { DeletedKey, WriteTxn } from '../mvcc/write-txn.ts';
+import type { WriteTxn } from '../mvcc/write-txn.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import type { DeleteRangeRequest, PutRequest, RangeRequest } from '../wire/gen/etcdserverpb.ts';
@@ -11,6 +12,10 @@ import { ResponseBody } from './response-body.ts';
 
 const NO_LEASE = 0n;
 const EMPTY = Buffer.alloc(0);
+/** A step takes about a millisecond with so much of one kind. */
+const KEYS_PER_STEP = 512;
+const VALUES_PER_STEP = 128;
+const BYTES_PER_STEP = 256 * 1024;
 
 export type PutFields = Pick<
   PutRequest,
@@ -51,13 +56,27 @@ export function put(context: KvContext, txn: WriteTxn, request: PutFields): Inde
   return previous;
 }
 
-/** Deletes and takes the keys off their leases. */
-export function deleteRange(context: KvContext, txn: WriteTxn, key: Buffer, rangeEnd: Buffer): DeletedKey[] {
-  const deleted = txn.deleteRange(keyRange(key, rangeEnd));
-  for (const { key: gone, previous } of deleted) {
-    if (previous.lease !== NO_LEASE) context.lessor.detach(previous.lease, gone);
-  }
-  return deleted;
+/** What a delete found: how many keys, and what they were where that is wanted. */
+export interface Deleted {
+  readonly count: number;
+  readonly previous: readonly IndexMeta[];
+}
+
+/** Deletes and takes the keys off their leases. @param wantsPrevious whether what the keys were is wanted */
+export function* deleteRange(
+  { lessor }: KvContext,
+  txn: WriteTxn,
+  request: Pick<DeleteRangeRequest, 'key' | 'rangeEnd'>,
+  wantsPrevious = false,
+): Steps<Deleted> {
+  let count = 0;
+  const metas: IndexMeta[] = [];
+  yield* txn.deleteSteps(keyRange(request.key, request.rangeEnd), ({ key, previous }) => {
+    count += 1;
+    if (wantsPrevious) metas.push(previous);
+    if (previous.lease !== NO_LEASE) lessor.detach(previous.lease, key);
+  });
+  return { count, previous: metas };
 }
 
 export function rangeOptions(request: RangeRequest): RangeOptions {
@@ -99,20 +118,33 @@ export function writePutBody(
 }
 
 /** DeleteRangeResponse after its header. */
-export function writeDeleteBody(
-  body: ResponseBody,
-  store: MvccStore,
-  request: DeleteRangeRequest,
-  deleted: readonly DeletedKey[],
-): void {
-  body.varint(2, deleted.length);
-  if (!request.prevKv || deleted.length === 0) return;
-  for (const kv of store.readValues(deleted.map(({ previous }) => previous))) body.field(3, kv);
+export function* writeDeleteBody(body: ResponseBody, store: MvccStore, deleted: Deleted): Steps<void> {
+  body.varint(2, deleted.count);
+  const { previous } = deleted;
+  for (let at = 0; at < previous.length; at += VALUES_PER_STEP) {
+    if (at > 0) yield;
+    for (const kv of store.readValues(previous.slice(at, at + VALUES_PER_STEP))) body.field(3, kv);
+  }
+}
+
+/** Scans to the end. */
+export function* scanRange(scan: RangeScan): Steps<RangeResult> {
+  try {
+    while (!scan.step(KEYS_PER_STEP)) yield;
+  } catch (error) {
+    scan.cancel();
+    throw error;
+  }
+  return scan.result();
 }
 
 /** RangeResponse after its header. */
-export function writeRangeBody(body: ResponseBody, result: RangeResult): void {
-  for (const kv of result.readAll()) body.field(2, kv);
+export function* writeRangeBody(body: ResponseBody, result: RangeResult): Steps<void> {
+  for (let kvs = result.read(BYTES_PER_STEP); kvs.length > 0; kvs = result.read(BYTES_PER_STEP)) {
+    for (const kv of kvs) body.field(2, kv);
+    if (result.isRead) break;
+    yield;
+  }
   if (result.more) body.varint(3, 1);
   body.varint(4, result.count);
 }

@@ -1,3 +1,4 @@
+import type { Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import { EtcdError, errors } from '../wire/errors.ts';
 import {
@@ -10,6 +11,8 @@ import { deleteRange, type KvContext } from './kv-context.ts';
 import { type ApplyResult, headerOnly, message } from './results.ts';
 
 const NO_END = Buffer.alloc(0);
+/** Keys deleted in one step, each looked up by itself. */
+const KEYS_PER_STEP = 128;
 
 export function applyGrant(lessor: Lessor, request: LeaseGrantRequest, revision: number): ApplyResult {
   const lease = lessor.grant(request.id, request.ttl);
@@ -19,11 +22,15 @@ export function applyGrant(lessor: Lessor, request: LeaseGrantRequest, revision:
 }
 
 /** Deletes the lease's keys at one revision, in byte order, so that all members write the same history. */
-export function applyRevoke(context: KvContext, request: LeaseRevokeRequest): ApplyResult {
+export function* applyRevoke(context: KvContext, request: LeaseRevokeRequest): Steps<ApplyResult> {
   const { lessor, store } = context;
   if (lessor.lookup(request.id) === undefined) return errors.LeaseNotFound;
+  const keys = yield* lessor.keysOf(request.id);
   const txn = store.begin();
-  for (const key of lessor.keysOf(request.id)) deleteRange(context, txn, key, NO_END);
+  for (const [at, key] of keys.entries()) {
+    if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
+    yield* deleteRange(context, txn, { key, rangeEnd: NO_END });
+  }
   txn.end();
   lessor.remove(request.id);
   return headerOnly(store.revision);

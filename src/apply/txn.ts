@@ -1,4 +1,5 @@
 import { assert, defined } from '../lib/assert.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { RangeResult } from '../mvcc/range-scan.ts';
 import type { WriteTxn } from '../mvcc/write-txn.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
@@ -11,6 +12,7 @@ import {
   rangeOptions,
   refusePut,
   refuseRevision,
+  scanRange,
   writeDeleteBody,
   writePutBody,
   writeRangeBody,
@@ -20,6 +22,9 @@ import type { ApplyResult } from './results.ts';
 
 type Op = RequestOp['request'];
 
+/** Operations executed in one step. */
+const OPS_PER_STEP = 64;
+
 /**
  * Runs a transaction in three passes over the branches it takes: compares decide the branches, then everything that
  * could fail is checked, and only then is anything written. So a transaction either fails without a trace or writes
@@ -27,15 +32,15 @@ type Op = RequestOp['request'];
  *
  * @param wanted whether somebody waits for the response; without, nothing is read for it
  */
-export function runTxn(context: KvContext, request: TxnRequest, wanted: boolean): ApplyResult {
-  const branches = decideBranches(context.store, request);
+export function* runTxn(context: KvContext, request: TxnRequest, wanted: boolean): Steps<ApplyResult> {
+  const branches = yield* decideBranches(context.store, request);
   const refusal = new Branches(branches).check(context, request);
   if (refusal !== undefined) return refusal;
   const pinned: RangeResult[] = [];
-  if (wanted) new Branches(branches).readPinned(context, request, pinned);
+  if (wanted) yield* new Branches(branches).readPinned(context, request, pinned);
   const txn = context.store.begin();
   const body = wanted ? new ResponseBody() : EMPTY_BODY;
-  new Branches(branches, pinned).execute(context, txn, request, wanted ? body : undefined);
+  yield* new Branches(branches, pinned).execute(context, txn, request, wanted ? body : undefined);
   const { revision } = txn;
   txn.end();
   return { revision, body };
@@ -84,27 +89,34 @@ class Branches {
   }
 
   /** Reads what names a revision: those reads must not see the transaction's own writes, so they come before them. */
-  readPinned(context: KvContext, request: TxnRequest, results: RangeResult[]): void {
+  *readPinned(context: KvContext, request: TxnRequest, results: RangeResult[]): Steps<void> {
     for (const { request: op } of this.#next() ? request.success : request.failure) {
-      if (op?.case === 'requestTxn') this.readPinned(context, op.value, results);
+      if (op?.case === 'requestTxn') yield* this.readPinned(context, op.value, results);
       else if (op?.case === 'requestRange' && op.value.revision > 0) {
-        results.push(context.store.range(rangeOptions(op.value)));
+        results.push(yield* scanRange(context.store.scan(rangeOptions(op.value))));
       }
     }
   }
 
   /** @param body takes TxnResponse after its header; undefined when nobody wants it */
-  execute(context: KvContext, txn: WriteTxn, request: TxnRequest, body: ResponseBody | undefined): void {
+  *execute(
+    context: KvContext,
+    txn: WriteTxn,
+    request: TxnRequest,
+    body: ResponseBody | undefined,
+  ): Steps<void> {
     const succeeded = this.#next();
     body?.varint(2, succeeded ? 1 : 0);
+    let ops = 0;
     for (const { request: op } of succeeded ? request.success : request.failure) {
+      if (ops++ % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
       assert(op !== undefined, 'operations of a logged transaction name a request');
       if (body === undefined) {
-        this.#executeOp(context, txn, op, undefined);
+        yield* this.#executeOp(context, txn, op, undefined);
         continue;
       }
       const response = new ResponseBody();
-      const field = this.#executeOp(context, txn, op, response);
+      const field = yield* this.#executeOp(context, txn, op, response);
       const wrapped = new ResponseBody();
       wrapped.message(field, response);
       body.message(3, wrapped);
@@ -112,18 +124,19 @@ class Branches {
   }
 
   /** @returns the operation's field in ResponseOp */
-  #executeOp(
+  *#executeOp(
     context: KvContext,
     txn: WriteTxn,
     op: Exclude<Op, undefined>,
     body: ResponseBody | undefined,
-  ): number {
+  ): Steps<number> {
     switch (op.case) {
       case 'requestRange': {
         if (body === undefined) return 1;
-        const result = op.value.revision > 0 ? this.#nextPinned() : txn.range(rangeOptions(op.value));
+        const result =
+          op.value.revision > 0 ? this.#nextPinned() : yield* scanRange(txn.scan(rangeOptions(op.value)));
         body.nestedHeader(txn.revision);
-        writeRangeBody(body, result);
+        yield* writeRangeBody(body, result);
         return 1;
       }
       case 'requestPut': {
@@ -133,15 +146,16 @@ class Branches {
         return 2;
       }
       case 'requestDeleteRange': {
-        const deleted = deleteRange(context, txn, op.value.key, op.value.rangeEnd);
+        const wantsPrevious = body !== undefined && op.value.prevKv;
+        const deleted = yield* deleteRange(context, txn, op.value, wantsPrevious);
         body?.nestedHeader(txn.revision);
-        if (body !== undefined) writeDeleteBody(body, context.store, op.value, deleted);
+        if (body !== undefined) yield* writeDeleteBody(body, context.store, deleted);
         return 3;
       }
       case 'requestTxn': {
         // etcd fills in the revision at the outermost level only.
         body?.nestedHeader(0);
-        this.execute(context, txn, op.value, body);
+        yield* this.execute(context, txn, op.value, body);
         return 4;
       }
     }
@@ -149,7 +163,10 @@ class Branches {
 }
 
 /** Unlike in a plain range, a revision below zero is one long compacted here, except -1 before any compaction. */
-function refuseTxnRevision({ store }: KvContext, revision: number): EtcdError | undefined {
+export function refuseTxnRevision(
+  { store }: Pick<KvContext, 'store'>,
+  revision: number,
+): EtcdError | undefined {
   if (revision < 0) return revision < store.compactRevision ? errors.Compacted : undefined;
   return refuseRevision(store, revision);
 }
@@ -162,4 +179,24 @@ export function hasPinnedRange(request: TxnRequest): boolean {
 function isPinned({ request: op }: RequestOp): boolean {
   if (op?.case === 'requestTxn') return hasPinnedRange(op.value);
   return op?.case === 'requestRange' && op.value.revision > 0;
+}
+
+/** Whether a transaction may take more than a turn of the event loop: it names ranges, or very many keys. */
+export function mayBeLarge(request: TxnRequest): boolean {
+  return countKeys(request) > SMALL_KEYS;
+}
+
+/** More keys than this are not looked up and written in one turn. */
+const SMALL_KEYS = 512;
+
+function countKeys({ compare, success, failure }: TxnRequest): number {
+  let keys = compare.length + success.length + failure.length;
+  for (const { rangeEnd } of compare) if (rangeEnd.length > 0) return Infinity;
+  for (const ops of [success, failure]) {
+    for (const { request: op } of ops) {
+      if (op?.case === 'requestTxn') keys += countKeys(op.value);
+      else if (op !== undefined && op.case !== 'requestPut' && op.value.rangeEnd.length > 0) return Infinity;
+    }
+  }
+  return keys;
 }

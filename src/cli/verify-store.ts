@@ -129,8 +129,9 @@ class StoreVerifier {
     const name = `${main}.${readSub(key, 0)}`;
     const event = decodeEventRow(row);
     const kv = this.#view.read(event.kv);
-    if (main > this.#marks.revision)
-      this.report('event', name, `lies beyond the revision ${this.#marks.revision}`);
+    const { revision } = this.#marks;
+    if (revision !== undefined && main > revision)
+      this.report('event', name, `lies beyond the revision ${revision}`);
     if (event.kv.length === 0 && main <= this.#marks.compactRevision) {
       // Left by a restore that raised the revision: it stands for no change.
       this.#placeholders++;
@@ -198,5 +199,5 @@ export function verifyStore(engine: Engine): StoreVerification {
   const { total } = new Fences(engine);
   if (total !== keys) verifier.report('meta', 'fences', `count ${total} keys where there are ${keys}`);
   const { revision, compactRevision } = marks;
-  return { revision, compactRevision, keys, events, versions, findings: verifier.findings };
+  return { revision: revision ?? 1, compactRevision, keys, events, versions, findings: verifier.findings };
 }

@@ -1,4 +1,6 @@
 import { assert, defined } from '../lib/assert.ts';
+import { SlicedSort } from '../lib/sliced-sort.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
@@ -21,6 +23,8 @@ export const DEFAULT_CHECKPOINT_INTERVAL_MS = 5 * 60 * 1000;
 export const LESSOR_LOOP_MS = 500;
 
 const SCAN_ROWS = 1024;
+/** Leases listed or sorted in one step. */
+const LISTED_PER_STEP = 2000;
 /** Leases that a step of a promotion looks at: about two milliseconds. */
 const PROMOTED_PER_STEP = 4096;
 /** In place of a reign: the lease was not visited in any, or does not exist any more. */
@@ -210,13 +214,19 @@ export class Lessor {
     return lease === undefined ? undefined : this.#expiryOf(lease) - this.#options.clock.now();
   }
 
-  /** All leases, those that expire first in front. */
-  list(): Lease[] {
-    return [...this.#leases.values()].sort((a, b) => {
-      const [first, second] = [this.#expiryOf(a), this.#expiryOf(b)];
-      if (first !== second) return first < second ? -1 : 1;
+  /** Ids of all leases, those that expire first in front. Ones granted meanwhile may be among them. */
+  *list(): Steps<bigint[]> {
+    const all: { id: bigint; expiry: number }[] = [];
+    for (const lease of this.#leases.values()) {
+      all.push({ id: lease.id, expiry: this.#expiryOf(lease) });
+      if (all.length % LISTED_PER_STEP === 0) yield;
+    }
+    const sort = new SlicedSort(all, (a, b) => {
+      if (a.expiry !== b.expiry) return a.expiry < b.expiry ? -1 : 1;
       return a.id < b.id ? -1 : 1;
     });
+    while (!sort.step(LISTED_PER_STEP)) yield;
+    return sort.result.map(({ id }) => id);
   }
 
   attach(id: bigint, key: Buffer): void {
@@ -228,8 +238,22 @@ export class Lessor {
   }
 
   /** Keys attached to the lease, in ascending byte order. */
-  keysOf(id: bigint): Buffer[] {
+  keysOf(id: bigint): Steps<Buffer[]> {
     return this.#attachments.keysOf(id);
+  }
+
+  /** Whether more keys than that are attached to the lease. */
+  hasMoreKeysThan(id: bigint, count: number): boolean {
+    return this.#attachments.hasMoreThan(id, count);
+  }
+
+  /** From now on reads see the keys as they are committed: the batch under way is gone on with in another turn. */
+  hide(): void {
+    this.#attachments.hide();
+  }
+
+  show(): void {
+    this.#attachments.show();
   }
 
   /**
@@ -312,6 +336,11 @@ export class Lessor {
   /** Puts the changes since the last call into the batch, which must be written before the next read. */
   stage(batch: WriteBatch): void {
     this.#attachments.stage(batch);
+    this.stageLeases(batch);
+  }
+
+  /** The same for a change of so many keys that their attachments follow with `stageAttachments`. */
+  stageLeases(batch: WriteBatch): void {
     if (this.#dirty.size === 0) return;
     for (const [id, lease] of this.#dirty) {
       if (lease === undefined) batch.del('lease', leaseRow(id));
@@ -323,6 +352,11 @@ export class Lessor {
         );
     }
     this.#dirty.clear();
+  }
+
+  /** Puts as many changes of attachments into a batch. @returns whether these are the last ones */
+  stageAttachments(batch: WriteBatch, count: number): boolean {
+    return this.#attachments.stagePart(batch, count);
   }
 
   #refresh(lease: LeaseState): void {

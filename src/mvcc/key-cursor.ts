@@ -229,3 +229,20 @@ export class OverlaidKeys implements KeyCursor {
     this.#base.close();
   }
 }
+
+export const noKeys: KeyCursor = { next: () => [], isDone: true, close: () => undefined };
+
+export function oneKey(key: Buffer, meta: IndexMeta): KeyCursor {
+  let taken = false;
+  return {
+    next(): KeyEntry[] {
+      if (taken) return [];
+      taken = true;
+      return [{ key, meta }];
+    },
+    get isDone(): boolean {
+      return taken;
+    },
+    close: () => undefined,
+  };
+}

@@ -30,3 +30,8 @@ export function inRange(range: KeyRange, key: Buffer): boolean {
 export function keyString(key: Buffer): string {
   return key.toString('latin1');
 }
+
+/** The range ends before it begins. */
+export function isEmptyRange(range: KeyRange): boolean {
+  return range.end !== undefined && Buffer.compare(range.end, range.start) <= 0;
+}

@@ -4,6 +4,7 @@ const REVISION = Buffer.from('mvcc/revision');
 const SCHEDULED = Buffer.from('mvcc/compact-scheduled');
 const SIZE = Buffer.from('mvcc/size');
 const FINISHED = Buffer.from('mvcc/compact-finished');
+const UNSETTLED = Buffer.from('mvcc/unsettled');
 
 function encode(revision: number): Buffer {
   const row = Buffer.alloc(8);
@@ -17,14 +18,18 @@ function decode(row: Buffer | undefined, absent: number): number {
 
 /** The store's marks in `meta`: how far it is compacted, and how far the removal has come. */
 export class StoreMarks {
-  /** The current revision as of the last commit. Kept as compaction may remove the newest events. */
-  readonly revision: number;
+  /**
+   * The current revision as of the last commit, which compaction may have left no event of; events after it are
+   * part of a change that was not complete. Undefined in a store that no change was committed to.
+   */
+  readonly revision: number | undefined;
   #compactRevision: number;
   #finished: number;
   #sizeBytes: number;
 
   constructor(engine: Engine) {
-    this.revision = decode(engine.get('meta', REVISION), 1);
+    const revision = engine.get('meta', REVISION);
+    this.revision = revision === undefined ? undefined : decode(revision, 1);
     this.#compactRevision = decode(engine.get('meta', SCHEDULED), -1);
     this.#finished = decode(engine.get('meta', FINISHED), -1);
     this.#sizeBytes = decode(engine.get('meta', SIZE), 0);
@@ -49,6 +54,15 @@ export class StoreMarks {
     batch.put('meta', REVISION, encode(revision));
   }
 
+  /** A revision is committed whose changes are not all in `latest`. */
+  stageUnsettled(batch: WriteBatch, revision: number): void {
+    batch.put('meta', UNSETTLED, encode(revision));
+  }
+
+  stageSettled(batch: WriteBatch): void {
+    batch.del('meta', UNSETTLED);
+  }
+
   stageSize(batch: WriteBatch, changeBytes: number): void {
     this.#sizeBytes = Math.max(0, this.#sizeBytes + changeBytes);
     batch.put('meta', SIZE, encode(this.#sizeBytes));
@@ -63,4 +77,10 @@ export class StoreMarks {
     this.#finished = revision;
     batch.put('meta', FINISHED, encode(revision));
   }
+}
+
+/** The revision that a crash left unsettled; undefined where all is settled. */
+export function unsettledRevision(engine: Engine): number | undefined {
+  const row = engine.get('meta', UNSETTLED);
+  return row === undefined ? undefined : decode(row, 0);
 }

@@ -62,6 +62,11 @@ export class RangeResult {
     this.length = this.#sizes.length;
   }
 
+  /** Nothing is left to read. */
+  get isRead(): boolean {
+    return this.#at >= this.length;
+  }
+
   /** Bytes of each encoded KeyValue, known before any is read. */
   get sizes(): readonly number[] {
     return this.#sizes;

@@ -8,21 +8,29 @@
  * Writing: `begin()` a transaction for each raft entry, change keys, `end()` it; after a batch of entries
  * `stage(batch)` puts everything into one engine batch, to which the caller adds the applied index; when it is
  * written, `committed()` makes it visible to reads and returns the events for the watchers.
+ *
+ * A transaction of many changes is spread over turns of the event loop. While it runs, `hide()` keeps what it has done
+ * from reads of others. `stagePart` puts its events and superseded revisions into batches of their own: nobody reads
+ * beyond the committed revision, and after a crash the log's entry writes the same rows again. The last batch commits
+ * the revision with the applied index and marks it as unsettled: its changes are not in `latest` yet. From then on reads
+ * lay them over `latest`, while `stageSettling` brings them there, part by part. After a crash `settleAfterCrash` does
+ * that from the events.
  */
 import { assert } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { eventKeyValue } from './event-row.ts';
 import { Fences } from './fences.ts';
+import { HeldRevisions } from './held-revisions.ts';
 import { IndexMeta, decodeIndexMeta } from './index-meta.ts';
 import { KeyChanges } from './key-changes.ts';
-import { CurrentKeys, type KeyCursor, OverlaidKeys, PastKeys } from './key-cursor.ts';
-import { type KeyRange, inRange, keyString } from './key-range.ts';
+import { CurrentKeys, type KeyCursor, PastKeys, noKeys, oneKey } from './key-cursor.ts';
+import { type KeyRange, isEmptyRange, keyString } from './key-range.ts';
 import { StoreMarks } from './marks.ts';
 import { MetaCache } from './meta-cache.ts';
 import { type RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
 import { RowStager } from './row-stager.ts';
-import { REVISION_BYTES, encodeRevision, readMain, readSub } from './revision.ts';
-import { versionKey, versionRevisionOffset } from './version-key.ts';
+import { REVISION_BYTES, readMain, readSub } from './revision.ts';
+import { type Overlay, overlayOf, type PendingKey, UnsettledKeys } from './unsettled.ts';
+import { lastEventRevision, readValue, readValues, versionAt } from './revision-reads.ts';
 import { WriteTxn } from './write-txn.ts';
 
 /** One change of one key. */
@@ -38,15 +46,6 @@ export interface StoreEvent {
   readonly previous: IndexMeta | undefined;
 }
 
-/** A key changed since the last commit. */
-interface PendingKey {
-  readonly key: Buffer;
-  /** Undefined for a deleted key. */
-  readonly meta: IndexMeta | undefined;
-  /** Whether the engine's `latest` has the key. */
-  readonly stored: boolean;
-}
-
 export interface StoreOptions {
   /** Bytes for index metas and values of recently used keys. */
   readonly cacheBytes: number;
@@ -56,15 +55,11 @@ export interface StoreOptions {
 
 export const defaultStoreOptions: StoreOptions = { cacheBytes: 160 * 2 ** 20, keyChangeCapacity: 32_768 };
 
-/** A read came too late for a revision that the index had named. It ends; nothing that is stored is in doubt. */
-export class RevisionGoneError extends Error {
-  override readonly name = 'RevisionGoneError';
-}
-
 /** What a read was refused for. */
 export type RangeRefusal = 'compacted' | 'future';
 
 const CHUNK_KEYS = 512;
+const NO_EVENTS: readonly StoreEvent[] = [];
 
 /** Estimate of what one revision takes beside its KeyValue: its key, its back pointer and the index. */
 export const REVISION_OVERHEAD_BYTES = 48;
@@ -83,9 +78,18 @@ export class MvccStore {
   /** Keys that a prefetch found missing; only until the next commit, as they may come into being. */
   readonly #absent = new Set<string>();
   #events: StoreEvent[] = [];
+  /** How many of `#events` are in the engine, of a change that is not committed yet. */
+  #written = 0;
+  /** Their size. */
+  #unstagedBytes = 0;
+  /** Keys of the batch that settles a part of a large change. */
+  #settling = 0;
   #staged = false;
   /** What scans under way see. */
-  readonly #heldRevisions = new Set<{ readonly revision: number }>();
+  readonly #heldRevisions = new HeldRevisions();
+  /** Reads see what is committed, without the transaction under way. */
+  #hidden = false;
+  #unsettled: UnsettledKeys | undefined;
 
   constructor(engine: Engine, options: StoreOptions = defaultStoreOptions) {
     this.engine = engine;
@@ -93,7 +97,7 @@ export class MvccStore {
     this.marks = new StoreMarks(engine);
     this.fences = new Fences(engine);
     this.#cache = new MetaCache(options.cacheBytes);
-    this.#revision = Math.max(lastEventRevision(engine), this.marks.revision);
+    this.#revision = this.marks.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
   }
@@ -104,18 +108,32 @@ export class MvccStore {
     this.marks = new StoreMarks(engine);
     this.fences = new Fences(engine);
     this.#cache.clear();
-    this.#revision = Math.max(lastEventRevision(engine), this.marks.revision);
+    this.#revision = this.marks.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
     this.#pending = new Map();
     this.#absent.clear();
     this.#events = [];
+    this.#written = 0;
+    this.#unstagedBytes = 0;
     this.#staged = false;
+    this.#hidden = false;
+    this.#unsettled = undefined;
   }
 
   /** The revision of the last transaction that changed something; a new store begins at 1. */
   get revision(): number {
-    return this.#revision;
+    return this.#hidden ? this.#committedRevision : this.#revision;
+  }
+
+  /** From now on reads see what is committed: the transaction under way is gone on with in another turn. */
+  hide(): void {
+    this.#hidden = true;
+  }
+
+  /** The transaction under way is gone on with, and sees its own changes. */
+  show(): void {
+    this.#hidden = false;
   }
 
   /** The newest revision the engine holds; later ones are pending. */
@@ -138,9 +156,19 @@ export class MvccStore {
     return this.marks.sizeBytes;
   }
 
-  /** Changes that wait to be staged. */
+  /** Changes that wait to be committed. */
   get pendingEvents(): number {
     return this.#events.length;
+  }
+
+  /** Changes that are in no batch yet. */
+  get unwrittenEvents(): number {
+    return this.#events.length - this.#written;
+  }
+
+  /** Whether the change that is pending, or the one committed last, is too large for one batch. */
+  get isLarge(): boolean {
+    return this.#written > 0 || this.#unsettled !== undefined;
   }
 
   begin(): WriteTxn {
@@ -171,7 +199,7 @@ export class MvccStore {
 
   /** The key as of now, pending changes included. */
   lookup(key: Buffer, name: string): IndexMeta | undefined {
-    const pending = this.#pending.get(name);
+    const pending = this.#hidden ? undefined : this.#pending.get(name);
     if (pending !== undefined) return pending.meta;
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached;
@@ -196,26 +224,57 @@ export class MvccStore {
     if (changes > 0) this.#revision = revision;
   }
 
+  /**
+   * Puts the next events of a large transaction and what they superseded into a batch that commits nothing. The
+   * caller writes it at once.
+   */
+  stagePart(batch: WriteBatch, count: number): void {
+    // A store that was never written names no revision, and would take these events for committed ones.
+    if (this.#written === 0) this.marks.stageRevision(batch, this.#committedRevision);
+    const to = Math.min(this.#events.length, this.#written + count);
+    for (let at = this.#written; at < to; at += 1) {
+      const event = this.#events[at];
+      if (event === undefined) continue;
+      this.#rows.event(batch, event);
+      this.#unstagedBytes += event.kv.length + REVISION_OVERHEAD_BYTES;
+    }
+    this.#written = to;
+  }
+
   /** Puts all changes since the last commit into the batch. The caller writes it and then calls `committed`. */
   stage(batch: WriteBatch): void {
     assert(!this.#staged, 'a batch is committed before the next one is staged');
+    assert(this.#unsettled === undefined, 'a large change is settled before the next one is committed');
     this.#staged = true;
+    if (this.#written > 0) {
+      assert(
+        this.#written === this.#events.length,
+        'all events of a large change are written before it is committed',
+      );
+      this.marks.stageUnsettled(batch, this.#revision);
+      this.#stageMarks(batch, this.#unstagedBytes);
+      return;
+    }
     let bytes = 0;
     for (const event of this.#events) {
       this.#rows.event(batch, event);
       bytes += event.kv.length + REVISION_OVERHEAD_BYTES;
     }
-    for (const [name, { key, meta, stored }] of this.#pending) {
-      if (meta !== undefined) this.#rows.latest(batch, key, meta);
-      else if (stored) batch.del('latest', key);
-      if (meta !== undefined && !stored) this.fences.change(name, 1);
-      if (meta === undefined && stored) this.fences.change(name, -1);
-    }
+    for (const [name, pending] of this.#pending) this.#stageLatest(batch, name, pending);
     this.fences.stage(batch);
-    if (this.#events.length > 0) {
-      this.marks.stageRevision(batch, this.#revision);
-      this.marks.stageSize(batch, bytes);
-    }
+    if (this.#events.length > 0) this.#stageMarks(batch, bytes);
+  }
+
+  #stageMarks(batch: WriteBatch, bytes: number): void {
+    this.marks.stageRevision(batch, this.#revision);
+    this.marks.stageSize(batch, bytes);
+  }
+
+  #stageLatest(batch: WriteBatch, name: string, { key, meta, stored }: PendingKey): void {
+    if (meta !== undefined) this.#rows.latest(batch, key, meta);
+    else if (stored) batch.del('latest', key);
+    if (meta !== undefined && !stored) this.fences.change(name, 1);
+    if (meta === undefined && stored) this.fences.change(name, -1);
   }
 
   /** The staged batch is in the engine. Returns its events in order, for the watchers. */
@@ -223,6 +282,15 @@ export class MvccStore {
     assert(this.#staged, 'a commit follows a stage');
     this.#staged = false;
     this.#committedRevision = this.#revision;
+    const events = this.#events;
+    this.#events = [];
+    if (this.#written > 0) {
+      this.#written = 0;
+      this.#unstagedBytes = 0;
+      this.#unsettled = new UnsettledKeys(this.#pending);
+      this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
+      return events;
+    }
     for (const [name, { meta }] of this.#pending) {
       if (meta === undefined) this.#cache.delete(name);
       else {
@@ -230,16 +298,49 @@ export class MvccStore {
         this.#cache.set(name, meta);
       }
     }
-    const events = this.#events;
     for (const event of events) {
       if (event.isCreate) this.#changes.add(event.main, event.key, 1);
       else if (event.isDelete) this.#changes.add(event.main, event.key, -1);
     }
     this.#pending = new Map();
     this.#absent.clear();
-    this.#events = [];
     this.fences.settle();
     return events;
+  }
+
+  /**
+   * Puts the next keys of the large change committed last into a batch. The caller writes it and then calls
+   * `partSettled`.
+   *
+   * @returns whether these are the last ones
+   */
+  stageSettling(batch: WriteBatch, count: number): boolean {
+    const unsettled = this.#unsettled;
+    assert(unsettled !== undefined, 'only a large change is settled');
+    const { names, keys } = unsettled.next(count);
+    this.#settling = keys.length;
+    for (let at = 0; at < keys.length; at += 1) {
+      const name = names[at];
+      const pending = keys[at];
+      if (name === undefined || pending === undefined) continue;
+      this.#stageLatest(batch, name, pending);
+      // While it is pending, nothing takes it from the cache or puts it there.
+      this.#cache.delete(name);
+    }
+    this.fences.stage(batch);
+    const isLast = keys.length < count;
+    if (isLast) this.marks.stageSettled(batch);
+    return isLast;
+  }
+
+  /** The batch is in the engine. */
+  partSettled(isLast: boolean): void {
+    this.#unsettled?.settled(this.#settling);
+    this.fences.settle();
+    if (!isLast) return;
+    this.#unsettled = undefined;
+    this.#pending = new Map();
+    this.#absent.clear();
   }
 
   /**
@@ -249,14 +350,14 @@ export class MvccStore {
    */
   compact(revision: number, batch: WriteBatch): RangeRefusal | undefined {
     if (revision <= this.compactRevision) return 'compacted';
-    if (revision > this.#revision) return 'future';
+    if (revision > this.revision) return 'future';
     this.marks.stageCompaction(batch, revision);
     return undefined;
   }
 
   /** Whether a read at `revision` can be answered (0 or less means now). */
   refusal(revision: number): RangeRefusal | undefined {
-    if (revision > this.#revision) return 'future';
+    if (revision > this.revision) return 'future';
     if (revision > 0 && revision < this.compactRevision) return 'compacted';
     return undefined;
   }
@@ -270,24 +371,17 @@ export class MvccStore {
   scan(options: RangeOptions, withTotalCount = true): RangeScan {
     const scan = this.#beginScan(options, withTotalCount);
     const seen = options.revision > 0 ? options.revision : this.revision;
-    scan.hold = () => this.#holdRevision(seen);
+    scan.hold = () => this.#heldRevisions.hold(seen);
     return scan;
-  }
-
-  #holdRevision(revision: number): () => void {
-    const held = { revision };
-    this.#heldRevisions.add(held);
-    return () => this.#heldRevisions.delete(held);
   }
 
   /** Whether a scan under way sees what a compaction at the revision makes removable. */
   isScannedBelow(revision: number): boolean {
-    for (const held of this.#heldRevisions) if (held.revision < revision) return true;
-    return false;
+    return this.#heldRevisions.hasBelow(revision);
   }
 
   #beginScan(options: RangeOptions, withTotalCount: boolean): RangeScan {
-    const past = options.revision > 0 && options.revision < this.#revision;
+    const past = options.revision > 0 && options.revision < this.revision;
     const readValues = (metas: readonly IndexMeta[]): Buffer[] => this.readValues(metas);
     const { range } = options;
     if (range.single) return this.#scanSingle(options, past);
@@ -301,19 +395,11 @@ export class MvccStore {
       return new RangeScan(options, cursor, readValues, this.#pastCount(options, withTotalCount));
     }
     const overlay = this.#overlayOf(range);
-    const keys = new CurrentKeys(this.engine, range);
+    const current = new CurrentKeys(this.engine, range);
+    const keys = overlay === undefined ? current : overlay.over(current);
     // What reads all keys counts them.
-    if (options.limit === 0 && !options.countOnly)
-      return new RangeScan(
-        options,
-        overlay.length === 0 ? keys : new OverlaidKeys(keys, overlay),
-        readValues,
-        undefined,
-      );
-    if (overlay.length === 0) return new RangeScan(options, keys, readValues, this.fences.count(range));
-    let count = this.fences.count(range);
-    for (const { meta, stored } of overlay) count += (meta === undefined ? 0 : 1) - (stored ? 1 : 0);
-    return new RangeScan(options, new OverlaidKeys(keys, overlay), readValues, count);
+    if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, readValues, undefined);
+    return new RangeScan(options, keys, readValues, this.#count(range, overlay));
   }
 
   /** A range read in one go, for small ones and for transactions. */
@@ -332,7 +418,7 @@ export class MvccStore {
   getAt(key: Buffer, revision: number): IndexMeta | undefined {
     const latest = this.lookup(key, keyString(key));
     if (latest !== undefined && latest.mod <= revision) return latest;
-    for (const event of this.#events) {
+    for (const event of this.#hidden ? NO_EVENTS : this.#events) {
       if (
         event.previous !== undefined &&
         event.main > revision &&
@@ -342,20 +428,7 @@ export class MvccStore {
         return event.previous;
       }
     }
-    const rows = this.engine.iterate('version', {
-      gte: versionKey(key, 0, 0),
-      lt: versionKey(key, revision + 1, 0),
-      reverse: true,
-    });
-    const [found, row] = rows.next(1);
-    rows.close();
-    if (found === undefined || row === undefined) return undefined;
-    assert(
-      readMain(found, versionRevisionOffset(found)) <= revision,
-      'a version row found lies at or before the revision',
-    );
-    const meta = decodeIndexMeta(row);
-    return meta.isTombstone ? undefined : meta;
+    return versionAt(this.engine, key, revision);
   }
 
   /**
@@ -364,26 +437,7 @@ export class MvccStore {
    * @throws RevisionGoneError where a compaction has removed one
    */
   readValues(metas: readonly IndexMeta[]): Buffer[] {
-    const values = new Array<Buffer>(metas.length);
-    const keys: Buffer[] = [];
-    const places: number[] = [];
-    for (let at = 0; at < metas.length; at += 1) {
-      const meta = metas[at];
-      assert(meta !== undefined, 'a list of metas has no holes');
-      if (meta.kv !== undefined) values[at] = meta.kv;
-      else {
-        keys.push(encodeRevision(meta.mod, meta.sub));
-        places.push(at);
-      }
-    }
-    if (keys.length === 0) return values;
-    const rows = this.engine.getMany('event', keys);
-    for (let at = 0; at < rows.length; at += 1) {
-      const row = rows[at];
-      if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
-      values[places[at] ?? 0] = eventKeyValue(row);
-    }
-    return values;
+    return readValues(this.engine, metas);
   }
 
   /**
@@ -392,26 +446,25 @@ export class MvccStore {
    * @throws RevisionGoneError where a compaction has removed it
    */
   readValue(meta: IndexMeta): Buffer {
-    if (meta.kv !== undefined) return meta.kv;
-    const row = this.engine.get('event', encodeRevision(meta.mod, meta.sub));
-    if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
-    return eventKeyValue(row);
+    return readValue(this.engine, meta);
   }
 
-  /** All live keys of a range with their metas, pending changes included; for deletes. */
-  entries(range: KeyRange): readonly { readonly key: Buffer; readonly meta: IndexMeta }[] {
-    if (isEmptyRange(range)) return [];
-    const cursor = new OverlaidKeys(new CurrentKeys(this.engine, range), this.#overlayOf(range));
-    const all: { key: Buffer; meta: IndexMeta }[] = [];
-    while (!cursor.isDone) all.push(...cursor.next(CHUNK_KEYS));
-    cursor.close();
-    return all;
+  /** The live keys of a range, as they are at this moment, pending changes included, or at a past revision. */
+  cursor(range: KeyRange, revision = this.revision): KeyCursor {
+    if (isEmptyRange(range)) return noKeys;
+    if (revision < this.revision) return new PastKeys(this.engine, range, revision);
+    const keys = new CurrentKeys(this.engine, range);
+    return this.#overlayOf(range)?.over(keys) ?? keys;
   }
 
-  #overlayOf(range: KeyRange): PendingKey[] {
-    const overlay: PendingKey[] = [];
-    for (const pending of this.#pending.values()) if (inRange(range, pending.key)) overlay.push(pending);
-    return overlay.sort((a, b) => Buffer.compare(a.key, b.key));
+  /** What a read of a range lays over `latest`; undefined where that shows it all. */
+  #overlayOf(range: KeyRange): Overlay | undefined {
+    if (this.#unsettled !== undefined) return this.#unsettled.overlayOf(range);
+    return this.#hidden ? undefined : overlayOf(this.#pending, range);
+  }
+
+  #count(range: KeyRange, overlay = this.#overlayOf(range)): number {
+    return this.fences.count(range) + (overlay === undefined ? 0 : overlay.delta);
   }
 
   #scanSingle(options: RangeOptions, past: boolean): RangeScan {
@@ -432,37 +485,8 @@ export class MvccStore {
     if (!withTotalCount) return Infinity;
     if (options.limit === 0 && !options.countOnly) return undefined;
     const since = this.#changes.since(options.revision, options.range);
-    return since === undefined ? undefined : this.fences.count(options.range) - since;
+    return since === undefined ? undefined : this.#count(options.range) - since;
   }
-}
-
-const noKeys: KeyCursor = { next: () => [], isDone: true, close: () => undefined };
-
-function oneKey(key: Buffer, meta: IndexMeta): KeyCursor {
-  let taken = false;
-  return {
-    next(): { key: Buffer; meta: IndexMeta }[] {
-      if (taken) return [];
-      taken = true;
-      return [{ key, meta }];
-    },
-    get isDone(): boolean {
-      return taken;
-    },
-    close: () => undefined,
-  };
-}
-
-function isEmptyRange(range: KeyRange): boolean {
-  return range.end !== undefined && Buffer.compare(range.end, range.start) <= 0;
-}
-
-/** The newest change's revision; a store without changes stands at 1. */
-function lastEventRevision(engine: Engine): number {
-  const rows = engine.iterate('event', { gte: Buffer.alloc(0), reverse: true, keysOnly: true });
-  const [key] = rows.next(1);
-  rows.close();
-  return key === undefined ? 1 : readMain(key, 0);
 }
 
 /** The revision an event row's key names. */

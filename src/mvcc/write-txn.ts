@@ -1,11 +1,15 @@
 import { assert } from '../lib/assert.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import { encodeKeyValue } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { varintSize } from '../wire/varint.ts';
 import { IndexMeta } from './index-meta.ts';
 import { type KeyRange, keyString } from './key-range.ts';
-import type { RangeOptions, RangeResult } from './range-scan.ts';
+import type { RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
 import type { MvccStore } from './store.ts';
+
+/** Keys deleted in one step. */
+const KEYS_PER_STEP = 256;
 
 /** A key that a delete removed. */
 export interface DeletedKey {
@@ -61,23 +65,38 @@ export class WriteTxn {
     return previous;
   }
 
-  /** Deletes all keys of the range, in ascending order. */
+  /** Deletes all keys of a small range at once, in ascending order. */
   deleteRange(range: KeyRange): DeletedKey[] {
-    assert(!this.#ended, 'a transaction that ended changes nothing');
     const deleted: DeletedKey[] = [];
-    if (range.single) {
-      const previous = this.get(range.start);
-      if (previous !== undefined) deleted.push({ key: Buffer.from(range.start), previous });
-    } else this.#collect(range, deleted);
-    for (const { key, previous } of deleted) this.#delete(key, previous);
+    runSteps(this.deleteSteps(range, (key) => deleted.push(key)));
     return deleted;
   }
 
-  #collect(range: KeyRange, deleted: DeletedKey[]): void {
-    for (const { key, meta } of this.#store.entries(range)) deleted.push({ key, previous: meta });
+  /**
+   * Deletes all keys of the range, in ascending order.
+   *
+   * @param each is called with each of them
+   */
+  *deleteSteps(range: KeyRange, each: (deleted: DeletedKey) => void): Steps<void> {
+    assert(!this.#ended, 'a transaction that ended changes nothing');
+    if (range.single) {
+      const previous = this.get(range.start);
+      if (previous !== undefined) this.#delete({ key: Buffer.from(range.start), previous }, each);
+      return;
+    }
+    const cursor = this.#store.cursor(range);
+    try {
+      for (let isFirst = true; !cursor.isDone; isFirst = false) {
+        if (!isFirst) yield;
+        for (const { key, meta } of cursor.next(KEYS_PER_STEP)) this.#delete({ key, previous: meta }, each);
+      }
+    } finally {
+      cursor.close();
+    }
   }
 
-  #delete(key: Buffer, previous: IndexMeta): void {
+  #delete(deleted: DeletedKey, each: (deleted: DeletedKey) => void): void {
+    const { key, previous } = deleted;
     const main = this.#main;
     const sub = this.#changes;
     const kv = encodeKeyValue({
@@ -94,11 +113,17 @@ export class WriteTxn {
       undefined,
     );
     this.#changes += 1;
+    each(deleted);
   }
 
-  /** A range read that sees this transaction's own changes. */
+  /** A small range, read at once; it sees this transaction's own changes. */
   range(options: RangeOptions): RangeResult {
     return this.#store.range(options);
+  }
+
+  /** Begins a range read that sees this transaction's own changes. */
+  scan(options: RangeOptions): RangeScan {
+    return this.#store.scan(options);
   }
 
   /** Number of changes so far. */

@@ -25,7 +25,7 @@ test('a batch’s time is shared among its requests', () => {
   const tally = new Tally();
   for (let at = 0; at < 3; at += 1) tally.countPut(false);
   tally.countPut(true);
-  durations.applied(entries, tally, 40);
+  durations.applied(entries.length, entries[0]?.index, tally, 40);
   const found = [...metrics.server.applyDuration.entries()].map(([labels, { count, sum }]) => [
     labels.join(' '),
     count,
@@ -41,7 +41,7 @@ test('a batch’s time is shared among its requests', () => {
 
 test('a batch that takes long is told of', () => {
   const { metrics, warnings, durations, entries } = setUp();
-  durations.applied(entries, new Tally(), 250);
+  durations.applied(entries.length, entries[0]?.index, new Tally(), 250);
   expect(metrics.server.slowApplies).toBe(1);
   expect(warnings).toEqual([
     { took: '250.000ms', 'expected-duration': '100ms', entries: 4, 'first-index': 7 },

@@ -3,7 +3,6 @@ import type { Histogram } from '../metrics/histogram.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { Entry } from '../raft/types.ts';
 import { RaftRequestField } from './raft-request.ts';
 
 const proposalNames: ReadonlyMap<RaftRequestField, string> = new Map(
@@ -36,6 +35,8 @@ export class Durations {
   readonly #requests: ByRequest;
   readonly #applies: ByRequest;
   readonly #ranges: ByRequest;
+  /** Time taken so far by the requests that are being applied. */
+  #tookMs = 0;
 
   constructor(metrics: Metrics, logger: Logger, limits: Pick<Config, 'warningApplyDurationMs'>) {
     const { server } = metrics;
@@ -62,19 +63,27 @@ export class Durations {
     this.#ranges.of('', isDone).observe(seconds);
   }
 
-  /** A batch was applied. Its requests go into the store together: each took the same part of the time. */
-  applied(entries: readonly Entry[], tally: Tally, tookMs: number): void {
+  /**
+   * A batch was applied. Its requests go into the store together: each took the same part of the time.
+   *
+   * @param count of requests; 0 where the time went into a part of one
+   */
+  applied(count: number, firstIndex: number | undefined, tally: Tally, partMs: number): void {
     const { disk, server } = this.#metrics;
+    this.#tookMs += partMs;
+    if (count === 0) return;
+    const tookMs = this.#tookMs;
+    this.#tookMs = 0;
     disk.backendCommit.observe(tookMs / 1000);
-    const share = tookMs / 1000 / entries.length;
-    tally.drain((name, isRefused, count) => this.#applies.of(name, !isRefused).observe(share, count));
+    const share = tookMs / 1000 / count;
+    tally.drain((name, isRefused, times) => this.#applies.of(name, !isRefused).observe(share, times));
     if (tookMs <= this.#warnAfterMs) return;
     server.slowApplies++;
     this.#logger.warn('apply request took too long', {
       took: `${tookMs.toFixed(3)}ms`,
       'expected-duration': `${this.#warnAfterMs}ms`,
-      entries: entries.length,
-      'first-index': entries[0]?.index,
+      entries: count,
+      'first-index': firstIndex,
     });
   }
 }

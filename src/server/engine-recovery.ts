@@ -37,6 +37,11 @@ export class EngineRecovery {
     return this.#generation;
   }
 
+  /** From a write that the disk refused until state in memory is read anew. */
+  get isUnderWay(): boolean {
+    return this.#underWay;
+  }
+
   get isReopening(): boolean {
     return this.#waiting !== undefined;
   }

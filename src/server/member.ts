@@ -1,6 +1,7 @@
 import { AlarmStore } from '../apply/alarms.ts';
 import { AppliedState } from '../apply/applied-state.ts';
 import { Applier } from '../apply/applier.ts';
+import { settleAfterCrash } from '../apply/settle-after-crash.ts';
 import { Quota } from '../apply/quota.ts';
 import type { TokenAssigner } from '../apply/auth-requests.ts';
 import { type ApplyResult, isError } from '../apply/results.ts';
@@ -31,6 +32,7 @@ import { chooseHash, type HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
 import { promoteLeases } from './lease-promotion.ts';
+import { LeaderTimes } from './leader-times.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
@@ -113,9 +115,8 @@ export class Member {
   readonly #eventObservers: ((events: readonly StoreEvent[]) => void)[] = [];
   readonly #installObservers: (() => void)[] = [];
   readonly #turnObservers = new Set<() => void>();
+  readonly #leaderTimes: LeaderTimes;
   readonly #stopTimers: (() => void)[] = [];
-  #leaderSinceMs = 0;
-  #leaderLostMs = 0;
   #campaigns = false;
   #stopped = false;
 
@@ -124,6 +125,7 @@ export class Member {
     const { engine } = storage;
     this.#options = options;
     this.config = config;
+    this.#leaderTimes = new LeaderTimes(config.electionTimeoutMs);
     this.identity = identity;
     this.clock = clock;
     this.scheduler = scheduler;
@@ -131,6 +133,7 @@ export class Member {
     this.durations = new Durations(metrics, options.logger('server/durations.ts'), config);
     this.engine = engine;
     this.#logger = options.logger('server/member.ts');
+    settleAfterCrash(engine);
     this.store = new MvccStore(engine);
     this.hub = new WatchHub(this.store);
     this.lessor = new Lessor({
@@ -374,18 +377,21 @@ export class Member {
     );
   }
 
-  #apply(entries: readonly Entry[]): boolean {
+  #apply(entries: readonly Entry[]): number | undefined {
+    // What memory holds of an entry under way is void until it is read anew.
+    if (this.#recovery.isUnderWay) return undefined;
     const startedMs = this.clock.now();
+    let count: number;
     try {
-      this.#applier.applyBatch(entries);
-      this.durations.applied(entries, this.#applier.tally, this.clock.now() - startedMs);
+      count = this.#applier.applyBatch(entries);
     } catch (error) {
       if (!(error instanceof EngineFullError)) throw error;
       this.#recover(error);
-      return false;
+      return undefined;
     }
-    this.logKeeper.applied();
-    return true;
+    this.durations.applied(count, entries[0]?.index, this.#applier.tally, this.clock.now() - startedMs);
+    if (count > 0) this.logKeeper.applied();
+    return count;
   }
 
   /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */
@@ -430,6 +436,8 @@ export class Member {
   /** State in memory goes back to what the engine holds. */
   #reload(): void {
     const { store, lessor, cluster, auth, alarms, applied } = this;
+    this.#applier.reset();
+    settleAfterCrash(this.engine);
     for (const state of [store, lessor, cluster, auth, alarms]) state.recover();
     applied.recover(this.engine);
     this.hub.restored(store);
@@ -458,11 +466,10 @@ export class Member {
 
   #leadershipChanged(lead: bigint, role: Role): void {
     const now = this.clock.now();
-    const { server } = this.metrics;
-    if (lead === None) this.#leaderLostMs = now;
+    if (lead === None) this.#leaderTimes.lost(now);
     else {
-      this.#leaderSinceMs = now;
-      server.leaderChangesSeen++;
+      this.#leaderTimes.found(now);
+      this.metrics.server.leaderChangesSeen++;
     }
     if (role !== Role.Leader) this.lessor.demote();
     this.#logger.info('raft leadership', {
@@ -479,16 +486,9 @@ export class Member {
   }
 
   #expire(): void {
-    this.#proposals.expire((startedAtMs) => this.#timeout(startedAtMs));
+    this.#proposals.expire((startedAtMs) => this.#leaderTimes.timeout(startedAtMs));
     this.loop.reads.expire(this.clock.now(), () => errors.Timeout);
     if (this.#proposals.pending === 0) this.loop.withdrawAll();
-  }
-
-  /** As etcd: a request that began while there was no leader blames that. */
-  #timeout(startedAtMs: number): EtcdError {
-    const since = this.#leaderSinceMs - 2 * this.config.electionTimeoutMs;
-    const lostLeader = startedAtMs > since && startedAtMs < this.#leaderSinceMs && this.#leaderLostMs > 0;
-    return lostLeader ? errors.TimeoutDueToLeaderFail : errors.Timeout;
   }
 
   /** Running on could corrupt data. */

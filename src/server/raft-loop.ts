@@ -16,13 +16,19 @@ import {
 } from '../raft/types.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
 
-/** Entries applied in one turn. */
+/** Entries applied in one turn, and the size at which fewer are enough. */
 const ENTRIES_PER_SLICE = 64;
+const BYTES_PER_SLICE = 256 * 1024;
 
 /** What the loop hands on. All are called from within a turn and must not call the loop back at once. */
 export interface RaftLoopHooks {
-  /** Applies committed entries that follow each other. Returns false when it cannot now and `resume` will be called. */
-  apply(entries: readonly Entry[]): boolean;
+  /**
+   * Applies committed entries that follow each other.
+   *
+   * @returns how many from the first on, perhaps none when one of them takes several turns; undefined when it cannot
+   * now and `resume` will be called
+   */
+  apply(entries: readonly Entry[]): number | undefined;
   /** Messages to other members, in order. */
   send(messages: readonly Message[]): void;
   /** A snapshot of the leader takes the place of log and state; `done` once both are durable. */
@@ -277,13 +283,15 @@ export class RaftLoop {
     if (message === undefined || this.#applyStalled || this.#installing) return;
     const { entries } = message;
     const from = this.#appliedOfFirst;
-    const isWhole = from === 0 && entries.length <= ENTRIES_PER_SLICE;
-    const slice = isWhole ? entries : entries.slice(from, from + ENTRIES_PER_SLICE);
-    if (!this.#hooks.apply(slice)) {
+    const to = sliceEnd(entries, from);
+    const applied = this.#hooks.apply(
+      from === 0 && to === entries.length ? entries : entries.slice(from, to),
+    );
+    if (applied === undefined) {
       this.#applyStalled = true;
       return;
     }
-    this.#appliedOfFirst += slice.length;
+    this.#appliedOfFirst += applied;
     if (this.#appliedOfFirst >= entries.length) {
       this.#applying.shift();
       this.#appliedOfFirst = 0;
@@ -300,4 +308,12 @@ export class RaftLoop {
     }
     if (outgoing !== undefined && !this.#stopped) this.#hooks.send(outgoing);
   }
+}
+
+/** Where the slice that begins with an entry ends: it has at least that one. */
+function sliceEnd(entries: readonly Entry[], from: number): number {
+  const most = Math.min(entries.length, from + ENTRIES_PER_SLICE);
+  let to = from;
+  for (let bytes = 0; to < most && bytes < BYTES_PER_SLICE; to += 1) bytes += entries[to]?.data?.length ?? 0;
+  return to;
 }

@@ -5,6 +5,7 @@ import { defined } from '../lib/assert.ts';
 import { rows as memberRows, rowsWith } from '../membership/rows.ts';
 import { compareVersions, parseVersion } from '../membership/version.ts';
 import { eventIsDelete, eventKeyValue } from '../mvcc/event-row.ts';
+import { encodeRevision } from '../mvcc/revision.ts';
 import { eventRevision } from '../mvcc/store.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
@@ -14,6 +15,7 @@ import { Bucket, DEFAULT_STORAGE_VERSION, MetaKey, revisionKey } from './schema.
 const ALARMS = 'alarm/';
 const CLUSTER = 'cluster/';
 const AUTH = 'auth/';
+const REVISION = 'mvcc/revision';
 const SCHEDULED = 'mvcc/compact-scheduled';
 const FINISHED = 'mvcc/compact-finished';
 
@@ -73,8 +75,11 @@ export class BackendContents implements BucketContents {
     for (const [name, elements] of buckets) yield { key: Buffer.from(name), bucket: { elements } };
   }
 
+  /** Events after the committed revision belong to a change that is not complete. */
   *#events(): Generator<Element, void> {
-    for (const batch of this.#view.scan('event', { gte: Buffer.alloc(0) })) {
+    const revision = committedRevision(this.#get('meta', Buffer.from(REVISION)));
+    const lt = revision === undefined ? undefined : encodeRevision(revision + 1, 0);
+    for (const batch of this.#view.scan('event', { gte: Buffer.alloc(0), lt })) {
       for (let at = 0; at < batch.length; at += 2) {
         const { main, sub } = eventRevision(cell(batch, at));
         const row = cell(batch, at + 1);
@@ -119,6 +124,10 @@ export class BackendContents implements BucketContents {
 
 function cell(batch: Buffer[], at: number): Buffer {
   return defined(batch[at], 'rows of a view come in pairs');
+}
+
+function committedRevision(mark: Buffer | undefined): number | undefined {
+  return mark === undefined ? undefined : toNumber(mark);
 }
 
 function toNumber(bytes: Buffer | undefined): number {

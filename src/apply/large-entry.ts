@@ -1,0 +1,136 @@
+import type { Steps } from '../lib/steps.ts';
+import type { Lessor } from '../lease/lessor.ts';
+import type { MvccStore, StoreEvent } from '../mvcc/store.ts';
+import type { Engine, WriteBatch } from '../ports/engine.ts';
+import type { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
+import type { Entry } from '../wire/gen/raftpb.ts';
+import type { AppliedState } from './applied-state.ts';
+import { mayBeLarge as mayTxnBeLarge } from './txn.ts';
+
+/** Steps of about a millisecond that one turn of the event loop takes. */
+const STEPS_PER_TURN = 3;
+/** A change of more keys than this is written in parts. */
+const LARGE_CHANGES = 1024;
+/** Changes that a part is made of. */
+const PART_CHANGES = 128;
+/** Keys of a lease that are deleted in one turn. */
+const SMALL_LEASE_KEYS = 256;
+
+/** Whether a request may take longer than a turn of the event loop should. */
+export function mayBeLarge({ lessor }: { readonly lessor: Lessor }, request: InternalRaftRequest): boolean {
+  if (request.txn !== undefined) return mayTxnBeLarge(request.txn);
+  if (request.leaseRevoke !== undefined)
+    return lessor.hasMoreKeysThan(request.leaseRevoke.id, SMALL_LEASE_KEYS);
+  const range = request.deleteRange ?? request.range;
+  return range !== undefined && range.rangeEnd.length > 0;
+}
+
+export interface LargeEntryContext {
+  readonly engine: Engine;
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+  readonly applied: AppliedState;
+}
+
+/**
+ * An entry that is applied over several turns of the event loop, between which raft goes on and clients read the state
+ * before it. It is atomic all the same: one batch commits its revision together with the applied index. What goes into
+ * the engine before that nobody reads, and the entry writes it again after a crash; what follows, `settleAfterCrash`
+ * makes up for.
+ */
+export class LargeEntry {
+  /** Of the batch that it was found in: those up to this one. */
+  readonly entries: number;
+  readonly #context: LargeEntryContext;
+  readonly #steps: Steps<void>;
+  #isCommitted = false;
+
+  /** @param run applies the entry and calls `commit` */
+  constructor(context: LargeEntryContext, entries: number, run: (large: LargeEntry) => Steps<void>) {
+    this.#context = context;
+    this.entries = entries;
+    this.#steps = this.#writing(run(this));
+  }
+
+  /** Goes on for a turn. @returns whether the entry is applied */
+  step(): boolean {
+    const { store, lessor } = this.#context;
+    store.show();
+    lessor.show();
+    for (let steps = 0; steps < STEPS_PER_TURN; steps += 1) if (this.#steps.next().done === true) return true;
+    if (this.#isCommitted) return false;
+    store.hide();
+    lessor.hide();
+    return false;
+  }
+
+  /** Writes what the entry has changed so far, between its steps, once it is clear that there is much of it. */
+  *#writing(steps: Steps<void>): Steps<void> {
+    const { store } = this.#context;
+    for (;;) {
+      while (
+        !this.#isCommitted &&
+        store.pendingEvents > LARGE_CHANGES &&
+        store.unwrittenEvents >= PART_CHANGES
+      ) {
+        this.#writePart();
+        yield;
+      }
+      if (steps.next().done === true) return;
+      yield;
+    }
+  }
+
+  #writePart(): void {
+    const { engine, store } = this.#context;
+    const batch = engine.batch();
+    store.stagePart(batch, PART_CHANGES);
+    engine.write(batch);
+  }
+
+  /**
+   * Commits what the entry has changed and tells the watchers.
+   *
+   * @param write writes a batch with all that belongs to it beside keys and leases
+   */
+  *commit(
+    entry: Entry,
+    write: (batch: WriteBatch) => void,
+    listener: { onEvents(events: readonly StoreEvent[]): void },
+  ): Steps<void> {
+    const { applied, engine, store, lessor } = this.#context;
+    while (store.isLarge && store.unwrittenEvents > 0) {
+      this.#writePart();
+      yield;
+    }
+    const isLarge = store.isLarge;
+    applied.advance(entry.index, entry.term);
+    const batch = engine.batch();
+    store.stage(batch);
+    if (isLarge) lessor.stageLeases(batch);
+    else lessor.stage(batch);
+    write(batch);
+    const events = store.committed();
+    this.#isCommitted = true;
+    if (isLarge) yield* this.#settle();
+    if (events.length > 0) listener.onEvents(events);
+  }
+
+  /** Brings attachments and keys up to the revision. The next entry waits for it. */
+  *#settle(): Steps<void> {
+    const { engine, store, lessor } = this.#context;
+    for (let isLast = false; !isLast;) {
+      yield;
+      const batch = engine.batch();
+      isLast = lessor.stageAttachments(batch, PART_CHANGES);
+      if (batch.length > 0) engine.write(batch);
+    }
+    for (let isLast = false; !isLast;) {
+      yield;
+      const batch = engine.batch();
+      isLast = store.stageSettling(batch, PART_CHANGES);
+      engine.write(batch);
+      store.partSettled(isLast);
+    }
+  }
+}

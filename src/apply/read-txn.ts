@@ -1,0 +1,50 @@
+import type { Steps } from '../lib/steps.ts';
+import type { MvccStore } from '../mvcc/store.ts';
+import type { RangeResult } from '../mvcc/range-scan.ts';
+import type { TxnRequest } from '../wire/gen/etcdserverpb.ts';
+import { type CompareView, decideBranches } from './compares.ts';
+import { rangeOptions, scanRange, writeRangeBody } from './kv-context.ts';
+import { ResponseBody } from './response-body.ts';
+import type { ApplyResult } from './results.ts';
+import { refuseTxnRevision } from './txn.ts';
+
+const RESPONSE_RANGE = 1;
+
+/**
+ * Answers a transaction of ranges alone, over several turns of the event loop: all it reads is as of one revision,
+ * whatever is written meanwhile. The caller holds back compactions.
+ *
+ * @param revision the present one
+ */
+export function* readTxnAt(store: MvccStore, request: TxnRequest, revision: number): Steps<ApplyResult> {
+  const [succeeded] = yield* decideBranches(viewAt(store, revision), request);
+  const ops = (succeeded === true ? request.success : request.failure).flatMap(({ request: op }) =>
+    op?.case === 'requestRange' ? [op.value] : [],
+  );
+  for (const range of ops) {
+    const refusal = range.revision === 0 ? undefined : refuseTxnRevision({ store }, range.revision);
+    if (refusal !== undefined) return refusal;
+  }
+  const body = new ResponseBody();
+  body.varint(2, succeeded === true ? 1 : 0);
+  for (const range of ops) {
+    const options = rangeOptions(range);
+    const asked = options.revision > 0 ? options.revision : revision;
+    const result: RangeResult = yield* scanRange(store.scan({ ...options, revision: asked }));
+    const response = new ResponseBody();
+    response.nestedHeader(revision);
+    yield* writeRangeBody(response, result);
+    const wrapped = new ResponseBody();
+    wrapped.message(RESPONSE_RANGE, response);
+    body.message(3, wrapped);
+  }
+  return { revision, body };
+}
+
+function viewAt(store: MvccStore, revision: number): CompareView {
+  return {
+    get: (key) => (store.revision === revision ? store.get(key) : store.getAt(key, revision)),
+    cursor: (range) => store.cursor(range, revision),
+    readValue: (meta) => store.readValue(meta),
+  };
+}

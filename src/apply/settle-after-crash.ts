@@ -1,0 +1,89 @@
+import { assert } from '../lib/assert.ts';
+import { attachedRow } from '../lease/rows.ts';
+import { decodeEventRow } from '../mvcc/event-row.ts';
+import { Fences } from '../mvcc/fences.ts';
+import { IndexMeta, decodeIndexMeta } from '../mvcc/index-meta.ts';
+import { keyString } from '../mvcc/key-range.ts';
+import { StoreMarks, unsettledRevision } from '../mvcc/marks.ts';
+import { encodeRevision, readMain, readSub } from '../mvcc/revision.ts';
+import { RowStager } from '../mvcc/row-stager.ts';
+import { versionKey } from '../mvcc/version-key.ts';
+import type { Engine, WriteBatch } from '../ports/engine.ts';
+import { KeyValueView } from '../wire/key-value.ts';
+
+const EVENTS_PER_BATCH = 512;
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Brings `latest`, the fences and the keys of leases up to a large change that was committed before the process ended,
+ * from the change's events. Done twice it does no harm. Called before anything reads them.
+ */
+export function settleAfterCrash(engine: Engine): void {
+  const revision = unsettledRevision(engine);
+  if (revision === undefined) return;
+  const fences = new Fences(engine);
+  const settling = new Settling(engine, fences);
+  const rows = engine.iterate('event', {
+    gte: encodeRevision(revision, 0),
+    lt: encodeRevision(revision + 1, 0),
+  });
+  for (let part = rows.next(EVENTS_PER_BATCH); part.length > 0; part = rows.next(EVENTS_PER_BATCH)) {
+    const batch = engine.batch();
+    for (let at = 0; at + 1 < part.length; at += 2) settling.stage(batch, part[at], part[at + 1]);
+    settling.finish(batch);
+  }
+  rows.close();
+  const batch = engine.batch();
+  fences.stage(batch);
+  new StoreMarks(engine).stageSettled(batch);
+  engine.write(batch);
+}
+
+class Settling {
+  readonly #engine: Engine;
+  readonly #fences: Fences;
+  readonly #rows = new RowStager();
+  readonly #view = new KeyValueView();
+  /** Whether `latest` has the keys that the batch changes, once it is written. */
+  readonly #live = new Map<string, boolean>();
+
+  constructor(engine: Engine, fences: Fences) {
+    this.#engine = engine;
+    this.#fences = fences;
+  }
+
+  stage(batch: WriteBatch, revision: Buffer | undefined, row: Buffer | undefined): void {
+    assert(revision !== undefined && row !== undefined, 'iterator rows come in pairs');
+    const { isDelete, kv, previous } = decodeEventRow(row);
+    const fields = this.#view.read(kv);
+    const key = Buffer.from(fields.key);
+    const name = keyString(key);
+    const lease = isDelete ? 0n : fields.lease;
+    if (isDelete) batch.del('latest', key);
+    else {
+      const { createRevision: create, version } = fields;
+      const place = { mod: readMain(revision, 0), sub: readSub(revision, 0) };
+      const meta = new IndexMeta({ ...place, create, version, lease, size: kv.length, kv: undefined });
+      this.#rows.latest(batch, key, meta);
+    }
+    const wasLive = this.#live.get(name) ?? this.#engine.get('latest', key) !== undefined;
+    if (wasLive === isDelete) this.#fences.change(name, isDelete ? -1 : 1);
+    this.#live.set(name, !isDelete);
+    const oldLease = previous === undefined ? 0n : this.#leaseAt(key, previous);
+    if (oldLease === lease) return;
+    if (oldLease !== 0n) batch.del('lease', attachedRow(oldLease, key));
+    if (lease !== 0n) batch.put('lease', attachedRow(lease, key), NOTHING);
+  }
+
+  finish(batch: WriteBatch): void {
+    this.#fences.stage(batch);
+    this.#engine.write(batch);
+    this.#fences.settle();
+    this.#live.clear();
+  }
+
+  #leaseAt(key: Buffer, { main, sub }: { readonly main: number; readonly sub: number }): bigint {
+    const row = this.#engine.get('version', versionKey(key, main, sub));
+    return row === undefined ? 0n : decodeIndexMeta(row).lease;
+  }
+}

@@ -1,0 +1,69 @@
+import { assert } from '../lib/assert.ts';
+import type { Engine } from '../ports/engine.ts';
+import { eventKeyValue } from './event-row.ts';
+import { decodeIndexMeta, type IndexMeta } from './index-meta.ts';
+import { encodeRevision, readMain } from './revision.ts';
+import { versionKey, versionRevisionOffset } from './version-key.ts';
+
+/** A read came too late for a revision that the index had named. It ends; nothing that is stored is in doubt. */
+export class RevisionGoneError extends Error {
+  override readonly name = 'RevisionGoneError';
+}
+
+/** The newest superseded revision of a key that is not after `revision`; undefined if the key did not exist then. */
+export function versionAt(engine: Engine, key: Buffer, revision: number): IndexMeta | undefined {
+  const rows = engine.iterate('version', {
+    gte: versionKey(key, 0, 0),
+    lt: versionKey(key, revision + 1, 0),
+    reverse: true,
+  });
+  const [found, row] = rows.next(1);
+  rows.close();
+  if (found === undefined || row === undefined) return undefined;
+  assert(
+    readMain(found, versionRevisionOffset(found)) <= revision,
+    'a version row found lies at or before the revision',
+  );
+  const meta = decodeIndexMeta(row);
+  return meta.isTombstone ? undefined : meta;
+}
+
+/** The encoded KeyValues of revisions. @throws RevisionGoneError */
+export function readValues(engine: Engine, metas: readonly IndexMeta[]): Buffer[] {
+  const values = new Array<Buffer>(metas.length);
+  const keys: Buffer[] = [];
+  const places: number[] = [];
+  for (let at = 0; at < metas.length; at += 1) {
+    const meta = metas[at];
+    assert(meta !== undefined, 'a list of metas has no holes');
+    if (meta.kv !== undefined) values[at] = meta.kv;
+    else {
+      keys.push(encodeRevision(meta.mod, meta.sub));
+      places.push(at);
+    }
+  }
+  if (keys.length === 0) return values;
+  const rows = engine.getMany('event', keys);
+  for (let at = 0; at < rows.length; at += 1) {
+    const row = rows[at];
+    if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
+    values[places[at] ?? 0] = eventKeyValue(row);
+  }
+  return values;
+}
+
+/** The encoded KeyValue of one revision. @throws RevisionGoneError */
+export function readValue(engine: Engine, meta: IndexMeta): Buffer {
+  if (meta.kv !== undefined) return meta.kv;
+  const row = engine.get('event', encodeRevision(meta.mod, meta.sub));
+  if (row === undefined) throw new RevisionGoneError('a revision was removed before its value was read');
+  return eventKeyValue(row);
+}
+
+/** The newest change's revision; a store without changes stands at 1. */
+export function lastEventRevision(engine: Engine): number {
+  const rows = engine.iterate('event', { gte: Buffer.alloc(0), reverse: true, keysOnly: true });
+  const [key] = rows.next(1);
+  rows.close();
+  return key === undefined ? 1 : readMain(key, 0);
+}

@@ -1,0 +1,96 @@
+import type { IndexMeta } from './index-meta.ts';
+import { type KeyCursor, OverlaidKeys } from './key-cursor.ts';
+import { inRange, type KeyRange, keyString } from './key-range.ts';
+
+/** A key changed since the last commit. */
+export interface PendingKey {
+  readonly key: Buffer;
+  /** Undefined for a deleted key. */
+  readonly meta: IndexMeta | undefined;
+  /** Whether the engine's `latest` has the key. */
+  readonly stored: boolean;
+}
+
+/** Changes of a range that are not in `latest`. */
+export interface Overlay {
+  readonly over: (keys: KeyCursor) => KeyCursor;
+  /** What they add to the number of keys. */
+  readonly delta: number;
+}
+
+/** Undefined where none of the keys is in the range. */
+export function overlayOf(pending: ReadonlyMap<string, PendingKey>, range: KeyRange): Overlay | undefined {
+  const overlay: PendingKey[] = [];
+  for (const key of pending.values()) if (inRange(range, key.key)) overlay.push(key);
+  if (overlay.length === 0) return undefined;
+  overlay.sort((a, b) => Buffer.compare(a.key, b.key));
+  let delta = 0;
+  for (const key of overlay) delta += keyDelta(key);
+  return { over: (keys) => new OverlaidKeys(keys, overlay), delta };
+}
+
+/** What a change of a key adds to the number of keys that `latest` holds: 1, 0 or -1. */
+function keyDelta({ meta, stored }: PendingKey): number {
+  return (meta === undefined ? 0 : 1) - (stored ? 1 : 0);
+}
+
+/**
+ * The keys of a change too large for one turn, in order, with how many of them are in `latest` already. Reads lay the
+ * others over it.
+ */
+export class UnsettledKeys {
+  readonly #names: readonly string[];
+  readonly #keys: readonly PendingKey[];
+  /** The sum of the deltas before each place. */
+  readonly #sums: Int32Array;
+  #settled = 0;
+
+  constructor(pending: ReadonlyMap<string, PendingKey>) {
+    const names = [...pending.keys()];
+    // A delete finds keys in this order; then it is one pass.
+    names.sort(byBytes);
+    this.#names = names;
+    this.#keys = names.map((name) => pending.get(name) as PendingKey);
+    this.#sums = new Int32Array(names.length + 1);
+    let sum = 0;
+    for (const [at, key] of this.#keys.entries()) this.#sums[at + 1] = sum += keyDelta(key);
+  }
+
+  /** Undefined where none of the keys that `latest` does not show yet is in the range. */
+  overlayOf(range: KeyRange): Overlay | undefined {
+    const from = Math.max(this.#settled, this.#placeOf(keyString(range.start)));
+    const to = range.end === undefined ? this.#keys.length : this.#placeOf(keyString(range.end));
+    if (from >= to) return undefined;
+    return {
+      over: (keys) => new OverlaidKeys(keys, this.#keys, from, to),
+      delta: (this.#sums[to] ?? 0) - (this.#sums[from] ?? 0),
+    };
+  }
+
+  /** The next keys to be put into `latest`; they count as settled once `latest` is written. */
+  next(count: number): { names: readonly string[]; keys: readonly PendingKey[] } {
+    const to = this.#settled + count;
+    return { names: this.#names.slice(this.#settled, to), keys: this.#keys.slice(this.#settled, to) };
+  }
+
+  settled(count: number): void {
+    this.#settled += count;
+  }
+
+  #placeOf(name: string): number {
+    let low = 0;
+    let high = this.#names.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#names[middle] ?? '') < name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Names are bytes as latin1, which order as their bytes do. */
+function byBytes(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
