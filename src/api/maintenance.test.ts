@@ -49,7 +49,12 @@ beforeAll(async () => {
     register: (context) => {
       const logger = { debug: noLog, info: noLog, warn: noLog, error: noLog };
       registerMaintenance(context, {
-        ...{ exportSnapshot: exportNothing, logger, serverVersion: '3.7.0' },
+        ...{
+          exportSnapshot: exportNothing,
+          logger,
+          health: { setServing: () => undefined },
+          serverVersion: '3.7.0',
+        },
         downgrades: { handle: () => Promise.reject(new Error('not asked')) } as never,
       });
     },

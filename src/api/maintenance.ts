@@ -1,3 +1,4 @@
+import type { Health } from './health.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import { formatVersion } from '../membership/version.ts';
@@ -37,6 +38,7 @@ const NOT_TAKEN = new EtcdError(
 export interface MaintenanceDeps {
   readonly exportSnapshot: ExportSnapshot;
   readonly downgrades: Downgrades;
+  readonly health: Health;
   readonly logger: Logger;
   /** The release this server answers as. */
   readonly serverVersion: string;
@@ -73,7 +75,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
       inTurn(call, defragments)
-        .then(({ release }) => defragment(context, call, deps.logger).finally(release))
+        .then(({ release }) => defragment(context, call, deps).finally(release))
         .catch((error: unknown) => failCall(call, error));
     }),
   );
@@ -173,7 +175,12 @@ function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps):
 }
 
 /** Nothing stops meanwhile: the store gives space back in the background, and the call waits for that. */
-async function defragment({ member }: ServiceContext, call: UnaryCall, logger: Logger): Promise<void> {
+async function defragment(
+  { member }: ServiceContext,
+  call: UnaryCall,
+  { logger, health }: Pick<MaintenanceDeps, 'logger' | 'health'>,
+): Promise<void> {
+  if (member.config.featureGates.get('StopGRPCServiceOnDefrag') === true) health.setServing(false);
   logger.info('starting defragment');
   const startedMs = member.clock.now();
   member.metrics.disk.defragInflight = 1;
@@ -185,6 +192,7 @@ async function defragment({ member }: ServiceContext, call: UnaryCall, logger: L
     logger.warn('failed to defragment', { error: String(error) });
     call.fail(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
   } finally {
+    health.setServing(true);
     member.metrics.disk.defragInflight = 0;
     member.metrics.disk.backendDefrag.observe((member.clock.now() - startedMs) / 1000);
   }

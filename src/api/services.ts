@@ -44,8 +44,8 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
   registerCluster(context, deps.memberships);
   registerLock(context);
   registerElection(context, leaders);
-  registerHealth(context);
   registerMaintenance(context, {
+    health: registerHealth(context),
     exportSnapshot: deps.exportSnapshot,
     downgrades: deps.downgrades,
     logger: deps.logger('api/maintenance.ts'),

@@ -8,6 +8,7 @@ import { serveUpgrades } from '../api/http/upgrades.ts';
 import type { Leases } from '../api/leases.ts';
 import { healthSource, versionSource } from '../api/member-views.ts';
 import { ServiceContext } from '../api/service-context.ts';
+import { RequestStats } from '../api/request-stats.ts';
 import { registerServices } from '../api/services.ts';
 import type { Config } from '../config/config.ts';
 import type { EndpointUrl } from '../config/urls.ts';
@@ -80,6 +81,10 @@ export class ClientServers {
       });
     const grpc = new GrpcServer({
       watcher: audit,
+      slowCalls: new RequestStats(logging.for('api/request-stats.ts'), {
+        warnAfterMs: config.warningUnaryRequestDurationMs,
+        isDebug: config.log.level === 'debug',
+      }),
       maxReceiveBytes,
       ...maxConnections(config),
       maxHeldBytes: maxHeldBytes(config),

@@ -55,7 +55,11 @@ export class PeerConnections implements Reachability {
     this.#config = config;
     this.#logging = logging;
     this.#tls = tls;
-    this.client = new PeerHttpClient({ tls, dialTimeoutMs: config.electionTimeoutMs + DIAL_ALLOWANCE_MS });
+    this.client = new PeerHttpClient({
+      tls,
+      dialTimeoutMs: config.electionTimeoutMs + DIAL_ALLOWANCE_MS,
+      localAddress: config.localAddress,
+    });
     let onRemoved = (): void => undefined;
     this.removed = new Promise((resolve) => {
       onRemoved = resolve;
@@ -98,6 +102,9 @@ export class PeerConnections implements Reachability {
       logger: this.#logging.for('peer/transport.ts'),
       clock,
       dialTimeoutMs: config.electionTimeoutMs + DIAL_ALLOWANCE_MS,
+      readTimeoutMs: config.raftReadTimeoutMs,
+      writeTimeoutMs: config.raftWriteTimeoutMs,
+      localAddress: config.localAddress,
       tls: this.#tls,
       observer: {
         roundTrip: (id, seconds) => metrics.network.peerRoundTrip.with(formatId(id)).observe(seconds),
@@ -133,6 +140,11 @@ export class PeerConnections implements Reachability {
 
   activeSince(id: bigint): number | undefined {
     return this.#transport?.activeSince(id);
+  }
+
+  /** Members that a connection works with. */
+  activePeers(): number {
+    return this.#transport?.activePeers() ?? 0;
   }
 
   /** How leases are renewed where another member leads. */

@@ -11,6 +11,7 @@ import type { Logger } from '../ports/logger.ts';
 import { CorruptionChecker } from '../server/corruption-checker.ts';
 import { AutoCompactor } from '../server/auto-compaction.ts';
 import { Downgrades } from '../server/downgrades.ts';
+import { ElectionTickAdvance } from '../server/election-tick-advance.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
 import { handOver } from '../server/hand-over.ts';
 import { decodeIdentity, encodeIdentity, type Founding, type Identity } from '../server/identity.ts';
@@ -173,6 +174,13 @@ export class RunningServer {
     ];
     if (config.autoCompaction.mode !== 'off')
       parts.push(new AutoCompactor(member, config.autoCompaction, logging.for('server/auto-compaction.ts')));
+    parts.push(
+      new ElectionTickAdvance(
+        member,
+        () => peers.activePeers(),
+        logging.for('server/election-tick-advance.ts'),
+      ),
+    );
     if (config.autoPromoteLearners)
       parts.push(
         new LearnerPromoter({

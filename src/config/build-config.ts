@@ -22,10 +22,17 @@ export interface ConfigParts {
   readonly log: LogSettings;
   readonly autoCompaction: AutoCompaction;
   readonly initialCluster: InitialCluster;
+  readonly localAddress: string | undefined;
 }
 
 /** The frozen configuration of valid values; zero values get the defaults that etcd's server fills in late. */
-export function buildConfig({ values, log, autoCompaction, initialCluster }: ConfigParts): Config {
+export function buildConfig({
+  values,
+  log,
+  autoCompaction,
+  initialCluster,
+  localAddress,
+}: ConfigParts): Config {
   return Object.freeze({
     ...identity(values, initialCluster),
     ...raftSettings(values),
@@ -33,6 +40,7 @@ export function buildConfig({ values, log, autoCompaction, initialCluster }: Con
     ...upkeep(values, autoCompaction),
     ...security(values),
     log,
+    localAddress,
     featureGates: resolveFeatureGates(values['feature-gates']),
     featureGateText: featureGateText(values['feature-gates']),
     audit: auditSettings(values),

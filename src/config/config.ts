@@ -95,6 +95,8 @@ export interface Config {
   readonly preVote: boolean;
   readonly raftReadTimeoutMs: number;
   readonly raftWriteTimeoutMs: number;
+  /** Where connections to other members come from; undefined leaves it to the system. */
+  readonly localAddress: string | undefined;
   /** Time a request may take: five seconds and two elections. */
   readonly requestTimeoutMs: number;
 

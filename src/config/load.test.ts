@@ -224,3 +224,14 @@ it.each([
 ])('%s as a Go integer', (text, expected) => {
   expect(parseGoInteger(text, { bits: 64, signed: false })).toBe(expected);
 });
+
+it.each([
+  ['http://10.1.2.3:1', '10.1.2.3'],
+  ['http://127.0.0.1:1,http://[fd00::7]:1', 'fd00::7'],
+  ['http://127.0.0.1:1', undefined],
+  ['http://member.test:1', undefined],
+])('the gate SetMemberLocalAddr takes of %s the address %s', async (urls, address) => {
+  const args = [`--initial-advertise-peer-urls=${urls}`];
+  expect((await ready(args)).localAddress).toBeUndefined();
+  expect((await ready([...args, '--feature-gates=SetMemberLocalAddr=true'])).localAddress).toBe(address);
+});

@@ -5,11 +5,13 @@ import type { Config, InitialCluster, LogSettings } from './config.ts';
 import { applyConfigFile, ConfigFileError } from './config-file.ts';
 import { defaultHost } from './default-host.ts';
 import { applyEnvironment } from './environment.ts';
+import { resolveFeatureGates } from './feature-gates.ts';
 import { findFlag } from './flags.ts';
 import { FlagValueError, formatGoDuration, quote } from './go-syntax.ts';
 import { helpText, usageText } from './help.ts';
 import { parseInitialCluster } from './initial-cluster.ts';
 import { minRaftConnectionTimeoutMs } from './limits.ts';
+import { localAddress } from './local-address.ts';
 import { logSettings } from './log-settings.ts';
 import { flagsWithoutEffect, notYetFault } from './not-yet.ts';
 import type { StartLine } from './start-line.ts';
@@ -155,7 +157,11 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
   late.push(...withoutEffectLines(values));
   const parts = startParts(values);
   if (typeof parts === 'string') return aborted(early, late, parts, log);
-  const config = buildConfig({ values, log, ...parts });
+  const local = resolveFeatureGates(values['feature-gates']).get('SetMemberLocalAddr')
+    ? localAddress(values['initial-advertise-peer-urls'])
+    : undefined;
+  late.push(...(local?.lines ?? []));
+  const config = buildConfig({ values, log, ...parts, localAddress: local?.address });
   const toCome = notYetFault(values);
   if (toCome !== undefined) return rejected(early, late, toCome, log);
   return { kind: 'ready', config, early, late };

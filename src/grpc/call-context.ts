@@ -1,6 +1,7 @@
 import type { StreamConnection } from '../http2/stream.ts';
 import type { DeadlineWheel } from './deadline-wheel.ts';
 import type { MessageCounters } from './method-stats.ts';
+import type { SlowCalls } from './slow-calls.ts';
 import type { Session } from './session.ts';
 
 /** What all calls of a server share. */
@@ -9,6 +10,7 @@ export interface CallContext {
   readonly counters: MessageCounters;
   /** Longest request message, in bytes, before and after decompression. */
   readonly maxReceiveBytes: number;
+  readonly slowCalls: SlowCalls | undefined;
   /** Monotonic milliseconds. */
   now(): number;
   /** Without a connection it is a call made inside the process. */

@@ -62,6 +62,7 @@ import { RefusedRequest } from './refused-request.ts';
 import { TEMPLATES, trailersOnlyBlock } from './response-blocks.ts';
 import { type MethodDescriptor, type Route, Router } from './router.ts';
 import { Session } from './session.ts';
+import type { SlowCalls } from './slow-calls.ts';
 import { Status } from './status.ts';
 import { StreamCall, type StreamHandler } from './stream-call.ts';
 import { UnaryCall, type UnaryHandler } from './unary-call.ts';
@@ -76,6 +77,8 @@ export interface GrpcServerOptions {
   readonly logger?: Logger;
   /** Bytes that all connections may hold together of unfinished requests and responses not taken. */
   readonly maxHeldBytes?: number;
+  /** Told of unary calls that take long. */
+  readonly slowCalls?: SlowCalls;
   /** Sees every call. */
   readonly watcher?: CallWatcher | undefined;
   /** Connections on one address, above which further ones are closed at once. */
@@ -124,6 +127,7 @@ export class GrpcServer implements ConnectionOwner {
       wheel: this.#wheel,
       counters: this.counters,
       maxReceiveBytes: options.maxReceiveBytes,
+      slowCalls: options.slowCalls,
       now,
       sessionOf: (connection) => sessionOf(connection, this.#receiveBudgetBytes),
     };

@@ -19,6 +19,11 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   #message: Buffer | undefined;
   #compressed = false;
   #claim: ReceiveClaim | undefined;
+  /** Kept only where slow calls are reported. */
+  #request: Buffer | undefined;
+  #response: Buffer | readonly Buffer[] | undefined;
+  #responseBytes = 0;
+  #dispatchedAt = 0;
 
   /**
    * Ends the call with its response message, given whole or in parts that are sent one after another without copies
@@ -30,6 +35,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   ): void {
     if (this.ended || this.#isRefused(totalBytes)) return;
     this.observer?.responded(parts);
+    if (this.#request !== undefined) this.#response = parts;
     if (this.gzip) {
       void this.#respondCompressed(Buffer.isBuffer(parts) ? [parts] : parts, totalBytes);
       return;
@@ -117,6 +123,21 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     super.onReset();
   }
 
+  protected override finish(code: number): void {
+    super.finish(code);
+    const request = this.#request;
+    const slow = this.context.slowCalls;
+    if (request === undefined || slow === undefined) return;
+    const tookMs = this.context.now() - this.#dispatchedAt;
+    if (tookMs > slow.thresholdMs) {
+      const { service, method } = this.stats;
+      const ended = { path: `/${service}/${method}`, peer: this.peer, request, tookMs };
+      slow.report({ ...ended, response: this.#response, responseBytes: this.#responseBytes });
+    }
+    this.#request = undefined;
+    this.#response = undefined;
+  }
+
   #onEnd(reader: MessageReader): void {
     if (this.ended) return;
     const message = this.#message;
@@ -152,6 +173,10 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     if (this.#claim !== undefined) this.releaseRoom(this.#claim);
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += request.length;
+    if (this.context.slowCalls !== undefined) {
+      this.#request = request;
+      this.#dispatchedAt = this.context.now();
+    }
     this.handler?.(this, request);
   }
 
@@ -178,6 +203,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   #countResponse(totalBytes: number): void {
     this.stats.messagesSent++;
     this.context.counters.messageBytesSent += totalBytes;
+    this.#responseBytes = totalBytes;
     this.finish(Status.OK);
   }
 }

@@ -57,6 +57,8 @@ export interface PeerHttpClientOptions {
   readonly tls?: PeerTls | undefined;
   /** Milliseconds in which a connection must stand. */
   readonly dialTimeoutMs: number;
+  /** The address that connections come from; undefined leaves it to the system. */
+  readonly localAddress?: string | undefined;
 }
 
 /** Asks other members over HTTP. */
@@ -186,7 +188,7 @@ export class PeerHttpClient implements PeerClient {
 
   #ask(url: string, question: Question): Promise<Answer> {
     const { method, path, headers, body, timeoutMs, maxBytes = MAX_ANSWER_BYTES } = question;
-    const { tls, dialTimeoutMs } = this.#options;
+    const { tls, dialTimeoutMs, localAddress } = this.#options;
     return new Promise((resolve, reject) => {
       const length: Record<string, string> =
         body === undefined ? {} : { 'Content-Length': String(body.length) };
@@ -194,6 +196,7 @@ export class PeerHttpClient implements PeerClient {
         ...{ method, tls, agents: this.#agents },
         headers: { ...headers, ...length },
         dialTimeoutMs: Math.min(dialTimeoutMs, timeoutMs),
+        localAddress,
         idleTimeoutMs: Math.ceil(timeoutMs),
       });
       const timer = setTimeout(() => {

@@ -13,10 +13,16 @@ export interface PeerContext {
   readonly tls: PeerTls | undefined;
   /** Milliseconds in which a connection must stand. */
   readonly dialTimeoutMs: number;
+  /** Milliseconds without a byte after which a stream from a member is given up. */
+  readonly readTimeoutMs: number;
+  /** Milliseconds without progress after which a stream to a member is given up. */
+  readonly writeTimeoutMs: number;
+  /** The address that connections to members come from; undefined leaves it to the system. */
+  readonly localAddress: string | undefined;
   readonly observer: PeerObserver | undefined;
 }
 
-/** Milliseconds without a byte after which a stream is given up; etcd's. */
+/** Milliseconds after which a silent or blocked stream is given up, unless said otherwise; etcd's. */
 export const STREAM_TIMEOUT_MS = 5_000;
 
 /** Milliseconds between heartbeats of an idle stream; etcd's are a third of its timeout apart. */

@@ -128,6 +128,7 @@ export class Peer {
     return new StreamWriter({
       kind,
       status: this.status,
+      writeTimeoutMs: this.#context.writeTimeoutMs,
       lost: () => this.#reportLoss(),
       ended: (end) => this.#ended(kind, end),
     });

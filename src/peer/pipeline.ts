@@ -98,6 +98,7 @@ export class Pipeline {
       tls: context.tls,
       agents,
       dialTimeoutMs: context.dialTimeoutMs,
+      localAddress: context.localAddress,
       idleTimeoutMs: IDLE_TIMEOUT_MS,
     });
     const done = new Promise<void>((resolve, reject) => {

@@ -88,6 +88,7 @@ export class Prober {
         tls: context.tls,
         agents: this.#agents,
         dialTimeoutMs: context.dialTimeoutMs,
+        localAddress: context.localAddress,
         idleTimeoutMs: TIMEOUT_MS,
       });
       request.on('error', reject);

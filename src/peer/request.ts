@@ -21,20 +21,22 @@ export interface RequestOptions {
   readonly agents: RequestAgents | undefined;
   /** Milliseconds in which the connection must stand. */
   readonly dialTimeoutMs: number;
+  /** The address that the connection comes from; undefined leaves it to the system. */
+  readonly localAddress?: string | undefined;
   /** Milliseconds without a byte either way after which the request fails. */
   readonly idleTimeoutMs: number;
 }
 
 /** Begins a request; nothing is sent before its body ends or is flushed. Failures come as `error` events. */
 export function openRequest(place: RequestPlace, options: RequestOptions): ClientRequest {
-  const { method, headers, tls, agents } = options;
+  const { method, headers, tls, agents, localAddress } = options;
   const request = place.isSecure
     ? httpsRequest({
         ...place.options,
         ...tls?.connectOptions(),
-        ...{ method, headers, agent: agents?.https ?? false },
+        ...{ method, headers, localAddress, agent: agents?.https ?? false },
       })
-    : httpRequest({ ...place.options, method, headers, agent: agents?.http ?? false });
+    : httpRequest({ ...place.options, method, headers, localAddress, agent: agents?.http ?? false });
   request.setNoDelay(true);
   request.once('socket', (socket: Socket) => {
     bound(request, socket, place.isSecure ? 'secureConnect' : 'connect', options);

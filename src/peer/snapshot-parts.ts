@@ -63,6 +63,7 @@ export function askForPart(
     tls: context.tls,
     agents: undefined,
     dialTimeoutMs: context.dialTimeoutMs,
+    localAddress: context.localAddress,
     idleTimeoutMs: ASK_TIMEOUT_MS,
   });
   requests.add(request);

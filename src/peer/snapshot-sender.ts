@@ -127,6 +127,7 @@ export class SnapshotSender {
       tls: context.tls,
       agents: undefined,
       dialTimeoutMs: context.dialTimeoutMs,
+      localAddress: context.localAddress,
       idleTimeoutMs: IDLE_TIMEOUT_MS,
     });
     this.#requests.add(request);

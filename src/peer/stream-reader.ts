@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Message } from '../wire/gen/raftpb.ts';
 import { WireError } from '../wire/wire-error.ts';
 import { hasStreams, header, introductionHeaders, Refusal } from './compatibility.ts';
-import { HEARTBEAT_HEADER, type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
+import { HEARTBEAT_HEADER, type PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { IdleTimeoutError, openRequest, readBody } from './request.ts';
@@ -73,7 +73,8 @@ export class StreamReader {
       tls: context.tls,
       agents: undefined,
       dialTimeoutMs: context.dialTimeoutMs,
-      idleTimeoutMs: STREAM_TIMEOUT_MS,
+      localAddress: context.localAddress,
+      idleTimeoutMs: context.readTimeoutMs,
     });
     this.#request = request;
     const ended = (reason: string, cause: StreamEnd['cause']): void => {
@@ -108,7 +109,7 @@ export class StreamReader {
     this.#lastFailure = '';
     context.logger.info('opened stream from peer', this.#fields());
     this.#options.opened();
-    boundSilence(request, response);
+    boundSilence(request, response, context.readTimeoutMs);
     const decoder = streamDecoder(kind, { local: context.local.localId, remote: status.id });
     response.on('data', (bytes: Buffer) => {
       if (this.#stopped) return;
@@ -180,11 +181,11 @@ export class StreamReader {
   }
 }
 
-/** A member that tells how often it sends heartbeats is missed sooner than etcd's five seconds. */
-function boundSilence(request: ClientRequest, response: IncomingMessage): void {
+/** A member that tells how often it sends heartbeats is missed sooner than one of etcd. */
+function boundSilence(request: ClientRequest, response: IncomingMessage, readTimeoutMs: number): void {
   const intervalMs = Number(header(response.headers, HEARTBEAT_HEADER));
   if (!(intervalMs >= MIN_HEARTBEAT_MS)) return;
-  request.socket?.setTimeout(Math.min(STREAM_TIMEOUT_MS, MISSED_HEARTBEATS * intervalMs));
+  request.socket?.setTimeout(Math.min(readTimeoutMs, MISSED_HEARTBEATS * intervalMs));
 }
 
 function causeOf(error: Error): StreamEnd['cause'] {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { defined } from '../lib/assert.ts';
 import type { Message } from '../wire/gen/raftpb.ts';
-import { HEARTBEAT_INTERVAL_MS, STREAM_TIMEOUT_MS } from './context.ts';
+import { HEARTBEAT_INTERVAL_MS } from './context.ts';
 import type { PeerStatus } from './peer-status.ts';
 import type { StreamEnd } from './stream-end.ts';
 import { type StreamEncoder, type StreamKind, streamEncoder } from './stream-codec.ts';
@@ -15,6 +15,8 @@ const SLICE_BYTES = 1024 * 1024;
 export interface StreamWriterOptions {
   readonly kind: StreamKind;
   readonly status: PeerStatus;
+  /** Milliseconds without progress after which the stream is given up. */
+  readonly writeTimeoutMs: number;
   /** Messages that were accepted may not have arrived. */
   readonly lost: () => void;
   readonly ended: (end: StreamEnd) => void;
@@ -114,7 +116,7 @@ export class StreamWriter {
     const socket = defined(this.#socket, 'an open stream has a socket');
     if (this.#hasStalled(socket)) {
       this.#options.status.sentFailures += 1;
-      const reason = `nothing could be written for ${STREAM_TIMEOUT_MS} ms`;
+      const reason = `nothing could be written for ${this.#options.writeTimeoutMs} ms`;
       this.#drop({ wasOpen: true, cause: 'silence', reason });
       return;
     }
@@ -132,7 +134,7 @@ export class StreamWriter {
     if (socket.writableLength === 0 || passedOn > this.#passedOn) this.#stalledMs = 0;
     else this.#stalledMs += HEARTBEAT_INTERVAL_MS;
     this.#passedOn = passedOn;
-    return this.#stalledMs >= STREAM_TIMEOUT_MS;
+    return this.#stalledMs >= this.#options.writeTimeoutMs;
   }
 
   #drop(end: StreamEnd): void {

@@ -9,7 +9,7 @@ import type {
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Message } from '../wire/gen/raftpb.ts';
-import type { PeerContext } from './context.ts';
+import { type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
 import { formatId } from './member-id.ts';
 import { Peer } from './peer.ts';
 import { RaftRequests } from './raft-requests.ts';
@@ -31,6 +31,11 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Milliseconds in which a connection must stand; etcd takes one second more than the election timeout. */
   readonly dialTimeoutMs: number;
+  /** Milliseconds after which a stream that is silent, or blocked, is given up; 5,000 unless given. */
+  readonly readTimeoutMs?: number;
+  readonly writeTimeoutMs?: number;
+  /** The address that connections to other members come from. */
+  readonly localAddress?: string | undefined;
   readonly tls?: PeerTls | undefined;
   readonly observer?: PeerObserver | undefined;
 }
@@ -56,6 +61,9 @@ export class Transport implements PeerTransport {
       ...{ handler, logger, clock, dialTimeoutMs },
       local: { localId, clusterId, serverVersion, urls },
       tls: options.tls,
+      readTimeoutMs: options.readTimeoutMs ?? STREAM_TIMEOUT_MS,
+      writeTimeoutMs: options.writeTimeoutMs ?? STREAM_TIMEOUT_MS,
+      localAddress: options.localAddress,
       observer: options.observer,
     };
     this.#requests = new RaftRequests(this.#context, {

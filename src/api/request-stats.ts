@@ -1,0 +1,168 @@
+import type { SlowCall, SlowCalls } from '../grpc/slow-calls.ts';
+import type { Logger } from '../ports/logger.ts';
+import {
+  DeleteRangeResponse,
+  PutRequest,
+  RangeResponse,
+  TxnRequest,
+  TxnResponse,
+  type RequestOp,
+} from '../wire/gen/etcdserverpb.ts';
+import * as messages from '../wire/gen/etcdserverpb.ts';
+import { enums, messages as descriptors } from '../wire/gen/descriptors.ts';
+import { formatGoDuration } from '../config/go-syntax.ts';
+
+/** Longer answers are not decoded for a log line: that would hold up all other calls. */
+const MAX_DECODED_BYTES = 64 * 1024;
+/** As much of a request as a line shows; etcd shows all of it. */
+const MAX_CONTENT_CHARS = 4096;
+
+interface Stats {
+  readonly requestCount: number;
+  readonly requestSize: number;
+  readonly responseCount: number;
+  readonly content: string;
+}
+
+/** etcd's `request stats` line for each unary call that takes long, or for every one at log level debug. */
+export class RequestStats implements SlowCalls {
+  readonly thresholdMs: number;
+  readonly #logger: Logger;
+  readonly #isDebug: boolean;
+
+  constructor(logger: Logger, { warnAfterMs, isDebug }: { warnAfterMs: number; isDebug: boolean }) {
+    this.thresholdMs = isDebug ? -1 : warnAfterMs;
+    this.#logger = logger;
+    this.#isDebug = isDebug;
+  }
+
+  report(call: SlowCall): void {
+    const stats = statsOf(call);
+    const fields = {
+      'start time': new Date(Date.now() - call.tookMs).toISOString(),
+      'time spent': formatGoDuration(Math.round(call.tookMs * 1000) / 1000),
+      remote: call.peer,
+      'response type': call.path,
+      'request count': stats?.requestCount ?? -1,
+      'request size': stats?.requestSize ?? -1,
+      'response count': stats?.responseCount ?? -1,
+      'response size': stats === undefined ? -1 : call.responseBytes,
+      'request content': stats?.content ?? '',
+    };
+    if (this.#isDebug) this.#logger.debug('request stats', fields);
+    else this.#logger.warn('request stats', fields);
+  }
+}
+
+/** Undefined for the calls of which etcd tells no more than their time. */
+function statsOf({ path, request, response, responseBytes }: SlowCall): Stats | undefined {
+  const answer = responseBytes > MAX_DECODED_BYTES ? undefined : joined(response);
+  const unknown = responseBytes > MAX_DECODED_BYTES ? -1 : 0;
+  const requestSize = request.length;
+  try {
+    switch (path) {
+      case '/etcdserverpb.KV/Range': {
+        const responseCount = answer === undefined ? unknown : RangeResponse.decode(answer).count;
+        const content = text('etcdserverpb.RangeRequest', messages.RangeRequest.decode(request));
+        return { requestCount: 0, requestSize, responseCount, content: cut(content) };
+      }
+      case '/etcdserverpb.KV/Put': {
+        const content = text('etcdserverpb.PutRequest', PutRequest.decode(request));
+        return { requestCount: 1, requestSize, responseCount: 0, content: cut(content) };
+      }
+      case '/etcdserverpb.KV/DeleteRange': {
+        const responseCount = answer === undefined ? unknown : DeleteRangeResponse.decode(answer).deleted;
+        const content = text('etcdserverpb.DeleteRangeRequest', messages.DeleteRangeRequest.decode(request));
+        return { requestCount: 0, requestSize, responseCount, content: cut(content) };
+      }
+      case '/etcdserverpb.KV/Txn':
+        return txnStats(TxnRequest.decode(request), answer);
+      default:
+        return undefined;
+    }
+  } catch {
+    // A request that cannot be read was answered with an error that says so.
+    return undefined;
+  }
+}
+
+function txnStats(txn: TxnRequest, answer: Buffer | undefined): Stats {
+  const content = cut(txnText(txn));
+  if (answer === undefined) return { requestCount: 0, requestSize: 0, responseCount: 0, content };
+  const run = TxnResponse.decode(answer).succeeded ? txn.success : txn.failure;
+  const requestSize = run.reduce((bytes, op) => bytes + messages.RequestOp.size(op), 0);
+  return { requestCount: run.length, requestSize, responseCount: 0, content };
+}
+
+function joined(response: Buffer | readonly Buffer[] | undefined): Buffer | undefined {
+  if (response === undefined || Buffer.isBuffer(response)) return response;
+  return Buffer.concat(response);
+}
+
+function cut(content: string): string {
+  return content.length <= MAX_CONTENT_CHARS ? content : `${content.slice(0, MAX_CONTENT_CHARS)}...`;
+}
+
+function txnText({ compare, success, failure }: TxnRequest): string {
+  const compares = compare.map((each) => text('etcdserverpb.Compare', each));
+  return `compare:<${compares.join(' ')}> success:<${opsText(success)}> failure:<${opsText(failure)}>`;
+}
+
+function opsText(ops: readonly RequestOp[]): string {
+  return ops
+    .map(({ request }) => {
+      if (request?.case === 'requestTxn') return `request_txn:<${txnText(request.value)}>`;
+      if (request?.case === 'requestPut')
+        return `request_put:<${text('etcdserverpb.PutRequest', request.value)}>`;
+      if (request?.case === 'requestRange')
+        return `request_range:{${text('etcdserverpb.RangeRequest', request.value)}}`;
+      if (request?.case === 'requestDeleteRange')
+        return `request_delete_range:{${text('etcdserverpb.DeleteRangeRequest', request.value)}}`;
+      return '';
+    })
+    .join(' ');
+}
+
+/** The fields that are set, as protobuf's text format has them. A value is told by its size alone. */
+function text(type: string, message: object): string {
+  const values = message as Readonly<Record<string, unknown>>;
+  const parts: string[] = [];
+  for (const { name, protoName, oneof, kind, type: enumType } of descriptors[type]?.fields ?? []) {
+    const held = oneof === undefined ? values[name] : ofCase(values[oneof], name);
+    if (held === undefined || (oneof === undefined && isDefault(held))) continue;
+    if (protoName === 'value' && Buffer.isBuffer(held)) parts.push(`value_size:${held.length}`);
+    else if (Buffer.isBuffer(held)) parts.push(`${protoName}:${quoted(held)}`);
+    else if (kind === 'enum') parts.push(`${protoName}:${enumName(enumType, held)}`);
+    else parts.push(`${protoName}:${String(held)}`);
+  }
+  // etcd prints what it redacts in protobuf's older format, which ends with a space.
+  const isRedacted =
+    type === 'etcdserverpb.PutRequest' || parts.some((part) => part.startsWith('value_size:'));
+  return parts.join(' ') + (isRedacted ? ' ' : '');
+}
+
+function ofCase(held: unknown, name: string): unknown {
+  const { case: which, value } = (held ?? {}) as { readonly case?: string; readonly value?: unknown };
+  return which === name ? value : undefined;
+}
+
+function isDefault(value: unknown): boolean {
+  return value === 0 || value === 0n || value === false || (Buffer.isBuffer(value) && value.length === 0);
+}
+
+function enumName(type: string | undefined, value: unknown): string {
+  const found = Object.entries(enums[type ?? ''] ?? {}).find(([, number]) => number === value);
+  return found?.[0] ?? String(value);
+}
+
+const short: Readonly<Record<number, string>> = { 9: '\\t', 10: '\\n', 13: '\\r', 34: '\\"', 92: '\\\\' };
+
+function quoted(bytes: Buffer): string {
+  let quotedText = '';
+  for (const byte of bytes.subarray(0, MAX_CONTENT_CHARS)) {
+    const isPrintable = byte >= 0x20 && byte < 0x7f;
+    quotedText +=
+      short[byte] ?? (isPrintable ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`);
+  }
+  return `"${quotedText}"`;
+}

@@ -1,0 +1,130 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { featureGates, gateNames, type FeatureGate } from './feature-gates.ts';
+import { flagDefinitions, type FlagDefinition, type FlagName } from './flags.ts';
+import { loadConfig } from './load.ts';
+import { flagsNotYet, flagsWithoutEffect } from './not-yet.ts';
+
+/*
+ * A flag or feature gate that is accepted has something that reads it. Each flag is given a value of its own; the
+ * fields of the configuration that it changes must be named by code outside of this folder.
+ */
+
+const source = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+function production(folder: string): string {
+  return readdirSync(folder, { withFileTypes: true })
+    .map((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory())
+        return ['testing', 'testdata', 'sim', 'gen'].includes(entry.name) || path === join(source, 'config')
+          ? ''
+          : production(path);
+      return /(?<!\.test)\.ts$/.test(entry.name) ? readFileSync(path, 'utf8') : '';
+    })
+    .join('\n');
+}
+
+const code = production(source);
+
+/** These end in the folder itself: they say what is read, or are there only to be refused or passed over. */
+const readHere: ReadonlySet<FlagName> = new Set([
+  ...(['config-file', 'version', 'feature-gates', 'discovery-fallback', 'v2-deprecation', 'logger'] as const),
+  // Read into the settings of the log, whose names are too common to be looked for.
+  ...(['log-outputs', 'log-level', 'log-format', 'enable-log-rotation', 'log-rotation-config-json'] as const),
+  // Checked against what is on; addresses are always reused.
+  'socket-reuse-address',
+]);
+
+/** Without another flag they have no meaning, or only these values are taken. */
+const settings: Readonly<Partial<Record<FlagName, readonly string[]>>> = {
+  'initial-cluster': ['--initial-cluster=default=http://localhost:2380,b=http://localhost:1'],
+  'initial-cluster-state': ['--initial-cluster-state=existing'],
+  'initial-advertise-peer-urls': ['--initial-advertise-peer-urls=http://10.0.0.1:1'],
+  'heartbeat-interval': ['--heartbeat-interval=50'],
+  'election-timeout': ['--election-timeout=3000'],
+  'auto-compaction-retention': ['--auto-compaction-retention=1'],
+  'auto-compaction-mode': ['--auto-compaction-mode=revision', '--auto-compaction-retention=9'],
+  'tls-min-version': ['--tls-min-version=TLS1.3'],
+  'tls-max-version': ['--tls-max-version=TLS1.3'],
+  'cipher-suites': ['--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+  metrics: ['--metrics=extensive'],
+  'raft-read-timeout': ['--raft-read-timeout=7s'],
+  'raft-write-timeout': ['--raft-write-timeout=7s'],
+  'discovery-srv-name': ['--discovery-srv-name=blue', '--discovery-srv=x.test'],
+  'audit-log-path': ['--audit-log-path=-'],
+  'audit-log-level': ['--audit-log-level=all', '--audit-log-path=-'],
+  'audit-log-max-size': ['--audit-log-max-size=7', '--audit-log-path=x'],
+  'audit-log-max-backups': ['--audit-log-max-backups=7', '--audit-log-path=x'],
+};
+
+const samples: Readonly<Partial<Record<FlagDefinition['kind'], string>>> = {
+  ...{ string: 'x', uint: '7', uint32: '7', uint64: '7', int: '7', int64: '7', duration: '77s' },
+  ...{ urls: 'http://127.0.0.1:7', origins: 'http://a:7', strings: 'a', uniqueStrings: 'a' },
+};
+
+function argsFor(flag: FlagDefinition & { readonly name: FlagName }): readonly string[] {
+  const given = settings[flag.name];
+  if (given !== undefined) return given;
+  const value = flag.kind === 'bool' ? String(flag.default !== 'true') : samples[flag.kind];
+  const args = [`--${flag.name}=${value ?? ''}`];
+  if (flag.name.startsWith('discovery-')) {
+    if (flag.name !== 'discovery-endpoints' && flag.name !== 'discovery-srv')
+      args.push('--discovery-endpoints=http://b:1');
+    if (flag.name === 'discovery-endpoints' || flag.name !== 'discovery-token')
+      if (flag.name !== 'discovery-srv') args.push('--discovery-token=t');
+  }
+  if (flag.name === 'listen-client-urls') args.push('--advertise-client-urls=http://127.0.0.1:7');
+  return args;
+}
+
+async function leaves(args: readonly string[]): Promise<Map<string, string>> {
+  const outcome = await loadConfig({ args, environment: {} });
+  if (outcome.kind !== 'ready') throw new Error(`${args.join(' ')}: ${JSON.stringify(outcome)}`);
+  const found = new Map<string, string>();
+  collect(outcome.config, [], found);
+  return found;
+}
+
+function collect(value: unknown, path: readonly string[], into: Map<string, string>): void {
+  const isPlain = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (isPlain && !(value instanceof Map))
+    for (const [name, inner] of Object.entries(value)) collect(inner, [...path, name], into);
+  else into.set(path.join('.'), JSON.stringify(value instanceof Map ? [...value] : value) ?? '');
+}
+
+/** Outside of the file that fills it in, a field is read where its name stands. */
+function isRead(path: string): boolean {
+  return new RegExp(`\\b${path.split('.').at(-1) ?? ''}\\b`).test(code);
+}
+
+it.each(
+  flagDefinitions.filter(
+    ({ name }) => !readHere.has(name) && !flagsNotYet().has(name) && !flagsWithoutEffect.has(name),
+  ),
+)('--$name is read', async (flag) => {
+  const changedBy = argsFor(flag);
+  const before = await leaves(changedBy.filter((arg) => !arg.startsWith(`--${flag.name}=`)).filter(stands));
+  const after = await leaves(changedBy);
+  const changed = [...after].filter(([path, value]) => before.get(path) !== value).map(([path]) => path);
+  expect(changed).not.toEqual([]);
+  expect(changed.filter(isRead)).not.toEqual([]);
+});
+
+/** Half of a discovery is refused. */
+function stands(arg: string): boolean {
+  return !arg.startsWith('--discovery-');
+}
+
+/** Gates that set others, and gates of what is always so or of bbolt alone; see docs/compatibility.md. */
+const gatesOfNothing: ReadonlySet<FeatureGate> = new Set([
+  ...(['AllAlpha', 'AllBeta', 'LeaseCheckpointPersist', 'TxnModeWriteWithSharedBuffer'] as const),
+]);
+
+it.each(gateNames().filter((name) => !gatesOfNothing.has(name)))('the gate %s is read', (name) => {
+  expect(featureGates[name]).toBeDefined();
+  const inConfig = readFileSync(join(source, 'config/load.ts'), 'utf8');
+  expect(`${code}${inConfig}`).toContain(`get('${name}')`);
+});
