@@ -24,6 +24,9 @@ const KEYS = 8;
 /** Milliseconds between two requests of one client, on average. */
 const THINK_MS = 900;
 const RETRY_MS = 100;
+/** Of so many values one is large. */
+const LARGE_EVERY = 4;
+const LARGE_BYTES = 3000;
 
 export interface ClientsOptions {
   readonly time: SimTime;
@@ -78,7 +81,8 @@ export class Clients {
 
   #newValue(): string {
     this.#values += 1;
-    return `v${this.#values}`;
+    // Some fill a fair part of a log segment, so that it is needed before it is prepared.
+    return `v${this.#values}${this.#values % LARGE_EVERY === 0 ? '.'.repeat(LARGE_BYTES) : ''}`;
   }
 
   #newRequest(): KvRequest {
