@@ -122,7 +122,12 @@ export class ClientServers {
     const logger = this.#logging.for('cli/client-servers.ts');
     const splitHttp = config.listenClientHttpUrls.length > 0;
     for (const url of config.listenClientUrls) {
-      await this.#grpc.listen({ ...this.#place(url), protocols: splitHttp ? 'grpc' : 'both' });
+      const twin = this.#twinOf(url);
+      // One listener serves an address that is given with http and with https; it opens with the latter.
+      if (twin === undefined || url.secure) {
+        const plainToo = twin !== undefined;
+        await this.#grpc.listen({ ...this.#place(url), plainToo, protocols: splitHttp ? 'grpc' : 'both' });
+      }
       const how = url.secure
         ? 'serving client traffic securely'
         : 'serving client traffic insecurely; this is strongly discouraged!';
@@ -190,6 +195,14 @@ export class ClientServers {
     this.#gateway = gateway;
     serveUpgrades(this.#http, gateway, config);
     return (request, response) => gateway.handle(request, response);
+  }
+
+  /** The URL of the same client address with the other scheme. */
+  #twinOf(url: EndpointUrl): EndpointUrl | undefined {
+    if (this.#tls === undefined || url.socketPath !== undefined) return undefined;
+    return this.#config.listenClientUrls.find(
+      ({ secure, host, port }) => secure !== url.secure && host === url.host && port === url.port,
+    );
   }
 
   #place(url: EndpointUrl): Parameters<GrpcServer['listen']>[0] {

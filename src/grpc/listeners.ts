@@ -6,6 +6,7 @@ import {
   type TlsOptions,
   type TLSSocket,
 } from 'node:tls';
+import type { Endings } from '../http2/endings.ts';
 import { sniffProtocol } from '../http2/protocol-sniffer.ts';
 import { sniffTls } from '../http2/tls-sniffer.ts';
 import type { SlicedWork, Turns } from '../http2/turns.ts';
@@ -40,6 +41,7 @@ export interface ListenerOptions {
   /** For the first bytes and for TLS. */
   readonly handshakeTimeoutMs: number;
   readonly turns: Turns;
+  readonly endings: Endings;
   readonly serveHttp2: (socket: Socket) => void;
   readonly serveHttp1: (socket: Socket) => void;
 }
@@ -156,7 +158,7 @@ export class Listeners implements SlicedWork {
 
   /** It listens nowhere itself and is handed its connections. */
   #tlsServer({ protocols = 'both', guard }: ListenAddress, tls: TlsOptions): TlsServer {
-    const { logger, handshakeTimeoutMs, serveHttp1 } = this.#options;
+    const { logger, endings, handshakeTimeoutMs, serveHttp1 } = this.#options;
     const server = createTlsServer({
       handshakeTimeout: handshakeTimeoutMs,
       ...tls,
@@ -175,7 +177,8 @@ export class Listeners implements SlicedWork {
       if (guard === undefined)
         logger?.warn('rejected connection on client endpoint', { error: error.message });
       else guard.logRefused(socket, error);
-      socket.destroy();
+      // Thousands may run out of time at once.
+      endings.add(() => socket.destroy());
     });
     this.#tlsServers.push(server);
     return server;

@@ -133,12 +133,14 @@ export class GrpcServer implements ConnectionOwner {
     };
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const turns = new Turns(now);
+    const endings = new Endings(turns);
     const { http1 } = options;
     this.#listeners = new Listeners({
       logger: options.logger,
       maxConnections: options.maxConnections,
       handshakeTimeoutMs: limits.handshakeTimeoutMs,
       turns,
+      endings,
       serveHttp2: (socket) => this.serveHttp2(socket),
       serveHttp1: (socket) => {
         if (http1 === undefined) socket.destroy();
@@ -150,7 +152,7 @@ export class GrpcServer implements ConnectionOwner {
       keepalive: { ...DEFAULT_KEEPALIVE, ...options.keepalive },
       scheduler: this.#scheduler,
       turns,
-      endings: new Endings(turns),
+      endings,
       templates: TEMPLATES,
       now,
       counters: this.counters,

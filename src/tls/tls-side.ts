@@ -12,6 +12,7 @@ import {
 } from 'node:tls';
 import type { Logger } from '../ports/logger.ts';
 import { addressRefusal, type Resolver } from './client-address.ts';
+import { trustRefusal } from './client-trust.ts';
 import type { Credentials } from './credentials.ts';
 import { commonName, isForHost } from './host-names.ts';
 import type { Revocations } from './revocations.ts';
@@ -62,7 +63,8 @@ export class TlsSide {
     this.options = {
       ...parts.server.current(),
       requestCert: parts.requiresClientCertificate,
-      rejectUnauthorized: parts.requiresClientCertificate,
+      // `admit` refuses: Node would close the connection before its address could be logged.
+      rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     };
   }
@@ -85,9 +87,16 @@ export class TlsSide {
 
   /** Calls back for a connection that passes the checks after the handshake; ends and logs any other. */
   admit(socket: TLSSocket, admitted: () => void): void {
-    const { resolver } = this.#parts;
+    const { resolver, requiresClientCertificate } = this.#parts;
     const chain = chainOf(socket.getPeerX509Certificate());
     const leaf = chain[0];
+    if (requiresClientCertificate) {
+      const refusal = trustRefusal(socket, leaf, this.#parts.server.current().ca);
+      if (refusal !== undefined) {
+        this.#refuse(socket, refusal);
+        return;
+      }
+    }
     if (leaf === undefined) {
       admitted();
       return;
@@ -149,10 +158,10 @@ export class TlsSide {
 
   /** Logs a handshake that failed. */
   logRefused(socket: TLSSocket, error: Error): void {
-    const untrusted: unknown = socket.authorizationError;
     this.#parts.logger.warn(`rejected connection on ${this.#parts.endpoint} endpoint`, {
       'remote-addr': remoteOf(socket),
-      error: typeof untrusted === 'string' ? `certificate is not trusted: ${untrusted}` : bareReason(error),
+      'server-name': typeof socket.servername === 'string' ? socket.servername : '',
+      error: bareReason(error),
     });
   }
 
@@ -180,7 +189,8 @@ export class TlsSide {
   #refuse(socket: TLSSocket, reason: string): void {
     this.logRefused(socket, new Error(reason));
     socket.on('error', () => undefined);
-    socket.destroy();
+    // With TLS's alert that the connection is over.
+    socket.destroySoon();
   }
 }
 

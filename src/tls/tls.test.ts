@@ -141,7 +141,14 @@ describe('listeners', () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const strict = await listen(await open('client', settings));
     const anonymous = await dial(strict);
-    expect([anonymous.text, anonymous.error !== undefined]).toEqual(['', true]);
+    expect(anonymous.text).toBe('');
+    const refused = lines.find(({ message }) => message.startsWith('rejected'));
+    expect(refused?.message).toBe('rejected connection on client endpoint');
+    expect(refused?.fields).toMatchObject({
+      'server-name': 'localhost',
+      error: "tls: client didn't provide a certificate",
+    });
+    expect(refused?.fields?.['remote-addr']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
   test('refuse certificates of a wrong authority, expired ones and those for servers alone', async () => {
@@ -157,7 +164,28 @@ describe('listeners', () => {
     expect(await present(authority, { days: -1 })).toBe('');
     expect(await present(authority, { usage: 'server' })).toBe('');
     expect(refusals()).toHaveLength(3);
-    expect(refusals()[1]).toBe('certificate is not trusted: CERT_HAS_EXPIRED');
+    const words = 'tls: failed to verify certificate: x509: certificate';
+    expect(refusals()).toEqual([
+      `${words} signed by unknown authority`,
+      `${words} has expired or is not yet valid`,
+      `${words} specifies an incompatible key usage`,
+    ]);
+  });
+
+  test('take a certificate with the subject of its authority, and none that only claims it', async () => {
+    const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
+    const port = await listen(await open('client', settings));
+    const present = async (by: Authority, options: IssueOptions): Promise<string> => {
+      const { certificate, keyPem } = by.issue({ commonName: 'test authority', ...options });
+      return (await dial(port, { cert: certificate, key: keyPem })).text;
+    };
+    expect(await present(authority, {})).toBe('hello');
+    expect(await present(authority, { usage: 'client' })).toBe('hello');
+    expect(await present(authority, { usage: 'server' })).toBe('');
+    expect(await present(authority, { days: -1 })).toBe('');
+    // Another authority of that name.
+    expect(await present(new Authority(), {})).toBe('');
+    expect(refusals()).toHaveLength(3);
   });
 
   test('hold clients to allowed common names and host names', async () => {
