@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { encodeMember } from '../../src/membership/member-json.ts';
-import { clusterId, type Member as ClusterMember, memberId } from '../../src/membership/member.ts';
+import { clusterId, type ClusterMember, memberId } from '../../src/membership/member.ts';
 import { createPeerHttpHandler } from '../../src/peer/http-handler.ts';
 import { PeerServer } from '../../src/peer/server.ts';
 import type { PeerTls } from '../../src/peer/request.ts';

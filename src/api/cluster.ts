@@ -1,4 +1,4 @@
-import type { Member as ClusterMember } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 import { checkUrls, type Memberships } from '../server/memberships.ts';
 import {
   MemberAddResponse,

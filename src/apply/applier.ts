@@ -4,7 +4,7 @@ import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { Cluster } from '../membership/cluster.ts';
 import { applyConfChange, type MembershipChange, validateConfChange } from '../membership/conf-change.ts';
-import type { Member } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 import type { MvccStore, StoreEvent } from '../mvcc/store.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
@@ -37,7 +37,7 @@ import { PutEntry } from './put-entry.ts';
 import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
 import { ResponseBody } from './response-body.ts';
 import { type Applied, type ApplyResult, headerOnly, isError } from './results.ts';
-import { Tally } from './tally.ts';
+import { ApplyCounts } from './apply-counts.ts';
 import { hasPinnedRange, runTxn } from './txn.ts';
 import { touchedKeys } from './touched-keys.ts';
 
@@ -64,7 +64,7 @@ export interface ConfChangeResult {
   readonly error: EtcdError | undefined;
   readonly change: MembershipChange | undefined;
   /** All members after the change. */
-  readonly members: readonly Member[];
+  readonly members: readonly ClusterMember[];
 }
 
 /**
@@ -105,7 +105,7 @@ export class Applier {
   readonly #resultSequences: number[] = [];
   readonly #results: (ApplyResult | undefined)[] = [];
   /** What was applied since it was last drained. */
-  readonly tally = new Tally();
+  readonly counts = new ApplyCounts();
   #who: AuthInfo = NOBODY;
   /** The engine batch under way, once something has gone into it before the end. */
   #batch: WriteBatch | undefined;
@@ -225,7 +225,7 @@ export class Applier {
     if (decoded instanceof PutEntry) {
       const wanted = this.#name(place, decoded.idPrefix, decoded.idSequence);
       const result = this.#applyPut(decoded, wanted);
-      this.tally.countPut(isError(result));
+      this.counts.countPut(isError(result));
       return wanted ? result : undefined;
     }
     if (entry.type === EntryType.EntryConfChange) {
@@ -273,7 +273,7 @@ export class Applier {
     const id = request.id === 0n ? defined(header, 'a logged request has an id or a header').id : request.id;
     const wanted = this.#name(place, Number(id >> 48n), Number(id & LOW_48_BITS));
     if (applyClusterRequest(this.#options.cluster, request)) {
-      this.tally.count(request, false);
+      this.counts.count(request, false);
       return wanted ? headerOnly(this.#options.store.revision) : undefined;
     }
     if (!wanted && hasNoEffect(request)) return undefined;
@@ -283,7 +283,7 @@ export class Applier {
       (yield* this.#applyLease(request)) ??
       this.#applyOther(request);
     // As in etcd, what was compacted before counts as done.
-    this.tally.count(request, isError(result) && result !== errors.Compacted);
+    this.counts.count(request, isError(result) && result !== errors.Compacted);
     return wanted ? result : undefined;
   }
 

@@ -21,7 +21,7 @@ import type { ExportSnapshot } from '../ports/snapshot.ts';
 import type { Downgrades } from '../server/downgrades.ts';
 import type { Member } from '../server/member.ts';
 import type { Memberships } from '../server/memberships.ts';
-import type { TlsSide } from '../tls/tls-side.ts';
+import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import type { AuditLines } from './audit.ts';
 import { maxConnections } from './max-connections.ts';
 import { maxHeldBytes } from './max-held-bytes.ts';
@@ -45,7 +45,7 @@ export interface Served {
   readonly randomInt: (bound: number) => number;
   readonly audit: AuditLines | undefined;
   /** Where certificates are configured. */
-  readonly tls: TlsSide | undefined;
+  readonly tls: TlsEndpoint | undefined;
 }
 
 /** All that clients talk to: gRPC and HTTP on the client addresses, metrics and health on further ones. */
@@ -54,7 +54,7 @@ export class ClientServers {
   readonly #logging: Logging;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
-  readonly #tls: TlsSide | undefined;
+  readonly #tls: TlsEndpoint | undefined;
   readonly #metricsHandler: ReturnType<typeof createMetricsHttpHandler>;
   readonly #metricsServers: HttpServer[] = [];
   readonly #metricsListeners: NetServer[] = [];

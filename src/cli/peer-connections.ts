@@ -20,7 +20,7 @@ import { membershipData } from '../snapshot/membership-data.ts';
 import { IncomingSnapshots } from '../snapshot/receive-snapshot.ts';
 import type { Storage } from '../storage/open-storage.ts';
 import { openPeerTls } from '../tls/open-tls.ts';
-import type { TlsSide } from '../tls/tls-side.ts';
+import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import { clock } from './clock.ts';
 import { listenPlace } from './listen-place.ts';
 import { checkPeerUrls } from './secure-urls.ts';
@@ -45,13 +45,13 @@ export class PeerConnections implements Reachability {
   readonly removed: Promise<void>;
   readonly #config: Config;
   readonly #logging: Logging;
-  readonly #tls: TlsSide | undefined;
+  readonly #tls: TlsEndpoint | undefined;
   readonly #onRemoved: () => void;
   #link: PeerLink | undefined;
   #transport: Transport | undefined;
   #server: PeerServer | undefined;
 
-  private constructor(config: Config, logging: Logging, tls: TlsSide | undefined) {
+  private constructor(config: Config, logging: Logging, tls: TlsEndpoint | undefined) {
     this.#config = config;
     this.#logging = logging;
     this.#tls = tls;
@@ -69,7 +69,7 @@ export class PeerConnections implements Reachability {
 
   /** Rejects with TlsFileError for certificates that cannot be used. */
   static async prepare(config: Config, logging: Logging): Promise<PeerConnections> {
-    const tls = await openPeerTls({ config, logger: logging.for('tls/tls-side.ts') });
+    const tls = await openPeerTls({ config, logger: logging.for('tls/tls-endpoint.ts') });
     checkPeerUrls(config, tls);
     return new PeerConnections(config, logging, tls);
   }

@@ -5,7 +5,7 @@ import { stageAppliedState } from '../apply/applied-state.ts';
 import { parseInitialCluster } from '../config/initial-cluster.ts';
 import { defined } from '../lib/assert.ts';
 import { bootstrapCluster } from '../membership/cluster.ts';
-import type { Member } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 import { encodeMember } from '../membership/member-json.ts';
 import { memberRow, rows, rowsWith } from '../membership/rows.ts';
 import { encodeEventRow } from '../mvcc/event-row.ts';
@@ -86,7 +86,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Imported
 
 interface NewCluster {
   readonly clusterId: bigint;
-  readonly members: readonly Member[];
+  readonly members: readonly ClusterMember[];
   /** The member that the data directory is for. */
   readonly localId: bigint;
 }
@@ -118,7 +118,7 @@ async function fill(
   return state;
 }
 
-function replaceMembers(engine: Engine, batch: WriteBatch, members: readonly Member[]): void {
+function replaceMembers(engine: Engine, batch: WriteBatch, members: readonly ClusterMember[]): void {
   for (const prefix of [rows.members, rows.removed]) {
     const old = engine.iterate('meta', { ...rowsWith(prefix), keysOnly: true });
     for (let chunk = old.next(100); chunk.length > 0; chunk = old.next(100))

@@ -100,7 +100,7 @@ export class RunningServer {
     const metrics = new Metrics();
     const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
     const audit = await openAuditLines(config, logging, metrics);
-    const tls = await openClientTls({ config, logger: logging.for('tls/tls-side.ts') });
+    const tls = await openClientTls({ config, logger: logging.for('tls/tls-endpoint.ts') });
     checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
     const directory = dataDirectory(config.dataDir, config.walDir);

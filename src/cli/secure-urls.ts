@@ -1,12 +1,12 @@
 import type { Config } from '../config/config.ts';
 import type { EndpointUrl } from '../config/urls.ts';
-import type { TlsSide } from '../tls/tls-side.ts';
+import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import { StartError } from './start-error.ts';
 
 const CERTIFICATE_MISSING = 'TLS key/cert (--cert-file, --key-file) must be provided for';
 
 /** @throws StartError where a client address asks for TLS and no certificate is configured */
-export function checkClientUrls(config: Config, tls: TlsSide | undefined): void {
+export function checkClientUrls(config: Config, tls: TlsEndpoint | undefined): void {
   if (tls !== undefined) return;
   const url = firstSecure([...config.listenClientUrls, ...config.listenClientHttpUrls]);
   if (url !== undefined)
@@ -16,7 +16,7 @@ export function checkClientUrls(config: Config, tls: TlsSide | undefined): void 
 }
 
 /** @throws StartError where a peer address asks for TLS and no certificate is configured */
-export function checkPeerUrls(config: Config, tls: TlsSide | undefined): void {
+export function checkPeerUrls(config: Config, tls: TlsEndpoint | undefined): void {
   const url = firstSecure(config.listenPeerUrls);
   if (tls !== undefined || url === undefined) return;
   const address = url.text.replace(/^[a-z]+:\/\//, '');

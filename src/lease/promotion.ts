@@ -1,4 +1,4 @@
-import { PileUp } from './pile-up.ts';
+import { ExpirySpread } from './expiry-spread.ts';
 
 /** What a promotion needs of the leases. */
 export interface PromotedLeases<Item> {
@@ -19,13 +19,13 @@ export interface PromotedLeases<Item> {
  */
 export class Promotion<Item> {
   readonly #leases: PromotedLeases<Item>;
-  readonly #pileUp: PileUp;
+  readonly #spread: ExpirySpread;
   readonly #steps: Generator<void, void>;
 
   /** @param ratePerSecond expiries beyond which those of one second are spread */
   constructor(leases: PromotedLeases<Item>, ratePerSecond: number) {
     this.#leases = leases;
-    this.#pileUp = new PileUp(ratePerSecond);
+    this.#spread = new ExpirySpread(ratePerSecond);
     this.#steps = this.#run();
   }
 
@@ -49,7 +49,7 @@ export class Promotion<Item> {
     for (const seconds of Float64Array.from(groups.keys()).sort()) {
       for (const item of groups.get(seconds) ?? []) {
         if (leases.remainingSeconds(item) !== undefined)
-          leases.schedule(item, seconds, this.#pileUp.delayOf(1000 * seconds));
+          leases.schedule(item, seconds, this.#spread.delayOf(1000 * seconds));
         yield;
       }
       groups.delete(seconds);

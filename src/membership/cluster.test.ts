@@ -4,11 +4,11 @@ import { errors } from '../wire/errors.ts';
 import { ConfChange, ConfChangeType } from '../wire/gen/raftpb.ts';
 import { bootstrapCluster, Cluster } from './cluster.ts';
 import { applyConfChange, validateConfChange } from './conf-change.ts';
-import { formatId, type Member, memberId } from './member.ts';
+import { formatId, type ClusterMember, memberId } from './member.ts';
 import { decodeMemberContext, encodeMember, encodeMemberContext } from './member-json.ts';
 import { decideClusterVersion, parseVersion } from './version.ts';
 
-function member(id: bigint, over: Partial<Member> = {}): Member {
+function member(id: bigint, over: Partial<ClusterMember> = {}): ClusterMember {
   return {
     id,
     name: `m${id}`,
@@ -126,7 +126,7 @@ describe('configuration changes', () => {
   function change(
     type: ConfChangeType,
     id: bigint,
-    over: Partial<Member> = {},
+    over: Partial<ClusterMember> = {},
     isPromote = false,
   ): ConfChange {
     return ConfChange.create({

@@ -1,6 +1,6 @@
 import { assert, defined } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { ascending, clusterId, formatId, isStarted, memberId, type Member } from './member.ts';
+import { ascending, clusterId, formatId, isStarted, memberId, type ClusterMember } from './member.ts';
 import { decodeMemberContext, encodeMember } from './member-json.ts';
 import { memberRow, removedRow, rows, rowsWith } from './rows.ts';
 import { type DowngradeInfo, formatVersion, parseVersion, type Version } from './version.ts';
@@ -14,7 +14,7 @@ const NO_DOWNGRADE: DowngradeInfo = { enabled: false, targetVersion: '' };
  */
 export class Cluster {
   readonly #engine: Engine;
-  readonly #members = new Map<bigint, Member>();
+  readonly #members = new Map<bigint, ClusterMember>();
   readonly #removed = new Set<bigint>();
   /** Rows to write; undefined for those to delete. */
   readonly #dirty = new Map<string, Buffer | undefined>();
@@ -67,15 +67,15 @@ export class Cluster {
   }
 
   /** All members by ascending id. */
-  members(): Member[] {
+  members(): ClusterMember[] {
     return [...this.#members.values()].sort((a, b) => ascending(a.id, b.id));
   }
 
-  votingMembers(): Member[] {
+  votingMembers(): ClusterMember[] {
     return this.members().filter((member) => !member.isLearner);
   }
 
-  member(id: bigint): Member | undefined {
+  member(id: bigint): ClusterMember | undefined {
     return this.#members.get(id);
   }
 
@@ -100,7 +100,7 @@ export class Cluster {
     return this.#downgrade;
   }
 
-  add(member: Member): void {
+  add(member: ClusterMember): void {
     this.#save(member);
   }
 
@@ -180,7 +180,7 @@ export class Cluster {
     this.#dirty.clear();
   }
 
-  #save(member: Member): void {
+  #save(member: ClusterMember): void {
     this.#members.set(member.id, member);
     this.#dirty.set(memberRow(member.id).toString('latin1'), encodeMember(member));
   }
@@ -203,8 +203,8 @@ function decodeDowngrade(json: Buffer): DowngradeInfo {
 export function bootstrapCluster(
   initial: ReadonlyMap<string, readonly string[]>,
   token: string,
-): { id: bigint; members: Member[] } | undefined {
-  const members = [...initial].map(([name, peerUrls]): Member => {
+): { id: bigint; members: ClusterMember[] } | undefined {
+  const members = [...initial].map(([name, peerUrls]): ClusterMember => {
     return {
       id: memberId({ peerUrls, token }),
       name,

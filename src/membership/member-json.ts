@@ -1,12 +1,12 @@
 import { quoteLongNumbers } from '../lib/json-ids.ts';
-import type { Member } from './member.ts';
+import type { ClusterMember } from './member.ts';
 
 /**
  * The JSON in which members travel: as the context of configuration changes and as stored rows. 64-bit ids are
  * plain JSON numbers there, which `JSON.parse` would round, so they are quoted before and unquoted after it.
  */
 export interface MemberContext {
-  readonly member: Member;
+  readonly member: ClusterMember;
   /** A learner becomes a voter; not an addition, though both are the same kind of change. */
   readonly isPromote: boolean;
 }
@@ -30,7 +30,7 @@ export function decodeMemberContext(bytes: Uint8Array): MemberContext {
 }
 
 /** A member alone: bootstrap entries, updates and stored rows. */
-export function encodeMember(member: Member): Buffer {
+export function encodeMember(member: ClusterMember): Buffer {
   return Buffer.from(`{${memberFields(member)}}`);
 }
 
@@ -39,7 +39,7 @@ export function encodeMemberContext(context: MemberContext): Buffer {
   return Buffer.from(`{${memberFields(context.member)},"isPromote":${context.isPromote}}`);
 }
 
-function memberFields(member: Member): string {
+function memberFields(member: ClusterMember): string {
   let json = `"id":${member.id},"peerURLs":${toJson(member.peerUrls)}`;
   if (member.isLearner) json += ',"isLearner":true';
   if (member.name !== '') json += `,"name":${toJson(member.name)}`;

@@ -1,7 +1,7 @@
 import { sha1 } from '../lib/sha1.ts';
 
 /** One member of the cluster as all members know it. */
-export interface Member {
+export interface ClusterMember {
   readonly id: bigint;
   readonly name: string;
   readonly peerUrls: readonly string[];
@@ -10,7 +10,7 @@ export interface Member {
 }
 
 /** A member publishes its name when it first starts; until then it counts as not started. */
-export function isStarted(member: Member): boolean {
+export function isStarted(member: ClusterMember): boolean {
   return member.name !== '';
 }
 

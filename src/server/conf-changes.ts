@@ -1,5 +1,5 @@
 import type { ConfChangeResult } from '../apply/applier.ts';
-import type { Member as ClusterMember } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 import type { ConfChange } from '../raft/types.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import type { Member } from './member.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Tally } from '../apply/tally.ts';
+import { ApplyCounts } from '../apply/apply-counts.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { EntryType } from '../wire/gen/raftpb.ts';
 import { Durations } from './durations.ts';
@@ -22,10 +22,10 @@ function setUp() {
 
 test('a batch’s time is shared among its requests', () => {
   const { metrics, warnings, durations, entries } = setUp();
-  const tally = new Tally();
-  for (let at = 0; at < 3; at += 1) tally.countPut(false);
-  tally.countPut(true);
-  durations.applied(entries.length, entries[0]?.index, tally, 40);
+  const counts = new ApplyCounts();
+  for (let at = 0; at < 3; at += 1) counts.countPut(false);
+  counts.countPut(true);
+  durations.applied(entries.length, entries[0]?.index, counts, 40);
   const found = [...metrics.server.applyDuration.entries()].map(([labels, { count, sum }]) => [
     labels.join(' '),
     count,
@@ -41,7 +41,7 @@ test('a batch’s time is shared among its requests', () => {
 
 test('a batch that takes long is told of', () => {
   const { metrics, warnings, durations, entries } = setUp();
-  durations.applied(entries.length, entries[0]?.index, new Tally(), 250);
+  durations.applied(entries.length, entries[0]?.index, new ApplyCounts(), 250);
   expect(metrics.server.slowApplies).toBe(1);
   expect(warnings).toEqual([
     { took: '250.000ms', 'expected-duration': '100ms', entries: 4, 'first-index': 7 },

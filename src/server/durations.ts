@@ -1,4 +1,4 @@
-import { type Tally, requestName } from '../apply/tally.ts';
+import { type ApplyCounts, requestName } from '../apply/apply-counts.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Config } from '../config/config.ts';
@@ -68,7 +68,7 @@ export class Durations {
    *
    * @param count of requests; 0 where the time went into a part of one
    */
-  applied(count: number, firstIndex: number | undefined, tally: Tally, partMs: number): void {
+  applied(count: number, firstIndex: number | undefined, counts: ApplyCounts, partMs: number): void {
     const { disk, server } = this.#metrics;
     this.#tookMs += partMs;
     if (count === 0) return;
@@ -76,7 +76,7 @@ export class Durations {
     this.#tookMs = 0;
     disk.backendCommit.observe(tookMs / 1000);
     const share = tookMs / 1000 / count;
-    tally.drain((name, isRefused, times) => this.#applies.of(name, !isRefused).observe(share, times));
+    counts.drain((name, isRefused, times) => this.#applies.of(name, !isRefused).observe(share, times));
     if (tookMs <= this.#warnAfterMs) return;
     server.slowApplies++;
     this.#logger.warn('apply request took too long', {

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { Metadata } from '../wire/gen/etcdserverpb.ts';
 import { bootstrapCluster } from '../membership/cluster.ts';
-import type { Member as ClusterMember } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 
 /** Who this member is, for as long as its data directory lives. */
 export interface Identity {

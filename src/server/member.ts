@@ -389,7 +389,7 @@ export class Member {
       this.#recover(error);
       return undefined;
     }
-    this.durations.applied(count, entries[0]?.index, this.#applier.tally, this.clock.now() - startedMs);
+    this.durations.applied(count, entries[0]?.index, this.#applier.counts, this.clock.now() - startedMs);
     if (count > 0) this.logKeeper.applied();
     return count;
   }

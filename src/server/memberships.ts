@@ -1,5 +1,5 @@
 import { parseUrls } from '../config/urls.ts';
-import { type Member as ClusterMember, memberId } from '../membership/member.ts';
+import { type ClusterMember, memberId } from '../membership/member.ts';
 import { encodeMember, encodeMemberContext } from '../membership/member-json.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';

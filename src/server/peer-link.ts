@@ -1,5 +1,5 @@
 import type { ConfChangeResult } from '../apply/applier.ts';
-import type { Member as ClusterMember } from '../membership/member.ts';
+import type { ClusterMember } from '../membership/member.ts';
 import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';

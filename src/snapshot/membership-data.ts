@@ -1,8 +1,8 @@
-import { formatId, type Member } from '../membership/member.ts';
+import { formatId, type ClusterMember } from '../membership/member.ts';
 import { formatVersion, type Version } from '../membership/version.ts';
 
 export interface MembershipInfo {
-  readonly members: readonly Member[];
+  readonly members: readonly ClusterMember[];
   readonly removedIds: readonly bigint[];
   readonly version: Version | undefined;
 }

@@ -9,7 +9,7 @@ import { Credentials, type Handshake } from './credentials.ts';
 import { Revocations } from './revocations.ts';
 import { selfSignedFiles } from './self-signed.ts';
 import { TlsFileError } from './tls-file-error.ts';
-import { TlsSide } from './tls-side.ts';
+import { TlsEndpoint } from './tls-endpoint.ts';
 
 export interface OpenTlsOptions {
   readonly config: Config;
@@ -22,9 +22,9 @@ export interface OpenTlsOptions {
  * TLS for clients; undefined when no certificate is configured. Rejects with TlsFileError for files that cannot be
  * used.
  */
-export async function openClientTls({ config, logger }: OpenTlsOptions): Promise<TlsSide | undefined> {
+export async function openClientTls({ config, logger }: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
   const urls = [...config.listenClientUrls, ...config.listenClientHttpUrls];
-  return openSide({
+  return openEndpoint({
     ...{ config, logger, urls },
     endpoint: 'client',
     settings: config.clientTls,
@@ -34,9 +34,9 @@ export async function openClientTls({ config, logger }: OpenTlsOptions): Promise
 }
 
 /** TLS between members, both ways; undefined when no certificate is configured. Rejects with TlsFileError. */
-export async function openPeerTls(options: OpenTlsOptions): Promise<TlsSide | undefined> {
+export async function openPeerTls(options: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
   const { config, logger } = options;
-  return openSide({
+  return openEndpoint({
     ...{ config, logger },
     endpoint: 'peer',
     urls: config.listenPeerUrls,
@@ -48,7 +48,7 @@ export async function openPeerTls(options: OpenTlsOptions): Promise<TlsSide | un
   });
 }
 
-interface SideOptions {
+interface EndpointOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly endpoint: 'client' | 'peer';
@@ -59,7 +59,7 @@ interface SideOptions {
   readonly serverName?: string | undefined;
 }
 
-async function openSide(options: SideOptions): Promise<TlsSide | undefined> {
+async function openEndpoint(options: EndpointOptions): Promise<TlsEndpoint | undefined> {
   const { config, logger, endpoint, settings } = options;
   warnOfPlainUrls(options);
   const isSelfSigned = settings.autoTls && settings.certFile === '' && settings.keyFile === '';
@@ -73,7 +73,7 @@ async function openSide(options: SideOptions): Promise<TlsSide | undefined> {
   const server = new Credentials({ certFile, keyFile, caFile }, handshake, logger);
   const hasOwnClient = settings.clientCertFile !== '';
   const clientFiles = { certFile: settings.clientCertFile, keyFile: settings.clientKeyFile, caFile };
-  return new TlsSide({
+  return new TlsEndpoint({
     ...{ endpoint, logger, server, isSelfSigned },
     client: hasOwnClient ? new Credentials(clientFiles, handshake, logger) : server,
     requiresClientCertificate: settings.clientCertAuth || caFile !== '',
@@ -90,7 +90,7 @@ function makeFiles({
   logger,
   endpoint,
   urls,
-}: SideOptions): Promise<{ certFile: string; keyFile: string }> {
+}: EndpointOptions): Promise<{ certFile: string; keyFile: string }> {
   return selfSignedFiles({
     directory: join(config.dataDir, 'fixtures', endpoint),
     hosts: urls.map(({ host }) => host).filter((host) => host !== ''),
@@ -100,7 +100,7 @@ function makeFiles({
 }
 
 function checkSettings(
-  { settings, flags }: SideOptions,
+  { settings, flags }: EndpointOptions,
   { certFile, keyFile }: { certFile: string; keyFile: string },
 ): void {
   if (certFile === '') throw new TlsFileError(keyFile, `${flags.key} is given without ${flags.cert}`);
@@ -129,7 +129,7 @@ function versionOf(flag: string): SecureVersion | undefined {
 }
 
 /** An http address beside certificates may be a slip. */
-function warnOfPlainUrls({ logger, endpoint, settings, urls }: SideOptions): void {
+function warnOfPlainUrls({ logger, endpoint, settings, urls }: EndpointOptions): void {
   const unix = endpoint === 'client' ? ' or unix' : '';
   for (const url of urls.filter(({ secure }) => !secure)) {
     const fields = { [`${endpoint}-url`]: url.text };

@@ -17,7 +17,7 @@ import { cipherList } from './cipher-list.ts';
 import type { Resolver } from './client-address.ts';
 import { openClientTls, openPeerTls } from './open-tls.ts';
 import { Authority, type IssueOptions } from './testing/authority.ts';
-import { HANDSHAKE_TIMEOUT_MS, type TlsSide } from './tls-side.ts';
+import { HANDSHAKE_TIMEOUT_MS, type TlsEndpoint } from './tls-endpoint.ts';
 
 const NO_TLS: TlsSettings = {
   certFile: '',
@@ -83,16 +83,16 @@ async function open(
   settings: Partial<TlsSettings>,
   more?: Partial<Config>,
   resolver: Resolver = noNames,
-): Promise<TlsSide> {
+): Promise<TlsEndpoint> {
   const options = { config: withSettings(settings, more), logger, resolver };
-  const side = await (kind === 'client' ? openClientTls(options) : openPeerTls(options));
-  if (side === undefined) throw new Error('no TLS');
-  return side;
+  const endpoint = await (kind === 'client' ? openClientTls(options) : openPeerTls(options));
+  if (endpoint === undefined) throw new Error('no TLS');
+  return endpoint;
 }
 
 /** Sends "hello" to each connection it admits. */
-async function listen(side: TlsSide): Promise<number> {
-  const server: Server = side.createServer((socket) => {
+async function listen(endpoint: TlsEndpoint): Promise<number> {
+  const server: Server = endpoint.createServer((socket) => {
     socket.on('error', () => undefined);
     socket.end(`hello`);
   });
@@ -390,14 +390,14 @@ describe('files that cannot be used are named', () => {
 describe('auto TLS', () => {
   test('makes a certificate once, for the addresses listened on, and trusts that of others', async () => {
     const auto = { autoTls: true };
-    const side = await open('peer', auto, { selfSignedCertValidityYears: 2 });
-    const port = await listen(side);
+    const endpoint = await open('peer', auto, { selfSignedCertValidityYears: 2 });
+    const port = await listen(endpoint);
     const certFile = join(directory, 'fixtures/peer/cert.pem');
     expect(statSync(join(directory, 'fixtures/peer/key.pem')).mode & 0o777).toBe(0o600);
-    const first = await dial(port, side.connectOptions());
+    const first = await dial(port, endpoint.connectOptions());
     expect(first.text).toBe('hello');
     const again = await listen(await open('peer', auto));
-    expect((await dial(again, side.connectOptions())).certificate).toBe(first.certificate);
+    expect((await dial(again, endpoint.connectOptions())).certificate).toBe(first.certificate);
     const certificate = new X509Certificate((await import('node:fs')).readFileSync(certFile));
     expect(certificate.subject).toBe('O=etcd');
     expect(alternativeNames(certificate)).toEqual({ dns: ['localhost'], addresses: [] });
@@ -422,16 +422,17 @@ describe('outgoing connections', () => {
     });
     const port = await listen(server);
     const own = issueFiles('client', { commonName: 'client', usage: 'client' });
-    const side = await open('peer', {
+    const endpoint = await open('peer', {
       ...{ ...issueFiles('server'), trustedCaFile, clientCertFile: own.certFile, clientKeyFile: own.keyFile },
     });
-    const to = (servername: string): Promise<Outcome> => dial(port, { ...side.connectOptions(), servername });
+    const to = (servername: string): Promise<Outcome> =>
+      dial(port, { ...endpoint.connectOptions(), servername });
     expect((await to('localhost')).text).toBe('hello');
     expect((await to('elsewhere.test')).error?.message).toMatch(/not valid for elsewhere.test/);
-    const before = side.connectOptions().secureContext;
-    expect(side.connectOptions().secureContext).toBe(before);
+    const before = endpoint.connectOptions().secureContext;
+    expect(endpoint.connectOptions().secureContext).toBe(before);
     issueFiles('client', { commonName: 'next', usage: 'client' });
-    expect(side.connectOptions().secureContext).not.toBe(before);
+    expect(endpoint.connectOptions().secureContext).not.toBe(before);
     expect((await to('localhost')).text).toBe('hello');
   });
 
@@ -443,8 +444,8 @@ describe('outgoing connections', () => {
       await open('peer', { ...shown, trustedCaFile, skipClientSanVerification: true }),
     );
     const crlFile = file('peer-crl', authority.revoke());
-    const side = await open('peer', { ...issueFiles('own'), trustedCaFile, crlFile });
-    const to = (): Promise<Outcome> => dial(port, { ...side.connectOptions(), servername: 'localhost' });
+    const endpoint = await open('peer', { ...issueFiles('own'), trustedCaFile, crlFile });
+    const to = (): Promise<Outcome> => dial(port, { ...endpoint.connectOptions(), servername: 'localhost' });
     expect((await to()).text).toBe('hello');
     file('peer-crl', authority.revoke(made));
     expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
@@ -455,20 +456,20 @@ describe('outgoing connections', () => {
   test('hold servers to allowed common names', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const settings = { ...issueFiles('member', { commonName: 'member' }), trustedCaFile };
-    const side = await open('peer', { ...settings, allowedCommonNames: ['member'] });
+    const endpoint = await open('peer', { ...settings, allowedCommonNames: ['member'] });
     const impostor = await open('peer', {
       ...issueFiles('impostor', { commonName: 'other' }),
       trustedCaFile,
     });
-    expect((await dial(await listen(side), side.connectOptions())).text).toBe('hello');
-    const refused = await dial(await listen(impostor), side.connectOptions());
+    expect((await dial(await listen(endpoint), endpoint.connectOptions())).text).toBe('hello');
+    const refused = await dial(await listen(impostor), endpoint.connectOptions());
     expect(refused.error?.message).toBe('client certificate authentication failed');
   });
 
   test('plain HTTP behind a TLS server', async () => {
     const http = createHttpServer((_request, response) => response.end('served'));
-    const side = await open('client', issueFiles('server'));
-    const server = side.createServer((socket) => http.emit('connection', socket));
+    const endpoint = await open('client', issueFiles('server'));
+    const server = endpoint.createServer((socket) => http.emit('connection', socket));
     cleanups.push(() => server.close());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
@@ -491,14 +492,14 @@ describe('outgoing connections', () => {
 
 test('a gRPC listener is guarded', async () => {
   const trustedCaFile = file('ca.crt', authority.certificate);
-  const side = await open('client', {
+  const endpoint = await open('client', {
     ...issueFiles('server'),
     trustedCaFile,
     allowedHostnames: ['ok.test'],
   });
   const grpc = new GrpcServer({ maxReceiveBytes: 1024, logger });
   cleanups.push(() => grpc.close());
-  const port = await grpc.listen({ host: '127.0.0.1', port: 0, tls: side.options, guard: side });
+  const port = await grpc.listen({ host: '127.0.0.1', port: 0, tls: endpoint.options, guard: endpoint });
   const present = (hosts: string[], by = authority): Promise<Outcome> => {
     const { certificate, keyPem } = by.issue({ hosts });
     const dialled = dial(port, { cert: certificate, key: keyPem, ALPNProtocols: ['h2'] });
@@ -531,9 +532,9 @@ test('a connection admitted after its server was closed is ended', async () => {
     addresses: () => Promise.resolve([]),
   };
   const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
-  const side = await open('peer', trusted, {}, resolver);
+  const endpoint = await open('peer', trusted, {}, resolver);
   const served: TLSSocket[] = [];
-  const server = side.createServer((socket) => served.push(socket));
+  const server = endpoint.createServer((socket) => served.push(socket));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { certificate, keyPem } = authority.issue({ hosts: ['a.test'] });
   const dialled = dial((server.address() as AddressInfo).port, { cert: certificate, key: keyPem });

@@ -1,31 +1,31 @@
 import { expect, test } from 'vitest';
 import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
-import { requestName, Tally } from './tally.ts';
+import { requestName, ApplyCounts } from './apply-counts.ts';
 
-function drained(tally: Tally): string[] {
+function drained(counts: ApplyCounts): string[] {
   const found: string[] = [];
-  tally.drain((name, isRefused, count) => found.push(`${count} ${isRefused ? 'refused ' : ''}${name}`));
+  counts.drain((name, isRefused, count) => found.push(`${count} ${isRefused ? 'refused ' : ''}${name}`));
   return found;
 }
 
 test('requests are counted by kind and outcome, once', () => {
-  const tally = new Tally();
+  const counts = new ApplyCounts();
   const grant = InternalRaftRequest.create({ leaseGrant: { ttl: 1, id: 1n } });
   const empty = InternalRaftRequest.create();
-  tally.countPut(false);
-  tally.countPut(false);
-  tally.countPut(true);
-  tally.count(grant, false);
-  tally.count(grant, true);
-  tally.count(empty, false);
-  expect(drained(tally)).toEqual([
+  counts.countPut(false);
+  counts.countPut(false);
+  counts.countPut(true);
+  counts.count(grant, false);
+  counts.count(grant, true);
+  counts.count(empty, false);
+  expect(drained(counts)).toEqual([
     '2 Put',
     '1 refused Put',
     '1 LeaseGrant',
     '1 refused LeaseGrant',
     '1 unknown',
   ]);
-  expect(drained(tally)).toEqual([]);
+  expect(drained(counts)).toEqual([]);
 });
 
 test.each([

@@ -21,8 +21,8 @@ import { reasonOf } from './tls-file-error.ts';
 /** How long a handshake may take, in milliseconds; etcd's. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-export interface TlsSideParts {
-  /** Which side this is, in the log. */
+export interface TlsEndpointParts {
+  /** The name of this endpoint in the log. */
   readonly endpoint: 'client' | 'peer';
   readonly logger: Logger;
   /** What listeners present. */
@@ -48,17 +48,17 @@ const REFUSED = 'client certificate authentication failed';
  * TLS of the client port or of the peer port: listeners and outgoing connections whose certificates follow their
  * files, and the checks that come after the handshake.
  *
- *     const server = tls.createServer(side.options);
- *     side.attach(server);
- *     server.on('secureConnection', (socket) => side.admit(socket, () => serve(socket)));
+ *     const server = tls.createServer(endpoint.options);
+ *     endpoint.attach(server);
+ *     server.on('secureConnection', (socket) => endpoint.admit(socket, () => serve(socket)));
  */
-export class TlsSide {
+export class TlsEndpoint {
   /** For a TLS or HTTPS server. */
   readonly options: TlsOptions;
-  readonly #parts: TlsSideParts;
+  readonly #parts: TlsEndpointParts;
   #outgoing: { readonly from: SecureContextOptions; readonly context: SecureContext } | undefined;
 
-  constructor(parts: TlsSideParts) {
+  constructor(parts: TlsEndpointParts) {
     this.#parts = parts;
     this.options = {
       ...parts.server.current(),

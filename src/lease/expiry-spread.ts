@@ -3,7 +3,7 @@
  * `ratePerSecond` in a window of a second, each further lease is delayed in proportion to its place in the pile.
  * As etcd's lessor does.
  */
-export class PileUp {
+export class ExpirySpread {
   readonly #target: number;
   #base = -Infinity;
   #windowEnd = -Infinity;

@@ -44,7 +44,7 @@ export function requestName(kind: string): string {
 }
 
 /** How many requests of each kind a batch applied, and how many of them it refused. */
-export class Tally {
+export class ApplyCounts {
   puts = 0;
   refusedPuts = 0;
   readonly #others = new Map<string, { done: number; refused: number }>();
