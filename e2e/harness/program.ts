@@ -4,6 +4,10 @@ import { eventually, GiveUp, type WaitOptions } from './wait.ts';
 
 const running = new Set<Program>();
 
+/** Lines of members that held their event loop for too long; see KEYSTEAD_MAX_TURN_MS in docs/testing.md. */
+export const longTurns: string[] = [];
+const LONG_TURN = 'turn of the event loop over its bound';
+
 process.on('exit', () => {
   for (const program of running) program.signal('SIGKILL');
 });
@@ -112,6 +116,7 @@ function collectLines(stream: NodeJS.ReadableStream | null, into: string[], limi
     const parts = (rest + chunk).split('\n');
     rest = parts.pop() ?? '';
     into.push(...parts);
+    longTurns.push(...parts.filter((line) => line.includes(LONG_TURN)));
     if (into.length > limit) into.splice(0, into.length - limit);
   });
   stream.on('end', () => {

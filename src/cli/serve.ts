@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { Logging } from '../logging/logging.ts';
+import { Logging } from '../logging/logging.ts';
 import { DataDirectoryError } from '../storage/data-dir.ts';
 import { CorruptLogError } from '../storage/wal/corrupt-log-error.ts';
 import { TlsFileError } from '../tls/tls-file-error.ts';
@@ -17,6 +17,7 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
   endOnFaults(logging);
   try {
     const server = await RunningServer.start(config, logging);
+    await watchTurns(process.env['KEYSTEAD_MAX_TURN_MS']);
     const reason = await Promise.race([signalled(), server.removed]);
     logger.info(reason === 'removed' ? 'stopping as a removed member' : 'received signal; shutting down', {
       signal: reason,
@@ -29,6 +30,13 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
     logging.write('fatal', caller, 'failed to start', { error: error.message });
     return 1;
   }
+}
+
+/** A mode for tests, see docs/testing.md. Its lines go to standard error, wherever the others go. */
+async function watchTurns(boundMs: string | undefined): Promise<void> {
+  if (boundMs === undefined || !(Number(boundMs) > 0)) return;
+  const { TurnWatch } = await import('./turn-watch.ts');
+  await TurnWatch.start(Number(boundMs), Logging.early().for('cli/turn-watch.ts'));
 }
 
 function signalled(): Promise<string> {
