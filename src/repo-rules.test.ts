@@ -109,6 +109,49 @@ function importedRoom(file: SourceFile, specifier: string): string | undefined {
   return target.length > 1 ? target[0] : undefined;
 }
 
+/** The files whose values a file imports or exports again; imports of types alone do not count. */
+function valueImportsOf(file: SourceFile): string[] {
+  const statements = file.text.matchAll(
+    /^(?:import|export)\s+(?!type\s)([^;'"]*?)\s*(?:from\s+)?'(\.[^']+)'/gm,
+  );
+  return [...statements]
+    .filter(([, clause = '']) => {
+      const names = /^\{([^}]*)\}$/.exec(clause.trim())?.[1];
+      const list = names?.split(',').filter((name) => name.trim() !== '');
+      return list === undefined || list.some((name) => !name.trim().startsWith('type '));
+    })
+    .map(([, , specifier = '']) => relative(source, resolve(source, dirname(file.path), specifier)))
+    .map((path) => path.split(sep).join('/'));
+}
+
+/** Groups of files of which each imports values of the others, directly or not: Tarjan's algorithm. */
+function valueCycles(all: readonly SourceFile[]): string[] {
+  const imports = new Map(all.map((file) => [file.path, valueImportsOf(file)]));
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const cycles: string[] = [];
+  const visit = (path: string): number => {
+    const at = order.size;
+    order.set(path, at);
+    stack.push(path);
+    let low = at;
+    for (const next of imports.get(path) ?? []) {
+      if (!imports.has(next)) continue;
+      if (!order.has(next)) low = Math.min(low, visit(next));
+      else if (stack.includes(next)) low = Math.min(low, lowest.get(next) ?? order.get(next) ?? low);
+    }
+    lowest.set(path, low);
+    if (low < at) return low;
+    const group = stack.splice(stack.indexOf(path)).toSorted();
+    if (group.length > 1)
+      cycles.push(`${group.join(', ')} import each other: move what they share to a file of its own`);
+    return low;
+  };
+  for (const { path } of all) if (!order.has(path)) visit(path);
+  return cycles;
+}
+
 describe('rules', () => {
   it('rooms import in one direction', () => {
     const faults = production.flatMap((file) => {
@@ -123,6 +166,27 @@ describe('rules', () => {
         );
     });
     expect(faults).toEqual([]);
+  });
+
+  it('files do not import values in a circle', () => {
+    expect(valueCycles(production)).toEqual([]);
+  });
+
+  it('a circle of imports of values is found, and one of types is not', () => {
+    const file = (path: string, text: string): SourceFile => ({ path, room: 'raft', text });
+    const cycle = [
+      file('raft/a.ts', "import { type B, b } from './b.ts';"),
+      file('raft/b.ts', "import {\n  c,\n} from './c.ts';"),
+      file('raft/c.ts', "export { a } from './a.ts';"),
+    ];
+    expect(valueCycles(cycle)).toEqual([
+      'raft/a.ts, raft/b.ts, raft/c.ts import each other: move what they share to a file of its own',
+    ]);
+    const types = [
+      file('raft/a.ts', "import type { B } from './b.ts';\nimport { type C } from './b.ts';"),
+      file('raft/b.ts', "import { a } from './a.ts';"),
+    ];
+    expect(valueCycles(types)).toEqual([]);
   });
 
   it('pure rooms touch neither the machine nor the clock', () => {

@@ -148,9 +148,9 @@ const alarmNames: Readonly<Record<number, string>> = {
 };
 
 function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps): Buffer {
-  const { cluster, store, loop, alarms, quota } = member;
+  const { cluster, store, consensus, alarms, quota } = member;
   const faults: string[] = [];
-  if (loop.node.lead === None) faults.push(errors.NoLeader.message);
+  if (consensus.lead === None) faults.push(errors.NoLeader.message);
   for (const { memberId, alarm } of alarms.get(AlarmType.NONE)) {
     const whose = memberId === 0n ? '' : `memberID:${memberId} `;
     faults.push(`${whose}alarm:${alarmNames[alarm] ?? String(alarm)}`);
@@ -160,10 +160,10 @@ function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps):
   return StatusResponse.encode({
     header: undefined,
     version: serverVersion,
-    leader: loop.node.lead,
-    raftIndex: loop.node.committed,
+    leader: consensus.lead,
+    raftIndex: consensus.committed,
     raftAppliedIndex: member.applied.index,
-    raftTerm: loop.node.term,
+    raftTerm: member.term,
     dbSize,
     dbSizeInUse: dbSize,
     dbSizeQuota: quota.limitBytes,
@@ -202,12 +202,10 @@ function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint)
   if (!member.isLeader) throw errors.NotLeader;
   const transferee = member.cluster.member(target);
   if (transferee === undefined || transferee.isLearner) throw errors.BadLeaderTransferee;
-  const { node } = member.loop;
   const deadline = member.clock.now() + member.config.requestTimeoutMs;
-  node.transferLeader(target);
-  member.loop.schedule();
+  member.consensus.transferLeader(target);
   const look = (): void => {
-    if (node.lead === target) call.respond(Buffer.alloc(0));
+    if (member.consensus.lead === target) call.respond(Buffer.alloc(0));
     else if (member.clock.now() > deadline)
       call.fail(GrpcCode.Unknown, 'etcdserver: request timed out, leader transfer took too long');
     else if (!call.ended) member.scheduler.after(LEADER_POLL_MS, look);

@@ -231,7 +231,7 @@ export class ClientServers {
 
 /** As etcd shows it under `raft.status`. */
 function raftStatus(member: Member): unknown {
-  const { id, hardState, softState, applied, leadTransferee } = member.loop.node.status();
+  const { id, hardState, softState, applied, leadTransferee } = member.consensus.status();
   return {
     id: id.toString(16),
     term: hardState.term,

@@ -152,7 +152,7 @@ export class PeerConnections implements Reachability {
     const { requestTimeoutMs, electionTimeoutMs } = this.#config;
     // A leader that hangs is followed by another within about two election timeouts: time to ask that one.
     const timeoutMs = Math.min(requestTimeoutMs, 2 * electionTimeoutMs);
-    const leaderUrls = (): readonly string[] => member.cluster.member(member.loop.node.lead)?.peerUrls ?? [];
+    const leaderUrls = (): readonly string[] => member.cluster.member(member.consensus.lead)?.peerUrls ?? [];
     return {
       renew: (id) => this.client.renewLease(leaderUrls(), id, timeoutMs),
       timeToLive: (id, withKeys) => this.client.leaseTimeToLive(leaderUrls(), id, withKeys, timeoutMs),

@@ -8,6 +8,7 @@ import type { Peer } from './peer.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { replyBody, replyError, replyMethodNotAllowed } from './reply.ts';
 import { readBody } from './request.ts';
+import { messageRefusal } from './message-refusal.ts';
 import { IncomingParts, partOf, SNAPSHOT_ID_HEADER, SNAPSHOT_KEPT_HEADER } from './snapshot-parts.ts';
 import { receiveSnapshot } from './snapshot-receiver.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
@@ -157,7 +158,7 @@ export class RaftRequests {
     }
     const status = this.#table.status(message.from);
     if (status !== undefined) status.receivedBytes += body.length;
-    if (forbidden(this.#context, message) !== undefined) {
+    if (messageRefusal(this.#context, message) !== undefined) {
       replyError(response, 500, 'error processing raft message');
       return;
     }
@@ -189,15 +190,6 @@ export class RaftRequests {
       this.#context.logger.warn('a member names URLs of its own that are none', { urls });
     }
   }
-}
-
-/**
- * Why a message is refused, if it is: it comes from a removed member or is meant for another one. The answer has
- * status 500, as etcd's: 403 would have a sender end itself, which a wrong address alone must not bring about.
- */
-export function forbidden({ handler, local }: PeerContext, { from, to }: Message): string | undefined {
-  if (handler.isIdRemoved(from)) return 'cannot process message from removed member';
-  return to === local.localId ? undefined : 'cannot process message to mismatch member';
 }
 
 function decoded(body: Buffer): Message | undefined {

@@ -5,7 +5,7 @@ import type { PeerContext } from './context.ts';
 import { formatId } from './member-id.ts';
 import { MessageDecoder } from './message-codec.ts';
 import type { PeerStatus } from './peer-status.ts';
-import { forbidden } from './raft-requests.ts';
+import { messageRefusal } from './message-refusal.ts';
 import { replyError } from './reply.ts';
 import { StreamFormatError } from './stream-error.ts';
 import { reasonOf } from './reason.ts';
@@ -38,7 +38,7 @@ export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRe
     return;
   }
   const { message, rest } = head;
-  const refusal = forbidden(context, message);
+  const refusal = messageRefusal(context, message);
   if (refusal !== undefined) {
     fail(status);
     response.setHeader('Connection', 'close');

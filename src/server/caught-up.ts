@@ -6,7 +6,7 @@ const APPLY_TIMEOUT_MS = 1000;
 
 /** Resolves once all that is committed now is applied. Rejects with TimeoutWaitAppliedIndex after a second. */
 export function caughtUp(member: Member): Promise<void> {
-  const { committed } = member.loop.node;
+  const { committed } = member.consensus;
   if (member.applied.index >= committed) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const cancel = member.scheduler.after(APPLY_TIMEOUT_MS, () => {

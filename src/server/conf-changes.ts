@@ -35,7 +35,7 @@ export class ConfChanges {
         reject(errors.Timeout);
       });
       this.#pending.set(id, { settled: resolve, failed: reject, cancelTimeout });
-      const refused = member.loop.proposeConfChange({ ...change, id });
+      const refused = member.consensus.proposeConfChange({ ...change, id });
       if (refused === undefined) return;
       cancelTimeout();
       this.#pending.delete(id);

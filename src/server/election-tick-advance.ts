@@ -37,7 +37,7 @@ export class ElectionTickAdvance {
         'election-ticks': electionTicks,
         'active-remote-members': active,
       });
-      for (let i = 0; i < ticks; i++) member.loop.tick();
+      for (let i = 0; i < ticks; i++) member.consensusInput.tick();
     });
     this.#stop = cancel;
   }

@@ -37,13 +37,12 @@ export function canDoWithout({ id, progress, config }: Status, peers: Reachabili
  */
 export async function handOver(member: Member, peers: Reachability, logger: Logger): Promise<void> {
   if (!member.isLeader) return;
-  const { node } = member.loop;
-  const status = node.status();
+  const { consensus } = member;
+  const status = consensus.status();
   const best = successorOf(status, peers);
   if (best === undefined) return;
   logger.info('handing leadership over', { to: formatId(best.id) });
-  node.transferLeader(best.id);
-  member.loop.schedule();
+  consensus.transferLeader(best.id);
   await new Promise<void>((resolve) => {
     const done = (): void => {
       stop();

@@ -49,7 +49,7 @@ export class LearnerPromoter {
     if (!member.isLeader) return [];
     const learners = member.cluster.members().filter(({ isLearner }) => isLearner);
     if (learners.length === 0) return [];
-    const { progress } = member.loop.node.status();
+    const { progress } = member.consensus.status();
     return learners
       .map(({ id }) => id)
       .filter((id) => progress.get(id)?.recentActive === true && peers.activeSince(id) !== undefined);

@@ -18,7 +18,7 @@ function keeper(isAlone = false): {
   const options = {
     memory,
     applied,
-    loop: { node },
+    consensus: node,
     log: { release },
     engine: { syncLog: () => Promise.resolve() },
     snapshotCount: 10,

@@ -3,10 +3,10 @@ import { type EngineControl, EngineReopenedError } from '../ports/engine.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
-import type { RaftLoop } from './raft-loop.ts';
+import type { Consensus } from './consensus.ts';
 
 export interface LogKeeperOptions {
-  readonly loop: RaftLoop;
+  readonly consensus: Pick<Consensus, 'applied'>;
   readonly memory: MemoryStorage;
   readonly log: LogStore;
   readonly engine: EngineControl;
@@ -92,7 +92,7 @@ export class LogKeeper {
    * taken long before. It reads from its own applied index on, so nothing beyond that may go.
    */
   #compact(index: number): void {
-    const { loop, memory } = this.#options;
-    memory.compact(Math.min(index, loop.node.applied));
+    const { consensus, memory } = this.#options;
+    memory.compact(Math.min(index, consensus.applied));
   }
 }

@@ -26,13 +26,12 @@ export function observeMember(member: Member, metrics: Metrics): void {
     mvcc.totalPutBytes += putBytes;
   });
   metrics.beforeScrape(() => {
-    const { node } = member.loop;
     server.hasLeader = member.hasLeader ? 1 : 0;
     server.isLeader = member.isLeader ? 1 : 0;
     server.isLearner = member.cluster.isLocalLearner ? 1 : 0;
     const { version } = member.cluster;
     server.clusterVersion = version === undefined ? '' : formatClusterVersion(version);
-    server.proposalsCommitted = node.committed;
+    server.proposalsCommitted = member.consensus.committed;
     server.proposalsApplied = member.applied.index;
     server.proposalsPending = member.pendingProposals;
     server.quotaBackendBytes = member.quota.limitBytes;

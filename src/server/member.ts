@@ -3,9 +3,8 @@ import { AppliedState } from '../apply/applied-state.ts';
 import { Applier } from '../apply/applier.ts';
 import { settleAfterCrash } from '../apply/settle-after-crash.ts';
 import { Quota } from '../apply/quota.ts';
-import type { TokenAssigner } from '../apply/auth-requests.ts';
 import { type ApplyResult, isError } from '../apply/results.ts';
-import { AuthStore, type TokenObserver } from '../auth/auth-store.ts';
+import { AuthStore } from '../auth/auth-store.ts';
 import type { Config } from '../config/config.ts';
 import { Lessor, minimumLeaseTtl } from '../lease/lessor.ts';
 import { Cluster } from '../membership/cluster.ts';
@@ -15,25 +14,25 @@ import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
 import { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type EngineControl, EngineFullError } from '../ports/engine.ts';
-import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
-import type { SpaceGauge } from '../ports/space.ts';
-import { type ConfChange, type Entry, type Message, None, Role, type Snapshot } from '../raft/types.ts';
+import { type ConfChange, type Entry, None, Role, type Snapshot } from '../raft/types.ts';
 import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { admissionRefusal } from './admission.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
+import type { Consensus, ConsensusInput } from './consensus.ts';
 import { Durations } from './durations.ts';
 import { EngineRecovery } from './engine-recovery.ts';
 import { chooseHash, type HashRows } from './hash-store.ts';
-import type { Founding, Identity } from './identity.ts';
+import type { Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
 import { promoteLeases } from './lease-promotion.ts';
 import { LeaderTimes } from './leader-times.ts';
 import { LogKeeper } from './log-keeper.ts';
+import type { MemberOptions } from './member-options.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
 import type { RaftRequestField, RequestAuth } from './raft-request.ts';
@@ -41,36 +40,6 @@ import { newReadNonce, type ReadWaiter } from './read-queue.ts';
 import { RequestIds } from './request-ids.ts';
 import { SpaceAlarm } from './space-alarm.ts';
 import { startRaft } from './start-raft.ts';
-
-/** What a data directory gives, opened. */
-export interface MemberStorage {
-  readonly engine: EngineControl;
-  readonly log: LogStore;
-  readonly contents: LogContents;
-  readonly isNew: boolean;
-  readonly space: SpaceGauge;
-}
-
-export interface MemberOptions {
-  readonly config: Config;
-  readonly storage: MemberStorage;
-  readonly identity: Identity;
-  /** The founding members, where the member is new and its cluster too; empty for one that joins. */
-  readonly founders: Founding['founders'];
-  readonly clock: Clock;
-  readonly scheduler: Scheduler;
-  /** A uniform random integer in [0, bound). */
-  readonly randomInt: (bound: number) => number;
-  readonly logger: (caller: string) => Logger;
-  readonly metrics: Metrics;
-  readonly tokens?: TokenAssigner & TokenObserver;
-  /** Hashes much history on another thread; without it everything is done on this one. */
-  readonly hashElsewhere?: HashRows;
-  /** Puts the store received with the snapshot of `index` in the engine's place. */
-  readonly replaceStore?: (index: number) => Promise<void>;
-  /** Messages to other members. */
-  readonly send: (messages: readonly Message[]) => void;
-}
 
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
@@ -103,11 +72,15 @@ export class Member {
   readonly scheduler: Scheduler;
   readonly metrics: Metrics;
   readonly durations: Durations;
-  readonly loop: RaftLoop;
+  /** What raft knows and may be asked. */
+  readonly consensus: Consensus;
+  /** Where the connections with other members report to. */
+  readonly consensusInput: ConsensusInput;
   readonly leadership: Leadership;
   readonly logKeeper: LogKeeper;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
+  readonly #loop: RaftLoop;
   #applier: Applier;
   readonly #recovery: EngineRecovery;
   readonly #proposals: Proposals;
@@ -162,7 +135,7 @@ export class Member {
       logger: options.logger('raft/raft.ts'),
       maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
     });
-    this.loop = new RaftLoop({
+    this.#loop = new RaftLoop({
       node,
       memory,
       log: storage.log,
@@ -182,12 +155,14 @@ export class Member {
         },
       },
     });
+    this.consensus = this.#loop;
+    this.consensusInput = this.#loop;
     this.#proposals = new Proposals({
       ids: this.ids,
       now: () => clock.now(),
       ...{ timeoutMs: config.requestTimeoutMs, maxInflightBytes: config.maxInflightBytes },
       refusal: (field, bytes) => this.#refusal(field, bytes),
-      propose: (data) => this.loop.propose(data),
+      propose: (data) => this.#loop.propose(data),
       ended: (field, seconds, isSettled) => this.durations.proposal(field, seconds, isSettled),
     });
     this.#applier = this.#makeApplier();
@@ -222,7 +197,7 @@ export class Member {
       failed: (error) => this.#fail(String(error)),
     });
     this.logKeeper = new LogKeeper({
-      loop: this.loop,
+      consensus: this.consensus,
       memory,
       log: storage.log,
       engine,
@@ -240,24 +215,22 @@ export class Member {
     const { config, scheduler } = this;
     this.#stopTimers.push(
       scheduler.every(config.heartbeatIntervalMs, () => {
-        this.loop.tick();
+        this.#loop.tick();
         this.leadership.ticked();
         this.#expire();
       }),
     );
-    const { voters } = this.loop.node.confState();
+    const { voters } = this.#loop.node.confState();
     this.#campaigns = voters.length === 1 && voters[0] === this.identity.memberId;
     this.compactor.resume();
-    this.loop.schedule();
+    this.#loop.schedule();
   }
 
   /** Alone, a member need not wait for an election timeout; but raft refuses while configuration changes are unapplied. */
   #campaign(): void {
-    const { node } = this.loop;
-    if (node.applied < node.committed) return;
+    if (this.#loop.backlog > 0) return;
     this.#campaigns = false;
-    node.campaign();
-    this.loop.schedule();
+    this.#loop.campaign();
   }
 
   get memberIdText(): string {
@@ -265,11 +238,11 @@ export class Member {
   }
 
   get isLeader(): boolean {
-    return this.loop.node.role === Role.Leader;
+    return this.#loop.role === Role.Leader;
   }
 
   get hasLeader(): boolean {
-    return this.loop.node.lead !== None;
+    return this.#loop.lead !== None;
   }
 
   /** A leader is known and, if it is this member, has begun its term. */
@@ -278,7 +251,7 @@ export class Member {
   }
 
   get term(): number {
-    return this.loop.node.term;
+    return this.#loop.node.term;
   }
 
   get pendingProposals(): number {
@@ -301,7 +274,7 @@ export class Member {
 
   /** The leader's process has most likely died: requests on their way to it need not wait for their time to run out. */
   leaderGone(): void {
-    if (this.loop.waitingProposals === 0) this.#proposals.leaderGone();
+    if (this.#loop.waitingProposals === 0) this.#proposals.leaderGone();
   }
 
   /** The end of each turn of the raft loop: responses may leave. */
@@ -338,7 +311,7 @@ export class Member {
    * @returns what takes the read back, for a caller that does not want it any more
    */
   read(waiter: ReadWaiter): () => void {
-    if (!this.#stopped) return this.loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
+    if (!this.#stopped) return this.#loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
     waiter.failed(errors.Stopped);
     return () => undefined;
   }
@@ -348,9 +321,9 @@ export class Member {
     this.#stopped = true;
     for (const stop of this.#stopTimers) stop();
     this.compactor.stop();
-    this.loop.stop();
+    this.#loop.stop();
     this.#proposals.failAll(errors.Stopped);
-    this.loop.reads.failAll(errors.Stopped);
+    this.#loop.reads.failAll(errors.Stopped);
   }
 
   #makeApplier(): Applier {
@@ -361,7 +334,7 @@ export class Member {
         ...{ engine, store, lessor, cluster, auth, alarms, applied, quota },
         ...(tokens === undefined ? {} : { tokens }),
         maxLearners: this.config.maxLearners,
-        applyToRaft: (change: ConfChange) => this.loop.node.applyConfChange(change),
+        applyToRaft: (change: ConfChange) => this.#loop.node.applyConfChange(change),
       },
       {
         isWanted: (prefix, sequence) => this.#proposals.isWanted(prefix, sequence),
@@ -420,7 +393,7 @@ export class Member {
         this.#logger.info('applied snapshot', { index, term });
         for (const observer of this.#installObservers) observer();
         done();
-        this.loop.schedule();
+        this.#loop.schedule();
       })
       .catch((error: unknown) => {
         if (this.#stopped) return;
@@ -443,7 +416,7 @@ export class Member {
     this.hub.restored(store);
     this.compactor.resume();
     if (this.isLeader) promoteLeases(this);
-    this.loop.resume();
+    this.#loop.resume();
   }
 
   #settle(sequence: number, result: ApplyResult): void {
@@ -461,7 +434,7 @@ export class Member {
     this.#proposals.termBegan();
     if (!this.isLeader || term !== this.term) return;
     promoteLeases(this);
-    for (const observer of this.#observers) observer(this.loop.node.lead, true);
+    for (const observer of this.#observers) observer(this.#loop.lead, true);
   }
 
   #leadershipChanged(lead: bigint, role: Role): void {
@@ -482,13 +455,13 @@ export class Member {
   }
 
   #refusal(field: RaftRequestField, bytes: number): EtcdError | undefined {
-    return admissionRefusal(this.#options.storage, this.config, this.loop.backlog, { field, bytes });
+    return admissionRefusal(this.#options.storage, this.config, this.#loop.backlog, { field, bytes });
   }
 
   #expire(): void {
     this.#proposals.expire((startedAtMs) => this.#leaderTimes.timeout(startedAtMs));
-    this.loop.reads.expire(this.clock.now(), () => errors.Timeout);
-    if (this.#proposals.pending === 0) this.loop.withdrawAll();
+    this.#loop.reads.expire(this.clock.now(), () => errors.Timeout);
+    if (this.#proposals.pending === 0) this.#loop.withdrawAll();
   }
 
   /** Running on could corrupt data. */

@@ -84,7 +84,7 @@ export class Memberships {
     const { member, client } = this.#options;
     const deadline = member.clock.now() + member.config.requestTimeoutMs;
     while (!member.isLeader) {
-      const leader = member.cluster.member(member.loop.node.lead);
+      const leader = member.cluster.member(member.consensus.lead);
       if (leader !== undefined) {
         try {
           return await client.promote(leader.peerUrls, id, token, member.config.requestTimeoutMs);
@@ -104,7 +104,7 @@ export class Memberships {
   async promoteHere(id: bigint): Promise<readonly ClusterMember[]> {
     const { member } = this.#options;
     await caughtUp(member);
-    const { progress, id: self } = member.loop.node.status();
+    const { progress, id: self } = member.consensus.status();
     const leader = progress.get(self);
     if (leader === undefined) throw errors.NotLeader;
     const learner = progress.get(id);

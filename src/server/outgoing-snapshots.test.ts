@@ -33,9 +33,8 @@ class Stage {
           return () => (this.holds -= 1);
         },
       },
-      loop: {
-        node: { reportSnapshot: (_to: bigint, outcome: string) => this.reports.push(outcome) },
-        schedule: () => undefined,
+      consensusInput: {
+        reportSnapshot: (_to: bigint, isSaved: boolean) => this.reports.push(isSaved ? 'finished' : 'failed'),
       },
     };
     this.snapshots = new OutgoingSnapshots({

@@ -134,8 +134,6 @@ export class OutgoingSnapshots {
   }
 
   #tellRaft(to: bigint, ok: boolean): void {
-    const { loop } = this.#options.member;
-    loop.node.reportSnapshot(to, ok ? 'finished' : 'failed');
-    loop.schedule();
+    this.#options.member.consensusInput.reportSnapshot(to, ok);
   }
 }

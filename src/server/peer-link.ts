@@ -89,7 +89,7 @@ export class PeerLink implements PeerTransportHandler {
         continue;
       }
       if (message.type === MessageType.MsgProp) this.#heldCommits.forwarded(message.from);
-      member.loop.step(message);
+      member.consensusInput.step(message);
     }
   }
 
@@ -98,9 +98,7 @@ export class PeerLink implements PeerTransportHandler {
   }
 
   reportUnreachable(id: bigint): void {
-    const { loop } = this.#options.member;
-    loop.node.reportUnreachable(id);
-    loop.schedule();
+    this.#options.member.consensusInput.reportUnreachable(id);
   }
 
   reportSnapshot(id: bigint, ok: boolean): void {
@@ -115,7 +113,7 @@ export class PeerLink implements PeerTransportHandler {
     this.#receiving = true;
     try {
       await receiveSnapshot(chunks, index, part);
-      member.loop.step(message);
+      member.consensusInput.step(message);
     } finally {
       this.#receiving = false;
     }
@@ -132,12 +130,11 @@ export class PeerLink implements PeerTransportHandler {
    */
   onConnectionClosed(id: bigint): void {
     const { member, logger } = this.#options;
-    const { node } = member.loop;
-    if (id !== node.lead || node.role === Role.Leader) return;
+    const { consensusInput } = member;
+    if (id !== consensusInput.lead || consensusInput.role === Role.Leader) return;
     logger.info('lost the connections with the leader', { leader: formatId(id) });
-    node.forgetLeader();
+    consensusInput.forgetLeader();
     member.leaderGone();
-    member.loop.schedule();
     const self = member.identity.memberId;
     const candidates = member.cluster
       .votingMembers()
@@ -146,9 +143,8 @@ export class PeerLink implements PeerTransportHandler {
     const rank = candidates.indexOf(self);
     if (rank < 0) return;
     member.scheduler.after(rank * CAMPAIGN_STEP_MS, () => {
-      if (node.lead !== None || node.role !== Role.Follower) return;
-      node.campaign();
-      member.loop.schedule();
+      if (consensusInput.lead !== None || consensusInput.role !== Role.Follower) return;
+      consensusInput.campaign();
     });
   }
 

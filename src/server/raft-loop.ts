@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { RawNode } from '../raft/raw-node.ts';
+import type { Status } from '../raft/status.ts';
 import {
   type ConfChange,
   type Entry,
@@ -14,6 +15,7 @@ import {
   type Snapshot,
   StepError,
 } from '../raft/types.ts';
+import type { Consensus, ConsensusInput } from './consensus.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
 
 /** Entries applied in one turn, and the size at which fewer are enough. */
@@ -59,7 +61,7 @@ export interface RaftLoopOptions {
  * into raft together, so that concurrent proposals share one append and concurrent reads one ReadIndex. Within a
  * turn the append is handed to the disk before committed entries are applied, so that the two overlap.
  */
-export class RaftLoop {
+export class RaftLoop implements Consensus, ConsensusInput {
   readonly node: RawNode;
   readonly reads: ReadQueue;
   /** Appends handed to the log so far, and how many of them, in their order, it has on disk. */
@@ -102,9 +104,29 @@ export class RaftLoop {
     this.#now = options.now;
   }
 
+  get lead(): bigint {
+    return this.node.lead;
+  }
+
+  get role(): Role {
+    return this.node.role;
+  }
+
+  get committed(): number {
+    return this.node.committed;
+  }
+
+  get applied(): number {
+    return this.node.applied;
+  }
+
   /** Entries committed and not applied yet. */
   get backlog(): number {
     return this.node.committed - this.node.applied;
+  }
+
+  status(): Status {
+    return this.node.status();
   }
 
   /** Proposals that raft has not seen, as there is no leader to take them. */
@@ -132,6 +154,31 @@ export class RaftLoop {
     const refused = this.node.proposeConfChange(change);
     this.schedule();
     return refused;
+  }
+
+  transferLeader(to: bigint): void {
+    this.node.transferLeader(to);
+    this.schedule();
+  }
+
+  reportUnreachable(id: bigint): void {
+    this.node.reportUnreachable(id);
+    this.schedule();
+  }
+
+  reportSnapshot(id: bigint, isSaved: boolean): void {
+    this.node.reportSnapshot(id, isSaved ? 'finished' : 'failed');
+    this.schedule();
+  }
+
+  forgetLeader(): void {
+    this.node.forgetLeader();
+    this.schedule();
+  }
+
+  campaign(): void {
+    this.node.campaign();
+    this.schedule();
   }
 
   /** @returns what takes the read back */

@@ -7,7 +7,7 @@ import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
 import { None } from '../raft/types.ts';
 import type { Founding, Identity } from './identity.ts';
-import type { MemberStorage } from './member.ts';
+import type { MemberStorage } from './member-options.ts';
 
 const MAX_SIZE_PER_MESSAGE = 512 * 1024;
 /** As etcd: fills a few round trips, and bounds what waits for a slow follower. */

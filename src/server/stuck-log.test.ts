@@ -23,16 +23,13 @@ class Stage {
       return () => undefined;
     },
   };
-  readonly loop = {
+  readonly consensus = {
     appendsBegun: 0,
     appendsDone: 0,
-    schedule: () => undefined,
-    node: {
-      committed: 5,
-      applied: 5,
-      status: () => this.#status(),
-      transferLeader: (id: bigint) => void this.handedTo.push(id),
-    },
+    committed: 5,
+    applied: 5,
+    status: () => this.#status(),
+    transferLeader: (id: bigint) => void this.handedTo.push(id),
   };
 
   constructor() {
@@ -58,7 +55,7 @@ class Stage {
 describe('a leader whose log is not synced', () => {
   it('hands over to whoever is furthest after an election timeout, and then not soon again', () => {
     const stage = new Stage();
-    stage.loop.appendsBegun = 3;
+    stage.consensus.appendsBegun = 3;
     stage.ticks(TICKS);
     expect(stage.handedTo).toEqual([]);
     stage.ticks(1);
@@ -72,7 +69,7 @@ describe('a leader whose log is not synced', () => {
 
   it('hands over as well where nothing that is committed gets applied', () => {
     const stage = new Stage();
-    stage.loop.node.committed = 6;
+    stage.consensus.committed = 6;
     stage.ticks(TICKS);
     expect(stage.handedTo).toEqual([]);
     stage.ticks(1);
@@ -81,7 +78,7 @@ describe('a leader whose log is not synced', () => {
 
   it('leads on where entries are applied, however late, or the others do not have them', () => {
     const stage = new Stage();
-    stage.loop.node.committed = 1000;
+    stage.consensus.committed = 1000;
     stage.matches.set(2n, 1000);
     for (let tick = 0; tick < 100; tick += 1) {
       if (tick % 5 === 0) stage.applied.index += 1;
@@ -96,8 +93,8 @@ describe('a leader whose log is not synced', () => {
   it('leads on where syncs end in time, however many there are', () => {
     const stage = new Stage();
     for (let tick = 0; tick < 100; tick += 1) {
-      stage.loop.appendsBegun += 1;
-      if (tick % 5 === 0) stage.loop.appendsDone = stage.loop.appendsBegun - 1;
+      stage.consensus.appendsBegun += 1;
+      if (tick % 5 === 0) stage.consensus.appendsDone = stage.consensus.appendsBegun - 1;
       stage.ticks(1);
     }
     expect(stage.handedTo).toEqual([]);
@@ -111,7 +108,7 @@ describe('a leader whose log is not synced', () => {
   ])('stays where %s', (_title, arrange) => {
     const stage = new Stage();
     arrange(stage);
-    stage.loop.appendsBegun = 3;
+    stage.consensus.appendsBegun = 3;
     stage.ticks(10 * TICKS);
     expect(stage.handedTo).toEqual([]);
   });

@@ -4,9 +4,9 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { None } from '../raft/types.ts';
+import type { Consensus } from './consensus.ts';
 import { canDoWithout, successorOf } from './hand-over.ts';
 import type { Reachability } from './memberships.ts';
-import type { RaftLoop } from './raft-loop.ts';
 
 /** Election timeouts from one attempt to the next: leadership must not go round among slow disks. */
 const REST_ELECTIONS = 5;
@@ -18,9 +18,10 @@ export interface LoggingMember {
   readonly metrics: { readonly server: Pick<Metrics['server'], 'stuckLogHandovers'> };
   readonly isLeader: boolean;
   readonly applied: { readonly index: number };
-  readonly loop: Pick<RaftLoop, 'appendsBegun' | 'appendsDone' | 'schedule'> & {
-    readonly node: Pick<RaftLoop['node'], 'status' | 'transferLeader' | 'committed' | 'applied'>;
-  };
+  readonly consensus: Pick<
+    Consensus,
+    'appendsBegun' | 'appendsDone' | 'status' | 'transferLeader' | 'committed' | 'applied'
+  >;
 }
 
 /**
@@ -66,32 +67,32 @@ export class StuckLog {
   }
 
   #lookAtLog(): void {
-    const { loop } = this.#member;
-    if (loop.appendsDone < this.#mark) {
+    const { consensus } = this.#member;
+    if (consensus.appendsDone < this.#mark) {
       this.#ticks += 1;
       return;
     }
-    this.#mark = loop.appendsBegun;
+    this.#mark = consensus.appendsBegun;
     this.#ticks = 0;
   }
 
   #lookAtStore(): void {
-    const { applied, loop } = this.#member;
+    const { applied, consensus } = this.#member;
     // The one counts each slice, the other only what has reached the store.
-    const isWaiting = applied.index === this.#applied && loop.node.applied < loop.node.committed;
+    const isWaiting = applied.index === this.#applied && consensus.applied < consensus.committed;
     this.#unappliedTicks = isWaiting ? this.#unappliedTicks + 1 : 0;
     this.#applied = applied.index;
   }
 
   /** Where the others' disks are no better, or they are too few to go on alone, leading on is the best there is. */
   #handOver(stuck: 'log' | 'store'): void {
-    const { loop, config, metrics } = this.#member;
-    const status = loop.node.status();
+    const { consensus, config, metrics } = this.#member;
+    const status = consensus.status();
     const synced = status.progress.get(status.id)?.match ?? 0;
     const to = successorOf(status, this.#peers);
     if (to === undefined || status.leadTransferee !== None) return;
     // Whether another one's store takes writes is seen only once it leads.
-    if (stuck === 'log' ? to.match <= synced : to.match < loop.node.committed) return;
+    if (stuck === 'log' ? to.match <= synced : to.match < consensus.committed) return;
     if (!canDoWithout(status, this.#peers)) return;
     this.#restTicks = REST_ELECTIONS * config.electionTicks;
     metrics.server.stuckLogHandovers += 1;
@@ -102,10 +103,9 @@ export class StuckLog {
       to: formatId(to.id),
       waited: `${ticks * config.heartbeatIntervalMs}ms`,
       'synced-index': synced,
-      'applied-index': loop.node.applied,
+      'applied-index': consensus.applied,
       'their-index': to.match,
     });
-    loop.node.transferLeader(to.id);
-    loop.schedule();
+    consensus.transferLeader(to.id);
   }
 }

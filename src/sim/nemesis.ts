@@ -231,8 +231,7 @@ export class Nemesis {
     const to = this.#any();
     if (leader?.member === undefined || to === undefined) return;
     this.#say(`${leader.name} hands over to ${to.name}`);
-    leader.member.loop.node.transferLeader(to.id);
-    leader.member.loop.schedule();
+    leader.member.consensus.transferLeader(to.id);
   }
 
   #cutBoth(one: SimProcess, other: SimProcess): void {

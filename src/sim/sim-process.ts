@@ -367,7 +367,7 @@ export class SimProcess {
 
   #promoteAtLeader(member: Member, id: bigint) {
     const { network, process } = this.#world;
-    const leader = process(member.loop.node.lead);
+    const leader = process(member.consensus.lead);
     if (leader?.memberships === undefined || network.activeSince(this.id, leader.id) === undefined)
       return Promise.reject(new Error('the leader cannot be reached'));
     return leader.memberships.promoteHere(id);

@@ -11,7 +11,8 @@ import {
 import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
-import { openColumns, RocksReader, storedKey, type OpenColumn, type OpenColumns } from './rocks-reader.ts';
+import { openColumns, storedKey, type OpenColumn, type OpenColumns } from './open-columns.ts';
+import { RocksReader } from './rocks-reader.ts';
 import { buildingDirectory, exchangeDirectories, finishBuilding, removeReplaced } from './replacement.ts';
 import { RocksSizes } from './rocks-sizes.ts';
 import { storeError } from './store-error.ts';

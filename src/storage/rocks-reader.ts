@@ -7,60 +7,23 @@ import {
   type EngineRange,
 } from '../ports/engine.ts';
 import type { StoreView } from '../ports/store-view.ts';
-import { columnPlaces, firstVersionKey, prefixEnd } from './rocks-columns.ts';
+import {
+  lowerBound,
+  type OpenColumn,
+  openColumns,
+  type OpenColumns,
+  storedKey,
+  upperBound,
+} from './open-columns.ts';
 import { RocksView } from './rocks-view.ts';
 import {
   rocksBinding,
-  type ColumnChoice,
-  type ColumnHandle,
   type DatabaseHandle,
   type IteratorHandle,
   type NativeIteratorOptions,
 } from './rocksdb-binding.ts';
 
 const empty = Buffer.alloc(0);
-
-export interface OpenColumn {
-  readonly choice: ColumnChoice;
-  readonly prefix: Buffer | undefined;
-}
-export type OpenColumns = Readonly<Record<Column, OpenColumn>>;
-
-export function openColumns(families: Record<string, ColumnHandle>): OpenColumns {
-  const open = (column: Column): OpenColumn => {
-    const { family, prefix } = columnPlaces[column];
-    const handle = defined(families[family], 'every column family was opened');
-    return { choice: family === 'default' ? undefined : { column: handle }, prefix };
-  };
-  return {
-    meta: open('meta'),
-    latest: open('latest'),
-    event: open('event'),
-    version: open('version'),
-    lease: open('lease'),
-    auth: open('auth'),
-  };
-}
-
-export function storedKey(column: OpenColumn, key: Uint8Array): Uint8Array {
-  if (column.prefix === undefined) return key;
-  const stored = Buffer.allocUnsafe(column.prefix.length + key.length);
-  stored.set(column.prefix);
-  stored.set(key, column.prefix.length);
-  return stored;
-}
-
-/** Where a range of the column begins in its family. */
-export function lowerBound(place: OpenColumn, column: Column, gte: Uint8Array): Uint8Array {
-  if (column === 'version' && Buffer.compare(gte, firstVersionKey) < 0) return firstVersionKey;
-  return storedKey(place, gte);
-}
-
-/** Where it ends; undefined is the family's end. */
-export function upperBound(place: OpenColumn, lt: Uint8Array | undefined): Uint8Array | undefined {
-  if (lt !== undefined) return storedKey(place, lt);
-  return place.prefix && prefixEnd(place.prefix);
-}
 
 function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange): NativeIteratorOptions {
   const gte = lowerBound(place, column, range.gte);

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
-import { lowerBound, type OpenColumns, upperBound } from './rocks-reader.ts';
+import { lowerBound, type OpenColumns, upperBound } from './open-columns.ts';
 import {
   type ColumnChoice,
   type DatabaseHandle,
