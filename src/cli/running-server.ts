@@ -106,15 +106,16 @@ export class RunningServer {
     const peers = await PeerConnections.prepare(config, logging);
     const directory = dataDirectory(config.dataDir, config.walDir);
     checkUsable(directory);
-    const isNew = !logExists(directory.wal);
-    const founding = isNew
-      ? await foundOrJoin({ config, client: peers.client, dns: new SystemDns(), logger })
-      : undefined;
-    if (!isNew && config.discovery !== undefined)
-      logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
+    const begin = (): Promise<Founding> =>
+      foundOrJoin({ config, client: peers.client, dns: new SystemDns(), logger });
+    let founding = logExists(directory.wal) ? undefined : await begin();
     warnOfOpenDirectory(config.dataDir, logger);
     const storage = await open(config, logging, { founding, metrics });
     await checkComplete(storage);
+    const { isNew } = storage;
+    if (isNew && founding === undefined) founding = await beginAgain(storage, begin);
+    if (!isNew && config.discovery !== undefined)
+      logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {
       'local-member-id': formatId(identity.memberId),
@@ -250,6 +251,25 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
       logging.for('cli/running-server.ts').warn('repaired the end of the log', { ...repaired });
     return storage;
   });
+}
+
+/**
+ * The first start was killed after it had made the log and before the log said who the founding members are. Without
+ * them a member never elects anybody.
+ */
+async function beginAgain(storage: Storage, begin: () => Promise<Founding>): Promise<Founding> {
+  try {
+    const founding = await begin();
+    const { memberId, clusterId } = decodeIdentity(storage.contents.metadata);
+    if (founding.memberId !== memberId || founding.clusterId !== clusterId)
+      throw new StartError(
+        `the log in ${storage.directory.wal} is of member ${formatId(memberId)} of cluster ${formatId(clusterId)}, and the flags are those of another member: remove the data directory to begin anew`,
+      );
+    return founding;
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
 }
 
 /** The log begins behind what is in the store; without that store its beginning is missing. */

@@ -60,9 +60,20 @@ describe('storage', () => {
       expect(statSync(join(directory, path)).mode & 0o777).toBe(0o700);
     }
     await storage.close();
+  });
+
+  it('is new until its log holds something', async () => {
+    const directory = freshDirectory();
+    await (await open(directory)).close();
     const again = await open(directory);
-    expect(again.isNew).toBe(false);
+    expect(again.isNew).toBe(true);
+    await new Promise<void>((done) => {
+      again.log.append({ entries: [], hardState: { term: 1, vote: 1n, commit: 0 } }, done);
+    });
     await again.close();
+    const used = await open(directory);
+    expect(used.isNew).toBe(false);
+    await used.close();
   });
 
   it('refuses a directory in use, before it touches the log', async () => {

@@ -26,7 +26,7 @@ export interface Storage {
   readonly engine: RocksEngine;
   readonly log: FileLog;
   readonly contents: LogContents;
-  /** Whether the log was made just now: the member is new. */
+  /** The log holds nothing yet: it was made just now, or the start that made it was killed before its first write. */
   readonly isNew: boolean;
   readonly space: DiskSpace;
   /** Closes the log, then the engine. */
@@ -49,8 +49,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const engine = await openEngine(directory, options);
   try {
     removeLeftovers(directory.rocksdb);
-    const isNew = !logExists(directory.wal);
-    if (isNew && !isEmpty(engine)) throw new DataDirectoryError(withoutLog(directory));
+    const hasLog = logExists(directory.wal);
+    const isEngineEmpty = isEmpty(engine);
+    if (!hasLog && !isEngineEmpty) throw new DataDirectoryError(withoutLog(directory));
     const logOptions: FileLogOptions = {
       directory: directory.wal,
       segmentBytes: segmentBytesFor(space.capacity),
@@ -61,7 +62,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
         options.onSync?.(durationMs, bytes);
       },
     };
-    const { log, contents } = isNew ? createLog(logOptions, options.newMetadata()) : openLog(logOptions);
+    const { log, contents } = hasLog ? openLog(logOptions) : createLog(logOptions, options.newMetadata());
+    const isNew = isBlank(contents) && isEngineEmpty;
     const close = async (): Promise<void> => {
       space.stop();
       await log.close();
@@ -91,6 +93,11 @@ export function checkUsable(directory: DataDirectory): void {
 
 function withoutLog({ wal, rocksdb }: DataDirectory): string {
   return `there is no log in ${wal}, but a store with data in ${rocksdb}: look for the log (--wal-dir), or remove the store to begin anew`;
+}
+
+/** A member with such a log has neither voted nor acknowledged anything. */
+function isBlank({ entries, mark, hardState }: LogContents): boolean {
+  return entries.length === 0 && mark.index === 0 && hardState.term === 0;
 }
 
 function isEmpty(engine: RocksEngine): boolean {
