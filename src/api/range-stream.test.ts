@@ -108,13 +108,13 @@ test('a compaction takes nothing from a scan that is spread over turns', async (
   await expect.poll(() => store.compactRevision).toBe(revision);
   // Time enough for a removal that does not wait.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
-  expect(store.marks.finishedRevision).toBeLessThan(revision);
+  expect(store.meta.finishedRevision).toBeLessThan(revision);
   scans.goOn();
   const { kvs, count, error } = await reading;
   expect([kvs.length, count, error]).toEqual([KEYS, KEYS, undefined]);
   expect(new Set(kvs.map(({ value }) => value.toString()))).toEqual(new Set(['before']));
   await compact;
-  expect(store.marks.finishedRevision).toBe(revision);
+  expect(store.meta.finishedRevision).toBe(revision);
 });
 
 test('a value that is gone ends its stream, and nothing else', async () => {

@@ -189,7 +189,7 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
     machine.apply(log.slice(large - 1));
     expect(machine.engine.largestBatch).toBeLessThan(700);
     expect(machine.engine.writes - before).toBeGreaterThan(15);
-    expect(machine.store.fences.total).toBe(machine.read().keys);
+    expect(machine.store.keyCounts.total).toBe(machine.read().keys);
     // A store opened on it, a backend's rows and a lease's keys say the same.
     const again = new Machine(machine.engine);
     expect(again.read()).toEqual(machine.read());
@@ -253,15 +253,15 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
       expect(() => machine.apply(log.slice(large - 1))).toThrow('killed');
       engine.writesLeft = Infinity;
       const next = new Machine(engine);
-      expect(next.read().keys).toBe(next.store.fences.total);
+      expect(next.read().keys).toBe(next.store.keyCounts.total);
       next.apply(log);
       expect(countless(next.rows())).toEqual(countless(expected));
-      expect(next.store.fences.total).toBe(whole.store.fences.total);
+      expect(next.store.keyCounts.total).toBe(whole.store.keyCounts.total);
     }
   });
 });
 
-/** Blocks of fences may be split elsewhere; their sums are compared by the store's own count. */
+/** Blocks of key counts may be split elsewhere. Their sums are compared by the store's own count. */
 function countless(rows: readonly string[]): string[] {
   return rows.filter((row) => !row.startsWith('meta fence/'));
 }

@@ -1,10 +1,10 @@
 import { assert } from '../lib/assert.ts';
 import { attachedRow } from '../lease/rows.ts';
 import { decodeEventRow } from '../mvcc/event-row.ts';
-import { Fences } from '../mvcc/fences.ts';
+import { KeyCounts } from '../mvcc/key-counts.ts';
 import { IndexMeta, decodeIndexMeta } from '../mvcc/index-meta.ts';
 import { keyString } from '../mvcc/key-range.ts';
-import { StoreMarks, unsettledRevision } from '../mvcc/marks.ts';
+import { StoreMeta, unsettledRevision } from '../mvcc/store-meta.ts';
 import { encodeRevision, readMain, readSub } from '../mvcc/revision.ts';
 import { RowStager } from '../mvcc/row-stager.ts';
 import { versionKey } from '../mvcc/version-key.ts';
@@ -15,14 +15,14 @@ const EVENTS_PER_BATCH = 512;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Brings `latest`, the fences and the keys of leases up to a large change that was committed before the process ended,
- * from the change's events. Done twice it does no harm. Called before anything reads them.
+ * Finishes a large change that was committed before the process ended: brings `latest`, the key counts and the keys of
+ * leases up to date from the events of the change. May be repeated. Called before anything reads them.
  */
 export function settleAfterCrash(engine: Engine): void {
   const revision = unsettledRevision(engine);
   if (revision === undefined) return;
-  const fences = new Fences(engine);
-  const settling = new Settling(engine, fences);
+  const keyCounts = new KeyCounts(engine);
+  const settling = new Settling(engine, keyCounts);
   const rows = engine.iterate('event', {
     gte: encodeRevision(revision, 0),
     lt: encodeRevision(revision + 1, 0),
@@ -34,22 +34,22 @@ export function settleAfterCrash(engine: Engine): void {
   }
   rows.close();
   const batch = engine.batch();
-  fences.stage(batch);
-  new StoreMarks(engine).stageSettled(batch);
+  keyCounts.stage(batch);
+  new StoreMeta(engine).stageSettled(batch);
   engine.write(batch);
 }
 
 class Settling {
   readonly #engine: Engine;
-  readonly #fences: Fences;
+  readonly #keyCounts: KeyCounts;
   readonly #rows = new RowStager();
   readonly #view = new KeyValueView();
   /** Whether `latest` has the keys that the batch changes, once it is written. */
   readonly #live = new Map<string, boolean>();
 
-  constructor(engine: Engine, fences: Fences) {
+  constructor(engine: Engine, keyCounts: KeyCounts) {
     this.#engine = engine;
-    this.#fences = fences;
+    this.#keyCounts = keyCounts;
   }
 
   stage(batch: WriteBatch, revision: Buffer | undefined, row: Buffer | undefined): void {
@@ -67,7 +67,7 @@ class Settling {
       this.#rows.latest(batch, key, meta);
     }
     const wasLive = this.#live.get(name) ?? this.#engine.get('latest', key) !== undefined;
-    if (wasLive === isDelete) this.#fences.change(name, isDelete ? -1 : 1);
+    if (wasLive === isDelete) this.#keyCounts.change(name, isDelete ? -1 : 1);
     this.#live.set(name, !isDelete);
     const oldLease = previous === undefined ? 0n : this.#leaseAt(key, previous);
     if (oldLease === lease) return;
@@ -76,9 +76,9 @@ class Settling {
   }
 
   finish(batch: WriteBatch): void {
-    this.#fences.stage(batch);
+    this.#keyCounts.stage(batch);
     this.#engine.write(batch);
-    this.#fences.settle();
+    this.#keyCounts.settle();
     this.#live.clear();
   }
 

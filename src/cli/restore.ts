@@ -135,8 +135,8 @@ function bumpRevision(engine: Engine, batch: WriteBatch, amount: number): void {
   // etcd writes a change without a key there, which HashKV covers.
   const placeholder = encodeEventRow({ isDelete: false, isCreate: false }, 0, 0, Buffer.alloc(0));
   batch.put('event', encodeRevision(revision, 0), placeholder);
-  store.marks.stageRevision(batch, revision);
-  store.marks.stageCompaction(batch, revision);
+  store.meta.stageRevision(batch, revision);
+  store.meta.stageCompaction(batch, revision);
 }
 
 /** A log that begins behind the entries by which the members would have been added. */

@@ -1,7 +1,7 @@
 import { decodeEventRow, type EventRow } from '../mvcc/event-row.ts';
-import { Fences } from '../mvcc/fences.ts';
+import { KeyCounts } from '../mvcc/key-counts.ts';
 import { decodeIndexMeta, type IndexMeta } from '../mvcc/index-meta.ts';
-import { StoreMarks } from '../mvcc/marks.ts';
+import { StoreMeta } from '../mvcc/store-meta.ts';
 import { encodeRevision, readMain, readSub, REVISION_BYTES } from '../mvcc/revision.ts';
 import { versionRevisionOffset, versionUserKey } from '../mvcc/version-key.ts';
 import { leaseRow } from '../lease/rows.ts';
@@ -40,13 +40,13 @@ function eachSlice(engine: Engine, column: Column, visit: (keys: Buffer[], value
 class StoreVerifier {
   readonly findings: Finding[] = [];
   readonly #engine: Engine;
-  readonly #marks: StoreMarks;
+  readonly #meta: StoreMeta;
   readonly #view = new KeyValueView();
   #placeholders = 0;
 
-  constructor(engine: Engine, marks: StoreMarks) {
+  constructor(engine: Engine, meta: StoreMeta) {
     this.#engine = engine;
-    this.#marks = marks;
+    this.#meta = meta;
   }
 
   /** Each change: its KeyValue, and the change it superseded. */
@@ -129,10 +129,10 @@ class StoreVerifier {
     const name = `${main}.${readSub(key, 0)}`;
     const event = decodeEventRow(row);
     const kv = this.#view.read(event.kv);
-    const { revision } = this.#marks;
+    const { revision } = this.#meta;
     if (revision !== undefined && main > revision)
       this.report('event', name, `lies beyond the revision ${revision}`);
-    if (event.kv.length === 0 && main <= this.#marks.compactRevision) {
+    if (event.kv.length === 0 && main <= this.#meta.compactRevision) {
       // Left by a restore that raised the revision: it stands for no change.
       this.#placeholders++;
       return;
@@ -141,10 +141,14 @@ class StoreVerifier {
     if (!event.isDelete && kv.modRevision !== main)
       this.report('event', name, `holds revision ${kv.modRevision}`);
     if (event.isCreate !== (kv.version === 1))
-      this.report('event', name, 'marks a creation that is none, or none that is one');
+      this.report(
+        'event',
+        name,
+        'the creation mark is wrong: it is set on an update, or missing on a creation',
+      );
     if (event.isCreate && kv.createRevision !== main)
       this.report('event', name, 'was created at another revision');
-    if (event.isDelete && event.previous === undefined && main > this.#marks.compactRevision)
+    if (event.isDelete && event.previous === undefined && main > this.#meta.compactRevision)
       this.report('event', name, 'deletes nothing');
     this.#previous(main, name, event, Buffer.from(kv.key));
   }
@@ -152,7 +156,7 @@ class StoreVerifier {
   #previous(main: number, name: string, { previous, isCreate }: EventRow, key: Buffer): void {
     // What a compaction at or after this revision superseded is removed, or about to be; an imported history does not
     // say any more what that was.
-    if (main <= this.#marks.compactRevision) return;
+    if (main <= this.#meta.compactRevision) return;
     if (previous === undefined) {
       if (!isCreate) this.report('event', name, 'supersedes nothing, yet creates nothing');
       return;
@@ -187,8 +191,8 @@ class StoreVerifier {
 
 /** Reads the whole store; nothing is changed. Takes some seconds a million keys. */
 export function verifyStore(engine: Engine): StoreVerification {
-  const marks = new StoreMarks(engine);
-  const verifier = new StoreVerifier(engine, marks);
+  const meta = new StoreMeta(engine);
+  const verifier = new StoreVerifier(engine, meta);
   const events = verifier.events();
   const keys = verifier.latest();
   const versions = verifier.versions();
@@ -196,8 +200,8 @@ export function verifyStore(engine: Engine): StoreVerification {
   if (events !== keys + versions + verifier.placeholders) {
     verifier.report('event', 'count', `${events} changes, but ${keys} keys and ${versions} versions`);
   }
-  const { total } = new Fences(engine);
-  if (total !== keys) verifier.report('meta', 'fences', `count ${total} keys where there are ${keys}`);
-  const { revision, compactRevision } = marks;
+  const { total } = new KeyCounts(engine);
+  if (total !== keys) verifier.report('meta', 'key counts', `count ${total} keys where there are ${keys}`);
+  const { revision, compactRevision } = meta;
   return { revision: revision ?? 1, compactRevision, keys, events, versions, findings: verifier.findings };
 }

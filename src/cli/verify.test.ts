@@ -105,7 +105,7 @@ describe('verify', () => {
   it('finds a lost key', async () => {
     const findings = await tamper((batch) => batch.del('latest', Buffer.from('key-9')));
     expect(findings.join('\n')).toMatch(/changes, but \d+ keys and \d+ versions/);
-    expect(findings.join('\n')).toMatch(/fences: count/);
+    expect(findings.join('\n')).toMatch(/key counts: count/);
   });
 
   it('finds a store that is ahead of its log', async () => {

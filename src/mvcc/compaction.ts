@@ -25,7 +25,7 @@ export class CompactionJob {
   constructor(store: MvccStore, revision: number) {
     this.#store = store;
     this.#revision = revision;
-    const from = Math.max(store.marks.finishedRevision, 0);
+    const from = Math.max(store.meta.finishedRevision, 0);
     this.#rows = store.engine.iterate('event', {
       gte: encodeRevision(from, 0),
       lt: encodeRevision(revision + 1, 0),
@@ -52,7 +52,7 @@ export class CompactionJob {
     this.#stageSize(batch);
     if (rows.length > 0) return false;
     this.#rows.close();
-    this.#store.marks.stageFinished(batch, this.#revision);
+    this.#store.meta.stageFinished(batch, this.#revision);
     return true;
   }
 
@@ -78,7 +78,7 @@ export class CompactionJob {
       if (row !== undefined) bytes += decodeIndexMeta(row).size + REVISION_OVERHEAD_BYTES;
     }
     this.#versionKeys.length = 0;
-    this.#store.marks.stageSize(batch, -bytes);
+    this.#store.meta.stageSize(batch, -bytes);
   }
 
   #remove(batch: WriteBatch, key: Buffer, main: number, sub: number): void {

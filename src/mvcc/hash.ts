@@ -23,7 +23,7 @@ export interface HashScope {
 
 /** The store as it is. @param revision 0 for the present */
 export function hashScope(store: MvccStore, revision: number): HashScope {
-  const { engine, compactRevision, marks } = store;
+  const { engine, compactRevision, meta: marks } = store;
   return {
     engine,
     revision: revision === 0 ? store.revision : revision,

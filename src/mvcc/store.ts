@@ -18,13 +18,13 @@
  */
 import { assert } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { Fences } from './fences.ts';
+import { KeyCounts } from './key-counts.ts';
 import { HeldRevisions } from './held-revisions.ts';
 import { IndexMeta, decodeIndexMeta } from './index-meta.ts';
 import { KeyChanges } from './key-changes.ts';
 import { CurrentKeys, type KeyCursor, PastKeys, noKeys, oneKey } from './key-cursor.ts';
 import { type KeyRange, isEmptyRange, keyString } from './key-range.ts';
-import { StoreMarks } from './marks.ts';
+import { StoreMeta } from './store-meta.ts';
 import { MetaCache } from './meta-cache.ts';
 import { type RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
 import { RowStager } from './row-stager.ts';
@@ -66,8 +66,8 @@ export const REVISION_OVERHEAD_BYTES = 48;
 
 export class MvccStore {
   readonly engine: Engine;
-  fences: Fences;
-  marks: StoreMarks;
+  keyCounts: KeyCounts;
+  meta: StoreMeta;
   readonly #cache: MetaCache;
   readonly #rows = new RowStager();
   readonly #options: StoreOptions;
@@ -94,10 +94,10 @@ export class MvccStore {
   constructor(engine: Engine, options: StoreOptions = defaultStoreOptions) {
     this.engine = engine;
     this.#options = options;
-    this.marks = new StoreMarks(engine);
-    this.fences = new Fences(engine);
+    this.meta = new StoreMeta(engine);
+    this.keyCounts = new KeyCounts(engine);
     this.#cache = new MetaCache(options.cacheBytes);
-    this.#revision = this.marks.revision ?? lastEventRevision(engine);
+    this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
   }
@@ -105,10 +105,10 @@ export class MvccStore {
   /** Reads everything from the engine anew, dropping changes that were not committed. */
   recover(): void {
     const { engine } = this;
-    this.marks = new StoreMarks(engine);
-    this.fences = new Fences(engine);
+    this.meta = new StoreMeta(engine);
+    this.keyCounts = new KeyCounts(engine);
     this.#cache.clear();
-    this.#revision = this.marks.revision ?? lastEventRevision(engine);
+    this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
     this.#pending = new Map();
@@ -143,17 +143,17 @@ export class MvccStore {
 
   /** Reads below it are refused; -1 before the first compaction. */
   get compactRevision(): number {
-    return this.marks.compactRevision;
+    return this.meta.compactRevision;
   }
 
   /** Live keys as of the last commit. */
   get keyCount(): number {
-    return this.fences.total;
+    return this.keyCounts.total;
   }
 
   /** What the quota limits: the bytes of all revisions not removed yet, with what keeping each one costs. */
   get sizeBytes(): number {
-    return this.marks.sizeBytes;
+    return this.meta.sizeBytes;
   }
 
   /** Changes that wait to be committed. */
@@ -230,7 +230,7 @@ export class MvccStore {
    */
   stagePart(batch: WriteBatch, count: number): void {
     // A store that was never written names no revision, and would take these events for committed ones.
-    if (this.#written === 0) this.marks.stageRevision(batch, this.#committedRevision);
+    if (this.#written === 0) this.meta.stageRevision(batch, this.#committedRevision);
     const to = Math.min(this.#events.length, this.#written + count);
     for (let at = this.#written; at < to; at += 1) {
       const event = this.#events[at];
@@ -251,8 +251,8 @@ export class MvccStore {
         this.#written === this.#events.length,
         'all events of a large change are written before it is committed',
       );
-      this.marks.stageUnsettled(batch, this.#revision);
-      this.#stageMarks(batch, this.#unstagedBytes);
+      this.meta.stageUnsettled(batch, this.#revision);
+      this.#stageMeta(batch, this.#unstagedBytes);
       return;
     }
     let bytes = 0;
@@ -261,20 +261,20 @@ export class MvccStore {
       bytes += event.kv.length + REVISION_OVERHEAD_BYTES;
     }
     for (const [name, pending] of this.#pending) this.#stageLatest(batch, name, pending);
-    this.fences.stage(batch);
-    if (this.#events.length > 0) this.#stageMarks(batch, bytes);
+    this.keyCounts.stage(batch);
+    if (this.#events.length > 0) this.#stageMeta(batch, bytes);
   }
 
-  #stageMarks(batch: WriteBatch, bytes: number): void {
-    this.marks.stageRevision(batch, this.#revision);
-    this.marks.stageSize(batch, bytes);
+  #stageMeta(batch: WriteBatch, bytes: number): void {
+    this.meta.stageRevision(batch, this.#revision);
+    this.meta.stageSize(batch, bytes);
   }
 
   #stageLatest(batch: WriteBatch, name: string, { key, meta, stored }: PendingKey): void {
     if (meta !== undefined) this.#rows.latest(batch, key, meta);
     else if (stored) batch.del('latest', key);
-    if (meta !== undefined && !stored) this.fences.change(name, 1);
-    if (meta === undefined && stored) this.fences.change(name, -1);
+    if (meta !== undefined && !stored) this.keyCounts.change(name, 1);
+    if (meta === undefined && stored) this.keyCounts.change(name, -1);
   }
 
   /** The staged batch is in the engine. Returns its events in order, for the watchers. */
@@ -304,7 +304,7 @@ export class MvccStore {
     }
     this.#pending = new Map();
     this.#absent.clear();
-    this.fences.settle();
+    this.keyCounts.settle();
     return events;
   }
 
@@ -327,16 +327,16 @@ export class MvccStore {
       // While it is pending, nothing takes it from the cache or puts it there.
       this.#cache.delete(name);
     }
-    this.fences.stage(batch);
+    this.keyCounts.stage(batch);
     const isLast = keys.length < count;
-    if (isLast) this.marks.stageSettled(batch);
+    if (isLast) this.meta.stageSettled(batch);
     return isLast;
   }
 
   /** The batch is in the engine. */
   partSettled(isLast: boolean): void {
     this.#unsettled?.settled(this.#settling);
-    this.fences.settle();
+    this.keyCounts.settle();
     if (!isLast) return;
     this.#unsettled = undefined;
     this.#pending = new Map();
@@ -351,7 +351,7 @@ export class MvccStore {
   compact(revision: number, batch: WriteBatch): RangeRefusal | undefined {
     if (revision <= this.compactRevision) return 'compacted';
     if (revision > this.revision) return 'future';
-    this.marks.stageCompaction(batch, revision);
+    this.meta.stageCompaction(batch, revision);
     return undefined;
   }
 
@@ -464,7 +464,7 @@ export class MvccStore {
   }
 
   #count(range: KeyRange, overlay = this.#overlayOf(range)): number {
-    return this.fences.count(range) + (overlay === undefined ? 0 : overlay.delta);
+    return this.keyCounts.count(range) + (overlay === undefined ? 0 : overlay.delta);
   }
 
   #scanSingle(options: RangeOptions, past: boolean): RangeScan {

@@ -54,7 +54,7 @@ export class Compactor {
 
   /** Takes up a removal that a restart interrupted. */
   resume(): void {
-    const { compactRevision, finishedRevision } = this.#options.store.marks;
+    const { compactRevision, finishedRevision } = this.#options.store.meta;
     if (compactRevision > finishedRevision) this.start(compactRevision);
     else this.#settle(finishedRevision);
   }
@@ -66,7 +66,7 @@ export class Compactor {
 
   /** Calls back when the removal of a compaction that was started is done. */
   whenDone(revision: number, done: () => void): void {
-    if (this.#options.store.marks.finishedRevision >= revision) done();
+    if (this.#options.store.meta.finishedRevision >= revision) done();
     else this.#waiters.push({ revision, done });
   }
 
@@ -96,7 +96,7 @@ export class Compactor {
     const revision = this.#queue.shift();
     if (revision === undefined || this.#stopped) return;
     const { store, clock } = this.#options;
-    if (revision <= store.marks.finishedRevision) {
+    if (revision <= store.meta.finishedRevision) {
       this.#next();
       return;
     }
@@ -122,7 +122,7 @@ export class Compactor {
   /** Before anything is removed; nothing but the present compaction's predecessor may be unfinished. */
   async #hash(revision: number): Promise<void> {
     const { store, hashRows, logger } = this.#options;
-    const { finishedRevision } = store.marks;
+    const { finishedRevision } = store.meta;
     const scope = {
       ...{ engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision },
       isCompaction: true,

@@ -79,9 +79,9 @@ export function importBackend(
 
   const revision = Math.max(lastRevision, meta.compactRevision, 1);
   const batch = engine.batch();
-  store.marks.stageRevision(batch, revision);
-  if (meta.compactRevision >= 0) store.marks.stageCompaction(batch, meta.compactRevision);
-  if (meta.finishedRevision >= 0) store.marks.stageFinished(batch, meta.finishedRevision);
+  store.meta.stageRevision(batch, revision);
+  if (meta.compactRevision >= 0) store.meta.stageCompaction(batch, meta.compactRevision);
+  if (meta.finishedRevision >= 0) store.meta.stageFinished(batch, meta.finishedRevision);
   const { index, term, confState, storageVersion, compactRevision } = meta;
   if (confState !== undefined) stageAppliedState(batch, { index, term, confState });
   engine.write(batch);

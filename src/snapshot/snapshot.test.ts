@@ -175,7 +175,7 @@ describe('a store exported and imported', () => {
       rowsOf(history.engine, 'event').map((row) => row.slice(0, 24)),
     );
     const imported = new MvccStore(engine);
-    expect(imported.marks.finishedRevision).toBe(seed === 5 ? 400 : 150);
+    expect(imported.meta.finishedRevision).toBe(seed === 5 ? 400 : 150);
     expect(imported.compactRevision).toBe(400);
     expect(hashOf(engine)).toEqual(hashOf(history.engine));
     if (seed === 5) {

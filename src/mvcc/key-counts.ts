@@ -7,7 +7,7 @@ const MAX_BLOCK_KEYS = 256;
 /** A block is merged into its neighbour when both together hold no more than this. */
 const MERGE_BLOCK_KEYS = 64;
 
-/** Rows of `meta`: this prefix and the block's first possible key, to its number of keys. */
+/** Rows of `meta`: the key is this prefix and the first possible key of a block, the value its number of keys. */
 const PREFIX = Buffer.from('fence/');
 const PREFIX_END = Buffer.from('fence0');
 
@@ -22,20 +22,20 @@ function rowValue(count: number): Buffer {
 }
 
 /**
- * Numbers of live keys by block of adjacent keys, so that the exact count of any range costs the sum over whole
- * blocks and a look into the two at its ends.
+ * The number of live keys in each block of adjacent keys. The exact count of a range is then the sum over its whole
+ * blocks, and a scan of the blocks at both ends.
  *
- * Changed blocks are written in the same batch as the keys that changed them: on disk, fences and keys always
- * agree, and a restart reads the fences alone.
+ * Changed counts are written in the same batch as the keys. So counts and keys always agree on disk, and a restart
+ * reads only the counts.
  */
-export class Fences {
+export class KeyCounts {
   readonly #engine: Engine;
   /** First possible key of each block, ascending; the first one is the empty key. */
   readonly #starts: string[];
   readonly #counts: number[];
   readonly #dirty = new Set<string>();
-  readonly #gone = new Set<string>();
-  readonly #crowded = new Set<string>();
+  readonly #removed = new Set<string>();
+  readonly #oversized = new Set<string>();
   #total = 0;
 
   constructor(engine: Engine) {
@@ -51,18 +51,18 @@ export class Fences {
       this.#starts.push('');
       this.#counts.push(0);
     }
-    assert(this.#starts[0] === '', 'the first fence starts at the empty key');
+    assert(this.#starts[0] === '', 'the first block starts at the empty key');
   }
 
   #load(key: Buffer | undefined, value: Buffer | undefined): void {
-    assert(key !== undefined && value?.length === 4, 'a fence row holds a 32-bit count');
+    assert(key !== undefined && value?.length === 4, 'a row of key counts holds a 32-bit count');
     const count = value.readUInt32BE(0);
     this.#starts.push(key.toString('latin1', PREFIX.length));
     this.#counts.push(count);
     this.#total += count;
   }
 
-  /** Live keys in all. */
+  /** All live keys. */
   get total(): number {
     return this.#total;
   }
@@ -79,16 +79,16 @@ export class Fences {
     return low;
   }
 
-  /** Notes that `key` came into being (1) or went (-1), as of the batch about to be staged. */
+  /** Records that `key` was created (1) or deleted (-1) in the batch that is staged next. */
   change(key: string, delta: 1 | -1): void {
     const block = this.#blockOf(key);
     const count = (this.#counts[block] ?? 0) + delta;
-    assert(count >= 0, 'a fence never counts fewer than no keys');
+    assert(count >= 0, 'the number of keys in a block is not negative');
     this.#counts[block] = count;
     this.#total += delta;
     const start = this.#starts[block] ?? '';
     this.#dirty.add(start);
-    if (count > MAX_BLOCK_KEYS) this.#crowded.add(start);
+    if (count > MAX_BLOCK_KEYS) this.#oversized.add(start);
     else if (delta < 0 && count < MERGE_BLOCK_KEYS && block > 0) this.#mergeLeft(block);
   }
 
@@ -101,39 +101,39 @@ export class Fences {
     this.#starts.splice(block, 1);
     this.#counts.splice(block, 1);
     this.#dirty.delete(start);
-    this.#crowded.delete(start);
-    this.#gone.add(start);
+    this.#oversized.delete(start);
+    this.#removed.add(start);
     this.#dirty.add(this.#starts[block - 1] ?? '');
   }
 
   /** Writes what changed into the batch that also writes the keys. */
   stage(batch: WriteBatch): void {
-    for (const start of this.#gone) batch.del('meta', rowKey(start));
+    for (const start of this.#removed) batch.del('meta', rowKey(start));
     for (const start of this.#dirty) {
       const block = this.#blockOf(start);
       if (this.#starts[block] === start) batch.put('meta', rowKey(start), rowValue(this.#counts[block] ?? 0));
     }
-    this.#gone.clear();
+    this.#removed.clear();
     this.#dirty.clear();
   }
 
   /**
-   * Splits blocks that grew too large. Called when the engine holds everything staged; the new fences are written
-   * with the next batch, until when those on disk are coarser but as right.
+   * Splits blocks that grew too large. Called when everything staged is in the engine. The new counts are written with
+   * the next batch. Until then those on disk are coarser, and still correct.
    */
   settle(): void {
-    for (const start of this.#crowded) {
+    for (const start of this.#oversized) {
       const block = this.#blockOf(start);
       if (this.#starts[block] === start && (this.#counts[block] ?? 0) > MAX_BLOCK_KEYS) this.#split(block);
     }
-    this.#crowded.clear();
+    this.#oversized.clear();
   }
 
   #split(block: number): void {
     const count = this.#counts[block] ?? 0;
     const rows = this.#engine.iterate('latest', {
       gte: Buffer.from(this.#starts[block] ?? '', 'latin1'),
-      lt: this.#boundAfter(block),
+      lt: this.#endOf(block),
       keysOnly: true,
     });
     let before = 0;
@@ -147,7 +147,7 @@ export class Fences {
         this.#starts.splice(previousEnd + 1, 0, start);
         this.#counts.splice(previousEnd + 1, 0, 0);
         this.#dirty.add(start);
-        this.#gone.delete(start);
+        this.#removed.delete(start);
         previousEnd += 1;
       }
       const keys = chunk.length / 2;
@@ -155,11 +155,11 @@ export class Fences {
       before += keys;
     }
     rows.close();
-    assert(before === count, 'a fence counts exactly the keys of its block');
+    assert(before === count, 'the count of a block matches its keys');
     this.#dirty.add(this.#starts[block] ?? '');
   }
 
-  #boundAfter(block: number): Buffer | undefined {
+  #endOf(block: number): Buffer | undefined {
     const next = this.#starts[block + 1];
     return next === undefined ? undefined : Buffer.from(next, 'latin1');
   }
@@ -186,7 +186,10 @@ export class Fences {
     return end === undefined ? this.#countFrom(block, start) : this.#visit(start, end);
   }
 
-  /** By what lies before: most ranges begin where keys begin, with nothing before them. */
+  /**
+   * Counts the keys before `start` and subtracts them: most ranges begin at the first key of a block, so that there are
+   * none.
+   */
   #countFrom(block: number, start: Buffer): number {
     const count = this.#counts[block] ?? 0;
     if (count === 0 || this.#starts[block] === keyString(start)) return count;

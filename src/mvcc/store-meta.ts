@@ -16,11 +16,13 @@ function decode(row: Buffer | undefined, absent: number): number {
   return row === undefined ? absent : Number(row.readBigInt64BE(0));
 }
 
-/** The store's marks in `meta`: how far it is compacted, and how far the removal has come. */
-export class StoreMarks {
+/**
+ * The store's own rows in `meta`: its revision and size, the last compaction, and the last compaction that is finished.
+ */
+export class StoreMeta {
   /**
-   * The current revision as of the last commit, which compaction may have left no event of; events after it are
-   * part of a change that was not complete. Undefined in a store that no change was committed to.
+   * The current revision as of the last commit. Compaction may have removed its events. Events after it belong to a
+   * change that was not complete. Undefined in a store without any commit.
    */
   readonly revision: number | undefined;
   #compactRevision: number;
@@ -35,17 +37,17 @@ export class StoreMarks {
     this.#sizeBytes = decode(engine.get('meta', SIZE), 0);
   }
 
-  /** The last compaction asked for; -1 before the first. */
+  /** Revision of the last compaction requested; -1 before the first. */
   get compactRevision(): number {
     return this.#compactRevision;
   }
 
-  /** The last compaction whose removal is done; -1 before the first. */
+  /** Revision of the last compaction that has removed everything; -1 before the first. */
   get finishedRevision(): number {
     return this.#finished;
   }
 
-  /** Bytes of all revisions that are not removed, as the quota counts them. */
+  /** Bytes of all revisions that are stored, as the quota counts them. */
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
@@ -54,7 +56,7 @@ export class StoreMarks {
     batch.put('meta', REVISION, encode(revision));
   }
 
-  /** A revision is committed whose changes are not all in `latest`. */
+  /** Marks the committed revision as one whose changes are not all in `latest` yet. */
   stageUnsettled(batch: WriteBatch, revision: number): void {
     batch.put('meta', UNSETTLED, encode(revision));
   }
@@ -79,7 +81,7 @@ export class StoreMarks {
   }
 }
 
-/** The revision that a crash left unsettled; undefined where all is settled. */
+/** The committed revision whose changes were not all in `latest` when the process ended; undefined if there is none. */
 export function unsettledRevision(engine: Engine): number | undefined {
   const row = engine.get('meta', UNSETTLED);
   return row === undefined ? undefined : decode(row, 0);
