@@ -1,15 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   CompactionRequest,
   DeleteRangeRequest,
+  HashKVRequest,
   LeaseGrantRequest,
   LeaseRevokeRequest,
   LeaseTimeToLiveRequest,
   PutRequest,
   RangeRequest,
   TxnRequest,
+  WatchCreateRequest,
+  WatchRequest,
 } from '../src/wire/gen/etcdserverpb.ts';
-import { Auth, Cluster, KV, Lease, Maintenance } from '../src/wire/services.ts';
+import { Auth, Cluster, KV, Lease, Maintenance, Watch } from '../src/wire/services.ts';
 import { Member } from './harness/member.ts';
 import { missingPeers } from './harness/paths.ts';
 import { RpcClient } from './harness/rpc-client.ts';
@@ -51,6 +55,29 @@ async function ask(client: RpcClient): Promise<void> {
   await client.unary(Maintenance.methods.status, {});
 }
 
+/** What fills the families that no plain request does. */
+async function use(client: RpcClient): Promise<void> {
+  const { put: set, compact } = KV.methods;
+  const watch = client.openStream(Watch.methods.watch);
+  const created = new Promise((resolve) => watch.once('data', resolve));
+  watch.on('error', () => undefined);
+  const value = WatchCreateRequest.create({ key, progressNotify: true });
+  watch.write(WatchRequest.create({ requestUnion: { case: 'createRequest', value } }));
+  await created;
+  const changed = new Promise((resolve) => watch.once('data', resolve));
+  for (let at = 0; at < 50; at += 1) await client.unary(set, put('key'));
+  await changed;
+  const { hash, hashKv, defragment, snapshot } = Maintenance.methods;
+  await client.unary(hash, {});
+  await client.unary(hashKv, HashKVRequest.create({ revision: 0 }));
+  await client.unary(compact, CompactionRequest.create({ revision: 20, physical: true }));
+  await client.serverStream(snapshot, {});
+  await client.unary(defragment, {});
+  // A report of progress, which comes every 100 ms.
+  await new Promise((resolve) => watch.once('data', resolve));
+  watch.cancel();
+}
+
 /** Counts that depend on the requests alone; gauges of time, bytes and the process are not among them. */
 const COUNTS = [
   /^etcd_server_(client_requests_total|(apply|request|range)_duration_seconds_count)/,
@@ -63,8 +90,32 @@ const COUNTS = [
   /^etcd_server_(has_leader|is_leader|is_learner|version|cluster_version|proposals_failed_total|quota_backend_bytes)/,
 ];
 
+async function scrape(member: Member): Promise<string> {
+  return (await fetch(`${member.clientUrl}/metrics`)).text();
+}
+
+/** Families that have a sample other than 0. */
+async function nonZero(member: Member): Promise<Set<string>> {
+  const samples = (await scrape(member)).split('\n').filter((line) => /^[^#].* (?!0$)/.test(line));
+  return new Set(
+    samples.filter((line) => !/_bucket\{/.test(line)).map((line) => line.replace(/(_sum|_count)?[{ ].*/, '')),
+  );
+}
+
+/**
+ * Families of Go's runtime, of etcd's own gRPC client and of its version 2 store; and bbolt's read transaction, which
+ * is always open, where reads of this store end with their request.
+ */
+const ETCD_ALONE = /^(go_|grpc_client_|etcd_debugging_store_|etcd_mvcc_db_open_read_transactions$)/;
+
+/** Families that the compatibility page calls always zero. */
+function alwaysZero(): Set<string> {
+  const page = readFileSync(new URL('../docs/compatibility.md', import.meta.url), 'utf8');
+  return new Set([...page.matchAll(/^\| (\w+) +\| \w+ +\| always zero/gm)].map((match) => match[1] ?? ''));
+}
+
 async function counts(member: Member): Promise<Map<string, number>> {
-  const text = await (await fetch(`${member.clientUrl}/metrics`)).text();
+  const text = await scrape(member);
   const lines = text.split('\n').filter((line) => COUNTS.some((pattern) => pattern.test(line)));
   return new Map(
     lines.map((line) => {
@@ -87,7 +138,16 @@ describe.skipIf(missing !== undefined)(`metrics ${missing ?? ''}`, () => {
   const members: Member[] = [];
   beforeAll(async () => {
     for (const kind of ['etcd', 'keystead'] as const)
-      members.push(await Member.start({ kind, flags: ['--metrics=extensive'] }));
+      members.push(
+        await Member.start({
+          kind,
+          flags: [
+            ...['--metrics=extensive', '--watch-progress-notify-interval=100ms'],
+            // Small, so that the few requests of a test release the log.
+            ...['--snapshot-count=20', '--auto-compaction-retention=0'],
+          ],
+        }),
+      );
   }, 60_000);
   afterAll(async () => {
     await Promise.all(members.map((member) => member.destroy()));
@@ -104,5 +164,45 @@ describe.skipIf(missing !== undefined)(`metrics ${missing ?? ''}`, () => {
     }
     const [etcd, keystead] = found;
     expect(keystead).toEqual(etcd);
+  });
+
+  it('count the bytes of messages as etcd does', async () => {
+    const found: { received: number; sent: number; responses: number }[] = [];
+    for (const member of members) {
+      const bytes = async (direction: string): Promise<number> =>
+        Number(
+          new RegExp(`^etcd_network_client_grpc_${direction}_bytes_total (.*)$`, 'm').exec(
+            await scrape(member),
+          )?.[1],
+        );
+      const before = [await bytes('received'), await bytes('sent')] as const;
+      const client = new RpcClient(member.endpoint);
+      const responses = 200;
+      for (let at = 0; at < responses; at += 1) await client.unary(KV.methods.put, put(`bytes${at}`));
+      client.close();
+      found.push({
+        received: (await bytes('received')) - before[0],
+        sent: (await bytes('sent')) - before[1],
+        responses,
+      });
+    }
+    const [etcd, keystead] = found;
+    expect(keystead?.received).toBe(etcd?.received);
+    // The ids of cluster and member in each header take nine or ten bytes.
+    expect(Math.abs((keystead?.sent ?? 0) - (etcd?.sent ?? 0))).toBeLessThanOrEqual(2 * 200);
+  });
+
+  // Families were called supported that nothing wrote.
+  it('fill the families that etcd fills', async () => {
+    const filled: Set<string>[] = [];
+    for (const member of members) {
+      const client = new RpcClient(member.endpoint);
+      await use(client);
+      client.close();
+      filled.push(await nonZero(member));
+    }
+    const [etcd, keystead] = filled;
+    const known = new Set([...(keystead ?? []), ...alwaysZero()]);
+    expect([...(etcd ?? [])].filter((name) => !known.has(name) && !ETCD_ALONE.test(name))).toEqual([]);
   });
 });

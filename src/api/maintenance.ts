@@ -83,7 +83,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
   context.unary(methods.hash, (call) =>
     context.asCaller(call, (who) => {
       requireAdmin(context, who);
-      hashStore(member, 0, () => inTurn(call, hashes))
+      hashStore(member, 0, () => inTurn(call, hashes), member.metrics.mvcc.hashDuration)
         .then(({ hash }) =>
           call.respond([context.header(), HashResponse.encode({ header: undefined, hash })]),
         )
@@ -129,7 +129,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
       try {
         streamIdentity(context, call, (who) => {
           requireAdmin(context, who);
-          sendSnapshot(call, deps, snapshots).catch((error: unknown) => {
+          sendSnapshot(context, call, deps, snapshots).catch((error: unknown) => {
             deps.logger.warn('failed to send a snapshot', { error: String(error) });
             if (error instanceof EtcdError) endStream(call, error);
             else call.end(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
@@ -230,6 +230,7 @@ function inTurn(call: UnaryCall | StreamCall, slots: Slots, abandon?: () => void
 
 /** No faster than the client takes it. */
 async function sendSnapshot(
+  { member }: ServiceContext,
   call: StreamCall,
   { exportSnapshot, logger }: MaintenanceDeps,
   slots: Slots,
@@ -238,6 +239,7 @@ async function sendSnapshot(
     endStream(call, NOT_TAKEN);
     call.onCancel?.('fault');
   });
+  const startedMs = member.clock.now();
   try {
     const snapshot = await exportSnapshot();
     logger.info('sending database snapshot to client', { 'total-bytes': snapshot.totalBytes });
@@ -248,6 +250,7 @@ async function sendSnapshot(
     }
     call.end();
   } finally {
+    member.metrics.disk.backendSnapshot.observe((member.clock.now() - startedMs) / 1000);
     slot.release();
   }
 }

@@ -64,6 +64,8 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
   registerWatch(context.server, {
     hub: member.hub,
     scheduler,
+    clock: member.clock,
+    metrics: member.metrics,
     header: (revision) => context.headerAt(revision),
     checkWatch: (call, key, rangeEnd) => {
       if (!member.auth.isEnabled) return undefined;

@@ -94,7 +94,9 @@ export class WatchStream {
 
   /** @returns whether the client keeps up */
   sendEvents(watch: Watch, batch: EventBatch): boolean {
-    const header = this.#deps.header(batch.revision);
+    const { clock, header: headerAt } = this.#deps;
+    const startedMs = clock.now();
+    const header = headerAt(batch.revision);
     if (watch.progressDue !== undefined) watch.progressDue = false;
     if (watch.fragment) this.#sendFragments([header, watch.idField], batch);
     else {
@@ -106,6 +108,10 @@ export class WatchStream {
           : [header, watch.idField, ...parts];
       this.#write(slices, header.length + watch.idField.length + batch.bytes);
     }
+    const { mvcc } = this.#deps.metrics;
+    const seconds = (clock.now() - startedMs) / 1000;
+    mvcc.watchSendStream.observe(seconds);
+    mvcc.watchSendPerEvent.observe(seconds / batch.fields.length);
     return !this.#outlet.isFull;
   }
 
@@ -119,9 +125,12 @@ export class WatchStream {
   }
 
   #control(fields: Partial<WatchResponse>, revision = this.#deps.hub.revision): void {
+    const { clock, metrics } = this.#deps;
+    const startedMs = clock.now();
     const header = this.#deps.header(revision);
     const body = controlBody(fields);
     this.#write([header, body], header.length + body.length);
+    metrics.mvcc.watchSendControl.observe((clock.now() - startedMs) / 1000);
   }
 
   #write(parts: readonly Buffer[], bytes: number): void {
@@ -256,11 +265,14 @@ export class WatchStream {
   #reportProgress(): void {
     // A client that takes nothing would have them pile up.
     if (this.#outlet.isFull) return;
+    const { clock, metrics } = this.#deps;
+    const startedMs = clock.now();
     for (const watch of this.#watches.values()) {
       if (watch.progressDue === undefined) continue;
       if (watch.progressDue && this.#isCurrent(watch)) this.#control({ watchId: watch.id });
       watch.progressDue = true;
     }
+    metrics.mvcc.watchSendProgress.observe((clock.now() - startedMs) / 1000);
   }
 
   #isCurrent({ watcher }: Watch): boolean {

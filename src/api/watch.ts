@@ -1,6 +1,8 @@
 import type { GrpcServer } from '../grpc/server.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { WatchHub } from '../mvcc/watch-hub.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { errors } from '../wire/errors.ts';
 import { Watch } from '../wire/services.ts';
@@ -10,6 +12,8 @@ import { WatchStream } from './watch-stream.ts';
 export interface WatchDeps {
   readonly hub: WatchHub;
   readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  readonly metrics: Pick<Metrics, 'mvcc'>;
   /** The response header as field 1, for a revision (0 leaves it out). */
   readonly header: (revision: number) => Buffer;
   /**

@@ -107,6 +107,8 @@ export class ClientServers {
       serverVersion: etcdVersion,
     });
     metrics.beforeScrape(() => {
+      metrics.network.clientReceivedBytes = grpc.counters.messageBytesReceived;
+      metrics.network.clientSentBytes = grpc.counters.messageBytesSent;
       for (const { type, version, count } of grpc.clientVersions.entries())
         metrics.server.clientRequests.set([type, version], count);
     });

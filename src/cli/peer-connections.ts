@@ -109,8 +109,11 @@ export class PeerConnections implements Reachability {
       observer: {
         roundTrip: (id, seconds) => metrics.network.peerRoundTrip.with(formatId(id)).observe(seconds),
         snapshotSent: (id, seconds) => metrics.network.snapshotSend.with(formatId(id)).observe(seconds),
-        snapshotReceived: (id, seconds) =>
-          metrics.network.snapshotReceive.with(formatId(id)).observe(seconds),
+        snapshotReceived: (id, seconds) => {
+          metrics.network.snapshotReceive.with(formatId(id)).observe(seconds);
+          // The store is made of it before the sender hears that it has come.
+          metrics.disk.snapDbSave.observe(seconds);
+        },
       },
     });
     const incoming = new IncomingSnapshots(storage.directory.snap, storage.engine.replacementDirectory);

@@ -241,9 +241,15 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
     },
     onFailure: endBecause('the log cannot be written'),
     onStoreFailure: endBecause('the store cannot be written'),
-    onSync: (durationMs, bytes) => {
+    onSync: (durationMs, bytes, bufferMs) => {
       metrics.disk.walFsync.observe(durationMs / 1000);
+      metrics.disk.walWrite.observe(bufferMs / 1000);
       metrics.disk.walWriteBytes += bytes;
+    },
+    // A batch goes into the store by one write, without a sync: that is its commit.
+    onStoreWrite: (durationMs) => {
+      metrics.disk.backendCommit.observe(durationMs / 1000);
+      metrics.disk.backendCommitWrite.observe(durationMs / 1000);
     },
   }).then((storage) => {
     const { repaired } = storage.contents;

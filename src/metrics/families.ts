@@ -8,8 +8,8 @@ import {
   type Labels,
   type Sample,
 } from './family.ts';
-import type { CounterFamily, HistogramFamily } from './histogram.ts';
-import type { Metrics } from './metrics.ts';
+import { type CounterFamily, Histogram, type HistogramFamily } from './histogram.ts';
+import { indexPauseBounds, latencyBounds, type Metrics } from './metrics.ts';
 import { grpcCodeNames } from './grpc-codes.ts';
 import { peerFamilies } from './peer-families.ts';
 import type { Versions } from './versions.ts';
@@ -36,7 +36,7 @@ function countsOf(family: CounterFamily): Sample[] {
 }
 
 function histogramsOf(name: string, help: string, family: HistogramFamily): Family {
-  const entries = (): (readonly [Labels, import('./histogram.ts').Histogram])[] =>
+  const entries = (): (readonly [Labels, Histogram])[] =>
     [...family.entries()].map(([values, value]) => [zipLabels(family.labels, values), value] as const);
   return { name, type: 'histogram', help, histograms: entries };
 }
@@ -128,13 +128,8 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
       () => server.quotaBackendBytes,
     ),
     counter(
-      'etcd_server_read_indexes_failed_total',
-      'Read indexes that failed.',
-      () => server.readIndexesFailed,
-    ),
-    counter(
       'etcd_server_slow_read_indexes_total',
-      'Read indexes answered too late.',
+      'Read indexes answered too late, or not in time.',
       () => server.slowReadIndexes,
     ),
     counter('etcd_server_slow_apply_total', 'Entries whose applying was slow.', () => server.slowApplies),
@@ -204,11 +199,6 @@ function mvccFamilies({ mvcc }: Metrics): Family[] {
       'Time of a whole compaction.',
       mvcc.compactionTotalMs,
     ),
-    histogram(
-      'etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds',
-      'Time the index stood still for a compaction.',
-      mvcc.indexCompactionPauseMs,
-    ),
     histogram('etcd_mvcc_hash_duration_seconds', 'Time to hash the whole store.', mvcc.hashDuration),
     histogram(
       'etcd_mvcc_hash_rev_duration_seconds',
@@ -271,22 +261,16 @@ function leaseFamilies({ lease }: Metrics): Family[] {
 function diskFamilies({ disk }: Metrics): Family[] {
   return [
     histogram('etcd_disk_wal_fsync_duration_seconds', 'Time to sync the log.', disk.walFsync),
-    histogram('etcd_disk_wal_write_duration_seconds', 'Time to write to the log.', disk.walWrite),
+    histogram(
+      'etcd_disk_wal_write_duration_seconds',
+      'Time to put records into the buffer that the log is written from.',
+      disk.walWrite,
+    ),
     gauge('etcd_disk_wal_write_bytes_total', 'Bytes written to the log.', () => disk.walWriteBytes),
     histogram(
       'etcd_disk_backend_commit_duration_seconds',
       'Time to commit a batch to the store.',
       disk.backendCommit,
-    ),
-    histogram(
-      'etcd_debugging_disk_backend_commit_rebalance_duration_seconds',
-      'Of bbolt; always empty.',
-      disk.backendCommitRebalance,
-    ),
-    histogram(
-      'etcd_debugging_disk_backend_commit_spill_duration_seconds',
-      'Of bbolt; always empty.',
-      disk.backendCommitSpill,
     ),
     histogram(
       'etcd_debugging_disk_backend_commit_write_duration_seconds',
@@ -300,21 +284,19 @@ function diskFamilies({ disk }: Metrics): Family[] {
       disk.backendSnapshot,
     ),
     gauge('etcd_disk_defrag_inflight', 'Whether a defragmentation is at work.', () => disk.defragInflight),
-    histogram('etcd_snap_fsync_duration_seconds', 'Time to sync a snapshot mark.', disk.snapFsync),
-    histogram('etcd_snap_db_fsync_duration_seconds', 'Time to sync a snapshot file.', disk.snapDbFsync),
+    histogram(
+      'etcd_snap_fsync_duration_seconds',
+      'Time to sync the store before the log is released.',
+      disk.snapFsync,
+    ),
     histogram(
       'etcd_snap_db_save_total_duration_seconds',
-      'Time to save a snapshot received.',
+      'Time to receive a snapshot and make a store of it.',
       disk.snapDbSave,
     ),
     histogram(
-      'etcd_debugging_snap_save_marshalling_duration_seconds',
-      'Time to encode a snapshot mark.',
-      disk.snapSaveMarshalling,
-    ),
-    histogram(
       'etcd_debugging_snap_save_total_duration_seconds',
-      'Time to save a snapshot mark.',
+      'Time to sync the store and to mark that in the log.',
       disk.snapSaveTotal,
     ),
   ];
@@ -377,10 +359,37 @@ function scrapeFamilies({ scrapes }: Metrics): Family[] {
   ];
 }
 
-/** Of etcd's proxy and its version 2 store, which a server reports as zero. */
+/** What etcd's server reports as zero as well, and what has nothing to count here. The help text says why. */
 function constantFamilies(): Family[] {
   const zero = (): number => 0;
+  const empty = new Histogram(latencyBounds);
   return [
+    counter(
+      'etcd_server_read_indexes_failed_total',
+      'A read index is asked for again when the leader changes; always 0.',
+      zero,
+    ),
+    histogram(
+      'etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds',
+      'The index is part of the store and compacted with it; always empty.',
+      new Histogram(indexPauseBounds),
+    ),
+    histogram(
+      'etcd_debugging_disk_backend_commit_rebalance_duration_seconds',
+      'Of bbolt; always empty.',
+      empty,
+    ),
+    histogram('etcd_debugging_disk_backend_commit_spill_duration_seconds', 'Of bbolt; always empty.', empty),
+    histogram(
+      'etcd_snap_db_fsync_duration_seconds',
+      'The file received is read into a store and then removed, so it is not synced; always empty.',
+      empty,
+    ),
+    histogram(
+      'etcd_debugging_snap_save_marshalling_duration_seconds',
+      'There is no snapshot file to encode, the store is the snapshot; always empty.',
+      empty,
+    ),
     gauge('etcd_grpc_proxy_cache_hits_total', 'Of the proxy; always 0.', zero),
     gauge('etcd_grpc_proxy_cache_keys_total', 'Of the proxy; always 0.', zero),
     gauge('etcd_grpc_proxy_cache_misses_total', 'Of the proxy; always 0.', zero),

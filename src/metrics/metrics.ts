@@ -1,12 +1,14 @@
 import { CounterFamily, exponentialBounds, Histogram, HistogramFamily } from './histogram.ts';
 
 /** 1 ms to 8 s: what a disk or a request takes. */
-const latencyBounds = exponentialBounds(0.001, 2, 14);
+export const latencyBounds = exponentialBounds(0.001, 2, 14);
 /** 0.1 ms to 52 s: what applying or reading takes. */
 const applyBounds = exponentialBounds(0.0001, 2, 20);
 /** 10 ms to 164 s: what hashing the store takes. */
 const hashBounds = exponentialBounds(0.01, 2, 15);
 
+/** 0.5 ms to 4 s, in milliseconds: etcd's pauses of its index. */
+export const indexPauseBounds = exponentialBounds(0.5, 2, 14);
 /** 100 ms to 51 s: what sending a snapshot to another member takes. */
 const snapshotBounds = exponentialBounds(0.1, 2, 10);
 /** 0.1 ms to 3.3 s: a message to another member and back. */
@@ -67,7 +69,6 @@ export class Metrics {
     proposalsFailed: 0,
     proposalsPending: 0,
     quotaBackendBytes: 0,
-    readIndexesFailed: 0,
     slowReadIndexes: 0,
     slowApplies: 0,
     snapshotApplyInProgress: 0,
@@ -106,7 +107,6 @@ export class Metrics {
     compactionLastSeconds: 0,
     compactionPauseMs: new Histogram(exponentialBounds(1, 2, 13)),
     compactionTotalMs: new Histogram(exponentialBounds(100, 2, 14)),
-    indexCompactionPauseMs: new Histogram(exponentialBounds(0.5, 2, 14)),
     hashDuration: new Histogram(hashBounds),
     hashRevDuration: new Histogram(hashBounds),
     openReadTransactions: 0,
@@ -130,20 +130,17 @@ export class Metrics {
     walWrite: new Histogram(latencyBounds),
     walWriteBytes: 0,
     backendCommit: new Histogram(latencyBounds),
-    backendCommitRebalance: new Histogram(latencyBounds),
-    backendCommitSpill: new Histogram(latencyBounds),
     backendCommitWrite: new Histogram(latencyBounds),
     backendDefrag: new Histogram(exponentialBounds(0.1, 2, 13)),
     backendSnapshot: new Histogram(exponentialBounds(0.01, 2, 17)),
     defragInflight: 0,
     snapFsync: new Histogram(latencyBounds),
-    snapDbFsync: new Histogram(latencyBounds),
     snapDbSave: new Histogram(exponentialBounds(0.1, 2, 10)),
-    snapSaveMarshalling: new Histogram(latencyBounds),
     snapSaveTotal: new Histogram(latencyBounds),
   };
 
   readonly network = {
+    /** Messages of calls, without their five bytes of framing and before compression. */
     clientReceivedBytes: 0,
     clientSentBytes: 0,
     /** Peers by member id in hexadecimal; the first of a pair is this member. */

@@ -75,6 +75,8 @@ export interface EngineControl extends Engine {
   compactFiles(): Promise<void>;
   /** Bytes on disk, and the bytes of them that hold live data. Both are estimates that may lag by seconds. Never throws. */
   sizes(): { total: number; inUse: number };
+  /** Iterators and views of this thread that are not closed yet. */
+  readonly openReads: number;
   /**
    * Closes and opens the store again within the process, which clears an error a full disk left behind. Open
    * iterators end: reading on with one throws EngineReopenedError, and so does every call until it resolves.

@@ -69,12 +69,11 @@ export class Durations {
    * @param count of requests; 0 where the time went into a part of one
    */
   applied(count: number, firstIndex: number | undefined, counts: ApplyCounts, partMs: number): void {
-    const { disk, server } = this.#metrics;
+    const { server } = this.#metrics;
     this.#tookMs += partMs;
     if (count === 0) return;
     const tookMs = this.#tookMs;
     this.#tookMs = 0;
-    disk.backendCommit.observe(tookMs / 1000);
     const share = tookMs / 1000 / count;
     counts.drain((name, isRefused, times) => this.#applies.of(name, !isRefused).observe(share, times));
     if (tookMs <= this.#warnAfterMs) return;

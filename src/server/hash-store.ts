@@ -1,4 +1,5 @@
 import { HashJob, hashScope, type HashScope, type StoreHash } from '../mvcc/hash.ts';
+import type { Histogram } from '../metrics/histogram.ts';
 import type { MvccStore } from '../mvcc/store.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { errors } from '../wire/errors.ts';
@@ -14,13 +15,15 @@ export type HashRows = (scope: HashScope, opened: () => void) => Promise<StoreHa
  *
  * @param revision 0 for the present. Rejects with Compacted or FutureRev where it cannot be had.
  * @param turn waits until the hash may be made, where their number is limited
+ * @param durations takes the seconds of a hash that was not known already, without its wait
  */
 export async function hashStore(
   member: Member,
   revision: number,
   turn?: () => Promise<{ readonly release: () => void }>,
+  durations: Histogram = member.metrics.mvcc.hashRevDuration,
 ): Promise<StoreHash> {
-  const { store, compactor } = member;
+  const { store, compactor, clock } = member;
   const refuse = (): void => {
     if (revision > store.revision) throw errors.FutureRev;
     if (revision > 0 && revision < store.compactRevision) throw errors.Compacted;
@@ -32,8 +35,11 @@ export async function hashStore(
   try {
     // Compactions do not wait for those who wait in line.
     refuse();
+    const startedMs = clock.now();
     const { release } = compactor.hold(0);
-    return await member.hashRows(hashScope(store, revision), release).finally(release);
+    const hash = await member.hashRows(hashScope(store, revision), release).finally(release);
+    durations.observe((clock.now() - startedMs) / 1000);
+    return hash;
   } finally {
     place?.release();
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { Metrics } from '../metrics/metrics.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { LogKeeper, type LogKeeperOptions } from './log-keeper.ts';
 
@@ -7,11 +8,13 @@ const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learners
 function keeper(isAlone = false): {
   keeper: LogKeeper;
   memory: MemoryStorage;
+  metrics: Metrics;
   /** What raft has heard of what is applied. */
   node: { applied: number };
   apply: (index: number, raftApplied?: number) => Promise<void>;
 } {
   const memory = new MemoryStorage();
+  const metrics = new Metrics();
   const node = { applied: 0 };
   const applied = { index: 0, term: 1, confState };
   const release = vi.fn(() => Promise.resolve());
@@ -24,6 +27,8 @@ function keeper(isAlone = false): {
     snapshotCount: 10,
     catchupEntries: 2,
     isAlone: () => isAlone,
+    clock: { now: () => 0 },
+    metrics,
     logger: { info: () => undefined },
     failed: (error: Error) => {
       throw error;
@@ -44,14 +49,15 @@ function keeper(isAlone = false): {
     await vi.waitFor(() => expect(release).toHaveBeenCalledTimes(releases));
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { keeper: made, memory, node, apply };
+  return { keeper: made, memory, metrics, node, apply };
 }
 
 describe('the log in memory', () => {
   it('keeps the entries that slow followers may ask for', async () => {
-    const { memory, apply } = keeper();
+    const { memory, metrics, apply } = keeper();
     await apply(10);
     expect(memory.firstIndex()).toBe(9);
+    expect([metrics.disk.snapFsync.count, metrics.disk.snapSaveTotal.count]).toEqual([1, 1]);
   });
 
   it('stays whole while a member is being sent a snapshot', async () => {

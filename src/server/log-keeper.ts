@@ -1,4 +1,6 @@
 import type { AppliedState } from '../apply/applied-state.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Clock } from '../ports/clock.ts';
 import { type EngineControl, EngineReopenedError } from '../ports/engine.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -17,6 +19,8 @@ export interface LogKeeperOptions {
   readonly catchupEntries: number;
   /** There is no other member that could need entries. */
   readonly isAlone: () => boolean;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
   readonly logger: Logger;
   readonly failed: (error: Error) => void;
 }
@@ -77,10 +81,13 @@ export class LogKeeper {
   }
 
   async #release(): Promise<void> {
-    const { applied, engine, log, memory, catchupEntries, logger } = this.#options;
+    const { applied, engine, log, memory, catchupEntries, clock, metrics, logger } = this.#options;
     const { index, term, confState } = applied;
+    const startedMs = clock.now();
     await engine.syncLog();
+    metrics.disk.snapFsync.observe((clock.now() - startedMs) / 1000);
     await log.release({ index, term, confState });
+    metrics.disk.snapSaveTotal.observe((clock.now() - startedMs) / 1000);
     memory.createSnapshot(index, confState, undefined);
     if (index > catchupEntries && this.#holds === 0) this.#compact(index - catchupEntries);
     this.#releasedIndex = index;

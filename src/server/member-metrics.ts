@@ -42,6 +42,7 @@ export function observeMember(member: Member, metrics: Metrics): void {
     lease.granted = member.lessor.counters.granted;
     lease.revoked = member.lessor.counters.revoked;
     server.proposalsFailed = member.failedProposals;
+    server.slowReadIndexes = member.slowReadIndexes;
     const { hub } = member;
     mvcc.watchers = hub.counters.watchers;
     mvcc.slowWatchers = hub.counters.slowWatchers;
@@ -53,6 +54,7 @@ export function observeMember(member: Member, metrics: Metrics): void {
       metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 1);
     for (const id of member.cluster.removedIds())
       metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 0);
+    mvcc.openReadTransactions = member.engine.openReads;
     const { inUse } = member.engine.sizes();
     mvcc.dbTotalBytes = member.store.sizeBytes;
     mvcc.dbInUseBytes = Math.min(inUse, member.store.sizeBytes);

@@ -26,6 +26,7 @@ import { ConfChanges } from './conf-changes.ts';
 import type { Consensus, ConsensusInput } from './consensus.ts';
 import { Durations } from './durations.ts';
 import { EngineRecovery } from './engine-recovery.ts';
+import { HeartbeatTimes } from './heartbeat-times.ts';
 import { chooseHash, type HashRows } from './hash-store.ts';
 import type { Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
@@ -89,6 +90,7 @@ export class Member {
   readonly #installObservers: (() => void)[] = [];
   readonly #turnObservers = new Set<() => void>();
   readonly #leaderTimes: LeaderTimes;
+  readonly #heartbeats: HeartbeatTimes;
   readonly #stopTimers: (() => void)[] = [];
   #campaigns = false;
   #stopped = false;
@@ -99,6 +101,8 @@ export class Member {
     this.#options = options;
     this.config = config;
     this.#leaderTimes = new LeaderTimes(config.electionTimeoutMs);
+    const heartbeatLogger = options.logger('server/heartbeat-times.ts');
+    this.#heartbeats = new HeartbeatTimes(config.heartbeatIntervalMs, clock, metrics, heartbeatLogger);
     this.identity = identity;
     this.clock = clock;
     this.scheduler = scheduler;
@@ -145,7 +149,7 @@ export class Member {
       now: () => clock.now(),
       hooks: {
         apply: (entries) => this.#apply(entries),
-        send: options.send,
+        send: (messages) => options.send(this.#heartbeats.sent(messages)),
         install: (snapshot, done) => this.#install(snapshot, done),
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
         dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
@@ -185,12 +189,9 @@ export class Member {
     this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
     this.hashRows = chooseHash(this.store, scheduler, options.hashElsewhere);
     this.compactor = new Compactor({
-      store: this.store,
-      scheduler,
+      ...{ store: this.store, scheduler, metrics, clock },
       batchLimit: config.compactionBatchLimit,
       sleepMs: config.compactionSleepIntervalMs,
-      metrics,
-      clock,
       logger: options.logger('server/compactor.ts'),
       writeFailed: (error) => this.#recover(error),
       hashRows: this.hashRows,
@@ -202,6 +203,7 @@ export class Member {
       log: storage.log,
       engine,
       applied: this.applied,
+      ...{ clock, metrics },
       snapshotCount: config.snapshotCount,
       catchupEntries: config.snapshotCatchupEntries,
       isAlone: () => this.cluster.members().length === 1,
@@ -256,6 +258,11 @@ export class Member {
 
   get pendingProposals(): number {
     return this.#proposals.pending;
+  }
+
+  /** See `ReadQueue.slow`. */
+  get slowReadIndexes(): number {
+    return this.#loop.reads.slow;
   }
 
   get failedProposals(): number {
@@ -439,6 +446,7 @@ export class Member {
 
   #leadershipChanged(lead: bigint, role: Role): void {
     const now = this.clock.now();
+    this.#heartbeats.reset();
     if (lead === None) this.#leaderTimes.lost(now);
     else {
       this.#leaderTimes.found(now);

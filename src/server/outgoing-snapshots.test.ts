@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { Metrics } from '../metrics/metrics.ts';
 import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
 import type { ResumableExport } from '../ports/snapshot.ts';
 import { Message, MessageType } from '../wire/gen/raftpb.ts';
@@ -17,7 +18,8 @@ class Stage {
 
   constructor() {
     const member = {
-      ...{ memberIdText: 'a', clock: { wall: () => 1000 }, isLeader: true },
+      ...{ memberIdText: 'a', clock: { now: () => 0, wall: () => 1000 }, isLeader: true },
+      metrics: new Metrics(),
       scheduler: {
         soon: (run: () => void) => run(),
         after: (ms: number, run: () => void) => {

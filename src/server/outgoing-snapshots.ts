@@ -29,6 +29,8 @@ interface Sending {
   /** Lets the log be compacted again. */
   readonly release: () => void;
   transfers: number;
+  /** Of the transfer under way. */
+  startedMs: number;
 }
 
 /** The snapshots for members that need more than the log has, and what is left of them when their transfer breaks off. */
@@ -68,6 +70,8 @@ export class OutgoingSnapshots {
     const sending = this.#sending.get(to);
     this.#sending.delete(to);
     if (sending !== undefined) {
+      const { clock, metrics } = this.#options.member;
+      metrics.disk.backendSnapshot.observe((clock.now() - sending.startedMs) / 1000);
       if (ok) this.#finish(sending, KEEP_LOG_MS);
       else this.#keep(to, sending);
     }
@@ -89,7 +93,7 @@ export class OutgoingSnapshots {
       const file = await exportSnapshot();
       this.#made += 1;
       const id = `${member.memberIdText}-${member.clock.wall()}-${this.#made}`;
-      return { id, file, release, transfers: 0 };
+      return { id, file, release, transfers: 0, startedMs: 0 };
     } catch (error) {
       release();
       throw error;
@@ -97,10 +101,11 @@ export class OutgoingSnapshots {
   }
 
   #transfer(message: Message, sending: Sending): void {
-    const { transport, membershipData } = this.#options;
+    const { member, transport, membershipData } = this.#options;
     const { id, file, transfers } = sending;
     const { index, term, confState, totalBytes } = file;
     sending.transfers += 1;
+    sending.startedMs = member.clock.now();
     this.#sending.set(message.to, sending);
     transport.sendSnapshot(
       { ...message, snapshot: { data: membershipData(), metadata: { index, term, confState } } },

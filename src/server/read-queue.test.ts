@@ -83,6 +83,20 @@ describe('reads', () => {
     expect(queue.expire(200, timeout)).toBe(2);
     expect(outcomes.failed).toEqual(['asked early', 'asked late', 'not asked']);
     expect(queue.size).toBe(0);
+    // As etcd counts them: one for all that wait together.
+    expect(queue.slow).toBe(2);
+  });
+
+  it('count an answer as slow that comes when nothing waits for it', () => {
+    const queue = newQueue();
+    const outcomes = new Outcomes();
+    queue.add(outcomes.waiter('a'), 100);
+    const context = queue.ask(0);
+    queue.confirmed(context, 1);
+    queue.release(1);
+    expect(queue.slow).toBe(0);
+    queue.confirmed(context, 1);
+    expect(queue.slow).toBe(1);
   });
 
   it('leave the queue when nobody wants them any more', () => {

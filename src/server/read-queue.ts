@@ -40,6 +40,8 @@ export class ReadQueue {
   /** By context, in the order in which they were asked. */
   readonly #asked = new Map<string, ReadBatch>();
   #batches = 0;
+  /** Times that reads ran out of time, and answers that came when nothing waited for them any more; for metrics. */
+  slow = 0;
 
   /** @param nonce made by `newReadNonce`, anew with each start of the process */
   constructor(nonce: Buffer) {
@@ -84,7 +86,10 @@ export class ReadQueue {
    */
   confirmed(context: Buffer, index: number): void {
     const confirmed = this.#asked.get(keyOf(context));
-    if (confirmed === undefined) return;
+    if (confirmed === undefined) {
+      this.slow += 1;
+      return;
+    }
     for (const batch of this.#asked.values()) {
       batch.index ??= index;
       if (batch === confirmed) break;
@@ -118,16 +123,10 @@ export class ReadQueue {
 
   /** Fails the reads whose time is up, asked or not. @returns how many */
   expire(nowMs: number, error: () => Error): number {
-    let expired = 0;
-    for (const reads of this.#all()) {
-      for (const read of reads) {
-        if (read.deadlineMs > nowMs) return expired;
-        reads.delete(read);
-        expired += 1;
-        read.waiter.failed(error());
-      }
-    }
-    return expired;
+    const expired = this.#takeExpired(nowMs);
+    if (expired.length > 0) this.slow += 1;
+    for (const { waiter } of expired) waiter.failed(error());
+    return expired.length;
   }
 
   failAll(error: Error): void {
@@ -135,6 +134,18 @@ export class ReadQueue {
     this.#asked.clear();
     this.#arriving = new Set();
     for (const reads of all) for (const { waiter } of reads) waiter.failed(error);
+  }
+
+  #takeExpired(nowMs: number): PendingRead[] {
+    const expired: PendingRead[] = [];
+    for (const reads of this.#all()) {
+      for (const read of reads) {
+        if (read.deadlineMs > nowMs) return expired;
+        reads.delete(read);
+        expired.push(read);
+      }
+    }
+    return expired;
   }
 
   /** The oldest reads first. */

@@ -133,6 +133,10 @@ export class SimEngine implements EngineControl {
     return this.#rows.sizes();
   }
 
+  get openReads(): number {
+    return this.#rows.openReads;
+  }
+
   reopen(): Promise<void> {
     return Promise.resolve();
   }

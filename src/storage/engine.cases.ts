@@ -165,6 +165,15 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(list(engine, 'latest', { ...everything, reverse: true }, 97)).toEqual(sorted.reverse());
     });
 
+    it('counts the reads that are not closed yet', () => {
+      put(engine, 'latest', { a: '1', b: '2' });
+      const reads = [engine.iterate('latest', everything), engine.iterate('latest', everything)];
+      expect(engine.openReads).toBe(2);
+      for (const read of reads) read.close();
+      reads[0]?.close();
+      expect(engine.openReads).toBe(0);
+    });
+
     it('has its rows after syncs, compactions and a reopening', async () => {
       put(engine, 'latest', { a: '1' });
       await Promise.all([engine.syncLog(), engine.syncLog(), engine.syncLog()]);

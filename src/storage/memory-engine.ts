@@ -59,6 +59,8 @@ class MemoryBatch implements WriteBatch {
 /** One opening of the store, which its batches and iterators end with. */
 interface Opening {
   isOver: boolean;
+  /** Iterators that are not closed yet. */
+  reads: number;
 }
 
 class MemoryIterator implements EngineIterator {
@@ -70,6 +72,7 @@ class MemoryIterator implements EngineIterator {
     this.#cursor = cursor;
     this.#keysOnly = keysOnly;
     this.#opening = opening;
+    opening.reads += 1;
   }
 
   next(count: number): Buffer[] {
@@ -85,6 +88,7 @@ class MemoryIterator implements EngineIterator {
   }
 
   close(): void {
+    if (this.#cursor !== undefined) this.#opening.reads -= 1;
     this.#cursor = undefined;
   }
 }
@@ -92,7 +96,7 @@ class MemoryIterator implements EngineIterator {
 /** The engine's twin in memory, for tests and the simulator. It holds what RocksDB would, in the same order. */
 export class MemoryEngine implements EngineControl {
   readonly #columns = new Map<Column, OrderedRows>(columns.map((column) => [column, new OrderedRows()]));
-  #opening: Opening | undefined = { isOver: false };
+  #opening: Opening | undefined = { isOver: false, reads: 0 };
 
   get(column: Column, key: Uint8Array): Buffer | undefined {
     const value = this.#rows(column).get(key);
@@ -136,9 +140,13 @@ export class MemoryEngine implements EngineControl {
     return { total: bytes, inUse: bytes };
   }
 
+  get openReads(): number {
+    return this.#opening?.reads ?? 0;
+  }
+
   reopen(): Promise<void> {
     this.#opened().isOver = true;
-    this.#opening = { isOver: false };
+    this.#opening = { isOver: false, reads: 0 };
     return Promise.resolve();
   }
 

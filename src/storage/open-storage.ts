@@ -17,6 +17,8 @@ export interface StorageOptions extends Pick<FileLogOptions, 'onFailure' | 'onSy
   readonly tuning?: RocksTuning;
   /** The store's disk failed: the process has to end. See `RocksOptions`. */
   readonly onStoreFailure?: (error: Error) => void;
+  /** Called after each batch written to the store, for metrics. */
+  readonly onStoreWrite?: (durationMs: number) => void;
   /** Gives the metadata record of a log that is made now. */
   readonly newMetadata: () => Buffer;
 }
@@ -56,10 +58,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       directory: directory.wal,
       segmentBytes: segmentBytesFor(space.capacity),
       onFailure: options.onFailure,
-      onSync: (durationMs, bytes) => {
+      onSync: (durationMs, bytes, bufferMs) => {
         // The engine writes about the same again to its own log, and once more when it flushes.
         space.took(2 * bytes);
-        options.onSync?.(durationMs, bytes);
+        options.onSync?.(durationMs, bytes, bufferMs);
       },
     };
     const { log, contents } = hasLog ? openLog(logOptions) : createLog(logOptions, options.newMetadata());
@@ -111,12 +113,13 @@ function isEmpty(engine: RocksEngine): boolean {
 
 async function openEngine(
   directory: DataDirectory,
-  { tuning = defaultTuning, onStoreFailure }: StorageOptions,
+  { tuning = defaultTuning, onStoreFailure, onStoreWrite }: StorageOptions,
 ): Promise<RocksEngine> {
   try {
     return await RocksEngine.open(directory.rocksdb, {
       tuning,
       ...(onStoreFailure === undefined ? {} : { onFailure: onStoreFailure }),
+      ...(onStoreWrite === undefined ? {} : { onWrite: onStoreWrite }),
     });
   } catch (error) {
     if ((error as { code?: string }).code !== 'LEVEL_LOCKED') throw error;

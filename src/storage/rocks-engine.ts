@@ -110,6 +110,8 @@ export interface RocksOptions {
    * background work did before it: the owner ends the process.
    */
   readonly onFailure?: (error: EngineFailedError) => void;
+  /** Called after each batch written, for metrics. */
+  readonly onWrite?: (durationMs: number) => void;
 }
 
 /** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
@@ -122,6 +124,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   readonly #recalls = new Set<() => Promise<void>>();
   readonly #currentColumns = (): OpenColumns => this.columns;
   readonly #onFailure: (error: EngineFailedError) => void;
+  readonly #onWrite: RocksOptions['onWrite'];
   /** Closing and opening, one after the other. */
   #transition: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -132,6 +135,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     this.#directory = directory;
     this.#tuning = options.tuning ?? defaultTuning;
     this.#onFailure = options.onFailure ?? (() => undefined);
+    this.#onWrite = options.onWrite;
     this.#logSync = new RocksLogSync(directory);
     this.#sizes = new RocksSizes(directory);
   }
@@ -206,8 +210,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     assert(batch instanceof RocksBatch, 'a batch is written by the engine that made it');
     const keep = batch.length <= maxKeptBatchOperations;
     const handle = batch.take();
+    const startedMs = performance.now();
     try {
       this.#commit(handle);
+      this.#onWrite?.(performance.now() - startedMs);
     } finally {
       this.binding.batch_clear(handle);
       if (keep) this.#spareBatch = handle;

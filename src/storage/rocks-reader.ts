@@ -111,6 +111,10 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     this.#views.clear();
   }
 
+  get openReads(): number {
+    return this.#iterators.size + this.#views.size;
+  }
+
   /** The database is open again. */
   protected opened(columns: OpenColumns): void {
     this.#columns = columns;

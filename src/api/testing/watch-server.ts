@@ -1,4 +1,5 @@
 import { GrpcServer } from '../../grpc/server.ts';
+import { Metrics } from '../../metrics/metrics.ts';
 import { CompactionJob } from '../../mvcc/compaction.ts';
 import { keyRange } from '../../mvcc/key-range.ts';
 import { MvccStore } from '../../mvcc/store.ts';
@@ -35,6 +36,7 @@ export class WatchServer {
   readonly engine = new MemoryEngine();
   readonly store = new MvccStore(this.engine);
   readonly hub = new WatchHub(this.store);
+  readonly metrics = new Metrics();
   readonly grpc = new GrpcServer({ maxReceiveBytes: 2 ** 21 });
   port = 0;
   readonly #writes: ((txn: WriteTxn) => void)[] = [];
@@ -44,6 +46,8 @@ export class WatchServer {
     registerWatch(this.grpc, {
       hub: this.hub,
       scheduler,
+      clock: { now: () => performance.now(), wall: () => Date.now() },
+      metrics: this.metrics,
       header: (revision) => headers.field(revision, 3),
       checkWatch: () => undefined,
       maxRequestBytes: 1.5 * 2 ** 20,

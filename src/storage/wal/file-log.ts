@@ -42,8 +42,8 @@ export interface FileLogOptions {
   readonly disk?: LogDisk;
   /** Called once when a write or sync failed. Nothing is written any more: the process has to end. */
   readonly onFailure: (error: Error) => void;
-  /** Called after each synced write, for metrics. */
-  readonly onSync?: (durationMs: number, bytes: number) => void;
+  /** Called after each synced write, for metrics; `bufferMs` is what it took to put the records into its buffer. */
+  readonly onSync?: (durationMs: number, bytes: number, bufferMs: number) => void;
 }
 
 interface QueuedAppend extends LogAppend {
@@ -284,6 +284,7 @@ export class FileLog implements LogStore {
   /** Encodes what fits from the queue and writes it with one call. */
   #writeQueue(segment: SegmentFile, offset: number): void {
     const encoder = this.#encoder;
+    const begunMs = performance.now();
     const room = Math.min(maxWriteBytes, segment.ready - offset - maxFrameBytes(entryFieldBytes));
     let count = 0;
     for (const item of this.#queue) {
@@ -296,11 +297,11 @@ export class FileLog implements LogStore {
     this.#writing = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
     this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
     this.#isWriting = true;
-    const started = performance.now();
+    const startedMs = performance.now();
     const bytes = encoder.buffer.subarray(0, encoder.length);
     segment.write(bytes, offset, (error) => {
       if (error !== null) return this.#fail(error);
-      this.#options.onSync?.(performance.now() - started, bytes.length);
+      this.#options.onSync?.(performance.now() - startedMs, bytes.length, startedMs - begunMs);
       if (segment === this.#tail) this.#finishWrite(bytes.length);
       else this.#installSegment(segment, bytes.length);
     });
