@@ -62,9 +62,9 @@ export class Session {
    * with them the width of columns.
    */
   normalise(text: string): string {
-    for (const match of text.matchAll(/\blease ([0-9a-f]{15,16}) granted/g))
+    for (const match of text.matchAll(/\blease ([0-9a-f]{8,16}) granted/g))
       this.rememberLease(match[1] ?? '');
-    for (const match of text.matchAll(/\b(?:locks|posts)\/([0-9a-f]{15,16})\b/g))
+    for (const match of text.matchAll(/\b(?:locks|posts)\/([0-9a-f]{8,16})\b/g))
       this.rememberLease(match[1] ?? '');
     let result = text.replaceAll(this.folder, '<folder>');
     for (const [id, label] of this.#chosen) result = result.replaceAll(id, label);
