@@ -10,32 +10,32 @@ import { WatchIndex } from './watch-index.ts';
 import type { Watcher } from './watcher.ts';
 
 const CHUNK_ROWS = 128;
-/** A slice ends once it has gathered this much. */
+/** A slice ends when it holds this many bytes of events. */
 const SLICE_BYTES = 256 * 1024;
 
 /**
- * Reads the history once for a number of watchers that are behind, in slices of whole revisions. Memory is bounded by
- * a slice, or by the largest revision where that is larger.
+ * Reads the history for a group of watchers that are behind, in slices of whole revisions. The memory used is at most
+ * one slice, or one revision if that is larger.
  */
 export class CatchUp {
-  /** How many changes the hub had seen at the last step; owned by it. */
+  /** Number of changes that the hub had seen at the last step. Only the hub uses it. */
   changesAtStep: number;
   readonly #store: MvccStore;
   readonly #index = new WatchIndex();
   readonly #view = new KeyValueView();
-  /** The next revision to look at. */
+  /** The next revision to read. */
   #position: number;
-  /** All events before it are with the watchers; less than the position while a revision is half read. */
+  /** All events before this revision are delivered. It is less than the position while a revision is read in part. */
   #undelivered: number;
   #rows: EngineIterator | undefined;
   /** The last revision that `#rows` can see. */
   #upTo = 0;
   #chunk: Buffer[] = [];
   #at = 0;
-  /** Gathered and not delivered yet. */
+  /** Read and not delivered yet. */
   #events: WatchEvent[] = [];
   #bytes = 0;
-  /** Changes looked at since the last delivery. */
+  /** Changes read since the last delivery. */
   #looked = 0;
 
   constructor(store: MvccStore, position: number, changes: number) {
@@ -45,7 +45,7 @@ export class CatchUp {
     this.#undelivered = position;
   }
 
-  /** Watchers that begin before it cannot join. */
+  /** Watchers that start before this revision cannot join. */
   get position(): number {
     return this.#position;
   }
@@ -65,20 +65,20 @@ export class CatchUp {
   }
 
   join(watcher: Watcher): void {
-    assert(watcher.nextRevision >= this.#position, 'a watcher joins before its first event is passed');
+    assert(watcher.nextRevision >= this.#position, 'a watcher joins before its first event is read');
     watcher.catchUp = this;
     watcher.state = 'behind';
     this.#index.add(watcher);
   }
 
   leave(watcher: Watcher): void {
-    assert(watcher.catchUp === this, 'a watcher leaves where it has joined');
+    assert(watcher.catchUp === this, 'a watcher leaves the catch-up that it joined');
     watcher.catchUp = undefined;
     this.#index.delete(watcher);
   }
 
-  /** Lets all watchers go, each knowing where to go on. Returns those that are not closed. */
-  disband(): Watcher[] {
+  /** Releases all watchers. Each one has the revision to resume from. Returns those that are not closed. */
+  release(): Watcher[] {
     const watchers = this.#index.watchers();
     for (const watcher of watchers) {
       this.#note(watcher);
@@ -88,7 +88,7 @@ export class CatchUp {
     return watchers.filter(({ state }) => state !== 'closed');
   }
 
-  /** Goes back, for a watcher that is further behind: at least to where the others still have to be given events. */
+  /** Moves back for a watcher that is further behind, but not past events that the other watchers still need. */
   rewind(position: number): void {
     for (const watcher of this.#index.watchers()) this.#note(watcher);
     this.#restart(Math.min(position, this.#undelivered));
@@ -99,9 +99,9 @@ export class CatchUp {
   }
 
   /**
-   * Takes out the watchers whose next revision is compacted.
+   * Removes the watchers whose next revision is compacted.
    *
-   * @returns them; they are not told yet
+   * @returns these watchers, which are not notified yet
    */
   takeCompacted(compactRevision: number): readonly Watcher[] {
     if (this.#undelivered >= compactRevision) return [];
@@ -116,9 +116,9 @@ export class CatchUp {
   }
 
   /**
-   * Looks at about `count` changes and delivers what it has, if that is whole revisions.
+   * Reads about `count` changes, and delivers them if they are whole revisions.
    *
-   * @returns watchers whose outlet is full, which have left and know where to go on
+   * @returns watchers whose outlet is full. They have left, and have the revision to resume from.
    */
   step(count: number, counters: WatchCounters): readonly Watcher[] {
     this.#rows ??= this.#open();
@@ -127,7 +127,7 @@ export class CatchUp {
       const key = this.#chunk[this.#at];
       const row = this.#chunk[this.#at + 1];
       if (key === undefined || row === undefined) {
-        // A revision with very many changes is read in several steps, and delivered as one.
+        // A revision with very many changes is read in several steps and delivered at once.
         if (visited >= count) return [];
         if (this.#fill(count - visited)) continue;
         this.#rows.close();
@@ -147,7 +147,7 @@ export class CatchUp {
     return this.#looked >= count || this.#bytes >= SLICE_BYTES;
   }
 
-  /** Tells a watcher what it has been given here. */
+  /** Updates a watcher's next revision to what was delivered here. */
   #note(watcher: Watcher): void {
     watcher.nextRevision = Math.max(watcher.nextRevision, this.#undelivered);
   }
@@ -171,7 +171,7 @@ export class CatchUp {
     const { isDelete, isCreate, previous, kv } = decodeEventRow(row);
     const groups = this.#index.match(this.#view.readKey(kv));
     if (groups.length === 0) return;
-    // As a read at the revision before would find it: not at all if that is compacted.
+    // The previous value is what a read at the revision before returns: nothing if that revision is compacted.
     const readable = !isCreate && previous !== undefined && main - 1 >= this.#store.compactRevision;
     const superseded = readable ? { mod: previous.main, sub: previous.sub, kv: undefined } : undefined;
     const event = new WatchEvent(main, isDelete, kv, superseded);

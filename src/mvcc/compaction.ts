@@ -7,12 +7,12 @@ import { type MvccStore, eventRevision, REVISION_OVERHEAD_BYTES } from './store.
 import { versionKey } from './version-key.ts';
 
 /**
- * Removes what a compaction made unreachable, in slices: superseded revisions, found by the back pointers of the
- * changes since the last finished compaction, and tombstones below the compaction. As in etcd, a tombstone at the
- * very revision stays until the next one, since watches may begin there.
+ * Removes in slices what a compaction made unreachable: superseded revisions and tombstones below the compacted
+ * revision. Superseded revisions are found by the back pointers of the changes since the last finished compaction. As
+ * in etcd, a tombstone at the compacted revision itself stays until the next compaction, since watches may start there.
  *
- * Each slice is one engine batch. Interrupted, it begins anew from the last finished compaction; deleting twice
- * does no harm.
+ * Each slice is one engine batch. After an interruption the job starts again from the last finished compaction.
+ * Deleting a row twice does no harm.
  */
 export class CompactionJob {
   readonly #store: MvccStore;
@@ -42,9 +42,9 @@ export class CompactionJob {
   }
 
   /**
-   * Visits up to `count` changes and stages what they make removable.
+   * Reads up to `count` changes and stages the removals that follow from them.
    *
-   * @returns whether the job is done; the last batch records that
+   * @returns whether the job is done. The last batch records that.
    */
   step(batch: WriteBatch, count: number): boolean {
     const rows = this.#rows.next(count);
@@ -70,7 +70,7 @@ export class CompactionJob {
     if (main < this.#revision) this.#remove(batch, userKey, main, sub);
   }
 
-  /** What a removal interrupted earlier has taken away is not counted again: its row is gone. */
+  /** Rows that an interrupted removal has deleted already are not counted again, since they no longer exist. */
   #stageSize(batch: WriteBatch): void {
     if (this.#versionKeys.length === 0) return;
     let bytes = 0;

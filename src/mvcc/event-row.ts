@@ -1,9 +1,9 @@
 import { REVISION_BYTES, readMain, readSub, writeRevision } from './revision.ts';
 
 /**
- * Values of the `event` column, whose keys are revisions: what happened, which revision of the same key it
- * superseded, and the KeyValue's bytes exactly as etcd stores them. The back pointer lets compaction find what to
- * remove by one scan of the changes since the last compaction, with no lookups.
+ * Values of the `event` column, whose keys are revisions. A value holds the kind of change, the revision of the same
+ * key that it superseded (the back pointer), and the KeyValue's bytes exactly as etcd stores them. By the back
+ * pointers, compaction finds what to remove with one scan of the changes since the last compaction and no lookups.
  */
 const DELETE = 1;
 const CREATE = 2;
@@ -11,10 +11,10 @@ const SUPERSEDES = 4;
 
 export interface EventRow {
   readonly isDelete: boolean;
-  /** The put brought the key into being. */
+  /** The put created the key. */
   readonly isCreate: boolean;
   readonly previous: { readonly main: number; readonly sub: number } | undefined;
-  /** The encoded KeyValue; of a delete, one with the key alone. */
+  /** The encoded KeyValue. For a delete it has only the key. */
   readonly kv: Buffer;
 }
 
@@ -38,7 +38,9 @@ export function encodeEventRow(
   return row;
 }
 
-/** Fills `row`, which has exactly the row's size. A `previous.main` of 0 says that there was nothing before. */
+/**
+ * Fills `row`, which has exactly the size of the row. A `previous.main` of 0 means that the key did not exist before.
+ */
 export function writeEventRow(
   row: Buffer,
   kind: EventKind,

@@ -10,18 +10,18 @@ export interface StoreHash {
   readonly compactRevision: number;
 }
 
-/** What a hash is made of: rows up to `revision`, of which those up to `compactRevision` count while reachable. */
+/** The rows that a hash covers: all up to `revision`, but those up to `compactRevision` only if they are reachable. */
 export interface HashScope {
   readonly engine: Pick<Engine, 'iterate'>;
   readonly revision: number;
   readonly compactRevision: number;
-  /** The last compaction whose removal is done; -1 before the first. */
+  /** Revision of the last compaction that has removed everything; -1 before the first. */
   readonly finishedRevision: number;
-  /** The hash is made by a compaction at `revision`, to which tombstones of that very revision are reachable. */
+  /** Whether a compaction at `revision` makes the hash. Tombstones of that revision then count as reachable. */
   readonly isCompaction?: boolean;
 }
 
-/** The store as it is. @param revision 0 for the present */
+/** The scope of a hash of the store now. @param revision 0 for the current revision */
 export function hashScope(store: MvccStore, revision: number): HashScope {
   const { engine, compactRevision, meta: marks } = store;
   return {
@@ -33,7 +33,7 @@ export function hashScope(store: MvccStore, revision: number): HashScope {
 }
 
 const BUCKET = Buffer.from('key');
-/** etcd's bucket keys: 8 bytes main, an underscore, 8 bytes sub, and a `t` behind tombstones. */
+/** etcd's bucket keys: 8 bytes main, an underscore, 8 bytes sub, and a `t` after tombstones. */
 const BUCKET_KEY_BYTES = 17;
 const UNDERSCORE = 0x5f;
 const TOMBSTONE = 0x74;
@@ -48,11 +48,11 @@ function bucketKey(main: number, sub: number, isDelete: boolean): Buffer {
 }
 
 /**
- * etcd's HashKV: CRC-32C over the history up to a revision in revision order, as etcd's own database holds it, so
- * that members of either kind can be compared. Of what lies at or below the compaction only what is still
- * reachable at the hashed revision counts, whether or not it is removed already.
+ * etcd's HashKV: CRC-32C over the history up to a revision, in revision order, in the form of etcd's own database. So
+ * members of Keystead and of etcd can be compared. At or below the compacted revision, only rows that are still
+ * reachable at the hashed revision count, whether or not the others are removed already.
  *
- * Two passes over frozen views, in slices: one to learn what is superseded, one to hash.
+ * It reads frozen views in slices: one pass finds the superseded rows, another one hashes.
  */
 export class HashJob {
   readonly #revision: number;
@@ -64,25 +64,25 @@ export class HashJob {
   readonly #finishedRevision: number;
   readonly #isCompaction: boolean;
   #pass: 'marking' | 'counting' | 'hashing' = 'marking';
-  /** Keys that live at the revision, as far as they are counted. */
+  /** Live keys at the revision, counted so far. */
   #live = 0;
   #hash = crc32c(0, BUCKET);
 
-  /** The revision must not lie in the future nor below the compaction. */
+  /** The revision must not be in the future or below the compacted revision. */
   constructor({ engine, revision, compactRevision, finishedRevision, isCompaction }: HashScope) {
     this.#isCompaction = isCompaction === true;
     this.#revision = revision;
     this.#compactRevision = compactRevision;
     this.#finishedRevision = Math.max(finishedRevision, 0);
     const from = encodeRevision(this.#finishedRevision, 0);
-    // As in etcd, nothing lies before a negative revision.
+    // As in etcd, there is nothing before a negative revision.
     const lt = encodeRevision(Math.max(revision + 1, 0), 0);
     this.#marking = engine.iterate('event', { gte: from, lt });
     this.#counting = engine.iterate('event', { gte: Buffer.alloc(0), lt: from, keysOnly: true });
     this.#hashing = engine.iterate('event', { gte: Buffer.alloc(0), lt });
   }
 
-  /** Visits up to `count` rows; true at the end. */
+  /** Reads up to `count` rows. True at the end. */
   step(count: number): boolean {
     switch (this.#pass) {
       case 'marking':
@@ -111,7 +111,7 @@ export class HashJob {
       if (previous !== undefined && previous.main <= this.#compactRevision) {
         this.#superseded.add(`${previous.main}/${previous.sub}`);
       }
-      // What the finished compaction left of its own revision lives; later ones add a key or take one away.
+      // Rows that the finished compaction left at its own revision are live keys. Later rows add or remove a key.
       const { main } = eventRevision(key);
       if (main === this.#finishedRevision) this.#live += isDelete ? 0 : 1;
       else if (isDelete) this.#live -= this.#isCompaction && main === this.#revision ? 0 : 1;
@@ -120,11 +120,11 @@ export class HashJob {
     if (rows.length === 0) this.#pass = this.#live > 0 ? 'hashing' : 'counting';
   }
 
-  /** Below the finished compaction each row left is a live key's. One live key is enough to know. */
+  /** Below the finished compaction each remaining row is a live key. It is enough to find one. */
   #countRows(rows: Buffer[]): void {
     this.#live += rows.length / 2;
     if (rows.length > 0 && this.#live <= 0) return;
-    // As etcd has it: where no key lives at the revision, nothing counts as unreachable.
+    // As in etcd: if no key is live at the revision, no row counts as unreachable.
     if (this.#live <= 0) this.#superseded.clear();
     this.#pass = 'hashing';
   }

@@ -1,8 +1,8 @@
-/** The revisions that scans under way see: compactions remove nothing of them. */
+/** The revisions that running scans read. Compactions remove nothing that they see. */
 export class HeldRevisions {
   readonly #held = new Set<{ readonly revision: number }>();
 
-  /** @returns lets go again; idempotent */
+  /** @returns a function that releases the revision; idempotent */
   hold(revision: number): () => void {
     const held = { revision };
     this.#held.add(held);

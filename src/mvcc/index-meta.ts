@@ -2,19 +2,19 @@ import { assert } from '../lib/assert.ts';
 import { REVISION_BYTES, readMain, readSub, writeRevision } from './revision.ts';
 
 /**
- * What the index knows of a key at one of its revisions: enough to answer counts, comparisons, sorting and
- * keys-only reads, and to know the size of a response, without reading the value.
+ * What the index stores about a key at one of its revisions. It is enough for counts, comparisons, sorting and
+ * keys-only reads, and for the size of a response, without reading the value.
  */
 export class IndexMeta {
   readonly mod: number;
   readonly sub: number;
   readonly create: number;
-  /** 1 for a key's first put since its creation; 0 marks a tombstone. */
+  /** 1 for the put that created the key; 0 for a tombstone. */
   readonly version: number;
   readonly lease: bigint;
   /** Bytes of the encoded KeyValue. */
   readonly size: number;
-  /** The encoded KeyValue where it is at hand; the event row has it in any case. */
+  /** The encoded KeyValue if it is in memory. The event row always has it. */
   kv: Buffer | undefined;
 
   constructor(fields: {
@@ -43,7 +43,7 @@ export class IndexMeta {
 const ROW_BYTES = REVISION_BYTES + 6 + 6 + 4;
 const LEASE_BYTES = 8;
 
-/** Bytes of a row of `latest` or `version`. The lease's are there only if there is a lease. */
+/** Bytes of a row of `latest` or `version`. The bytes of the lease are present only if there is a lease. */
 export function indexMetaSize(meta: IndexMeta): number {
   return meta.lease === 0n ? ROW_BYTES : ROW_BYTES + LEASE_BYTES;
 }

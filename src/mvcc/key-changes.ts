@@ -2,25 +2,25 @@ import { type KeyRange, keyString } from './key-range.ts';
 
 interface KeyChange {
   readonly main: number;
-  /** A copy of its own: a view would keep the whole KeyValue that it lies in. */
+  /** A copy: a view would keep the whole KeyValue in memory. */
   readonly key: string;
   readonly delta: 1 | -1;
 }
 
-/** Beyond this many bytes the oldest changes go, however few they are. */
+/** Above this many bytes the oldest changes are dropped, however few changes there are. */
 const MAX_BYTES = 16 * 2 ** 20;
-/** Estimated bytes of a change beyond its key: object, string head, place in the list. */
+/** Estimated bytes of a change besides its key: object, string header, list entry. */
 const CHANGE_OVERHEAD = 80;
 
 /**
- * The latest creations and deletions of keys, newest last, so that a count at a past revision is the present
- * count less what came and went since. Bounded in number and in bytes: reads further back count by scanning.
+ * The latest creations and deletions of keys, newest last. With them, a count at a past revision is the current count
+ * minus the net change since then. Limited in number and in bytes. Reads further back count by scanning.
  */
 export class KeyChanges {
   readonly #capacity: number;
   #changes: KeyChange[] = [];
   #bytes = 0;
-  /** All changes after this revision are here. */
+  /** All changes after this revision are in the list. */
   #completeAfter: number;
 
   constructor(capacity: number, revision: number) {
@@ -31,11 +31,11 @@ export class KeyChanges {
   add(main: number, key: Buffer, delta: 1 | -1): void {
     this.#changes.push({ main, key: keyString(key), delta });
     this.#bytes += key.length + CHANGE_OVERHEAD;
-    // Now and then, as it moves all that stay.
+    // Not at every call, since it moves all entries that remain.
     if (this.#changes.length >= this.#capacity * 2 || this.#bytes > MAX_BYTES) this.#dropOldest();
   }
 
-  /** Net number of keys in the range that came since `revision`; undefined where that lies too far back. */
+  /** Net number of keys added to the range since `revision`; undefined if that is too far back. */
   since(revision: number, range: KeyRange): number | undefined {
     if (revision < this.#completeAfter) return undefined;
     const start = keyString(range.start);

@@ -6,7 +6,7 @@ import { versionBound, versionRevisionOffset, versionUserKey } from './version-k
 
 const CHUNK_ROWS = 128;
 
-/** A key that is live at the revision read, and what the index knows of it. */
+/** A key that is live at the revision read, with its index entry. */
 export interface KeyEntry {
   readonly key: Buffer;
   readonly meta: IndexMeta;
@@ -14,7 +14,7 @@ export interface KeyEntry {
 
 /** Live keys of a range in ascending order, from a frozen view. Must be closed. */
 export interface KeyCursor {
-  /** The next keys, `count` at the most and perhaps none: it looks at a number of rows in proportion to `count`. */
+  /** The next keys: at most `count`, and possibly none. The number of rows read is proportional to `count`. */
   next(count: number): KeyEntry[];
   /** No keys are left. */
   readonly isDone: boolean;
@@ -25,7 +25,7 @@ function bounds(range: KeyRange): { gte: Buffer; lt: Buffer | undefined } {
   return { gte: range.start, lt: range.end };
 }
 
-/** Live keys as of now. */
+/** The current live keys. */
 export class CurrentKeys implements KeyCursor {
   readonly #rows: EngineIterator;
   #isDone = false;
@@ -89,21 +89,22 @@ class RowStream {
   }
 }
 
-/** Rows that `PastKeys` looks at for each key asked for. */
+/** Rows that `PastKeys` reads for each key requested. */
 const ROWS_PER_KEY = 4;
 
 /** A key whose superseded revisions are being read. */
 interface OpenKey {
   readonly key: Buffer;
-  /** The key as it is now, if it has not changed since the revision. */
+  /** The current index entry, if the key has not changed since the revision. */
   readonly present: IndexMeta | undefined;
   /** The row of the newest superseded revision so far that is not after the revision. */
   newest: Buffer | undefined;
 }
 
 /**
- * Live keys as of a past revision: a merge of the present index with the superseded revisions, of which for each
- * key the newest one at or before the revision counts. A call ends amid the revisions of a key where there are many.
+ * Live keys at a past revision: a merge of the current index with the superseded revisions. For each key the newest
+ * revision at or before the requested one counts. A call may end in the middle of the revisions of a key, if there are
+ * many.
  */
 export class PastKeys implements KeyCursor {
   readonly #latest: RowStream;
@@ -170,20 +171,20 @@ export class PastKeys implements KeyCursor {
   }
 }
 
-/** Orders keys where undefined stands for the end. */
+/** Compares keys. Undefined is the end, after all keys. */
 function compareOptional(a: Buffer | undefined, b: Buffer | undefined): number {
   if (a === undefined) return 1;
   if (b === undefined) return -1;
   return Buffer.compare(a, b);
 }
 
-/** A key with what is now known of it; undefined as meta marks a deleted key. */
+/** A changed key with its new index entry; undefined for a deleted key. */
 export interface ChangedKey {
   readonly key: Buffer;
   readonly meta: IndexMeta | undefined;
 }
 
-/** Changes not yet in the engine over the keys that are: what a transaction sees of its own writes. */
+/** The keys of the engine with changes applied that are not in it yet. So a transaction sees its own writes. */
 export class OverlaidKeys implements KeyCursor {
   readonly #base: KeyCursor;
   readonly #overlay: readonly ChangedKey[];
@@ -192,7 +193,7 @@ export class OverlaidKeys implements KeyCursor {
   #found: KeyEntry[] = [];
   #foundAt = 0;
 
-  /** @param overlay ascending by key; of it the part from `from` up to, not including, `to` */
+  /** @param overlay ascending by key; only the part from `from` up to, not including, `to` is used */
   constructor(base: KeyCursor, overlay: readonly ChangedKey[], from = 0, to = overlay.length) {
     this.#base = base;
     this.#overlay = overlay;

@@ -9,8 +9,8 @@ export interface KeyRange {
 }
 
 /**
- * A request's key and range_end as etcd reads them: no end names the one key, an end of one zero byte means no
- * upper bound.
+ * A request's key and range_end as etcd reads them: without an end it is the single key; an end of one zero byte means
+ * no upper bound.
  */
 export function keyRange(key: Buffer, rangeEnd: Buffer): KeyRange {
   if (rangeEnd.length === 0) return { start: key, end: undefined, single: true };
@@ -26,12 +26,12 @@ export function inRange(range: KeyRange, key: Buffer): boolean {
   return range.end === undefined || Buffer.compare(key, range.end) < 0;
 }
 
-/** Map key of a byte string: latin1 keeps bytes and their order. */
+/** A byte string as a key of a Map. latin1 keeps the bytes and their order. */
 export function keyString(key: Buffer): string {
   return key.toString('latin1');
 }
 
-/** The range ends before it begins. */
+/** The range contains no key, since its end is not after its start. */
 export function isEmptyRange(range: KeyRange): boolean {
   return range.end !== undefined && Buffer.compare(range.end, range.start) <= 0;
 }

@@ -13,7 +13,7 @@ import { MvccStore } from './store.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Bytes of the heap and of the buffers that it names. */
+/** Bytes of the heap and of the buffers that it refers to. */
 function heldBytes(): number {
   collectGarbage();
   collectGarbage();
@@ -23,7 +23,7 @@ function heldBytes(): number {
 
 const MIB = 2 ** 20;
 
-test('the changes of keys keep keys alone, not the KeyValues that name them', () => {
+test('key changes keep only the keys in memory, not their KeyValues', () => {
   const before = heldBytes();
   const changes = new KeyChanges(32_768, 1);
   for (let n = 0; n < 65_000; n += 1) {
@@ -34,7 +34,7 @@ test('the changes of keys keep keys alone, not the KeyValues that name them', ()
   expect(changes.since(65_001 - 30_000, everything)).toBe(30_000);
 });
 
-test('changes of very long keys are few, and counts further back are not known', () => {
+test('only a few changes of very long keys are kept, and older counts are unknown', () => {
   const before = heldBytes();
   const changes = new KeyChanges(32_768, 1);
   for (let n = 0; n < 2_000; n += 1) changes.add(n + 2, Buffer.alloc(100_000, n % 250), 1);
@@ -66,7 +66,7 @@ test.each([10, 300, 5_000, 60_000])(
   },
 );
 
-test('writing and reading a hot key again and again pushes nothing else out', () => {
+test('writing and reading one key repeatedly evicts no other key', () => {
   const cache = new MetaCache(MIB);
   cache.set('other', meta(1));
   for (let n = 2; n < 2_000; n += 1) {
@@ -77,7 +77,7 @@ test('writing and reading a hot key again and again pushes nothing else out', ()
   expect(cache.get('other')).toBeDefined();
 });
 
-/** Every key once by itself, and once by a transaction that compares its value. */
+/** Reads every key once with a range, and once with a transaction that compares its value. */
 test('values read one by one stay within the bound of the store', () => {
   const engine: Engine = new MemoryEngine();
   const store = new MvccStore(engine, { cacheBytes: 8 * MIB, keyChangeCapacity: 1 });

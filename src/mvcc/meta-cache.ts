@@ -1,18 +1,19 @@
 import type { IndexMeta } from './index-meta.ts';
 
-/** Estimated heap bytes of an entry beyond its key: map slot, string head, meta. */
+/** Estimated heap bytes of an entry besides its key: map slot, string header, index entry. */
 const ENTRY_OVERHEAD = 220;
-/** Estimated heap bytes of a value beyond its bytes: the buffer and the memory it names. */
+/** Estimated heap bytes of a value besides its bytes: the buffer object and its memory. */
 const VALUE_OVERHEAD = 240;
-/** A larger value is not kept: making it anew costs little beside sending it. */
+/** A larger value is not cached: reading it again costs little compared with sending it. */
 const MAX_VALUE_BYTES = 64 * 1024;
 
 /**
- * Index metas of recently used keys, by key as a latin1 string, and the KeyValues of those that were read one by one.
+ * A cache of index entries of recently used keys, by key as a latin1 string, with the KeyValues of keys that were read
+ * one by one.
  *
- * Two generations: hits move entries to the young one, and when that is full the old one is dropped. It costs no
- * bookkeeping per hit beyond a map operation, and bounds memory by bytes instead of by number of keys. A value hangs
- * on a cached meta through `keepValue` alone, which counts it.
+ * It has two generations. A hit moves an entry to the young one. When that is full, the old one is dropped. So a hit
+ * costs only a map operation, and the limit is in bytes instead of keys. A value is attached to a cached entry only by
+ * `keepValue`, which counts its bytes.
  */
 export class MetaCache {
   readonly #generationBytes: number;
@@ -20,7 +21,7 @@ export class MetaCache {
   #old = new Map<string, IndexMeta>();
   #youngBytes = 0;
 
-  /** @param bytes bound of both generations together */
+  /** @param bytes limit of both generations together */
   constructor(bytes: number) {
     this.#generationBytes = bytes / 2;
   }
@@ -36,15 +37,15 @@ export class MetaCache {
   set(key: string, meta: IndexMeta): void {
     const before = this.#young.get(key);
     this.#young.set(key, meta);
-    // Overwriting a hot key again and again must not push the others out.
+    // Overwriting the same key repeatedly must not evict the others.
     if (before === undefined) this.#grow(key.length + ENTRY_OVERHEAD + valueBytes(meta));
     else if (before !== meta) this.#grow(valueBytes(meta) - valueBytes(before));
   }
 
-  /** Keeps a copy of the KeyValue with the meta, where that is the cached one. */
+  /** Attaches a copy of the KeyValue to the index entry, if that is the cached one. */
   keepValue(key: string, meta: IndexMeta, kv: Buffer): void {
     if (kv.length > MAX_VALUE_BYTES || meta.kv !== undefined || this.#young.get(key) !== meta) return;
-    // Its own memory: what it was cut from, or shares a pool with, may be much larger.
+    // A buffer of its own, since the memory that `kv` is a view of may be much larger.
     const own = Buffer.allocUnsafeSlow(kv.length);
     own.set(kv);
     meta.kv = own;

@@ -6,7 +6,7 @@ import type { RangeOptions, RangeScan } from './range-scan.ts';
 import { MvccStore } from './store.ts';
 
 const KEYS_PER_STEP = 100;
-/** What one step may read, with some room: rows of two columns, four of them for each key. */
+/** Upper limit of rows read in one step: two columns with four rows for each key, and some more. */
 const MOST_ROWS = 1000;
 
 const options: RangeOptions = {
@@ -23,7 +23,7 @@ const options: RangeOptions = {
   maxCreateRevision: 0,
 };
 
-/** An engine that counts the rows it gives. */
+/** An engine that counts the rows it returns. */
 class CountingEngine extends MemoryEngine {
   rows = 0;
 
@@ -64,7 +64,7 @@ class World {
     this.change((txn) => txn.put(Buffer.from(key), Buffer.from(value), 0n));
   }
 
-  /** Steps to the end; each step reads a bounded number of rows. */
+  /** Runs all steps. Each step reads a limited number of rows. */
   run(scan: RangeScan): { steps: number; kvs: Buffer[]; count: number } {
     let steps = 0;
     for (let done = false; !done; steps += 1) {
@@ -83,7 +83,7 @@ function text(n: number): string {
   return n.toString().padStart(6, '0');
 }
 
-it('reads a past revision in short steps over keys that are gone', () => {
+it('reads a past revision in short steps over deleted keys', () => {
   const world = new World();
   world.put('z', 'first');
   world.change((txn) => {
@@ -106,7 +106,7 @@ it('reads a past revision in short steps over the many revisions of a key', () =
   expect(steps).toBeGreaterThan(5);
 });
 
-it('reads values to sort by in short steps, and sorts before the result is asked for', () => {
+it('reads values to sort by in short steps, and sorts before the result is taken', () => {
   const world = new World();
   const value = (n: number): string => text((n * 7919) % 10_007);
   world.change((txn) => {

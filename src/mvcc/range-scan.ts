@@ -13,7 +13,7 @@ import type { KeyRange } from './key-range.ts';
 
 export interface RangeOptions {
   readonly range: KeyRange;
-  /** 0 or less reads the present. */
+  /** 0 or less reads the current revision. */
   readonly revision: number;
   /** 0 means no limit. */
   readonly limit: number;
@@ -27,15 +27,15 @@ export interface RangeOptions {
   readonly maxCreateRevision: number;
 }
 
-/** Values by revision, as the store has them. */
+/** Reads the values of revisions from the store. */
 export type ReadValues = (metas: readonly IndexMeta[]) => Buffer[];
 
-/** Values are fetched in groups of this many at the most, to bound the time of one call. */
+/** At most this many values are read in one call, to limit its time. */
 const VALUES_PER_READ = 1000;
 
-/** What a range read found. The KeyValues are read as they are asked for, in order. */
+/** The result of a range read. The KeyValues are read in order, when the caller takes them. */
 export class RangeResult {
-  /** Keys in the whole range at the revision, whatever the limit and the filters. */
+  /** Number of keys in the whole range at the revision, without limit and filters. */
   readonly count: number;
   readonly more: boolean;
   /** Number of KeyValues. */
@@ -67,12 +67,12 @@ export class RangeResult {
     return this.#at >= this.length;
   }
 
-  /** Bytes of each encoded KeyValue, known before any is read. */
+  /** Size of each encoded KeyValue, known before any is read. */
   get sizes(): readonly number[] {
     return this.#sizes;
   }
 
-  /** The next encoded KeyValues, of about `maxBytes`, at least one; an empty array at the end. */
+  /** The next encoded KeyValues: about `maxBytes`, at least one. An empty array at the end. */
   read(maxBytes: number): Buffer[] {
     const from = this.#at;
     let bytes = 0;
@@ -131,7 +131,7 @@ const orders: Readonly<Record<number, Order>> = {
 
 /** Bytes of values read in one step of sorting by value. */
 const SORT_READ_BYTES = 256 * 1024;
-/** A step that sorts moves so many items for each key that it may visit: a comparison costs less than a row. */
+/** A sorting step moves this many items for each key that it may read: a comparison costs less than a row. */
 const MOVES_PER_KEY = 4;
 
 interface ValuedEntry {
@@ -140,15 +140,15 @@ interface ValuedEntry {
 }
 
 /**
- * One range read in steps, so that a long one can be spread over turns of the event loop: visiting keys, sorting them
- * and encoding keys without values. All steps see the same moment: the cursor is frozen.
+ * One range read, done in steps so that a long one is spread over turns of the event loop: reading keys, sorting them
+ * and encoding keys without values. All steps see the same state, since the cursor is frozen.
  *
- * Values are read by revision, and not from the frozen view. So from the first step that does not finish until the
- * result is taken the scan keeps compactions from removing what it sees. It is stepped in the turn that it is begun in,
- * and later until it is done or canceled. Values that are not read in the turn that takes the result need a hold of
- * their own.
+ * Values are read by revision and not from the frozen view. So from the first step that does not finish until the
+ * result is taken, the scan prevents compactions from removing what it reads. The first step is in the turn that
+ * creates the scan, and it must be stepped until it is done or canceled. Values that are not read in the turn that
+ * takes the result need a hold of their own.
  *
- * The order of things is etcd's: with a sort order or a filter everything is fetched, filtered, sorted and only
+ * The order of work is that of etcd: with a sort order or a filter, all keys are fetched, filtered and sorted, and only
  * then cut to the limit.
  */
 export class RangeScan {
@@ -163,15 +163,15 @@ export class RangeScan {
   #encoded: Buffer[] | undefined;
   #more = false;
   #visited = 0;
-  /** Keys that the step under way may still visit. */
+  /** Keys that the current step may still read. */
   #left = 0;
   #done = false;
   #release: (() => void) | undefined;
 
-  /** Keeps compactions from what the scan sees, until the function returned is called. */
+  /** Prevents compactions from removing what the scan reads, until the returned function is called. */
   hold: (() => () => void) | undefined;
 
-  /** @param knownCount keys of the whole range, where that is known without visiting them */
+  /** @param knownCount number of keys in the whole range, if known without reading them */
   constructor(
     options: RangeOptions,
     cursor: KeyCursor,
@@ -188,7 +188,7 @@ export class RangeScan {
     this.#steps = this.#run();
   }
 
-  /** Does the work of about `maxKeys` further keys; true once everything is found and the cursor closed. */
+  /** Does the work for about `maxKeys` more keys. True when everything is found and the cursor is closed. */
   step(maxKeys: number): boolean {
     if (this.#done) return true;
     this.#left = maxKeys;
@@ -202,14 +202,14 @@ export class RangeScan {
     return this.#done;
   }
 
-  /** Gives up; the cursor is closed. Nothing happens where the result was taken. */
+  /** Cancels the scan and closes the cursor. Does nothing if the result was taken. */
   cancel(): void {
     if (!this.#done) this.#cursor.close();
     this.#done = true;
     this.#letGo();
   }
 
-  /** What was found. Its values are to be read in this turn, unless something else holds them. */
+  /** The result. Its values must be read in this turn, unless something else holds their revisions. */
   result(): RangeResult {
     assert(this.#done, 'a range result is taken when the scan is done');
     this.#letGo();
@@ -240,7 +240,7 @@ export class RangeScan {
       const found = this.#cursor.next(
         needsAll ? this.#left : Math.min(this.#left, this.#fetch - this.#visited),
       );
-      // What a cursor passes over takes as long as what it finds.
+      // Rows that a cursor skips cost as much as keys that it returns.
       this.#left = Math.min(this.#left - found.length, this.#left >> 1);
       this.#visited += found.length;
       if (!this.#keep || this.#entries.length >= this.#fetch) continue;
@@ -305,7 +305,7 @@ export class RangeScan {
   }
 }
 
-/** A keys-only KeyValue: etcd leaves the lease out too, except where it had to read the value for sorting. */
+/** A keys-only KeyValue. etcd omits the lease too, unless it had to read the value for sorting. */
 function encodeKeyOnly(key: Buffer, meta: IndexMeta, withLease: boolean): Buffer {
   return encodeKeyValue({
     key,

@@ -5,12 +5,15 @@ import { decodeIndexMeta, type IndexMeta } from './index-meta.ts';
 import { encodeRevision, readMain } from './revision.ts';
 import { versionKey, versionRevisionOffset } from './version-key.ts';
 
-/** A read came too late for a revision that the index had named. It ends; nothing that is stored is in doubt. */
+/**
+ * A compaction removed a revision between the read of the index and the read of the value. Only this read fails: the
+ * stored data is correct.
+ */
 export class RevisionGoneError extends Error {
   override readonly name = 'RevisionGoneError';
 }
 
-/** The newest superseded revision of a key that is not after `revision`; undefined if the key did not exist then. */
+/** The newest superseded revision of a key at or before `revision`; undefined if the key did not exist then. */
 export function versionAt(engine: Engine, key: Buffer, revision: number): IndexMeta | undefined {
   const rows = engine.iterate('version', {
     gte: versionKey(key, 0, 0),
@@ -22,7 +25,7 @@ export function versionAt(engine: Engine, key: Buffer, revision: number): IndexM
   if (found === undefined || row === undefined) return undefined;
   assert(
     readMain(found, versionRevisionOffset(found)) <= revision,
-    'a version row found lies at or before the revision',
+    'a version row found is at or before the revision',
   );
   const meta = decodeIndexMeta(row);
   return meta.isTombstone ? undefined : meta;
@@ -60,7 +63,7 @@ export function readValue(engine: Engine, meta: IndexMeta): Buffer {
   return eventKeyValue(row);
 }
 
-/** The newest change's revision; a store without changes stands at 1. */
+/** Revision of the newest change; 1 for a store without changes. */
 export function lastEventRevision(engine: Engine): number {
   const rows = engine.iterate('event', { gte: Buffer.alloc(0), reverse: true, keysOnly: true });
   const [key] = rows.next(1);

@@ -1,6 +1,6 @@
 /**
- * A revision: `main` counts the transactions that changed something, `sub` the changes within one. Rows are
- * ordered by both, so that a scan meets changes in the order in which they were made.
+ * A revision: `main` counts the transactions that changed something, `sub` the changes within one. Rows are ordered by
+ * both, so a scan reads changes in the order in which they were made.
  */
 export interface Revision {
   readonly main: number;

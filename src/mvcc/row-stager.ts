@@ -8,19 +8,19 @@ import { versionKeyIn } from './version-key.ts';
 
 const NOTHING_BEFORE = { main: 0, sub: 0 };
 
-/** Puts the rows of changes into a batch. A batch copies what it is given, so all rows are made in the same memory. */
+/** Puts the rows of changes into a batch. A batch copies its arguments, so the same buffers are reused for all rows. */
 export class RowStager {
   readonly #revision = Buffer.allocUnsafeSlow(REVISION_BYTES);
   readonly #metas = new ScratchBuffers();
   readonly #keys = new ScratchBuffers();
   readonly #events = new ScratchBuffers();
 
-  /** What is now known of a live key. */
+  /** The index entry of a live key. */
   latest(batch: WriteBatch, key: Buffer, meta: IndexMeta): void {
     batch.put('latest', key, this.#meta(meta));
   }
 
-  /** What happened, and how the key stood before, for reads at past revisions. */
+  /** The change, and the previous index entry of the key for reads at past revisions. */
   event(batch: WriteBatch, event: StoreEvent): void {
     const { main, sub, key, previous, kv } = event;
     const before = previous === undefined ? NOTHING_BEFORE : { main: previous.mod, sub: previous.sub };

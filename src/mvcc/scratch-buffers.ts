@@ -1,14 +1,14 @@
-/** Bigger buffers are made anew: they are rare, and kept ones would add up. */
+/** Larger buffers are not kept: they are rare, and would take memory. */
 const MAX_KEPT_BYTES = 1024;
 
 /**
- * One buffer of each size, used again and again for rows that are copied as soon as they are filled. Most rows have
- * one of a few sizes, and a put would otherwise leave five buffers to be collected.
+ * One buffer of each size, reused for rows that are copied as soon as they are filled. Most rows have one of a few
+ * sizes. Without reuse a put would leave five buffers to the garbage collector.
  */
 export class ScratchBuffers {
   readonly #bySize: (Buffer | undefined)[] = [];
 
-  /** A buffer of exactly `size` bytes with any content, the same one for each call with this size. */
+  /** A buffer of exactly `size` bytes with undefined content. Each call with this size returns the same one. */
   ofSize(size: number): Buffer {
     if (size > MAX_KEPT_BYTES) return Buffer.allocUnsafe(size);
     const kept = this.#bySize[size];

@@ -15,7 +15,7 @@ interface ModelVersion {
   readonly value: string;
 }
 
-/** The whole history, naively. */
+/** The whole history as a simple model. */
 class Model {
   readonly history = new Map<string, ModelVersion[]>();
   revision = 1;
@@ -94,9 +94,9 @@ function shown(kvs: Buffer[]): unknown[] {
 }
 
 describe('keys of any length', () => {
-  // Where the length of a key takes one byte more to write.
+  // Lengths at which the varint of the length gets one byte longer.
   it.each([1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0x20_0001, 0x40_0000])(
-    'are stored under their own name: %i bytes',
+    'are stored and found: %i bytes',
     (length) => {
       const engine = new MemoryEngine();
       const store = new MvccStore(engine);
@@ -121,7 +121,7 @@ describe('keys of any length', () => {
   );
 });
 
-describe('the store against a naive model', () => {
+describe('the store against a simple model', () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     it(`agrees on seed ${seed}`, () => {
       const random = new SeededRandom(seed);

@@ -1,20 +1,20 @@
 /**
  * The multi-version key-value store, with etcd's semantics of revisions, over an ordered engine.
  *
- * Columns: `latest` holds the index meta of each live key; `event` each change by revision, with the KeyValue's
- * bytes and a back pointer to the revision it superseded; `version` the index metas of superseded revisions and
- * of tombstones, by key and revision. Values are stored once, in `event`.
+ * Columns: `latest` holds the index meta of each live key; `event` each change by revision, with the KeyValue's bytes
+ * and a back pointer to the revision it superseded; `version` the index metas of superseded revisions and of
+ * tombstones, by key and revision. Values are stored once, in `event`.
  *
  * Writing: `begin()` a transaction for each raft entry, change keys, `end()` it; after a batch of entries
- * `stage(batch)` puts everything into one engine batch, to which the caller adds the applied index; when it is
- * written, `committed()` makes it visible to reads and returns the events for the watchers.
+ * `stage(batch)` puts everything into one engine batch, to which the caller adds the applied index; when it is written,
+ * `committed()` makes it visible to reads and returns the events for the watchers.
  *
- * A transaction of many changes is spread over turns of the event loop. While it runs, `hide()` keeps what it has done
- * from reads of others. `stagePart` puts its events and superseded revisions into batches of their own: nobody reads
- * beyond the committed revision, and after a crash the log's entry writes the same rows again. The last batch commits
- * the revision with the applied index and marks it as unsettled: its changes are not in `latest` yet. From then on reads
- * lay them over `latest`, while `stageSettling` brings them there, part by part. After a crash `settleAfterCrash` does
- * that from the events.
+ * A transaction of many changes is spread over turns of the event loop. While it runs, `hide()` hides its changes from
+ * other reads. `stagePart` puts its events and superseded revisions into batches of their own. That is safe: reads
+ * never go beyond the committed revision, and after a crash the log entry writes the same rows again. The last batch
+ * commits the revision with the applied index, and marks the revision as unsettled: its changes are not in `latest`
+ * yet. From then on reads merge them with `latest`, while `stageSettling` writes them there in parts. After a crash
+ * `settleAfterCrash` does that from the events.
  */
 import { assert } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
@@ -40,9 +40,9 @@ export interface StoreEvent {
   readonly isDelete: boolean;
   readonly isCreate: boolean;
   readonly key: Buffer;
-  /** The encoded KeyValue; of a delete, one with key and modification revision alone. */
+  /** The encoded KeyValue. For a delete it has only the key and the modification revision. */
   readonly kv: Buffer;
-  /** What the change superseded; undefined where the key came into being. */
+  /** The index entry that the change superseded; undefined if the change created the key. */
   readonly previous: IndexMeta | undefined;
 }
 
@@ -55,13 +55,13 @@ export interface StoreOptions {
 
 export const defaultStoreOptions: StoreOptions = { cacheBytes: 160 * 2 ** 20, keyChangeCapacity: 32_768 };
 
-/** What a read was refused for. */
+/** Why a read was refused. */
 export type RangeRefusal = 'compacted' | 'future';
 
 const CHUNK_KEYS = 512;
 const NO_EVENTS: readonly StoreEvent[] = [];
 
-/** Estimate of what one revision takes beside its KeyValue: its key, its back pointer and the index. */
+/** Estimated bytes of one revision besides its KeyValue: its key, its back pointer and the index. */
 export const REVISION_OVERHEAD_BYTES = 48;
 
 export class MvccStore {
@@ -75,19 +75,19 @@ export class MvccStore {
   #revision: number;
   #committedRevision: number;
   #pending = new Map<string, PendingKey>();
-  /** Keys that a prefetch found missing; only until the next commit, as they may come into being. */
+  /** Keys that a prefetch did not find. Valid until the next commit, which may create them. */
   readonly #absent = new Set<string>();
   #events: StoreEvent[] = [];
-  /** How many of `#events` are in the engine, of a change that is not committed yet. */
+  /** Number of `#events` in the engine that belong to a change that is not committed yet. */
   #written = 0;
-  /** Their size. */
+  /** Size of the events that are not staged yet. */
   #unstagedBytes = 0;
-  /** Keys of the batch that settles a part of a large change. */
+  /** Number of keys in the batch that settles a part of a large change. */
   #settling = 0;
   #staged = false;
-  /** What scans under way see. */
+  /** Revisions that running scans read. */
   readonly #heldRevisions = new HeldRevisions();
-  /** Reads see what is committed, without the transaction under way. */
+  /** Whether reads see only what is committed, without the running transaction. */
   #hidden = false;
   #unsettled: UnsettledKeys | undefined;
 
@@ -102,7 +102,7 @@ export class MvccStore {
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
   }
 
-  /** Reads everything from the engine anew, dropping changes that were not committed. */
+  /** Reads everything from the engine again, and drops changes that were not committed. */
   recover(): void {
     const { engine } = this;
     this.meta = new StoreMeta(engine);
@@ -126,17 +126,17 @@ export class MvccStore {
     return this.#hidden ? this.#committedRevision : this.#revision;
   }
 
-  /** From now on reads see what is committed: the transaction under way is gone on with in another turn. */
+  /** From now on reads see only what is committed. The running transaction is paused until another turn. */
   hide(): void {
     this.#hidden = true;
   }
 
-  /** The transaction under way is gone on with, and sees its own changes. */
+  /** The running transaction is resumed, and reads see its changes. */
   show(): void {
     this.#hidden = false;
   }
 
-  /** The newest revision the engine holds; later ones are pending. */
+  /** The newest revision that is committed to the engine. Later ones are pending. */
   get committedRevision(): number {
     return this.#committedRevision;
   }
@@ -146,22 +146,22 @@ export class MvccStore {
     return this.meta.compactRevision;
   }
 
-  /** Live keys as of the last commit. */
+  /** Number of live keys at the last commit. */
   get keyCount(): number {
     return this.keyCounts.total;
   }
 
-  /** What the quota limits: the bytes of all revisions not removed yet, with what keeping each one costs. */
+  /** The size that the quota limits: bytes of all stored revisions, plus the overhead of each. */
   get sizeBytes(): number {
     return this.meta.sizeBytes;
   }
 
-  /** Changes that wait to be committed. */
+  /** Number of changes that are not committed yet. */
   get pendingEvents(): number {
     return this.#events.length;
   }
 
-  /** Changes that are in no batch yet. */
+  /** Number of changes that are in no batch yet. */
   get unwrittenEvents(): number {
     return this.#events.length - this.#written;
   }
@@ -176,7 +176,7 @@ export class MvccStore {
     return new WriteTxn(this, this.#revision + 1);
   }
 
-  /** Reads the index metas of all `keys` at once, for the entries of a batch that is about to be applied. */
+  /** Reads the index entries of all `keys` at once, for the log entries that are applied next. */
   prefetch(keys: readonly Buffer[]): void {
     const missing: Buffer[] = [];
     const names: string[] = [];
@@ -197,7 +197,7 @@ export class MvccStore {
     }
   }
 
-  /** The key as of now, pending changes included. */
+  /** The current index entry of the key, including pending changes. */
   lookup(key: Buffer, name: string): IndexMeta | undefined {
     const pending = this.#hidden ? undefined : this.#pending.get(name);
     if (pending !== undefined) return pending.meta;
@@ -211,7 +211,7 @@ export class MvccStore {
     return meta;
   }
 
-  /** For `WriteTxn`: takes a change. `previous` is what `lookup` gave. */
+  /** For `WriteTxn`: records a change. `previous` is the result of `lookup`. */
   record(name: string, event: StoreEvent, meta: IndexMeta | undefined): void {
     const pending = this.#pending.get(name);
     const stored = pending === undefined ? event.previous !== undefined : pending.stored;
@@ -225,11 +225,11 @@ export class MvccStore {
   }
 
   /**
-   * Puts the next events of a large transaction and what they superseded into a batch that commits nothing. The
-   * caller writes it at once.
+   * Puts the next events of a large transaction, and the revisions that they superseded, into a batch that commits
+   * nothing. The caller writes it at once.
    */
   stagePart(batch: WriteBatch, count: number): void {
-    // A store that was never written names no revision, and would take these events for committed ones.
+    // A store that was never written has no revision row, and would treat these events as committed.
     if (this.#written === 0) this.meta.stageRevision(batch, this.#committedRevision);
     const to = Math.min(this.#events.length, this.#written + count);
     for (let at = this.#written; at < to; at += 1) {
@@ -309,10 +309,10 @@ export class MvccStore {
   }
 
   /**
-   * Puts the next keys of the large change committed last into a batch. The caller writes it and then calls
+   * Puts the next keys of the last committed large change into a batch. The caller writes it and then calls
    * `partSettled`.
    *
-   * @returns whether these are the last ones
+   * @returns whether these are the last keys
    */
   stageSettling(batch: WriteBatch, count: number): boolean {
     const unsettled = this.#unsettled;
@@ -324,7 +324,7 @@ export class MvccStore {
       const pending = keys[at];
       if (name === undefined || pending === undefined) continue;
       this.#stageLatest(batch, name, pending);
-      // While it is pending, nothing takes it from the cache or puts it there.
+      // The cache is not read or written for this key while it is pending.
       this.#cache.delete(name);
     }
     this.keyCounts.stage(batch);
@@ -344,9 +344,9 @@ export class MvccStore {
   }
 
   /**
-   * Compacts logically: from now on reads below `revision` are refused. The removal is a `CompactionJob`'s.
+   * Compacts logically: from now on reads below `revision` are refused. A `CompactionJob` removes the data.
    *
-   * @returns why it cannot be done, as etcd sees it
+   * @returns why etcd would refuse it; undefined if it is done
    */
   compact(revision: number, batch: WriteBatch): RangeRefusal | undefined {
     if (revision <= this.compactRevision) return 'compacted';
@@ -355,7 +355,7 @@ export class MvccStore {
     return undefined;
   }
 
-  /** Whether a read at `revision` can be answered (0 or less means now). */
+  /** Why a read at `revision` is refused; undefined if it can be served. 0 or less means the current revision. */
   refusal(revision: number): RangeRefusal | undefined {
     if (revision > this.revision) return 'future';
     if (revision > 0 && revision < this.compactRevision) return 'compacted';
@@ -363,10 +363,10 @@ export class MvccStore {
   }
 
   /**
-   * Begins a range read, which the caller steps. The revision must have passed `refusal`. Outside a batch it sees
-   * what is committed; inside one, the pending changes too.
+   * Begins a range read, which the caller steps. `refusal` must have accepted the revision. Outside of a batch it sees
+   * what is committed; inside of a batch also the pending changes.
    *
-   * @param withTotalCount whether the count must be exact beyond the limit
+   * @param withTotalCount whether the count must include the keys beyond the limit
    */
   scan(options: RangeOptions, withTotalCount = true): RangeScan {
     const scan = this.#beginScan(options, withTotalCount);
@@ -375,7 +375,7 @@ export class MvccStore {
     return scan;
   }
 
-  /** Whether a scan under way sees what a compaction at the revision makes removable. */
+  /** Whether a running scan reads revisions that a compaction at the revision removes. */
   isScannedBelow(revision: number): boolean {
     return this.#heldRevisions.hasBelow(revision);
   }
@@ -397,12 +397,12 @@ export class MvccStore {
     const overlay = this.#overlayOf(range);
     const current = new CurrentKeys(this.engine, range);
     const keys = overlay === undefined ? current : overlay.over(current);
-    // What reads all keys counts them.
+    // A scan that reads all keys counts them itself.
     if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, readValues, undefined);
     return new RangeScan(options, keys, readValues, this.#count(range, overlay));
   }
 
-  /** A range read in one go, for small ones and for transactions. */
+  /** A range read in one step, for small ranges and for transactions. */
   range(options: RangeOptions): RangeResult {
     const scan = this.scan(options);
     while (!scan.step(CHUNK_KEYS));
@@ -414,7 +414,7 @@ export class MvccStore {
     return this.lookup(key, keyString(key));
   }
 
-  /** The key as of a past revision. */
+  /** The index entry of the key at a past revision. */
   getAt(key: Buffer, revision: number): IndexMeta | undefined {
     const latest = this.lookup(key, keyString(key));
     if (latest !== undefined && latest.mod <= revision) return latest;
@@ -434,22 +434,22 @@ export class MvccStore {
   /**
    * The encoded KeyValues of live or superseded revisions that are not compacted.
    *
-   * @throws RevisionGoneError where a compaction has removed one
+   * @throws RevisionGoneError if a compaction has removed one
    */
   readValues(metas: readonly IndexMeta[]): Buffer[] {
     return readValues(this.engine, metas);
   }
 
   /**
-   * The encoded KeyValue of one revision. It is not kept with the meta, which may be a cached one.
+   * The encoded KeyValue of one revision. It is not attached to the index entry, which may be a cached one.
    *
-   * @throws RevisionGoneError where a compaction has removed it
+   * @throws RevisionGoneError if a compaction has removed it
    */
   readValue(meta: IndexMeta): Buffer {
     return readValue(this.engine, meta);
   }
 
-  /** The live keys of a range, as they are at this moment, pending changes included, or at a past revision. */
+  /** The live keys of a range, either now with the pending changes, or at a past revision. */
   cursor(range: KeyRange, revision = this.revision): KeyCursor {
     if (isEmptyRange(range)) return noKeys;
     if (revision < this.revision) return new PastKeys(this.engine, range, revision);
@@ -457,7 +457,7 @@ export class MvccStore {
     return this.#overlayOf(range)?.over(keys) ?? keys;
   }
 
-  /** What a read of a range lays over `latest`; undefined where that shows it all. */
+  /** The changes that a read of a range merges with `latest`; undefined if there are none. */
   #overlayOf(range: KeyRange): Overlay | undefined {
     if (this.#unsettled !== undefined) return this.#unsettled.overlayOf(range);
     return this.#hidden ? undefined : overlayOf(this.#pending, range);
@@ -489,7 +489,7 @@ export class MvccStore {
   }
 }
 
-/** The revision an event row's key names. */
+/** Decodes the key of an event row. */
 export function eventRevision(key: Buffer): { main: number; sub: number } {
   assert(key.length === REVISION_BYTES, 'an event row is keyed by its revision');
   return { main: readMain(key, 0), sub: readSub(key, 0) };

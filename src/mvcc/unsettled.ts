@@ -14,11 +14,11 @@ export interface PendingKey {
 /** Changes of a range that are not in `latest`. */
 export interface Overlay {
   readonly over: (keys: KeyCursor) => KeyCursor;
-  /** What they add to the number of keys. */
+  /** Net number of keys that they add. */
   readonly delta: number;
 }
 
-/** Undefined where none of the keys is in the range. */
+/** Undefined if none of the keys is in the range. */
 export function overlayOf(pending: ReadonlyMap<string, PendingKey>, range: KeyRange): Overlay | undefined {
   const overlay: PendingKey[] = [];
   for (const key of pending.values()) if (inRange(range, key.key)) overlay.push(key);
@@ -29,25 +29,25 @@ export function overlayOf(pending: ReadonlyMap<string, PendingKey>, range: KeyRa
   return { over: (keys) => new OverlaidKeys(keys, overlay), delta };
 }
 
-/** What a change of a key adds to the number of keys that `latest` holds: 1, 0 or -1. */
+/** What a change adds to the number of keys in `latest`: 1, 0 or -1. */
 function keyDelta({ meta, stored }: PendingKey): number {
   return (meta === undefined ? 0 : 1) - (stored ? 1 : 0);
 }
 
 /**
- * The keys of a change too large for one turn, in order, with how many of them are in `latest` already. Reads lay the
- * others over it.
+ * The keys of a change that is too large for one turn, in order, and the number of them that are in `latest` already.
+ * Reads merge the others with `latest`.
  */
 export class UnsettledKeys {
   readonly #names: readonly string[];
   readonly #keys: readonly PendingKey[];
-  /** The sum of the deltas before each place. */
+  /** The sum of the deltas before each position. */
   readonly #sums: Int32Array;
   #settled = 0;
 
   constructor(pending: ReadonlyMap<string, PendingKey>) {
     const names = [...pending.keys()];
-    // A delete finds keys in this order; then it is one pass.
+    // A delete of a range finds keys in this order already, and then sorting takes one pass.
     names.sort(byBytes);
     this.#names = names;
     this.#keys = names.map((name) => pending.get(name) as PendingKey);
@@ -56,7 +56,7 @@ export class UnsettledKeys {
     for (const [at, key] of this.#keys.entries()) this.#sums[at + 1] = sum += keyDelta(key);
   }
 
-  /** Undefined where none of the keys that `latest` does not show yet is in the range. */
+  /** Undefined if the range has none of the keys that are not in `latest` yet. */
   overlayOf(range: KeyRange): Overlay | undefined {
     const from = Math.max(this.#settled, this.#placeOf(keyString(range.start)));
     const to = range.end === undefined ? this.#keys.length : this.#placeOf(keyString(range.end));
@@ -67,7 +67,7 @@ export class UnsettledKeys {
     };
   }
 
-  /** The next keys to be put into `latest`; they count as settled once `latest` is written. */
+  /** The next keys to put into `latest`. They count as settled when `latest` is written. */
   next(count: number): { names: readonly string[]; keys: readonly PendingKey[] } {
     const to = this.#settled + count;
     return { names: this.#names.slice(this.#settled, to), keys: this.#keys.slice(this.#settled, to) };
@@ -89,7 +89,7 @@ export class UnsettledKeys {
   }
 }
 
-/** Names are bytes as latin1, which order as their bytes do. */
+/** Names are bytes as latin1 and compare like their bytes. */
 function byBytes(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;

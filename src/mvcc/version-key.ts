@@ -32,7 +32,7 @@ export function versionKey(key: Uint8Array, main: number, sub: number): Buffer {
   return row;
 }
 
-/** The same in memory of `scratch`, valid until that is asked for the same size again. */
+/** The same in a buffer of `scratch`, valid until the next buffer of this size is requested. */
 export function versionKeyIn(scratch: ScratchBuffers, key: Uint8Array, main: number, sub: number): Buffer {
   const escaped = escapeIfNeeded(key);
   const row = scratch.ofSize(escaped.length + TERMINATOR_BYTES + REVISION_BYTES);
@@ -52,7 +52,7 @@ export function versionBound(key: Uint8Array): Buffer {
   return Buffer.from(escapeIfNeeded(key));
 }
 
-/** Where the revision begins in a row's key. */
+/** Offset of the revision in the key of a row. */
 export function versionRevisionOffset(row: Buffer): number {
   return row.length - REVISION_BYTES;
 }

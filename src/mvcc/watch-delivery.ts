@@ -7,13 +7,13 @@ import type { Watcher } from './watcher.ts';
 
 /** Plain numbers for the metrics. */
 export interface WatchCounters {
-  /** Events given to watchers since the start, one for each watcher. */
+  /** Events delivered since the start, counted once for each watcher. */
   eventsTotal: number;
-  /** Times that a watcher was given events. */
+  /** Number of deliveries to a watcher. */
   responses: number;
 }
 
-/** Reads what the events' keys held before, where somebody wants it and nobody has it at hand. */
+/** Reads the previous values of events whose watchers want them, unless they are in memory. */
 export function readPrevious(engine: Engine, events: readonly WatchEvent[]): void {
   const reading: WatchEvent[] = [];
   const keys: Buffer[] = [];
@@ -35,7 +35,10 @@ export function readPrevious(engine: Engine, events: readonly WatchEvent[]): voi
   }
 }
 
-/** What the key held before a revision that may have changed it more than once: watchers see whole revisions. */
+/**
+ * The value of the key before a revision. The revision may have changed it more than once, and watchers see whole
+ * revisions.
+ */
 function beforeRevision(
   engine: Engine,
   main: number,
@@ -56,10 +59,10 @@ function beforeRevision(
 const NOTHING_BEFORE = { isCreate: true, previous: undefined } as const;
 
 /**
- * Gives the watchers of an index what was gathered for them.
+ * Delivers the gathered events to the watchers of an index.
  *
- * @param revision the last revision gathered: everything up to it has been looked at
- * @returns watchers whose outlet is full, each with the revision it has to go on from; they are still in the index
+ * @param revision the last revision gathered; all changes up to it were matched
+ * @returns watchers whose outlet is full, each with the revision to resume from. They are still in the index.
  */
 export function deliver(index: WatchIndex, revision: number, counters: WatchCounters): readonly Watcher[] {
   const blocked: Watcher[] = [];
@@ -87,7 +90,7 @@ function deliverForm(form: WatchForm, events: readonly WatchEvent[], round: Roun
   }
 }
 
-/** To a watcher that begins, or has to go on, amid the events. */
+/** Delivers to a watcher that starts or resumes in the middle of the events. */
 function deliverRest(watcher: Watcher, form: WatchForm, events: readonly WatchEvent[], round: Round): void {
   const rest = events.filter(({ main }) => main >= watcher.nextRevision);
   if (rest.length > 0) send(watcher, makeBatches(rest, form.prevKv, round.revision), round);
@@ -96,7 +99,7 @@ function deliverRest(watcher: Watcher, form: WatchForm, events: readonly WatchEv
 function send(watcher: Watcher, batches: readonly EventBatch[], { counters, blocked }: Round): void {
   const { outlet, receiver } = watcher;
   for (const batch of batches) {
-    // An earlier response of this delivery may have ended its stream.
+    // An earlier response of this delivery may have closed its stream.
     if (watcher.state === 'closed') return;
     if (outlet.isFull) {
       watcher.nextRevision = batch.firstRevision;

@@ -17,7 +17,7 @@ function keyValue(main: number, valueBytes: number): KeyValue {
   });
 }
 
-/** A change and the message that tells it. */
+/** A change and its Event message. */
 function change(main: number, valueBytes: number): { event: WatchEvent; message: Event } {
   const prevKv = random.chance(0.5) ? keyValue(main - 1, valueBytes) : undefined;
   const isDelete = random.chance(0.3);
@@ -28,7 +28,7 @@ function change(main: number, valueBytes: number): { event: WatchEvent; message:
   return { event, message: { type: isDelete ? 1 : 0, kv: shown, prevKv } };
 }
 
-test('the bytes of the generated codec, with the previous value and without', () => {
+test('an event has the bytes of the generated codec, with and without the previous value', () => {
   for (let round = 0; round < 200; round += 1) {
     const { event, message } = change(2 + random.int(2 ** random.between(1, 40)), random.int(20_000));
     for (const withPrevious of [true, false]) {
@@ -40,7 +40,7 @@ test('the bytes of the generated codec, with the previous value and without', ()
   }
 });
 
-test('batches: whole revisions, no larger than need be, in few pieces', () => {
+test('a batch holds whole revisions, stays near the size limit and has few pieces', () => {
   for (let round = 0; round < 20; round += 1) {
     const changes = Array.from({ length: 60 }, (_, n) =>
       change(2 + Math.floor(n / 3), random.pick([10, 2_000, 50_000])),

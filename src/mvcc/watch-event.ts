@@ -9,7 +9,7 @@ const TAG_EVENT = 0x5a;
 const TAG_MOD = 0x18;
 const DELETE = 1;
 
-/** The revision that a change superseded, with the KeyValue's bytes where they are at hand. */
+/** The revision that a change superseded, with the bytes of its KeyValue if they are in memory. */
 export interface Superseded {
   readonly mod: number;
   readonly sub: number;
@@ -17,22 +17,22 @@ export interface Superseded {
 }
 
 /**
- * One change as watchers get it. It is encoded once for those who asked for the previous value and once for those
- * who did not, however many there are.
+ * One change as watchers receive it. It is encoded at most twice, with and without the previous value, for any number
+ * of watchers.
  */
 export class WatchEvent {
   readonly main: number;
   readonly isDelete: boolean;
   readonly superseded: Superseded | undefined;
-  /** Some watcher asked for the previous value. */
+  /** Whether any watcher wants the previous value. */
   previousWanted = false;
-  /** What the key held before, once read; undefined if it did not exist or is compacted. */
+  /** The previous KeyValue, after it is read; undefined if the key did not exist or the revision is compacted. */
   previousKv: Buffer | undefined;
   readonly #kv: Buffer;
   #plain: Buffer | undefined;
   #full: Buffer | undefined;
 
-  /** @param kv the encoded KeyValue; of a delete, one with the key alone */
+  /** @param kv the encoded KeyValue; for a delete it has only the key */
   constructor(main: number, isDelete: boolean, kv: Buffer, superseded: Superseded | undefined) {
     this.main = main;
     this.isDelete = isDelete;
@@ -40,7 +40,7 @@ export class WatchEvent {
     this.#kv = kv;
   }
 
-  /** About how many bytes it takes on the wire. */
+  /** Approximate size on the wire. */
   get bytes(): number {
     return this.#kv.length + (this.previousKv?.length ?? 0);
   }
@@ -88,14 +88,14 @@ function nestedSize(bytes: number): number {
 /** Fields up to this size are joined into larger pieces. */
 const JOIN_LIMIT_BYTES = 4096;
 
-/** Events of whole revisions, in order, as one response carries them: shared by all watchers that get the same. */
+/** The events of one response: whole revisions in order. It is shared by all watchers that get the same events. */
 export class EventBatch {
-  /** The watcher has seen everything up to this revision once it has this batch. */
+  /** After this batch the watcher has seen everything up to this revision. */
   readonly revision: number;
   readonly firstRevision: number;
   /** One field of a WatchResponse for each event. */
   readonly fields: readonly Buffer[];
-  /** Of all fields. */
+  /** Size of all fields. */
   readonly bytes: number;
   #parts: readonly Buffer[] | undefined;
 
@@ -106,7 +106,7 @@ export class EventBatch {
     this.bytes = bytes;
   }
 
-  /** The fields in as few pieces as is worth while. */
+  /** The fields, with small ones joined into larger buffers. */
   get parts(): readonly Buffer[] {
     return (this.#parts ??= this.fields.length === 1 ? this.fields : join(this.fields));
   }
@@ -132,13 +132,13 @@ function join(fields: readonly Buffer[]): Buffer[] {
 
 const EMPTY = Buffer.alloc(0);
 
-/** Beyond this a response is not filled further with events of later revisions. */
+/** A response of this size gets no events of further revisions. */
 const BATCH_BYTES = 256 * 1024;
 
 /**
  * Gathers events into batches of whole revisions.
  *
- * @param revision what a watcher has seen with the last batch
+ * @param revision the last revision that a watcher has seen after the last batch
  */
 export function makeBatches(
   events: readonly WatchEvent[],

@@ -10,7 +10,7 @@ import type { EventBatch } from './watch-event.ts';
 import { WatchHub } from './watch-hub.ts';
 import type { WatchOptions, WatchOutlet, WatchReceiver, Watcher } from './watcher.ts';
 
-/** An event as the model and the watchers tell it. */
+/** An event in the form that model and watchers are compared in. */
 interface Seen {
   readonly main: number;
   readonly key: string;
@@ -37,14 +37,14 @@ function seen({ type, kv, prevKv }: Event): Seen {
   };
 }
 
-/** A store with a hub and the whole history beside it. */
+/** A store with a hub, and the whole history as a model. */
 class World {
   readonly engine = new MemoryEngine();
   readonly store = new MvccStore(this.engine);
   readonly hub: WatchHub;
   readonly history: Seen[] = [];
   readonly live = new Map<string, { value: string; create: number }>();
-  /** What receivers do while they are told something. */
+  /** Called by receivers during a delivery. */
   meanwhile: (() => void) | undefined;
   #job: CompactionJob | undefined;
 
@@ -52,7 +52,7 @@ class World {
     this.hub = new WatchHub(this.store, options);
   }
 
-  /** One applied batch; each inner list is one transaction of changes to different keys. */
+  /** Applies one batch. Each inner list is one transaction with changes of different keys. */
   apply(txns: readonly (readonly { key: string; value: string | undefined }[])[]): void {
     for (const changes of txns) {
       const txn = this.store.begin();
@@ -104,7 +104,7 @@ class World {
   }
 }
 
-/** Notes what a watcher gets, and checks all that must hold of one response after the other. */
+/** Records what a watcher gets, and checks each response against the one before. */
 class Recorder implements WatchReceiver {
   readonly events: Seen[] = [];
   readonly revisions: number[] = [];
@@ -151,7 +151,7 @@ class Recorder implements WatchReceiver {
     this.#world.meanwhile?.();
   }
 
-  /** What it should have got, up to a revision. */
+  /** The events that it must have got up to a revision. */
   expected(world: World, upTo: number): Seen[] {
     const { range, noPut, noDelete, prevKv } = this.watcher.options;
     return world.history
@@ -219,7 +219,7 @@ describe('WatchHub', () => {
     expect(recorder.revisions.at(-1)).toBe(3);
   });
 
-  it('rests after many responses, and gathers what comes meanwhile', () => {
+  it('pauses after many responses, and gathers events during the pause', () => {
     const world = new World({ responsesPerPauseMs: 2 });
     const pauses: number[] = [];
     world.hub.onPause = (pauseMs) => pauses.push(pauseMs);
@@ -240,7 +240,7 @@ describe('WatchHub', () => {
     expect(world.hub.pendingEvents).toBeLessThan(20);
   });
 
-  it('a full outlet holds back its own watchers alone', () => {
+  it('a full outlet delays only its own watchers', () => {
     const world = new World();
     const full = world.hub.open();
     const slow = new Recorder(world, full, key('a'), () => false);
@@ -258,7 +258,7 @@ describe('WatchHub', () => {
     expect(world.hub.counters.slowWatchers).toBe(0);
   });
 
-  it('tells a watcher that begins below the compaction, and one that it overtakes', () => {
+  it('cancels watchers that start below the compaction or fall behind it', () => {
     const world = new World();
     const full = world.hub.open();
     const overtaken = new Recorder(world, full, key('a'), () => false);
@@ -289,7 +289,7 @@ describe('WatchHub', () => {
     },
   );
 
-  it('goes back in a history that others have read further, losing nothing that was read for them', () => {
+  it('moves a catch-up back for a slower watcher and loses no events of the others', () => {
     const world = new World({ stepChanges: 4 });
     world.apply(Array.from({ length: 4100 }, (_, n) => [{ key: 'a', value: `${n}` }]));
     const outlet = world.hub.open();
@@ -303,7 +303,7 @@ describe('WatchHub', () => {
     for (const recorder of recorders) recorder.check(world, world.store.revision);
   });
 
-  it('goes on in the history of a store that replaces its own', () => {
+  it('resumes in the history of a store that replaces its own', () => {
     const world = new World();
     const stale = new World();
     for (const each of [world, stale]) each.put('a', '1');
@@ -319,8 +319,8 @@ describe('WatchHub', () => {
   });
 });
 
-describe('WatchHub whose receivers call it while they are told something', () => {
-  it('wakes a watcher whose outlet got room during the delivery that filled it', () => {
+describe('WatchHub whose receivers call it during a delivery', () => {
+  it('resumes a watcher whose outlet became writable during the delivery that filled it', () => {
     const world = new World();
     const outlet = world.hub.open();
     const slow = new Recorder(world, outlet, key('a'), () => false);
@@ -332,7 +332,7 @@ describe('WatchHub whose receivers call it while they are told something', () =>
     for (const recorder of [slow, later]) recorder.check(world, world.store.revision);
   });
 
-  it('leaves nobody out when a stream ends during a delivery to its watchers', () => {
+  it('delivers to all other watchers when a stream closes during a delivery', () => {
     const world = new World();
     const ending = world.hub.open();
     const staying = world.hub.open();
@@ -352,7 +352,7 @@ describe('WatchHub whose receivers call it while they are told something', () =>
     expect(world.hub.counters).toMatchObject({ watchers: 3, slowWatchers: 0 });
   });
 
-  it('goes back in a history only between deliveries', () => {
+  it('moves a catch-up back only between deliveries', () => {
     const world = new World({ stepChanges: 1 });
     world.apply(Array.from({ length: 5000 }, (_, n) => [{ key: 'a', value: `${n}` }]));
     const outlet = world.hub.open();
@@ -370,21 +370,21 @@ describe('WatchHub whose receivers call it while they are told something', () =>
     for (const recorder of recorders) recorder.check(world, world.store.revision);
   });
 
-  it('reads on for a client once its watches go on', () => {
+  it('reads further requests of a client when its watches resume', () => {
     const world = new World();
     const outlet = world.hub.open();
     const order: string[] = [];
     new Recorder(world, outlet, key('a'), () => false);
     world.meanwhile = () => {
-      world.hub.writable(outlet, () => order.push(`reads on, full: ${outlet.isFull}`));
-      order.push('told');
+      world.hub.writable(outlet, () => order.push(`resumed, full: ${outlet.isFull}`));
+      order.push('delivered');
     };
     world.put('a', '1');
-    expect(order).toEqual(['told', 'reads on, full: false']);
+    expect(order).toEqual(['delivered', 'resumed, full: false']);
   });
 });
 
-describe('WatchHub against a naive model', () => {
+describe('WatchHub against a simple model', () => {
   for (let seed = 1; seed <= 60; seed += 1) {
     it(`random history ${seed}`, () => randomHistory(new SeededRandom(seed), false));
   }
@@ -498,7 +498,7 @@ function randomHistory(random: SeededRandom, isReentrant: boolean): void {
   expect(world.hub.pendingEvents).toBe(0);
 }
 
-/** One that lost its place has everything before it, and the next revision is compacted. */
+/** A canceled watcher has received everything before its position, and its next revision is compacted. */
 function checkLost(world: World, recorder: Recorder, compactedAt: number): void {
   const upTo = recorder.events.at(-1)?.main ?? 0;
   recorder.check(world, upTo);

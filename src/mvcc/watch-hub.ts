@@ -6,57 +6,57 @@ import { WatchEvent } from './watch-event.ts';
 import { WatchIndex } from './watch-index.ts';
 import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher, type WatcherState } from './watcher.ts';
 
-/** Histories read at the same time. More watchers that are behind share them. */
+/** Catch-ups that read the history at the same time. Further watchers that are behind share them. */
 const MAX_CATCH_UPS = 4;
-/** A watcher this few revisions ahead of a history that is read waits for it, instead of having its own. */
+/** A watcher this close ahead of a running catch-up waits for it, instead of starting another one. */
 const NEAR_REVISIONS = 1024;
-/** Changes looked at in one step of one history. */
+/** Changes read in one step of one catch-up. */
 const STEP_CHANGES = 512;
-/** A pause lasts a millisecond for so many responses made before it. */
+/** A pause lasts one millisecond for each this many responses sent before it. */
 const RESPONSES_PER_PAUSE_MS = 64;
 const MAX_PAUSE_MS = 16;
-/** So much gathered is delivered without waiting further. */
+/** Gathered events of this size are delivered without waiting for the end of a pause. */
 const MAX_GATHERED_BYTES = 2 ** 20;
 
 /**
- * Who watches what, and who has seen how much.
+ * All watchers with their keys, and how far each one has seen the history.
  *
- * Watchers that have seen everything get the events of each applied batch at once, in one response. Where that makes
- * many responses a short pause follows, in which events are gathered: under load a response then carries many events,
- * instead of each event costing both ends a response for each of its watchers.
+ * Watchers that have seen everything get the events of each applied batch at once, in one response. After many
+ * responses a short pause follows, in which events are gathered. So under load a response carries many events, instead
+ * of one response for each event and watcher.
  *
- * A watcher whose outlet is full, and one that begins in the past, is behind: the history is read for it in slices,
- * one a `step`, until it has caught up.
+ * A watcher whose outlet is full, or that starts in the past, is behind. The history is read for it in slices, one in
+ * each `step`, until it has caught up.
  *
- * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
+ * In both cases each event goes to each of its watchers exactly once, in order, and all events of a revision together.
  *
- * A receiver may call `watch`, `remove`, `writable`, `close` and `isCurrent` while it is given events: a write to one
- * stream may show that another has room, or is gone. During a delivery no watcher changes its place. What such calls
- * ask for is put off until the delivery is over, when each outlet is known to be full or not.
+ * A receiver may call `watch`, `remove`, `writable`, `close` and `isCurrent` during a delivery: a write to one stream
+ * may find that another one is writable or closed. No watcher moves between indexes during a delivery. Such calls are
+ * deferred until the delivery is over, when it is known which outlets are full.
  */
 export class WatchHub {
-  /** Someone is behind: `step` is to be called until it returns false. */
+  /** Called when a watcher is behind: `step` must be called until it returns false. */
   onBacklog: (() => void) | undefined;
-  /** Many responses were made: `flush` is to be called in so many milliseconds. */
+  /** Called after many responses: `flush` must be called after this many milliseconds. */
   onPause: ((pauseMs: number) => void) | undefined;
   readonly counters = { watchers: 0, slowWatchers: 0, outlets: 0, eventsTotal: 0, responses: 0 };
 
   #store: MvccStore;
   readonly #synced = new WatchIndex();
   readonly #catchUps: CatchUp[] = [];
-  /** While the store is closed: who is behind. */
+  /** Watchers that are behind, while the store is closed. */
   #suspended: Watcher[] | undefined;
-  /** Synced watchers have seen everything up to it. */
+  /** Synced watchers have seen everything up to this revision. */
   #revision: number;
-  /** Changes since the start, to read a history faster than it grows. */
+  /** Number of changes since the start. It is used to read the history faster than it grows. */
   #changes = 0;
-  /** Of events for synced watchers that wait for the end of a pause. */
+  /** Size of events for synced watchers that wait for the end of a pause. */
   #gatheredBytes = 0;
   #gatheredEvents = 0;
   #pausing = false;
   #delivering = false;
-  /** Changes of places that were asked for during a delivery, in order. */
-  readonly #putOff: (() => void)[] = [];
+  /** Calls deferred until the end of the delivery, in order. */
+  readonly #deferred: (() => void)[] = [];
 
   readonly #responsesPerPauseMs: number;
 
@@ -72,42 +72,42 @@ export class WatchHub {
     this.#revision = store.committedRevision;
   }
 
-  /** The newest revision that watchers hear of. */
+  /** The newest revision that was announced to watchers. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** Events that wait: for the end of a pause, or of the revision that is read. */
+  /** Events that wait for the end of a pause, or for the rest of the revision that is read. */
   get pendingEvents(): number {
     let events = this.#gatheredEvents;
     for (const catchUp of this.#catchUps) events += catchUp.pendingEvents;
     return events;
   }
 
-  /** A new stream of watchers. */
+  /** Opens an outlet for a new stream. */
   open(): WatchOutlet {
     this.counters.outlets += 1;
     return new WatchOutlet();
   }
 
-  /** The stream is gone; its watchers are to be removed as well. */
+  /** The stream is closed. Its watchers must be removed before. */
   close(outlet: WatchOutlet): void {
     assert(outlet.parked.size === 0, 'an outlet is closed after its watchers are removed');
     this.counters.outlets -= 1;
   }
 
-  /** Begins to watch. Nothing is delivered before this returns. */
+  /** Adds a watcher. Nothing is delivered before this returns. */
   watch(options: WatchOptions, outlet: WatchOutlet, receiver: WatchReceiver): Watcher {
     const next = options.startRevision > 0 ? options.startRevision : this.#revision + 1;
     const watcher = new Watcher(options, outlet, receiver, next);
     watcher.state = 'behind';
     this.counters.watchers += 1;
     this.counters.slowWatchers += 1;
-    this.#afterDelivery(() => this.#place(watcher));
+    this.#afterDelivery(() => this.#assign(watcher));
     return watcher;
   }
 
-  /** Stops watching. Nothing is delivered any more. */
+  /** Removes a watcher. Nothing is delivered to it any more. */
   remove(watcher: Watcher): void {
     const { state, outlet } = watcher;
     if (state === 'closed') return;
@@ -115,12 +115,12 @@ export class WatchHub {
     this.counters.watchers -= 1;
     if (isSlow(state)) this.counters.slowWatchers -= 1;
     outlet.parked.delete(watcher);
-    this.#afterDelivery(() => this.#displace(watcher));
+    this.#afterDelivery(() => this.#detach(watcher));
   }
 
   /**
-   * Whether the watcher has been given everything up to the present, and began by then. During a delivery nobody is
-   * known to have that yet.
+   * Whether the watcher has received everything up to the current revision, and has started by then. Always false
+   * during a delivery.
    */
   isCurrent(watcher: Watcher): boolean {
     if (this.#delivering) return false;
@@ -129,21 +129,21 @@ export class WatchHub {
   }
 
   /**
-   * A full outlet has room again.
+   * A full outlet is writable again.
    *
-   * @param then called once its watchers can go on: at once, or when the delivery under way is over
+   * @param then called when its watchers can resume: at once, or after the current delivery
    */
   writable(outlet: WatchOutlet, then?: () => void): void {
     this.#afterDelivery(() => {
       outlet.isFull = false;
       const parked = [...outlet.parked];
       outlet.parked.clear();
-      for (const watcher of parked) this.#place(watcher);
+      for (const watcher of parked) this.#assign(watcher);
       then?.();
     });
   }
 
-  /** Takes the events of an applied batch, in order. They are in the store. */
+  /** Announces the events of an applied batch, in order. They are in the store already. */
   notify(events: readonly StoreEvent[]): void {
     assert(!this.#delivering, 'events are announced between deliveries');
     const last = events[events.length - 1];
@@ -156,7 +156,7 @@ export class WatchHub {
     if (!this.#pausing || this.#gatheredBytes >= MAX_GATHERED_BYTES) this.#deliver();
   }
 
-  /** Delivers what was gathered; the pause that `onPause` asked for is over, or somebody cannot wait for its end. */
+  /** Delivers the gathered events: the pause of `onPause` is over, or a caller cannot wait for its end. */
   flush(isPauseOver = false): void {
     if (isPauseOver) this.#pausing = false;
     if (!this.#delivering) this.#deliver();
@@ -173,7 +173,7 @@ export class WatchHub {
       this.#gatheredEvents += 1;
       if (watchEvent.previousWanted) wanted.push(watchEvent);
     }
-    // Now, as a compaction may remove them before the events are delivered.
+    // Read now, since a compaction may remove them before the events are delivered.
     if (wanted.length > 0) readPrevious(this.#store.engine, wanted);
   }
 
@@ -198,35 +198,35 @@ export class WatchHub {
   }
 
   /**
-   * Reads on for those who are behind, one history after the other.
+   * Reads the next slice for watchers that are behind, one catch-up after the other.
    *
-   * @returns whether some still are, and have room
+   * @returns whether some watchers are still behind and writable
    */
   step(): boolean {
     const catchUp = this.#catchUps.shift();
     if (catchUp === undefined) return false;
     this.#catchUps.push(catchUp);
-    // Twice what came since its last turn, or a history might grow faster than it is read.
+    // At least twice the changes since its last step, so that the history does not grow faster than it is read.
     const count = Math.max(this.#stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
     catchUp.changesAtStep = this.#changes;
     this.#exclusively(() => this.#advance(catchUp, count));
     return this.#catchUps.length > 0;
   }
 
-  /** The store is about to be closed for a moment: its history is read again after `restored`. */
+  /** The store is about to be closed for a moment. Its history is read again after `restored`. */
   suspend(): void {
     this.flush();
-    const suspended = [...this.#catchUps].flatMap((catchUp) => this.#disband(catchUp));
+    const suspended = [...this.#catchUps].flatMap((catchUp) => this.#endCatchUp(catchUp));
     this.#suspended = suspended;
   }
 
-  /** The store was replaced by a newer one: all watchers go on in its history. */
+  /** The store was replaced by a newer one. All watchers resume in its history. */
   restored(store: MvccStore): void {
     this.flush();
     const synced = this.#synced.watchers();
     const seen = this.#revision;
     assert(store.committedRevision >= seen, 'a store is replaced by one that is not older');
-    const behind = [...this.#catchUps].flatMap((catchUp) => this.#disband(catchUp));
+    const behind = [...this.#catchUps].flatMap((catchUp) => this.#endCatchUp(catchUp));
     behind.push(...(this.#suspended ?? []));
     this.#suspended = undefined;
     this.#store = store;
@@ -238,16 +238,16 @@ export class WatchHub {
       this.counters.slowWatchers += 1;
       behind.push(watcher);
     }
-    for (const watcher of behind) this.#place(watcher);
+    for (const watcher of behind) this.#assign(watcher);
   }
 
-  /** Does it now, or once the delivery under way is over. */
+  /** Runs `change` now, or after the current delivery. */
   #afterDelivery(change: () => void): void {
-    if (this.#delivering) this.#putOff.push(change);
+    if (this.#delivering) this.#deferred.push(change);
     else change();
   }
 
-  /** A delivery: until it is over no watcher changes its place but through what `deliver` says of it. */
+  /** Runs a delivery. Until it is over, watchers move between indexes only by the result of `deliver`. */
   #exclusively(deliver: () => void): void {
     assert(!this.#delivering, 'one delivery is over before the next begins');
     this.#delivering = true;
@@ -256,22 +256,22 @@ export class WatchHub {
     } finally {
       this.#delivering = false;
     }
-    // Each change may end in another delivery, which then makes the rest of the changes.
-    for (let change = this.#putOff.shift(); change !== undefined; change = this.#putOff.shift()) change();
+    // Each call may start another delivery, which then runs the remaining deferred calls.
+    for (let change = this.#deferred.shift(); change !== undefined; change = this.#deferred.shift()) change();
   }
 
-  /** Finds a place for a slow watcher that has none. */
-  #place(watcher: Watcher): void {
+  /** Assigns a slow watcher that is in no index. */
+  #assign(watcher: Watcher): void {
     if (watcher.state === 'closed') return;
     if (watcher.nextRevision > this.#revision) {
       this.counters.slowWatchers -= 1;
       this.#sync(watcher);
     } else if (watcher.outlet.isFull) park(watcher);
-    else this.#chase(watcher);
+    else this.#assignCatchUp(watcher);
   }
 
-  /** Takes a closed watcher out of the index that it is in. */
-  #displace(watcher: Watcher): void {
+  /** Removes a closed watcher from its index. */
+  #detach(watcher: Watcher): void {
     const { catchUp, slot } = watcher;
     if (catchUp !== undefined) {
       catchUp.leave(watcher);
@@ -284,8 +284,8 @@ export class WatchHub {
     this.#synced.add(watcher);
   }
 
-  /** Finds a history to read for the watcher. */
-  #chase(watcher: Watcher): void {
+  /** Assigns the watcher to a catch-up. */
+  #assignCatchUp(watcher: Watcher): void {
     if (this.#suspended !== undefined) {
       this.#suspended.push(watcher);
       return;
@@ -314,7 +314,7 @@ export class WatchHub {
     for (const catchUp of this.#catchUps) {
       if (earliest === undefined || catchUp.position < earliest.position) earliest = catchUp;
     }
-    assert(earliest !== undefined, 'where no history can be added there are some');
+    assert(earliest !== undefined, 'there are catch-ups when no further one can be added');
     earliest.rewind(position);
     return earliest;
   }
@@ -322,7 +322,7 @@ export class WatchHub {
   #advance(catchUp: CatchUp, count: number): void {
     const { compactRevision } = this.#store;
     for (const watcher of catchUp.takeCompacted(compactRevision)) {
-      // What one is told may close another.
+      // The notification of one watcher may close another one.
       if (watcher.state === 'closed') continue;
       watcher.state = 'compacted';
       this.counters.slowWatchers -= 1;
@@ -332,16 +332,16 @@ export class WatchHub {
     if (catchUp.size === 0) return;
     for (const watcher of catchUp.step(count, this.counters)) park(watcher);
     if (catchUp.isDone) {
-      for (const watcher of this.#disband(catchUp)) {
+      for (const watcher of this.#endCatchUp(catchUp)) {
         this.counters.slowWatchers -= 1;
         this.#sync(watcher);
       }
     } else this.#dropIfEmpty(catchUp);
   }
 
-  /** Ends the reading; the watchers are in no index then, and know what they have seen. */
-  #disband(catchUp: CatchUp): Watcher[] {
-    const watchers = catchUp.disband();
+  /** Ends a catch-up. Its watchers are then in no index, and have the revision to resume from. */
+  #endCatchUp(catchUp: CatchUp): Watcher[] {
+    const watchers = catchUp.release();
     this.#dropIfEmpty(catchUp);
     return watchers;
   }
@@ -358,7 +358,7 @@ function isSlow(state: WatcherState): boolean {
   return state === 'behind' || state === 'parked';
 }
 
-/** Waits for room; the watcher is in no index. */
+/** The watcher waits until its outlet is writable. It is in no index. */
 function park(watcher: Watcher): void {
   watcher.state = 'parked';
   watcher.outlet.parked.add(watcher);

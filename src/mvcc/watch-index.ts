@@ -4,7 +4,7 @@ import { type KeyRange, keyString } from './key-range.ts';
 import type { WatchEvent } from './watch-event.ts';
 import type { Watcher, WatchOptions } from './watcher.ts';
 
-/** Watchers of one range that want the same of its events. */
+/** Watchers of one range with the same options, which get the same events. */
 export class WatchForm {
   readonly prevKv: boolean;
   readonly noPut: boolean;
@@ -34,7 +34,7 @@ export class WatchGroup {
   readonly end: string;
   readonly forms: WatchForm[] = [];
   events: WatchEvent[] = [];
-  /** Some watcher wants previous values. */
+  /** Whether any watcher wants previous values. */
   wantsPrevious = false;
 
   constructor(start: string, end: string) {
@@ -43,7 +43,7 @@ export class WatchGroup {
   }
 }
 
-/** Watchers by the keys they watch. */
+/** Finds watchers by the keys that they watch. */
 export class WatchIndex {
   readonly #keys = new Map<string, WatchGroup>();
   readonly #ranges = new IntervalMap<WatchGroup>();
@@ -51,7 +51,7 @@ export class WatchIndex {
   #touched: WatchGroup[] = [];
   #size = 0;
 
-  /** Watchers. */
+  /** Number of watchers. */
   get size(): number {
     return this.#size;
   }
@@ -73,7 +73,7 @@ export class WatchIndex {
     const form = group?.forms.find((candidate) => candidate.matches(watcher.options));
     assert(
       group !== undefined && form?.watchers[watcher.slot] === watcher,
-      'a watcher is found where it was put',
+      'a watcher is in the slot that it was added to',
     );
     const last = form.watchers.pop();
     if (last !== undefined && last !== watcher) {
@@ -90,7 +90,7 @@ export class WatchIndex {
     else this.#ranges.delete(start, end);
   }
 
-  /** The groups that watch a key. The array is used again by the next call. */
+  /** The groups that watch a key. The next call reuses the array. */
   match(key: Buffer): readonly WatchGroup[] {
     const matched = this.#matched;
     matched.length = 0;
@@ -102,7 +102,7 @@ export class WatchIndex {
     return matched;
   }
 
-  /** Gathers an event for groups that `match` gave. */
+  /** Gathers an event for groups returned by `match`. */
   gather(groups: readonly WatchGroup[], event: WatchEvent): void {
     for (const group of groups) {
       if (group.events.length === 0) this.#touched.push(group);
@@ -111,19 +111,19 @@ export class WatchIndex {
     }
   }
 
-  /** The groups that events were gathered for since the last call; the caller empties their lists. */
+  /** The groups with events gathered since the last call. The caller empties their lists. */
   takeTouched(): readonly WatchGroup[] {
     const touched = this.#touched;
     this.#touched = [];
     return touched;
   }
 
-  /** Forgets what was gathered. */
+  /** Drops the gathered events. */
   discard(): void {
     for (const group of this.takeTouched()) group.events = [];
   }
 
-  /** All watchers, as of now. */
+  /** All current watchers. */
   watchers(): Watcher[] {
     const all: Watcher[] = [];
     for (const group of this.#keys.values()) appendAll(group, all);

@@ -2,33 +2,35 @@ import type { CatchUp } from './catch-up.ts';
 import type { KeyRange } from './key-range.ts';
 import type { EventBatch } from './watch-event.ts';
 
-/** What one watcher wants to see. */
+/** The options of a watcher. */
 export interface WatchOptions {
   readonly range: KeyRange;
-  /** The first revision wanted; 0 for what happens from now on. */
+  /** The first revision to deliver; 0 for all changes from now on. */
   readonly startRevision: number;
   readonly prevKv: boolean;
   readonly noPut: boolean;
   readonly noDelete: boolean;
 }
 
-/** Where a watcher's events go. What it asks of the hub meanwhile is done once the delivery is over; see `WatchHub`. */
+/**
+ * Receives the events of a watcher. Calls to the hub during a delivery are deferred until it is over; see `WatchHub`.
+ */
 export interface WatchReceiver {
-  /** Takes events. False if its outlet is full now: nothing more comes until `WatchHub.writable`. */
+  /** Receives events. Returns false if its outlet is now full: nothing more is delivered until `WatchHub.writable`. */
   deliver(batch: EventBatch): boolean;
-  /** The revisions it was to see next are compacted: nothing more comes. */
+  /** The next revisions are compacted. Nothing more is delivered. */
   compacted(compactRevision: number): void;
 }
 
-/** What several watchers send through: one stream. */
+/** The stream that several watchers share. */
 export class WatchOutlet {
   isFull = false;
-  /** Watchers with events to catch up on once there is room. */
+  /** Watchers that must catch up when the stream is writable. */
   readonly parked = new Set<Watcher>();
 }
 
 /**
- * - `synced`: has all events up to now, or begins in the future
+ * - `synced`: has all events up to now, or starts in the future
  * - `behind`: a `CatchUp` reads events for it
  * - `parked`: behind, and its outlet is full
  * - `compacted`, `closed`: gets nothing more
@@ -39,12 +41,15 @@ export class Watcher {
   readonly options: WatchOptions;
   readonly outlet: WatchOutlet;
   readonly receiver: WatchReceiver;
-  /** Events before this revision are not for it: seen, or before its start. Where it lags it may be out of date. */
+  /**
+   * The next revision to deliver: earlier ones were delivered or are before its start. It may be outdated for a synced
+   * watcher.
+   */
   nextRevision: number;
   state: WatcherState = 'closed';
-  /** While behind. */
+  /** Set while it is behind. */
   catchUp: CatchUp | undefined;
-  /** Its place in its form's list; owned by the index. */
+  /** Its position in the list of the index. Only the index uses it. */
   slot = -1;
 
   constructor(options: WatchOptions, outlet: WatchOutlet, receiver: WatchReceiver, nextRevision: number) {

@@ -11,13 +11,13 @@ import type { MvccStore } from './store.ts';
 /** Keys deleted in one step. */
 const KEYS_PER_STEP = 256;
 
-/** A key that a delete removed. */
+/** A deleted key. */
 export interface DeletedKey {
   readonly key: Buffer;
   readonly previous: IndexMeta;
 }
 
-/** The changes of one raft entry: all at one main revision, told apart by sub revisions in their order. */
+/** The changes of one raft entry. All have the same main revision, and sub revisions in the order of the changes. */
 export class WriteTxn {
   readonly #store: MvccStore;
   readonly #main: number;
@@ -29,24 +29,24 @@ export class WriteTxn {
     this.#main = main;
   }
 
-  /** The revision a response carries: the transaction's own once it changed something, else the store's. */
+  /** The revision for the response: the transaction's own if it changed something, else the store's. */
   get revision(): number {
     return this.#changes > 0 ? this.#main : this.#main - 1;
   }
 
-  /** The key as this transaction sees it. */
+  /** The index entry of the key, including the changes of this transaction. */
   get(key: Buffer): IndexMeta | undefined {
     return this.#store.get(key);
   }
 
-  /** The encoded KeyValue of a meta that `get`, `put` or `deleteRange` gave. */
+  /** The encoded KeyValue of an index entry returned by `get`, `put` or `deleteRange`. */
   read(meta: IndexMeta): Buffer {
     return this.#store.readValue(meta);
   }
 
-  /** @returns what the key was before; undefined if it did not exist */
+  /** @returns the previous index entry; undefined if the key did not exist */
   put(key: Buffer, value: Buffer, lease: bigint): IndexMeta | undefined {
-    assert(!this.#ended, 'a transaction that ended changes nothing');
+    assert(!this.#ended, 'a transaction that has ended makes no changes');
     const name = keyString(key);
     const previous = this.#store.lookup(key, name);
     const main = this.#main;
@@ -65,7 +65,7 @@ export class WriteTxn {
     return previous;
   }
 
-  /** Deletes all keys of a small range at once, in ascending order. */
+  /** Deletes all keys of a small range in one step, in ascending order. */
   deleteRange(range: KeyRange): DeletedKey[] {
     const deleted: DeletedKey[] = [];
     runSteps(this.deleteSteps(range, (key) => deleted.push(key)));
@@ -75,10 +75,10 @@ export class WriteTxn {
   /**
    * Deletes all keys of the range, in ascending order.
    *
-   * @param each is called with each of them
+   * @param each called with each deleted key
    */
   *deleteSteps(range: KeyRange, each: (deleted: DeletedKey) => void): Steps<void> {
-    assert(!this.#ended, 'a transaction that ended changes nothing');
+    assert(!this.#ended, 'a transaction that has ended makes no changes');
     if (range.single) {
       const previous = this.get(range.start);
       if (previous !== undefined) this.#delete({ key: Buffer.from(range.start), previous }, each);
@@ -116,12 +116,12 @@ export class WriteTxn {
     each(deleted);
   }
 
-  /** A small range, read at once; it sees this transaction's own changes. */
+  /** Reads a small range in one step. It sees the changes of this transaction. */
   range(options: RangeOptions): RangeResult {
     return this.#store.range(options);
   }
 
-  /** Begins a range read that sees this transaction's own changes. */
+  /** Begins a range read that sees the changes of this transaction. */
   scan(options: RangeOptions): RangeScan {
     return this.#store.scan(options);
   }
@@ -139,8 +139,8 @@ export class WriteTxn {
 }
 
 /**
- * The key as a view into the stored KeyValue, which outlives the request's buffer: keeping a view of that one
- * would keep a whole socket chunk alive for a few bytes.
+ * The key as a view into the stored KeyValue. A view into the request would keep a whole socket chunk in memory for a
+ * few bytes.
  */
 function ownKey(key: Buffer, kv: Buffer): Buffer {
   const header = 1 + varintSize(key.length);
