@@ -14,7 +14,7 @@ import { Election, Lease } from '../wire/services.ts';
 import { registerElection } from './election.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { registerLease } from './lease.ts';
-import { Leases } from './leases.ts';
+import { Leases } from '../server/leases.ts';
 import { ApiServer } from './testing/api-server.ts';
 
 const { methods } = Election;

@@ -19,7 +19,7 @@ import { RaftRequestField } from '../server/raft-request.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { type CompactionRequest, type RangeRequest, type TxnRequest } from '../wire/gen/etcdserverpb.ts';
 import { KV } from '../wire/services.ts';
-import { inTurns } from './in-turns.ts';
+import { inTurns } from '../server/in-turns.ts';
 import { answerRange } from './range-response.ts';
 import { registerRangeStream } from './range-stream.ts';
 import { failCall, type ServiceContext } from './service-context.ts';

@@ -16,8 +16,8 @@ import {
 import { Lease } from '../wire/services.ts';
 import { withRoom } from './kv.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
-import type { Leases } from './leases.ts';
-import { inTurns } from './in-turns.ts';
+import type { Leases } from '../server/leases.ts';
+import { inTurns } from '../server/in-turns.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { admitStream, endStream, streamIdentity, whileLed } from './stream-calls.ts';
 

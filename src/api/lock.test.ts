@@ -12,7 +12,7 @@ import { KV, Lease, Lock } from '../wire/services.ts';
 import { registerKv } from './kv.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { registerLease } from './lease.ts';
-import { Leases } from './leases.ts';
+import { Leases } from '../server/leases.ts';
 import { registerLock } from './lock.ts';
 import { ApiServer } from './testing/api-server.ts';
 

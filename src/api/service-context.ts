@@ -8,7 +8,7 @@ import type { Session } from '../grpc/session.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RaftRequestField } from '../server/raft-request.ts';
 import type { Member } from '../server/member.ts';
-import type { Waiter } from '../server/waiters.ts';
+import type { Waiter } from '../server/pending-proposals.ts';
 import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { MessageCodec } from '../wire/codec.ts';

@@ -1,4 +1,3 @@
-import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import type { Downgrades } from '../server/downgrades.ts';
@@ -12,7 +11,7 @@ import { registerHealth } from './health.ts';
 import { registerKv } from './kv.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { registerLease } from './lease.ts';
-import type { Leases } from './leases.ts';
+import type { Leases } from '../server/leases.ts';
 import { registerLock } from './lock.ts';
 import { registerMaintenance } from './maintenance.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -61,27 +60,6 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
     tokens: deps.logins.tokens.provider,
     logger: deps.logger('api/auth.ts'),
   });
-  registerWatch(context.server, {
-    hub: member.hub,
-    scheduler,
-    clock: member.clock,
-    metrics: member.metrics,
-    header: (revision) => context.headerAt(revision),
-    checkWatch: (call, key, rangeEnd) => {
-      if (!member.auth.isEnabled) return undefined;
-      const check = (who: AuthInfo | undefined): void => {
-        const refused = member.auth.checkRange(who ?? NOBODY, key, rangeEnd);
-        if (refused !== undefined) throw refused;
-      };
-      const who = context.identify(call);
-      return who instanceof Promise ? who.then(check) : check(who);
-    },
-    maxRequestBytes: config.maxRequestBytes,
-    progressIntervalMs: config.watchProgressNotifyIntervalMs,
-    randomInt: deps.randomInt,
-    isLearner: () => member.cluster.isLocalLearner,
-    hasLeader: () => member.hasLeader,
-    onLeaderLost: (lost) => leaders.onLost(lost),
-  });
+  registerWatch(context, { leaders, randomInt: deps.randomInt });
   return () => leaders.stop();
 }

@@ -1,3 +1,4 @@
+import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { GrpcServer } from '../grpc/server.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { WatchHub } from '../mvcc/watch-hub.ts';
@@ -6,9 +7,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { errors } from '../wire/errors.ts';
 import { Watch } from '../wire/services.ts';
+import type { LeaderMonitor } from './leader-monitor.ts';
+import type { ServiceContext } from './service-context.ts';
 import { WatchStream } from './watch-stream.ts';
 
-/** What the Watch service needs of the server. */
+/** What watch streams need of the member. */
 export interface WatchDeps {
   readonly hub: WatchHub;
   readonly scheduler: Scheduler;
@@ -36,9 +39,39 @@ export interface WatchDeps {
 
 const HAS_LEADER = 'hasleader';
 
-/** The Watch service. */
-export function registerWatch(server: GrpcServer, deps: WatchDeps): void {
-  driveHub(deps);
+export interface WatchServiceOptions {
+  /** Tells streams that asked for a leader when there is none. */
+  readonly leaders: Pick<LeaderMonitor, 'onLost'>;
+  /** A uniform random integer in [0, bound). */
+  readonly randomInt: (bound: number) => number;
+}
+
+/** The Watch service of a member. */
+export function registerWatch(context: ServiceContext, { leaders, randomInt }: WatchServiceOptions): void {
+  const { member } = context;
+  const { config, hub, scheduler } = member;
+  serveWatch(context.server, {
+    ...{ hub, scheduler, randomInt, clock: member.clock, metrics: member.metrics },
+    header: (revision) => context.headerAt(revision),
+    checkWatch: (call, key, rangeEnd) => {
+      if (!member.auth.isEnabled) return undefined;
+      const check = (who: AuthInfo | undefined): void => {
+        const refused = member.auth.checkRange(who ?? NOBODY, key, rangeEnd);
+        if (refused !== undefined) throw refused;
+      };
+      const who = context.identify(call);
+      return who instanceof Promise ? who.then(check) : check(who);
+    },
+    maxRequestBytes: config.maxRequestBytes,
+    progressIntervalMs: config.watchProgressNotifyIntervalMs,
+    isLearner: () => member.cluster.isLocalLearner,
+    hasLeader: () => member.hasLeader,
+    onLeaderLost: (lost) => leaders.onLost(lost),
+  });
+}
+
+/** The Watch service over a watch hub, which something else has to drive. */
+export function serveWatch(server: GrpcServer, deps: WatchDeps): void {
   server.stream(Watch.methods.watch, (call) => {
     if (deps.isLearner()) {
       call.end(errors.NotSupportedForLearner.code, errors.NotSupportedForLearner.message);
@@ -52,19 +85,4 @@ export function registerWatch(server: GrpcServer, deps: WatchDeps): void {
     const stream = new WatchStream(call, deps);
     if (wantsLeader) stream.onEnd(deps.onLeaderLost(() => stream.end(errors.NoLeader)));
   });
-}
-
-/** Steps the hub while someone is behind, once a turn of the event loop, and times its pauses. */
-function driveHub({ hub, scheduler }: WatchDeps): void {
-  let scheduled = false;
-  const schedule = (): void => {
-    if (scheduled) return;
-    scheduled = true;
-    scheduler.soon(() => {
-      scheduled = false;
-      if (hub.step()) schedule();
-    });
-  };
-  hub.onBacklog = schedule;
-  hub.onPause = (pauseMs) => scheduler.after(pauseMs, () => hub.flush(true));
 }

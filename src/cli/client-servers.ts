@@ -5,7 +5,7 @@ import type { Logins } from '../api/auth/logins.ts';
 import { Gateway } from '../api/gateway/gateway.ts';
 import { createClientHttpHandler, createMetricsHttpHandler, type HttpHandler } from '../api/http/handler.ts';
 import { serveUpgrades } from '../api/http/upgrades.ts';
-import type { Leases } from '../api/leases.ts';
+import type { Leases } from '../server/leases.ts';
 import { healthSource, versionSource } from '../api/member-views.ts';
 import { ServiceContext } from '../api/service-context.ts';
 import { RequestStats } from '../api/request-stats.ts';

@@ -1,29 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { AppliedState } from '../apply/applied-state.ts';
 import { Logins } from '../api/auth/logins.ts';
-import { Leases } from '../api/leases.ts';
 import type { Config } from '../config/config.ts';
 import type { Logging } from '../logging/logging.ts';
 import { formatId } from '../membership/member.ts';
-import { parseVersion, type Version } from '../membership/version.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
-import { CorruptionChecker } from '../server/corruption-checker.ts';
-import { AutoCompactor } from '../server/auto-compaction.ts';
-import { Downgrades } from '../server/downgrades.ts';
-import { ElectionTickAdvance } from '../server/election-tick-advance.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
-import { handOver } from '../server/hand-over.ts';
 import { decodeIdentity, encodeIdentity, type Founding, type Identity } from '../server/identity.ts';
-import { LearnerPromoter } from '../server/learner-promoter.ts';
-import { LeaseKeeper } from '../server/lease-keeper.ts';
-import { Member } from '../server/member.ts';
 import type { MemberStorage } from '../server/member-options.ts';
-import { observeMember } from '../server/member-metrics.ts';
-import { Memberships } from '../server/memberships.ts';
-import { Publisher } from '../server/publisher.ts';
-import { StuckLog } from '../server/stuck-log.ts';
-import { VersionMonitor } from '../server/version-monitor.ts';
+import type { Publisher } from '../server/publisher.ts';
+import { WholeMember } from '../server/whole-member.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
 import { DataDirectoryError, dataDirectory } from '../storage/data-dir.ts';
@@ -35,7 +22,7 @@ import { ClientServers } from './client-servers.ts';
 import { type AuditLines, openAuditLines } from './audit.ts';
 import { clock } from './clock.ts';
 import { SystemDns } from './discovery/dns.ts';
-import { foundOrJoin } from './found-or-join.ts';
+import { bootstrap } from './bootstrap.ts';
 import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
@@ -47,47 +34,39 @@ import { etcdVersion } from './version.ts';
 
 /** As etcd's: how long clients wait for the cluster at a start. */
 const CLUSTER_READY_MS = 5_000;
-const VERSION_TIMEOUT_MS = 2_000;
-/** What one step of a stop may take: more than any of them needs, little enough for who waits for the process. */
+/** How long one step of a stop may take. No step needs as much when nothing hangs. */
 const STOP_STEP_MS = 3_000;
 /** On top of an election timeout, for a busy event loop. */
 const STOP_SLACK_MS = 1_000;
 /** The engine writes out what is in memory. */
 const STORAGE_CLOSE_MS = 10_000;
 
-interface Stoppable {
-  stop(): void;
-}
-
 /** A member with everything around it, from its data directory to its listeners. */
 export class RunningServer {
-  readonly #member: Member;
+  readonly #whole: WholeMember;
   readonly #storage: Storage;
   readonly #clients: ClientServers;
   readonly #peers: PeerConnections;
   readonly #logins: Logins;
   readonly #audit: AuditLines | undefined;
   readonly #logger: Logger;
-  readonly #parts: readonly Stoppable[];
 
   private constructor(parts: {
-    member: Member;
+    whole: WholeMember;
     storage: Storage;
     clients: ClientServers;
     peers: PeerConnections;
     logins: Logins;
     audit: AuditLines | undefined;
     logger: Logger;
-    parts: readonly Stoppable[];
   }) {
-    this.#member = parts.member;
+    this.#whole = parts.whole;
     this.#storage = parts.storage;
     this.#clients = parts.clients;
     this.#peers = parts.peers;
     this.#logins = parts.logins;
     this.#audit = parts.audit;
     this.#logger = parts.logger;
-    this.#parts = parts.parts;
   }
 
   /** Resolves when the cluster has removed this member. */
@@ -107,7 +86,7 @@ export class RunningServer {
     const directory = dataDirectory(config.dataDir, config.walDir);
     checkUsable(directory);
     const begin = (): Promise<Founding> =>
-      foundOrJoin({ config, client: peers.client, dns: new SystemDns(), logger });
+      bootstrap({ config, client: peers.client, dns: new SystemDns(), logger });
     let founding = logExists(directory.wal) ? undefined : await begin();
     warnOfOpenDirectory(config.dataDir, logger);
     const storage = await open(config, logging, { founding, metrics });
@@ -123,94 +102,54 @@ export class RunningServer {
       'is-new': isNew,
     });
     const { simple } = logins.tokens;
-    const member = new Member({
-      config,
+    const whole = new WholeMember({
+      ...{ config, identity, metrics, clock },
       storage: await memberStorage(config, storage, { identity, isNew, logger }),
-      identity,
       founders: founding?.founders ?? [],
-      clock,
+      remotes: founding?.remotes ?? [],
       scheduler: timers,
       randomInt: (bound) => randomInt(bound),
       logger: (caller) => logging.for(caller),
-      metrics,
       ...(simple === undefined ? {} : { tokens: simple }),
       hashElsewhere: (scope, opened) => hashInWorker(storage.engine, scope, opened),
       replaceStore: () => storage.engine.replaceFiles(),
-      send: (messages) => peers.send(messages),
+      serverVersion: etcdVersion,
+      ...peers.ports({ identity, storage, metrics }),
     });
-    observeMember(member, metrics);
-    const corruption = new CorruptionChecker({
-      member,
-      remoteHash: (urls, revision) =>
-        peers.client.hashKv(urls, identity.clusterId, revision, config.requestTimeoutMs),
-      logger: logging.for('server/corruption-checker.ts'),
-    });
-    if (!isNew && config.featureGates.get('InitialCorruptCheck') === true && !(await corruption.initial())) {
+    if (
+      !isNew &&
+      config.featureGates.get('InitialCorruptCheck') === true &&
+      !(await whole.checkInitially())
+    ) {
       await storage.close();
       throw new StartError(`${formatId(identity.memberId)} found data inconsistency with peers`);
     }
-    const leases = new Leases(member, peers.leaderLeases(member));
-    const memberships = new Memberships({
-      ...{ member, peers, client: peers.client },
-      logger: logging.for('server/memberships.ts'),
-    });
-    await peers.connect({ member, storage, metrics, leases, memberships, remotes: founding?.remotes ?? [] });
+    whole.connect();
+    await peers.listen(whole.answers);
+    const { member, leases, memberships, downgrades } = whole;
     const clients = new ClientServers(config, logging, {
-      ...{ member, metrics, logins, leases, memberships, tls, audit },
-      downgrades: new Downgrades(member),
+      ...{ member, metrics, logins, leases, memberships, downgrades, tls, audit },
       exportSnapshot: () => exportSnapshot(storage.engine),
       randomInt: (bound) => randomInt(bound),
     });
-    const publisher = new Publisher(member, logging.for('server/publisher.ts'));
-    const parts: Stoppable[] = [
-      publisher,
-      corruption,
-      new LeaseKeeper(member, logging.for('server/lease-keeper.ts')),
-      new StuckLog(member, peers, logging.for('server/stuck-log.ts')),
-      new VersionMonitor({
-        member,
-        serverVersion: etcdVersion,
-        otherVersions: () => otherVersions(member, peers),
-        logger: logging.for('server/version-monitor.ts'),
-      }),
-    ];
-    if (config.autoCompaction.mode !== 'off')
-      parts.push(new AutoCompactor(member, config.autoCompaction, logging.for('server/auto-compaction.ts')));
-    parts.push(
-      new ElectionTickAdvance(
-        member,
-        () => peers.activePeers(),
-        logging.for('server/election-tick-advance.ts'),
-      ),
-    );
-    if (config.autoPromoteLearners)
-      parts.push(
-        new LearnerPromoter({
-          ...{ member, memberships, peers },
-          logger: logging.for('server/learner-promoter.ts'),
-        }),
-      );
-    member.start();
-    await clusterReady(publisher, logger);
+    whole.start();
+    await clusterReady(whole.upkeep.publisher, logger);
     await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
-    return new RunningServer({ member, storage, clients, peers, logins, audit, logger, parts });
+    return new RunningServer({ whole, storage, clients, peers, logins, audit, logger });
   }
 
   /** A leader hands over first, so that the cluster is not without one. Ends within bounds whatever hangs. */
   stop(): Promise<void> {
-    const member = this.#member;
+    const whole = this.#whole;
+    const { config } = whole.member;
     const step = (name: string, limitMs: number, run: StopStep['run']): StopStep => ({ name, limitMs, run });
     const steps = [
-      step('handing leadership over', member.config.electionTimeoutMs + STOP_SLACK_MS, () =>
-        handOver(member, this.#peers, this.#logger),
-      ),
-      step('ending periodic work', STOP_STEP_MS, () => {
-        for (const part of this.#parts) part.stop();
-      }),
+      step('handing leadership over', config.electionTimeoutMs + STOP_SLACK_MS, () => whole.handOver()),
+      step('ending periodic work', STOP_STEP_MS, () => whole.stopUpkeep()),
       step('ending client connections', STOP_STEP_MS, () => this.#clients.stop()),
-      step('stopping the member', STOP_STEP_MS, () => member.stop()),
+      step('stopping the member', STOP_STEP_MS, () => whole.stop()),
       step('ending peer connections', STOP_STEP_MS, () => this.#peers.stop()),
       step('ending logins', STOP_STEP_MS, () => this.#logins.close()),
       step('ending the audit log', STOP_STEP_MS, () => this.#audit?.file.close()),
@@ -303,7 +242,7 @@ async function memberStorage(
   return { engine, log, contents, isNew, space };
 }
 
-/** Clients are let in once this member is one as others see it, or after a while without a leader. */
+/** Clients are served once this member has published its name, or after a while without a leader. */
 function clusterReady(publisher: Publisher, logger: Logger): Promise<void> {
   return new Promise((resolve) => {
     const cancel = timers.after(CLUSTER_READY_MS, () => {
@@ -315,16 +254,4 @@ function clusterReady(publisher: Publisher, logger: Logger): Promise<void> {
       resolve();
     });
   });
-}
-
-function otherVersions(member: Member, peers: PeerConnections): Promise<(Version | undefined)[]> {
-  const others = member.cluster.members().filter(({ id }) => id !== member.identity.memberId);
-  return Promise.all(
-    others.map(({ peerUrls }) =>
-      peers.client.versions(peerUrls, VERSION_TIMEOUT_MS).then(
-        ({ server }) => parseVersion(server),
-        () => undefined,
-      ),
-    ),
-  );
 }

@@ -18,6 +18,13 @@ const MAX_PAUSE_MS = 16;
 /** Gathered events of this size are delivered without waiting for the end of a pause. */
 const MAX_GATHERED_BYTES = 2 ** 20;
 
+export interface WatchPacing {
+  /** Responses made at once for which deliveries then pause a millisecond. */
+  readonly responsesPerPauseMs?: number;
+  /** Changes read at least in one step for watchers that are behind. */
+  readonly stepChanges?: number;
+}
+
 /**
  * All watchers with their keys, and how far each one has seen the history.
  *
@@ -64,7 +71,7 @@ export class WatchHub {
 
   constructor(
     store: MvccStore,
-    { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS, stepChanges = STEP_CHANGES } = {},
+    { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS, stepChanges = STEP_CHANGES }: WatchPacing = {},
   ) {
     this.#store = store;
     this.#stepChanges = stepChanges;

@@ -7,7 +7,7 @@ import { EngineFullError } from '../ports/engine.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
-import { type ReadHold, ReadHolds } from './read-holds.ts';
+import { type ActiveRead, ActiveReads } from './active-reads.ts';
 
 export interface CompactorOptions {
   readonly store: MvccStore;
@@ -41,7 +41,7 @@ export class Compactor {
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
-  readonly #holds: ReadHolds;
+  readonly #holds: ActiveReads;
   #hashing = false;
   /** Tells a compaction that was dropped meanwhile from the present one. */
   #epoch = 0;
@@ -49,7 +49,7 @@ export class Compactor {
 
   constructor(options: CompactorOptions) {
     this.#options = options;
-    this.#holds = new ReadHolds(options.clock);
+    this.#holds = new ActiveReads(options.clock);
   }
 
   /** Takes up a removal that a restart interrupted. */
@@ -70,8 +70,8 @@ export class Compactor {
     else this.#waiters.push({ revision, done });
   }
 
-  /** What a long read at a revision sees is not removed until it releases that, or is abandoned; see `ReadHolds.add`. */
-  hold(revision: number, abandon?: () => void): ReadHold {
+  /** What a long read at a revision sees is not removed until it releases that, or is abandoned; see `ActiveReads.add`. */
+  hold(revision: number, abandon?: () => void): ActiveRead {
     return this.#holds.add(revision, abandon);
   }
 

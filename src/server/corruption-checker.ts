@@ -39,7 +39,11 @@ export class CorruptionChecker {
 
   constructor(options: CorruptionCheckerOptions) {
     this.#options = options;
-    const { member, logger } = options;
+  }
+
+  /** Begins the periodic checks that the configuration asks for. */
+  start(): void {
+    const { member, logger } = this.#options;
     const { scheduler, config } = member;
     if (config.corruptCheckTimeMs > 0) {
       logger.info('enabled corruption checking', {

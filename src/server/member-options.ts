@@ -9,6 +9,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
 import type { Message } from '../raft/types.ts';
+import type { WatchPacing } from '../mvcc/watch-hub.ts';
 import type { HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 
@@ -38,6 +39,8 @@ export interface MemberOptions {
   readonly hashElsewhere?: HashRows;
   /** Puts the store received with the snapshot of `index` in the engine's place. */
   readonly replaceStore?: (index: number) => Promise<void>;
+  /** How fast watchers are served, where not at the usual pace. */
+  readonly watchPacing?: WatchPacing;
   /** Messages to other members. */
   readonly send: (messages: readonly Message[]) => void;
 }

@@ -112,7 +112,7 @@ export class Member {
     this.#logger = options.logger('server/member.ts');
     settleAfterCrash(engine);
     this.store = new MvccStore(engine);
-    this.hub = new WatchHub(this.store);
+    this.hub = new WatchHub(this.store, options.watchPacing);
     this.lessor = new Lessor({
       engine,
       clock,

@@ -4,7 +4,7 @@ import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 import { TOO_MANY_REQUESTS } from './admission.ts';
 import type { RequestIds } from './request-ids.ts';
 import { encodeRaftRequest, type RaftRequestField, type RequestAuth } from './raft-request.ts';
-import { type Waiter, Waiters } from './waiters.ts';
+import { type Waiter, PendingProposals } from './pending-proposals.ts';
 
 /** Requests below it count by their number alone. */
 const LARGE_BYTES = 4096;
@@ -26,8 +26,8 @@ export interface ProposalsOptions {
 }
 
 /**
- * Local requests that become log entries: their ids, and whoever waits for what comes of them. A waiter that gives
- * up, for time or a lost leader, knows nothing: its entry may still be applied.
+ * Local requests that become log entries: their ids, and the callers that wait for their results. A caller that
+ * gives up, after a timeout or a lost leader, does not know the result: its entry may still be applied.
  */
 export class Proposals {
   readonly #options: ProposalsOptions;
@@ -35,7 +35,7 @@ export class Proposals {
   failed = 0;
   /** The last request that may have gone to a leader that has died since. */
   #sentToGone: number | undefined;
-  readonly #waiters: Waiters<ApplyResult>;
+  readonly #pending: PendingProposals<ApplyResult>;
   /** Sizes of the large requests under way, by sequence; the small ones are bounded by their number. */
   readonly #large = new Map<number, number>();
   #largeBytes = 0;
@@ -43,7 +43,7 @@ export class Proposals {
   constructor(options: ProposalsOptions) {
     this.#options = options;
     const { ended, now, timeoutMs } = options;
-    this.#waiters = new Waiters(
+    this.#pending = new PendingProposals(
       ended &&
         ((field, deadlineMs, isSettled) => {
           ended(field as RaftRequestField, (now() - deadlineMs + timeoutMs) / 1000, isSettled);
@@ -52,7 +52,7 @@ export class Proposals {
   }
 
   get pending(): number {
-    return this.#waiters.size;
+    return this.#pending.size;
   }
 
   /** @param body the request's own bytes */
@@ -65,7 +65,7 @@ export class Proposals {
       waiter.failed(refused);
       return;
     }
-    this.#waiters.register(sequence, field, now() + timeoutMs, waiter);
+    this.#pending.register(sequence, field, now() + timeoutMs, waiter);
     if (data.length >= LARGE_BYTES) {
       this.#large.set(sequence, data.length);
       this.#largeBytes += data.length;
@@ -77,7 +77,7 @@ export class Proposals {
     const { maxInflightBytes } = this.#options;
     if (bytes < LARGE_BYTES || this.#largeBytes + bytes <= maxInflightBytes) return false;
     // Those that were given up have left no word.
-    for (const sequence of this.#large.keys()) if (!this.#waiters.has(sequence)) this.#forget(sequence);
+    for (const sequence of this.#large.keys()) if (!this.#pending.has(sequence)) this.#forget(sequence);
     return this.#largeBytes + bytes > maxInflightBytes;
   }
 
@@ -91,23 +91,23 @@ export class Proposals {
     for (const data of datas) {
       const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
       this.failed += 1;
-      this.#waiters.fail(Number(id & LOW_48_BITS), error);
+      this.#pending.fail(Number(id & LOW_48_BITS), error);
     }
   }
 
   isWanted(prefix: number, sequence: number): boolean {
-    return prefix === this.#options.ids.prefix && this.#waiters.has(sequence);
+    return prefix === this.#options.ids.prefix && this.#pending.has(sequence);
   }
 
   take(sequence: number): ResultWaiter | undefined {
     if (this.#large.size > 0) this.#forget(sequence);
-    return this.#waiters.take(sequence);
+    return this.#pending.take(sequence);
   }
 
   expire(error: (startedAtMs: number) => Error): number {
     const { now, timeoutMs } = this.#options;
     const time = now();
-    const expired = this.#waiters.expire(time, () => error(time - timeoutMs));
+    const expired = this.#pending.expire(time, () => error(time - timeoutMs));
     this.failed += expired;
     return expired;
   }
@@ -125,10 +125,10 @@ export class Proposals {
     if (this.#sentToGone === undefined) return;
     const lost = this.#sentToGone;
     this.#sentToGone = undefined;
-    this.failed += this.#waiters.failUpTo(lost, errors.TimeoutDueToLeaderFail);
+    this.failed += this.#pending.failUpTo(lost, errors.TimeoutDueToLeaderFail);
   }
 
   failAll(error: Error): void {
-    this.#waiters.failAll(error);
+    this.#pending.failAll(error);
   }
 }

@@ -11,6 +11,7 @@ import {
   TxnResponse,
 } from '../wire/gen/etcdserverpb.ts';
 import { KeyValue } from '../wire/gen/mvccpb.ts';
+import type { Leases } from '../server/leases.ts';
 import type { Member } from '../server/member.ts';
 import { RaftRequestField } from '../server/raft-request.ts';
 import type { ApplyResult, Applied } from '../apply/results.ts';
@@ -27,6 +28,10 @@ const RETRY_MS = 100;
 /** Of so many values one is large. */
 const LARGE_EVERY = 4;
 const LARGE_BYTES = 3000;
+/** Seconds; leases have ended a while before a history does. */
+const MAX_TTL = 12;
+/** A former leader may renew a lease for the election timeout after another one has been elected. */
+const RENEWAL_SLACK_MS = 1000;
 
 export interface ClientsOptions {
   readonly time: SimTime;
@@ -45,6 +50,9 @@ export class Clients {
   readonly #seenMods = new Map<string, number>();
   #values = 0;
   #leases = 0n;
+  /** When each lease ends at the earliest, in simulated milliseconds, by its id. */
+  readonly #leaseEnds = new Map<bigint, number>();
+  #isLeasing = true;
   #stopped = false;
 
   constructor(options: ClientsOptions) {
@@ -55,6 +63,18 @@ export class Clients {
   /** No new requests begin. */
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** No lease is granted or renewed any more. @returns those that there are */
+  stopLeases(): readonly bigint[] {
+    this.#isLeasing = false;
+    return [...this.#leaseEnds.keys()];
+  }
+
+  /** When the lease of a key ends at the earliest; undefined for keys of no lease. */
+  leaseEnd(key: string): number | undefined {
+    const id = /^lease(\d+)$/.exec(key)?.[1];
+    return id === undefined ? undefined : this.#leaseEnds.get(BigInt(id));
   }
 
   /** One put, whatever else goes on. */
@@ -135,13 +155,22 @@ export class Clients {
   /** What is done besides: leases with keys of their own, and compactions. */
   #askAside(process: SimProcess, client: number): void {
     const { member } = process;
-    const { random } = this.#options;
+    const { random, time } = this.#options;
     const next = (): void => this.#think(client);
-    if (member === undefined) {
+    if (member === undefined || process.whole === undefined) {
       this.#options.time.after(RETRY_MS, next);
       return;
     }
     const waiter = { settled: next, failed: next };
+    if (this.#isLeasing && this.#leaseEnds.size > 0 && random.chance(0.4)) {
+      this.#renew(process.whole.leases, random.pick([...this.#leaseEnds.keys()])).then(next, next);
+      return;
+    }
+    if (!this.#isLeasing) {
+      // In quiet times, what is compacted is left to the members.
+      time.after(RETRY_MS, next);
+      return;
+    }
     if (random.chance(0.5)) {
       const revision = Math.max(1, member.store.revision - random.between(20, 60));
       const body = CompactionRequest.encode({ revision, physical: false });
@@ -150,10 +179,13 @@ export class Clients {
     }
     this.#leases += 1n;
     const id = this.#leases;
-    const body = LeaseGrantRequest.encode({ ttl: random.between(2, 20), id });
+    const ttl = random.between(2, MAX_TTL);
+    const endsMs = time.now() + ttl * 1000;
+    const body = LeaseGrantRequest.encode({ ttl, id });
     member.propose(RaftRequestField.leaseGrant, body, undefined, {
       failed: next,
-      settled: () => {
+      settled: (result) => {
+        if (!isError(result)) this.#leaseEnds.set(id, endsMs);
         const put = PutRequest.encode({
           ...PutRequest.create(),
           key: Buffer.from(`lease${id}`),
@@ -163,6 +195,14 @@ export class Clients {
         member.propose(RaftRequestField.put, put, undefined, waiter);
       },
     });
+  }
+
+  async #renew(leases: Leases, id: bigint): Promise<void> {
+    const startedMs = this.#options.time.now();
+    const ttl = await leases.renew(id);
+    if (ttl === undefined) return;
+    const endsMs = startedMs + ttl * 1000 - RENEWAL_SLACK_MS;
+    this.#leaseEnds.set(id, Math.max(this.#leaseEnds.get(id) ?? 0, endsMs));
   }
 
   #note(request: KvRequest, response: KvResponse): void {

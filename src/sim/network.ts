@@ -65,9 +65,22 @@ export class SimNetwork {
     return this.#cuts.has(`${from}>${to}`);
   }
 
-  attach(id: bigint, life: Life, handler: PeerTransportHandler): PeerTransport {
-    this.#stations.set(id, { life, handler, sinceMs: this.#time.now() });
+  /** A member's end of the network, through which it sends. */
+  transport(id: bigint): PeerTransport {
     return new SimTransport(this, id);
+  }
+
+  /** The member listens from now on. */
+  attach(id: bigint, life: Life, handler: PeerTransportHandler): void {
+    this.#stations.set(id, { life, handler, sinceMs: this.#time.now() });
+  }
+
+  /** Carries something that is not a message of raft. Like those, it may be lost. */
+  travel(from: bigint, to: bigint, arrive: () => void): void {
+    if (this.isCut(from, to) || this.#random.chance(this.weather.loss)) return;
+    this.#time.after(0.2 + this.#random.next() * this.weather.delayMs, () => {
+      if (!this.isCut(from, to)) arrive();
+    });
   }
 
   /** The process is gone, and its peers see their connections close where they can. */

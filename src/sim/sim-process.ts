@@ -7,19 +7,14 @@ import { Metrics } from '../metrics/metrics.ts';
 import type { WatchReceiver } from '../mvcc/watcher.ts';
 import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
-import type { PeerTransport } from '../ports/peer-transport.ts';
-import type { Scheduler } from '../ports/scheduler.ts';
+import type { PeerTransportHandler } from '../ports/peer-transport.ts';
 import type { ResumableExport } from '../ports/snapshot.ts';
-import type { Message } from '../raft/types.ts';
 import { encodeIdentity, type Founding } from '../server/identity.ts';
-import { LeaseKeeper } from '../server/lease-keeper.ts';
-import { Member } from '../server/member.ts';
-import { Memberships } from '../server/memberships.ts';
-import { PeerLink } from '../server/peer-link.ts';
-import { Publisher } from '../server/publisher.ts';
-import { StuckLog } from '../server/stuck-log.ts';
+import type { Member } from '../server/member.ts';
+import { WholeMember } from '../server/whole-member.ts';
 import { type FileLog, type FileLogOptions } from '../storage/wal/file-log.ts';
 import { createLog, logExists, openLog } from '../storage/wal/open-log.ts';
+import { type AnsweringPeer, SERVER_VERSION, SimPeerClient } from './peer-client.ts';
 import { ObservedLog } from './observed-log.ts';
 import { KilledAtStart, SimDisk } from './sim-disk.ts';
 import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
@@ -39,8 +34,8 @@ export interface World {
   readonly trace: (line: string) => void;
   /** The simulation has found something wrong. */
   readonly fail: (reason: string) => void;
-  /** A process that runs now. */
-  readonly process: (id: bigint) => SimProcess | undefined;
+  /** The process that listens at one of these peer URLs now. */
+  readonly listening: (urls: readonly string[]) => AnsweringPeer | undefined;
 }
 
 /** Milliseconds that a sync takes on a disk in good order, and on one in trouble. */
@@ -50,31 +45,41 @@ const SLOW_SYNC_MS = 400;
 const SEGMENT_BYTES = 16 << 10;
 const SLICE_BYTES = 64;
 const LOG_DIRECTORY = '/member/wal';
+/** Small enough that deliveries pause and histories are read in several steps. */
+const WATCH_PACING = { responsesPerPauseMs: 1, stepChanges: 4 } as const;
+/** The share of restarts at which a member compares its data with its peers' before it serves. */
+const INITIAL_CHECKS = 0.3;
 /** Until a process whose disk failed is started again. */
 const RESTART_MS = 1000;
 
 /** One run of a member's process, from its start to its crash. */
 interface Run {
   readonly life: Life;
-  readonly member: Member;
-  readonly memberships: Memberships;
-  readonly link: PeerLink;
+  readonly whole: WholeMember;
   readonly log: ObservedLog;
-  readonly transport: PeerTransport;
-  readonly parts: readonly { stop(): void }[];
+  /** It listens for other members and for clients; before, it opens its data and may check that first. */
+  isServing: boolean;
 }
 
-/** Who looks on. */
+/** Is told of the starts and ends of a process. */
 export interface ProcessObserver {
   /** A process was made and has done nothing yet. */
   readonly started: () => void;
   readonly crashed: () => void;
 }
 
+/** Which member runs on a machine. */
+export interface Machine {
+  readonly name: string;
+  readonly founding: Founding;
+  readonly peerUrls: readonly string[];
+}
+
 /** A machine of the simulated cluster: a disk that stays, and a process of the production classes that comes and goes. */
 export class SimProcess {
   readonly name: string;
   readonly founding: Founding;
+  readonly peerUrls: readonly string[];
   readonly #world: World;
   readonly #observer: ProcessObserver;
   readonly #disk: SimDisk;
@@ -88,11 +93,12 @@ export class SimProcess {
   /** The cluster has removed it. */
   isRemoved = false;
 
-  constructor(world: World, name: string, founding: Founding, observer: ProcessObserver) {
+  constructor(world: World, { name, founding, peerUrls }: Machine, observer: ProcessObserver) {
     this.#world = world;
     this.#observer = observer;
     this.name = name;
     this.founding = founding;
+    this.peerUrls = peerUrls;
     const { time, random, bug } = world;
     this.#disk = new SimDisk({
       ...{ time, random },
@@ -106,15 +112,27 @@ export class SimProcess {
   }
 
   get isRunning(): boolean {
-    return this.#run !== undefined;
+    return this.#serving !== undefined;
+  }
+
+  get whole(): WholeMember | undefined {
+    return this.#serving?.whole;
   }
 
   get member(): Member | undefined {
-    return this.#run?.member;
+    return this.whole?.member;
   }
 
-  get memberships(): Memberships | undefined {
-    return this.#run?.memberships;
+  /** How other members ask this one. */
+  get answering(): AnsweringPeer | undefined {
+    const run = this.#serving;
+    if (run === undefined) return undefined;
+    const { answers } = run.whole;
+    return { id: this.id, life: run.life, answers: this.#world.bug?.answers?.(answers) ?? answers };
+  }
+
+  get #serving(): Run | undefined {
+    return this.#run?.isServing === true ? this.#run : undefined;
   }
 
   /** It neither runs nor is it being stopped or removed. */
@@ -145,74 +163,65 @@ export class SimProcess {
     const scheduler = schedulerOf(time, life);
     const logger = this.#logger();
     const received: { copy: StoreCopy | undefined } = { copy: undefined };
-    const outbox: { link: PeerLink | undefined } = { link: undefined };
-    const member = new Member({
+    const handlers: PeerTransportHandler[] = [];
+    const whole: WholeMember = new WholeMember({
       config: { ...config, name: this.name },
-      storage: {
-        ...{ engine, log, contents, isNew },
-        space: { hasRoom: true },
-      },
+      storage: { ...{ engine, log, contents, isNew }, space: { hasRoom: true } },
       identity: this.founding,
       founders: this.founding.founders,
-      clock: time,
+      remotes: this.founding.remotes,
+      clock: bug?.clock?.(time) ?? time,
       scheduler,
       randomInt: (bound) => random.int(bound),
       logger: () => logger,
       metrics: new Metrics(),
+      watchPacing: WATCH_PACING,
       replaceStore: () => this.#replaceStore(life, received),
-      send: (messages: readonly Message[]) => outbox.link?.send(messages),
-    });
-    const transport = network.attach(this.id, life, {
-      onMessages: (messages) => outbox.link?.onMessages(messages),
-      isIdRemoved: (id) => outbox.link?.isIdRemoved(id) ?? false,
-      reportUnreachable: (id) => outbox.link?.reportUnreachable(id),
-      reportSnapshot: (id, ok) => outbox.link?.reportSnapshot(id, ok),
-      onSnapshot: (message, chunks, part) => {
-        assert(outbox.link !== undefined, 'a process listens once it is whole');
-        return outbox.link.onSnapshot(message, chunks, part);
+      serverVersion: SERVER_VERSION,
+      client: new SimPeerClient({ id: this.id, life, time, network, find: this.#world.listening }),
+      openTransport: (handler) => {
+        handlers.push(handler);
+        return network.transport(this.id);
       },
-      keptOfSnapshot: () => 0,
-      onConnectionClosed: (id) => outbox.link?.onConnectionClosed(id),
-      onRemoved: () => outbox.link?.onRemoved(),
-    });
-    const link = new PeerLink({
-      member,
-      transport,
-      exportSnapshot: () => Promise.resolve(this.#export(member, engine)),
-      membershipData: () => Buffer.alloc(0),
-      receiveSnapshot: async (chunks) => {
-        for await (const chunk of chunks) received.copy = this.#world.copies.get(chunk.readUInt32BE(0));
+      snapshots: {
+        export: () => Promise.resolve(this.#export(whole.member, engine)),
+        membershipData: () => Buffer.alloc(0),
+        receive: async (chunks) => {
+          for await (const chunk of chunks) received.copy = this.#world.copies.get(chunk.readUInt32BE(0));
+        },
+        kept: () => 0,
       },
-      keptOfSnapshot: () => 0,
       removed: () => {
         this.#world.trace(`${this.name} was removed`);
         this.isRemoved = true;
         this.crash(false);
       },
-      logger,
     });
-    outbox.link = link;
-    const memberships = new Memberships({
-      member,
-      peers: transport,
-      client: {
-        cluster: () => Promise.reject(new Error('nobody is asked')),
-        promote: (_urls, id) => this.#promoteAtLeader(member, id),
+    const run: Run = { life, whole, log, isServing: false };
+    this.#run = run;
+    const serve = (): void => {
+      run.isServing = true;
+      for (const handler of handlers) network.attach(this.id, life, handler);
+      this.#observer.started();
+      whole.connect();
+      if (life.isOver) return;
+      whole.start();
+      bug?.disables?.(whole);
+    };
+    if (isNew || !random.chance(INITIAL_CHECKS)) {
+      serve();
+      return;
+    }
+    whole.checkInitially().then(
+      (isSound) => {
+        if (life.isOver) return;
+        if (!isSound) this.#world.fail(`${this.name} holds other data than its peers when it starts`);
+        serve();
       },
-      logger,
-    });
-    member.hub.onBacklog = () => scheduler.soon(() => this.#readBacklog(member, scheduler));
-    member.hub.onPause = (pauseMs) => void scheduler.after(pauseMs, () => member.hub.flush());
-    const parts = [
-      new Publisher(member, logger),
-      new LeaseKeeper(member, logger),
-      new StuckLog(member, transport, logger),
-    ];
-    this.#run = { life, member, memberships, link, log, transport, parts };
-    for (const { id, peerUrls } of this.founding.remotes) transport.addRemote(id, peerUrls);
-    this.#observer.started();
-    link.connectAll();
-    member.start();
+      (error: unknown) => {
+        if (!life.isOver) this.#world.fail(`${this.name} cannot be checked: ${String(error)}`);
+      },
+    );
   }
 
   /** Syncs that begin from now on end after that time at the earliest. */
@@ -230,10 +239,16 @@ export class SimProcess {
     this.#leave(run);
   }
 
-  /** The process is told to stop, and closes its log before it ends. */
+  /** The process is told to stop: it hands leadership over, and closes its log before it ends. */
   stop(): void {
     const run = this.#run;
     if (run === undefined) return;
+    void run.whole.handOver().then(() => {
+      if (this.#run === run) this.#close(run);
+    });
+  }
+
+  #close(run: Run): void {
     this.#run = undefined;
     this.#observer.crashed();
     this.#leave(run);
@@ -252,9 +267,7 @@ export class SimProcess {
   }
 
   #leave(run: Run): void {
-    for (const part of run.parts) part.stop();
-    run.transport.stop();
-    run.member.stop();
+    run.whole.stop();
     this.#world.network.detach(this.id);
   }
 
@@ -316,21 +329,16 @@ export class SimProcess {
     const options = { startRevision, prevKv: false, noPut: false, noDelete: false };
     const watcher = hub.watch({ ...options, range: { start: prefix, end, single: false } }, outlet, receiver);
     return () => {
-      if (this.#run?.member.hub !== hub) return;
+      if (this.#run?.whole.member.hub !== hub) return;
       hub.remove(watcher);
       hub.close(outlet);
     };
   }
 
   get #running(): Member {
-    assert(this.#run !== undefined, 'only a process that runs is asked');
-    return this.#run.member;
-  }
-
-  #readBacklog(member: Member, scheduler: Scheduler): void {
-    const again = (): void => scheduler.soon(() => this.#readBacklog(member, scheduler));
-    if (member.isReopening) member.whenOpen(again);
-    else if (member.hub.step()) again();
+    const { member } = this;
+    assert(member !== undefined, 'only a process that runs is asked');
+    return member;
   }
 
   #export(member: Member, engine: SimEngine): ResumableExport {
@@ -363,14 +371,6 @@ export class SimProcess {
         });
       });
     });
-  }
-
-  #promoteAtLeader(member: Member, id: bigint) {
-    const { network, process } = this.#world;
-    const leader = process(member.consensus.lead);
-    if (leader?.memberships === undefined || network.activeSince(this.id, leader.id) === undefined)
-      return Promise.reject(new Error('the leader cannot be reached'));
-    return leader.memberships.promoteHere(id);
   }
 
   #logger(): Logger {

@@ -3,16 +3,18 @@ import { loadConfig } from '../config/load.ts';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { HashJob, hashScope } from '../mvcc/hash.ts';
 import type { Entry } from '../raft/types.ts';
+import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { type Founding, foundCluster } from '../server/identity.ts';
 import { checkHistory } from './checkers/client-history.ts';
 import { CommittedHistory } from './checkers/committed-history.ts';
-import { checkWatch } from './checkers/watch-order.ts';
+import { upkeepFault } from './checkers/upkeep-results.ts';
+import { checkAllSeen, checkWatch } from './checkers/watch-order.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import type { Partition } from './partitions.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
-import { SimProcess, type World } from './sim-process.ts';
+import { type Machine, SimProcess, type World } from './sim-process.ts';
 import { SimTime } from './time.ts';
 import { Watchers } from './watchers.ts';
 
@@ -57,6 +59,11 @@ const PARTITION_ROUNDS = 12;
 const PARTITION_ROUND_MS = 400;
 const BACK_STEP_MS = 10;
 const MAX_MEMBERS = 5;
+/** Short, so that auto compaction, the corruption checks and the expiry of leases come many times in a history. */
+const RETENTION_MS = 10_000;
+const CORRUPT_CHECK_MS = 7_000;
+const COMPACT_HASH_CHECK_MS = 5_000;
+const CLUSTER_VERSION = '3.7';
 
 let baseConfig: Promise<Config> | undefined;
 
@@ -91,6 +98,9 @@ class Simulation {
   readonly #world: World;
   readonly #founding: Founding;
   #failure: string | undefined;
+  /** A member has raised the CORRUPT alarm. */
+  #hasAlarmed = false;
+  #clients: Clients | undefined;
   #joined = 0;
   #crashes = 0;
   readonly #backAfterMs: number[] = [];
@@ -102,12 +112,18 @@ class Simulation {
     this.#network.intercept = options.bug?.intercept;
     const names = Array.from({ length: options.members }, (_, at) => `m${at}`);
     const initialCluster = new Map(names.map((name, at) => [name, [`http://127.0.0.1:${2380 + at}`]]));
-    const config: Config = {
+    const configured: Config = {
       ...base,
       initialCluster,
       snapshotCount: SNAPSHOT_COUNT,
       snapshotCatchupEntries: CATCHUP_ENTRIES,
+      autoCompaction: { mode: 'periodic', retentionMs: RETENTION_MS },
+      autoPromoteLearners: true,
+      corruptCheckTimeMs: CORRUPT_CHECK_MS,
+      compactHashCheckTimeMs: COMPACT_HASH_CHECK_MS,
+      featureGates: new Map([...base.featureGates, ['CompactHashCheck', true]]),
     };
+    const config = options.bug?.configures?.(configured) ?? configured;
     this.#world = {
       time: this.#time,
       random: this.#random,
@@ -117,13 +133,17 @@ class Simulation {
       copies: new Map(),
       trace: (line) => this.#note(line),
       fail: (reason) => this.#fail(reason),
-      process: (id) => this.#processes.find((process) => process.id === id && process.isRunning),
+      listening: (urls) =>
+        this.#processes.find(({ peerUrls }) => peerUrls.some((url) => urls.includes(url)))?.answering,
     };
     const foundings = names.map((name) => foundCluster(name, initialCluster, 'sim'));
     const [first] = foundings;
     if (first === undefined) throw new Error('a cluster has members');
     this.#founding = first;
-    for (const [at, founding] of foundings.entries()) this.#add(names[at] ?? '', founding);
+    for (const [at, founding] of foundings.entries()) {
+      const name = names[at] ?? '';
+      this.#add({ name, founding, peerUrls: initialCluster.get(name) ?? [] });
+    }
   }
 
   async run(): Promise<SimulationResult> {
@@ -133,6 +153,7 @@ class Simulation {
     for (const process of this.#processes) process.start();
     const parts = { time, random: this.#random, processes };
     const clients = new Clients({ ...parts, count: CLIENTS, readsAtOnce: bug?.readsAtOnce === true });
+    this.#clients = clients;
     const watchers = new Watchers({ ...parts, count: WATCHERS, bug });
     const nemesis = new Nemesis({
       ...parts,
@@ -148,17 +169,23 @@ class Simulation {
       if (this.#failure === undefined) {
         this.#note('all troubles end');
         nemesis.stop();
+        const oldRevision = this.#committed.lastRevision;
+        const oldLeases = clients.stopLeases();
         await this.#runFor(HEALING_MS / 2);
         await this.#writeEverywhere(clients);
         clients.stop();
         await this.#runFor(HEALING_MS / 2);
         this.#checkAgreement();
+        this.#checkUpkeep({ oldRevision, oldLeases });
       }
     } catch (error) {
       this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
     this.#failure ??= checkHistory(clients.history, this.#committed);
     for (const watching of watchers.all) this.#failure ??= checkWatch(watching, this.#committed);
+    for (const watching of watchers.current) this.#failure ??= checkAllSeen(watching, this.#committed);
+    if (bug?.mustAlarm === true)
+      this.#failure = this.#hasAlarmed ? undefined : 'no member raised the CORRUPT alarm';
     return {
       failure: this.#failure,
       trace: this.#trace,
@@ -177,8 +204,8 @@ class Simulation {
       await this.#time.runUntil(Math.min(endMs, this.#time.now() + STEP_MS));
   }
 
-  #add(name: string, founding: Founding): SimProcess {
-    const process = new SimProcess(this.#world, name, founding, {
+  #add(machine: Machine): SimProcess {
+    const process = new SimProcess(this.#world, machine, {
       started: () => this.#observe(process),
       crashed: () => {
         this.#crashes += 1;
@@ -195,6 +222,13 @@ class Simulation {
     member.onEvents((events) => {
       const fault = this.#committed.record(name, events);
       if (fault !== undefined) this.#fail(fault);
+      for (const { isDelete, key } of events) {
+        const endedAtMs = isDelete ? this.#clients?.leaseEnd(key.toString()) : undefined;
+        if (endedAtMs !== undefined && endedAtMs > this.#time.now())
+          this.#fail(
+            `${key.toString()} was removed ${endedAtMs - this.#time.now()} ms before its lease ended`,
+          );
+      }
     });
     member.onLeadership((_lead, isLeader) => {
       if (!isLeader) return;
@@ -206,6 +240,10 @@ class Simulation {
     let generation = member.storeGeneration;
     member.onTurn(() => {
       if (member.isReopening) return;
+      if (member.alarms.isRaised(AlarmType.CORRUPT)) {
+        this.#hasAlarmed = true;
+        this.#fail(`${name} sees the CORRUPT alarm`);
+      }
       // Entries that came with a snapshot were not applied one by one.
       if (generation !== member.storeGeneration) checked = member.applied.index;
       generation = member.storeGeneration;
@@ -228,7 +266,7 @@ class Simulation {
   /** Adds a learner, makes it a voter once it has caught up, and lets another member go. */
   #changeMembership(): void {
     const leader = this.#processes.find(({ member }) => member?.isLeader === true);
-    const { memberships } = leader ?? {};
+    const { memberships } = leader?.whole ?? {};
     if (leader?.member === undefined || memberships === undefined) return;
     const ignored = (error: unknown): void => this.#note(`membership: ${String(error)}`);
     const voters = leader.member.cluster.votingMembers();
@@ -252,7 +290,7 @@ class Simulation {
       this.#note(`membership: ${name} joins`);
       const remotes = members.filter(({ id }) => id !== added.id);
       const founding = { memberId: added.id, clusterId: this.#founding.clusterId, founders: [], remotes };
-      this.#add(name, founding).start();
+      this.#add({ name, founding, peerUrls }).start();
     }, ignored);
   }
 
@@ -338,6 +376,16 @@ class Simulation {
     const known = this.#committed.lastRevision;
     const revision = voters[0]?.member?.store.revision ?? 0;
     if (revision !== known) this.#fail(`revision ${known} was committed, and the members are at ${revision}`);
+  }
+
+  /** In quiet times the periodic work of the members has come to its ends. */
+  #checkUpkeep(old: { oldRevision: number; oldLeases: readonly bigint[] }): void {
+    const running = new Set(this.#processes.filter(({ isRunning }) => isRunning).map(({ id }) => id));
+    for (const { name, member } of this.#voters()) {
+      if (this.#failure !== undefined || member === undefined) return;
+      const fault = upkeepFault(member, { ...old, clusterVersion: CLUSTER_VERSION, running });
+      if (fault !== undefined) this.#fail(`on ${name} after healing: ${fault}`);
+    }
   }
 
   #note(line: string): void {

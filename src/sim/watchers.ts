@@ -23,24 +23,31 @@ export interface WatchersOptions {
 /** Clients that watch, and go on at another member where the one they watched through is gone. */
 export class Watchers {
   readonly all: Watching[] = [];
+  /** Those that go on, by their client. */
+  readonly #current = new Map<number, Watching>();
   readonly #options: WatchersOptions;
 
   constructor(options: WatchersOptions) {
     this.#options = options;
     for (let count = 0; count < options.count; count += 1)
-      this.#begin({ prefix: PREFIXES[count % PREFIXES.length] ?? 'k', startRevision: 2, seen: [] });
+      this.#begin(count, { prefix: PREFIXES[count % PREFIXES.length] ?? 'k', startRevision: 2, seen: [] });
   }
 
-  #begin(watching: Watching): void {
+  get current(): Iterable<Watching> {
+    return this.#current.values();
+  }
+
+  #begin(client: number, watching: Watching): void {
     this.all.push(watching);
-    this.#resume(watching);
+    this.#current.set(client, watching);
+    this.#resume(client, watching);
   }
 
-  #resume(watching: Watching): void {
+  #resume(client: number, watching: Watching): void {
     const { time, random, processes, bug } = this.#options;
     const running = processes().filter(({ member }) => member?.isReopening === false);
     if (running.length === 0) {
-      time.after(RESUME_MS, () => this.#resume(watching));
+      time.after(RESUME_MS, () => this.#resume(client, watching));
       return;
     }
     const process = random.pick(running);
@@ -55,7 +62,7 @@ export class Watchers {
       compacted: (compactRevision) => {
         if (isOver) return;
         isOver = true;
-        this.#begin({ prefix: watching.prefix, startRevision: compactRevision, seen: [] });
+        this.#begin(client, { prefix: watching.prefix, startRevision: compactRevision, seen: [] });
       },
     };
     const through = bug?.watchThrough?.(receiver, random) ?? receiver;
@@ -70,7 +77,7 @@ export class Watchers {
       }
       isOver = true;
       stop();
-      this.#resume(watching);
+      this.#resume(client, watching);
     };
     time.after(RESUME_MS, look);
   }

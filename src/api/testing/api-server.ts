@@ -8,8 +8,10 @@ import { loadConfig } from '../../config/load.ts';
 import { GrpcServer } from '../../grpc/server.ts';
 import { Metrics } from '../../metrics/metrics.ts';
 import type { LogFields, Logger } from '../../ports/logger.ts';
+import { noOtherMembers } from './no-other-members.ts';
 import { encodeIdentity, type Founding, foundCluster } from '../../server/identity.ts';
-import { Member } from '../../server/member.ts';
+import type { Member } from '../../server/member.ts';
+import { WholeMember } from '../../server/whole-member.ts';
 import { openStorage, type Storage } from '../../storage/open-storage.ts';
 import { LoginPace } from '../auth/login-pace.ts';
 import { Logins } from '../auth/logins.ts';
@@ -28,7 +30,7 @@ export interface ApiServerOptions {
 /** A cluster of one in a directory of its own, with the Auth service, for tests of services. */
 export class ApiServer {
   readonly grpc: GrpcServer;
-  readonly member: Member;
+  readonly whole: WholeMember;
   readonly logins: Logins;
   readonly context: ServiceContext;
   readonly logLines: { message: string; fields: LogFields | undefined }[];
@@ -51,7 +53,7 @@ export class ApiServer {
     const logger: Logger = { debug: log, info: log, warn: log, error: log };
     this.logins = new Logins(config, clock, logger);
     const { simple } = this.logins.tokens;
-    this.member = new Member({
+    this.whole = new WholeMember({
       ...{ config, storage, clock, randomInt },
       identity: founding,
       founders: founding.founders,
@@ -59,7 +61,9 @@ export class ApiServer {
       logger: () => logger,
       metrics: new Metrics(),
       ...(simple === undefined ? {} : { tokens: simple }),
-      send: () => undefined,
+      remotes: [],
+      serverVersion: '3.7.1',
+      ...noOtherMembers,
     });
     this.grpc = new GrpcServer({ maxReceiveBytes: 2 ** 21, maxHeldBytes: config.maxHeldBytes, logger });
     this.context = new ServiceContext(this.grpc, this.member, this.logins.connect(this.member));
@@ -74,6 +78,10 @@ export class ApiServer {
       logger,
     });
     this.member.onTurn(() => this.grpc.flushAll());
+  }
+
+  get member(): Member {
+    return this.whole.member;
   }
 
   static async start(options: ApiServerOptions = {}): Promise<ApiServer> {
@@ -93,14 +101,15 @@ export class ApiServer {
     });
     const server = new ApiServer({ config, storage, founding, directory, logLines: [] });
     options.register?.(server.context);
-    server.member.start();
+    server.whole.connect();
+    server.whole.start();
     server.port = await server.grpc.listen({ host: '127.0.0.1', port: 0 });
     return server;
   }
 
   async stop(): Promise<void> {
     this.grpc.close();
-    this.member.stop();
+    this.whole.stop();
     this.logins.close();
     await this.#storage.close();
     rmSync(this.#directory, { recursive: true, force: true });

@@ -6,6 +6,7 @@ import { MvccStore } from '../../mvcc/store.ts';
 import { WatchHub } from '../../mvcc/watch-hub.ts';
 import type { WriteTxn } from '../../mvcc/write-txn.ts';
 import type { Scheduler } from '../../ports/scheduler.ts';
+import { WatchPump } from '../../server/watch-pump.ts';
 import { MemoryEngine } from '../../storage/memory-engine.ts';
 import {
   CompactionRequest,
@@ -17,7 +18,7 @@ import {
 } from '../../wire/gen/etcdserverpb.ts';
 import { KV } from '../../wire/services.ts';
 import { ResponseHeaders } from '../response-header.ts';
-import { registerWatch, type WatchDeps } from '../watch.ts';
+import { serveWatch, type WatchDeps } from '../watch.ts';
 
 const scheduler: Scheduler = {
   soon: (task) => void setImmediate(task),
@@ -43,7 +44,8 @@ export class WatchServer {
 
   constructor(deps: Partial<WatchDeps> = {}) {
     const headers = new ResponseHeaders(1n, 2n);
-    registerWatch(this.grpc, {
+    new WatchPump(this.hub, deps.scheduler ?? scheduler);
+    serveWatch(this.grpc, {
       hub: this.hub,
       scheduler,
       clock: { now: () => performance.now(), wall: () => Date.now() },

@@ -44,6 +44,18 @@ export function checkWatch(watching: Watching, committed: CommittedHistory): str
   return markFault(watching, committed);
 }
 
+/** Whether a watcher has seen the last change of its keys; to be asked a while after the last write. */
+export function checkAllSeen(
+  { prefix, startRevision, seen }: Watching,
+  committed: CommittedHistory,
+): string | undefined {
+  const last = seen.at(-1)?.revision ?? 0;
+  const [missing] = committed.changes(prefix, Math.max(startRevision, last + 1), committed.lastRevision);
+  return missing === undefined
+    ? undefined
+    : `a watcher of ${prefix} did not get ${show(missing)} in quiet times`;
+}
+
 function markFault(
   { prefix, startRevision, marks }: Watching,
   committed: CommittedHistory,

@@ -2,6 +2,10 @@ import type { SeededRandom } from '../../lib/seeded-random.ts';
 import type { WatchReceiver } from '../../mvcc/watcher.ts';
 import type { Column } from '../../ports/engine.ts';
 import type { LogDisk } from '../../ports/log-disk.ts';
+import type { PeerAnswers } from '../../ports/peer-client.ts';
+import type { WholeMember } from '../../server/whole-member.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Config } from '../../config/config.ts';
 import type { LogContents } from '../../ports/log-store.ts';
 import type { Interceptor } from '../network.ts';
 
@@ -34,6 +38,16 @@ export interface PlantedBug {
   ) => <T extends Written>(operations: readonly T[]) => readonly T[];
   /** Reads do not wait until they may be answered. */
   readonly readsAtOnce?: boolean;
+  /** Forges what a member answers to other members' questions. */
+  readonly answers?: (answers: PeerAnswers) => PeerAnswers;
+  /** Replaces the clock of the members. */
+  readonly clock?: (clock: Clock) => Clock;
+  /** Stops a part of a member that has just started. */
+  readonly disables?: (whole: WholeMember) => void;
+  /** Changes the configuration of the members. */
+  readonly configures?: (config: Config) => Config;
+  /** Stores get damaged, and the members must raise the CORRUPT alarm. */
+  readonly mustAlarm?: boolean;
   /** Stands between the hub and a watcher. */
   readonly watchThrough?: (receiver: WatchReceiver, random: SeededRandom) => WatchReceiver;
 }

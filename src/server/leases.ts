@@ -1,6 +1,6 @@
-import { caughtUp } from '../server/caught-up.ts';
-import type { Member } from '../server/member.ts';
-import { RaftRequestField } from '../server/raft-request.ts';
+import { caughtUp } from './caught-up.ts';
+import type { Member } from './member.ts';
+import { RaftRequestField } from './raft-request.ts';
 import { errors } from '../wire/errors.ts';
 import { LeaseCheckpointRequest } from '../wire/gen/etcdserverpb.ts';
 import { promiseInTurns } from './in-turns.ts';

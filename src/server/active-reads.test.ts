@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { IDLE_MS, LONGEST_MS, ReadHolds } from './read-holds.ts';
+import { IDLE_MS, LONGEST_MS, ActiveReads } from './active-reads.ts';
 
 function setUp() {
   let nowMs = 0;
   const abandoned: string[] = [];
-  const holds = new ReadHolds({ now: () => nowMs, wall: () => nowMs });
+  const holds = new ActiveReads({ now: () => nowMs, wall: () => nowMs });
   const pass = (ms: number): void => {
     nowMs += ms;
   };

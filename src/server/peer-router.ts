@@ -12,9 +12,10 @@ import { OutgoingSnapshots } from './outgoing-snapshots.ts';
 /** Followers that lost the leader campaign this long after each other, in the order of their ids. */
 const CAMPAIGN_STEP_MS = 40;
 
-export interface PeerLinkOptions {
+export interface PeerRouterOptions {
   readonly member: Member;
-  readonly transport: PeerTransport;
+  /** Called once, from the constructor. The transport must not call its handler from within this call. */
+  readonly openTransport: (handler: PeerTransportHandler) => PeerTransport;
   readonly exportSnapshot: ExportSnapshot;
   /** The membership as a snapshot's `data`. */
   readonly membershipData: () => Buffer;
@@ -31,37 +32,42 @@ export interface PeerLinkOptions {
   readonly logger: Logger;
 }
 
-/** Between the member and the other members: messages, snapshots, and who there is to talk to. */
-export class PeerLink implements PeerTransportHandler {
-  readonly #options: PeerLinkOptions;
+/** Routes raft's messages and snapshots between the member and its transport, and keeps the transport's peers up to date. */
+export class PeerRouter implements PeerTransportHandler {
+  readonly #options: PeerRouterOptions;
   readonly #heldCommits: HeldCommits;
   readonly #snapshots: OutgoingSnapshots;
+  readonly transport: PeerTransport;
   #receiving = false;
   #isRemoved = false;
 
-  constructor(options: PeerLinkOptions) {
+  constructor(options: PeerRouterOptions) {
     this.#options = options;
-    const { member, transport } = options;
+    const { member } = options;
+    const transport = options.openTransport(this);
+    this.transport = transport;
     this.#heldCommits = new HeldCommits({
       scheduler: member.scheduler,
       now: () => member.clock.now(),
       send: (messages) => transport.send(messages),
     });
-    this.#snapshots = new OutgoingSnapshots(options);
+    this.#snapshots = new OutgoingSnapshots({ ...options, transport });
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
 
   /** Connects to all members of the cluster as it is known here, and to nobody else. */
   connectAll(): void {
-    const { member, transport } = this.#options;
+    const { transport } = this;
+    const { member } = this.#options;
     for (const id of member.cluster.removedIds()) transport.removePeer(id);
     for (const each of member.cluster.members()) this.#connect(each);
     if (member.cluster.isRemoved(member.identity.memberId)) this.onRemoved();
   }
 
   send(messages: readonly Message[]): void {
-    const { member, transport } = this.#options;
+    const { transport } = this;
+    const { member } = this.#options;
     const outgoing: Message[] = [];
     let hasAppendResponse = false;
     // Of several acknowledgements in one go the last says everything.
@@ -159,7 +165,8 @@ export class PeerLink implements PeerTransportHandler {
   }
 
   #connect({ id, peerUrls }: ClusterMember): void {
-    const { member, transport } = this.#options;
+    const { transport } = this;
+    const { member } = this.#options;
     if (id === member.identity.memberId) return;
     transport.addPeer(id, peerUrls);
     transport.updatePeer(id, peerUrls);
@@ -167,7 +174,8 @@ export class PeerLink implements PeerTransportHandler {
 
   #confChanged({ error, change }: ConfChangeResult): void {
     if (error !== undefined || change === undefined) return;
-    const { member, transport } = this.#options;
+    const { transport } = this;
+    const { member } = this.#options;
     const isLocal = change.id === member.identity.memberId;
     switch (change.kind) {
       case 'added':

@@ -12,7 +12,7 @@ import { StartError } from './start-error.ts';
 const ASK_TIMEOUT_MS = 1_000;
 
 /** The identity of a member that has no data yet: one of a new cluster, or one that another cluster has added. */
-export async function foundOrJoin(options: JoinOptions): Promise<Founding> {
+export async function bootstrap(options: JoinOptions): Promise<Founding> {
   const { config, client, dns, logger } = options;
   const { name, initialClusterState, discovery } = config;
   const found = await initialMembers(config, dns, logger);

@@ -1,4 +1,4 @@
-/** Whoever waits for a proposal: exactly one of the two is called, once. */
+/** The caller that waits for a proposal. Exactly one of the two is called, once. */
 export interface Waiter<Result> {
   settled(result: Result): void;
   failed(error: Error): void;
@@ -20,7 +20,7 @@ interface Pending<Result> {
  * All wait equally long, so that deadlines expire in the order of registration and one pass over the front of
  * a queue finds the expired ones: no timer per request.
  */
-export class Waiters<Result> {
+export class PendingProposals<Result> {
   readonly #pending = new Map<number, Pending<Result>>();
   readonly #ended: EndObserver;
 

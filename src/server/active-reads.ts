@@ -1,13 +1,13 @@
 import type { Clock } from '../ports/clock.ts';
 
-/** A compaction waits this long for a client that takes nothing, in milliseconds. */
+/** How long a compaction waits for a client that reads nothing, in milliseconds. */
 export const IDLE_MS = 30_000;
-/** And this long for one that takes ever so little. */
+/** How long it waits for a client that reads slowly, in milliseconds. */
 export const LONGEST_MS = 5 * 60_000;
 
 /** A read under way, whose values must stay until it is released. */
-export interface ReadHold {
-  /** The client has taken something. */
+export interface ActiveRead {
+  /** The client has read something. */
   readonly used: () => void;
   readonly release: () => void;
 }
@@ -20,11 +20,11 @@ interface Held {
 }
 
 /**
- * The reads that a compaction would take values from. One at a revision no compaction has reached is not disturbed:
- * what was the latest at its revision is not superseded before it. The others are waited for, but no longer than
- * clients that read what they asked for need, lest history grows for one that does not.
+ * The reads under way that a compaction could take values from. A compaction does not disturb reads at its own revision
+ * or a later one: what was the latest value at their revision stays. It waits for reads at earlier revisions, but only
+ * as long as a client that reads steadily needs. Otherwise one idle client would make the history grow.
  */
-export class ReadHolds {
+export class ActiveReads {
   readonly #clock: Clock;
   readonly #holds = new Set<Held>();
 
@@ -36,7 +36,7 @@ export class ReadHolds {
    * @param revision what the read sees; 0 if it needs all there is
    * @param abandon ends the read, where it depends on a client; the hold is released by then
    */
-  add(revision: number, abandon?: () => void): ReadHold {
+  add(revision: number, abandon?: () => void): ActiveRead {
     const nowMs = this.#clock.now();
     const held: Held = { revision, sinceMs: nowMs, usedMs: nowMs, abandon };
     this.#holds.add(held);
@@ -50,7 +50,7 @@ export class ReadHolds {
     };
   }
 
-  /** Whether a compaction at a revision has to wait. Reads that have had their time are abandoned. */
+  /** Whether a compaction at a revision has to wait. Reads that have exceeded their time are abandoned. */
   hold(revision: number): boolean {
     const nowMs = this.#clock.now();
     let waits = false;

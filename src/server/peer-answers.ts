@@ -1,0 +1,36 @@
+import { formatVersion } from '../membership/version.ts';
+import type { PeerAnswers } from '../ports/peer-client.ts';
+import { hashStore } from './hash-store.ts';
+import type { Leases } from './leases.ts';
+import type { Member } from './member.ts';
+import type { Memberships } from './memberships.ts';
+
+export interface PeerAnswersOptions {
+  readonly member: Member;
+  readonly leases: Leases;
+  readonly memberships: Memberships;
+}
+
+/** What this member answers to the questions of other members, beside raft's messages. */
+export function peerAnswers({ member, leases, memberships }: PeerAnswersOptions): PeerAnswers {
+  const { cluster, store } = member;
+  return {
+    clusterId: member.identity.clusterId,
+    members: () => cluster.members(),
+    versions: () => {
+      const text = cluster.version === undefined ? undefined : formatVersion(cluster.version);
+      return { cluster: text ?? 'not_decided', storage: text ?? 'unknown' };
+    },
+    promote: (id) => memberships.promoteHere(id),
+    renewLease: (id) => leases.renewHere(id),
+    leaseTimeToLive: (id, withKeys) => leases.timeToLiveHere(id, withKeys),
+    hashKv: async (revision) => {
+      const { hash, revision: hashRevision, compactRevision } = await hashStore(member, revision);
+      return { hash, revision: store.revision, hashRevision, compactRevision };
+    },
+    downgradeEnabled: () =>
+      new Promise((resolve, reject) => {
+        member.read({ readable: () => resolve(cluster.downgrade.enabled), failed: reject });
+      }),
+  };
+}

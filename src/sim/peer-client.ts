@@ -1,0 +1,136 @@
+import {
+  type PeerAnswers,
+  type PeerClient,
+  PeerRequestError,
+  type RemoteCluster,
+  type RemoteHash,
+  type RemoteLease,
+  type RemoteMember,
+  type RemoteVersions,
+} from '../ports/peer-client.ts';
+import { errors } from '../wire/errors.ts';
+import type { SimNetwork } from './network.ts';
+import type { Life, SimTime } from './time.ts';
+
+/** The release that simulated members answer as. */
+export const SERVER_VERSION = '3.7.1';
+const REFUSED_MS = 1;
+
+/** A member that listens for the others. */
+export interface AnsweringPeer {
+  readonly id: bigint;
+  readonly life: Life;
+  readonly answers: PeerAnswers;
+}
+
+export interface SimPeerClientOptions {
+  readonly id: bigint;
+  readonly life: Life;
+  readonly time: SimTime;
+  readonly network: SimNetwork;
+  /** The member that listens at one of these URLs now. */
+  readonly find: (urls: readonly string[]) => AnsweringPeer | undefined;
+}
+
+/** Questions to other members over the simulated network: late or lost, as raft's messages are. */
+export class SimPeerClient implements PeerClient {
+  readonly #options: SimPeerClientOptions;
+
+  constructor(options: SimPeerClientOptions) {
+    this.#options = options;
+  }
+
+  cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster> {
+    return this.#ask(urls, timeoutMs, ({ clusterId, ...answers }) => ({
+      clusterId,
+      members: answers.members(),
+    }));
+  }
+
+  versions(urls: readonly string[], timeoutMs: number): Promise<RemoteVersions> {
+    return this.#ask(urls, timeoutMs, (answers) => ({ server: SERVER_VERSION, ...answers.versions() }));
+  }
+
+  downgradeEnabled(urls: readonly string[], timeoutMs: number): Promise<boolean> {
+    return this.#ask(urls, timeoutMs, (answers) => answers.downgradeEnabled());
+  }
+
+  promote(
+    urls: readonly string[],
+    id: bigint,
+    token: string | undefined,
+    timeoutMs: number,
+  ): Promise<readonly RemoteMember[]> {
+    return this.#ask(urls, timeoutMs, (answers) => answers.promote(id, token));
+  }
+
+  renewLease(urls: readonly string[], lease: bigint, timeoutMs: number): Promise<number> {
+    return this.#ask(urls, timeoutMs, async (answers) => granted(await answers.renewLease(lease)));
+  }
+
+  leaseTimeToLive(
+    urls: readonly string[],
+    lease: bigint,
+    withKeys: boolean,
+    timeoutMs: number,
+  ): Promise<RemoteLease> {
+    return this.#ask(urls, timeoutMs, async (answers) =>
+      granted(await answers.leaseTimeToLive(lease, withKeys)),
+    );
+  }
+
+  hashKv(
+    urls: readonly string[],
+    clusterId: bigint,
+    revision: number,
+    timeoutMs: number,
+  ): Promise<RemoteHash> {
+    return this.#ask(urls, timeoutMs, (answers) => {
+      if (answers.clusterId !== clusterId) throw errors.ClusterIDMismatch;
+      return answers.hashKv(revision);
+    });
+  }
+
+  close(): void {
+    // Questions end with the process that asks them.
+  }
+
+  #ask<T>(
+    urls: readonly string[],
+    timeoutMs: number,
+    question: (answers: PeerAnswers) => T | Promise<T>,
+  ): Promise<T> {
+    const { id, life, time, network, find } = this.#options;
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => (): void => {
+        if (!life.isOver) end();
+      };
+      const refuse = (reason: string): (() => void) => settle(() => reject(new PeerRequestError(reason)));
+      time.after(timeoutMs, refuse('the other member did not answer in time'));
+      const peer = find(urls);
+      if (peer === undefined) {
+        time.after(REFUSED_MS, refuse('the other member does not listen'));
+        return;
+      }
+      network.travel(id, peer.id, () => {
+        if (peer.life.isOver) return;
+        const back = (end: () => void): void => {
+          if (!peer.life.isOver) network.travel(peer.id, id, settle(end));
+        };
+        Promise.resolve()
+          .then(() => question(peer.answers))
+          .then(
+            (answer) => back(() => resolve(answer)),
+            (error: unknown) =>
+              back(() => reject(error instanceof Error ? error : new PeerRequestError(String(error)))),
+          );
+      });
+    });
+  }
+}
+
+function granted<T>(answer: T | string): T {
+  if (answer === 'not-found') throw errors.LeaseNotFound;
+  if (typeof answer === 'string') throw new PeerRequestError(answer);
+  return answer;
+}

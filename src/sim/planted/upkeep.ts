@@ -1,0 +1,86 @@
+import type { PlantedBug } from './planted-bug.ts';
+
+/** A value in a store changes now and then, by a faulty disk or memory. The corruption checker has to find it. */
+export const damagesStore: PlantedBug = {
+  name: 'damaged store',
+  mustAlarm: true,
+  tamperWith: (random) => (operations) =>
+    operations.map((operation) => {
+      const { column, value } = operation;
+      if (column !== 'event' || value === undefined || !random.chance(0.02)) return operation;
+      const damaged = Buffer.from(value);
+      damaged[damaged.length - 1] = (damaged[damaged.length - 1] ?? 0) ^ 1;
+      return { ...operation, value: damaged };
+    }),
+};
+
+/** Members do not compare their stores, and so do not find damaged ones. */
+export const comparesNoHashes: PlantedBug = {
+  ...damagesStore,
+  name: 'no corruption check',
+  disables: ({ upkeep }) => upkeep.corruption.stop(),
+};
+
+/** A member answers with a wrong hash, so that stores seem to be damaged that are not. */
+export const answersWrongHash: PlantedBug = {
+  name: 'wrong hash',
+  answers: (answers) => ({
+    ...answers,
+    hashKv: async (revision) => {
+      const answer = await answers.hashKv(revision);
+      return { ...answer, hash: answer.hash ^ 1 };
+    },
+  }),
+};
+
+export const compactsNothing: PlantedBug = {
+  name: 'no auto compaction',
+  disables: ({ upkeep }) => upkeep.compaction?.stop(),
+};
+
+export const promotesNobody: PlantedBug = {
+  name: 'no promotion',
+  disables: ({ upkeep }) => upkeep.promoter?.stop(),
+};
+
+export const decidesNoVersion: PlantedBug = {
+  name: 'no cluster version',
+  disables: ({ upkeep }) => upkeep.versions.stop(),
+};
+
+export const expiresNoLease: PlantedBug = {
+  name: 'no lease expiry',
+  disables: ({ upkeep }) => upkeep.leases.stop(),
+};
+
+/** Leases end before their time is over. */
+export const expiresEarly: PlantedBug = {
+  name: 'leases expire early',
+  clock: (clock) => ({ now: () => clock.now() * 2, wall: () => clock.wall() }),
+};
+
+/** Nobody reads the history for watchers that are behind. */
+export const pumpsNothing: PlantedBug = {
+  name: 'no watch pump',
+  disables: ({ pump }) => pump.stop(),
+};
+
+/** A pause between two deliveries never ends. */
+export const pausesForever: PlantedBug = {
+  name: 'endless watch pause',
+  disables: ({ member }) => {
+    member.hub.onPause = () => undefined;
+  },
+};
+
+export const upkeepBugs: readonly PlantedBug[] = [
+  comparesNoHashes,
+  answersWrongHash,
+  compactsNothing,
+  promotesNobody,
+  decidesNoVersion,
+  expiresNoLease,
+  expiresEarly,
+  pumpsNothing,
+  pausesForever,
+];
