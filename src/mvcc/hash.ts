@@ -61,9 +61,12 @@ export class HashJob {
   readonly #marking: EngineIterator;
   readonly #hashing: EngineIterator;
   readonly #counting: EngineIterator;
+  readonly #removing: EngineIterator;
   readonly #finishedRevision: number;
   readonly #isCompaction: boolean;
-  #pass: 'marking' | 'counting' | 'hashing' = 'marking';
+  #pass: 'marking' | 'counting' | 'removing' | 'hashing' = 'marking';
+  /** Superseded rows that an unfinished compaction has removed, once they are counted. */
+  #removed = 0;
   /** Live keys at the revision, counted so far. */
   #live = 0;
   #hash = crc32c(0, BUCKET);
@@ -79,6 +82,11 @@ export class HashJob {
     const lt = encodeRevision(Math.max(revision + 1, 0), 0);
     this.#marking = engine.iterate('event', { gte: from, lt });
     this.#counting = engine.iterate('event', { gte: Buffer.alloc(0), lt: from, keysOnly: true });
+    this.#removing = engine.iterate('event', {
+      gte: Buffer.alloc(0),
+      lt: encodeRevision(Math.max(compactRevision + 1, 0), 0),
+      keysOnly: true,
+    });
     this.#hashing = engine.iterate('event', { gte: Buffer.alloc(0), lt });
   }
 
@@ -91,6 +99,9 @@ export class HashJob {
       case 'counting':
         this.#countRows(this.#counting.next(count));
         return false;
+      case 'removing':
+        this.#countRemoved(this.#removing.next(count));
+        return false;
       case 'hashing':
         return this.#hashRows(this.#hashing.next(count));
     }
@@ -99,6 +110,7 @@ export class HashJob {
   cancel(): void {
     this.#marking.close();
     this.#counting.close();
+    this.#removing.close();
     this.#hashing.close();
   }
 
@@ -110,11 +122,15 @@ export class HashJob {
       const { previous, isDelete } = decodeEventRow(row);
       if (previous !== undefined && previous.main <= this.#compactRevision) {
         this.#superseded.add(`${previous.main}/${previous.sub}`);
+        this.#removed += 1;
       }
       // Rows that the finished compaction left at its own revision are live keys. Later rows add or remove a key.
       const { main } = eventRevision(key);
-      if (main === this.#finishedRevision) this.#live += isDelete ? 0 : 1;
-      else if (isDelete) this.#live -= this.#isCompaction && main === this.#revision ? 0 : 1;
+      if (main === this.#finishedRevision) {
+        this.#live += isDelete ? 0 : 1;
+        // The finished compaction has removed what it superseded.
+        if (previous !== undefined) this.#removed -= 1;
+      } else if (isDelete) this.#live -= this.#isCompaction && main === this.#revision ? 0 : 1;
       else if (previous === undefined) this.#live += 1;
     }
     if (rows.length === 0) this.#pass = this.#live > 0 ? 'hashing' : 'counting';
@@ -124,9 +140,30 @@ export class HashJob {
   #countRows(rows: Buffer[]): void {
     this.#live += rows.length / 2;
     if (rows.length > 0 && this.#live <= 0) return;
-    // As in etcd: if no key is live at the revision, no row counts as unreachable.
-    if (this.#live <= 0) this.#superseded.clear();
+    this.#pass = this.#live > 0 || this.#isCompaction ? 'hashing' : 'removing';
+    if (this.#pass === 'hashing') this.#clearIfNoneLives();
+  }
+
+  /**
+   * An unfinished compaction has removed some of the superseded rows. Each was subtracted from the live keys without
+   * having been added, so those that are missing here are added again.
+   */
+  #countRemoved(rows: Buffer[]): void {
+    for (let at = 0; at + 1 < rows.length; at += 2) {
+      const key = rows[at];
+      if (key === undefined) continue;
+      const { main, sub } = eventRevision(key);
+      if (this.#superseded.has(`${main}/${sub}`)) this.#removed -= 1;
+    }
+    if (rows.length > 0) return;
+    this.#live += this.#removed;
+    this.#clearIfNoneLives();
     this.#pass = 'hashing';
+  }
+
+  /** As in etcd: if no key is live at the revision, no row counts as unreachable. */
+  #clearIfNoneLives(): void {
+    if (this.#live <= 0) this.#superseded.clear();
   }
 
   #hashRows(rows: Buffer[]): boolean {

@@ -37,6 +37,8 @@ export class Compactor {
   readonly #options: CompactorOptions;
   readonly hashes = new CompactionHashes();
   readonly #queue: number[] = [];
+  /** Some of what this compaction removes may be gone already: the hash of it would not be that of other members. */
+  #interruptedRevision = 0;
   #waiters: { revision: number; done: () => void }[] = [];
   #job: CompactionJob | undefined;
   #startedMs = 0;
@@ -55,8 +57,10 @@ export class Compactor {
   /** Takes up a removal that a restart interrupted. */
   resume(): void {
     const { compactRevision, finishedRevision } = this.#options.store.meta;
-    if (compactRevision > finishedRevision) this.start(compactRevision);
-    else this.#settle(finishedRevision);
+    if (compactRevision > finishedRevision) {
+      this.#interruptedRevision = compactRevision;
+      this.start(compactRevision);
+    } else this.#settle(finishedRevision);
   }
 
   start(revision: number): void {
@@ -123,6 +127,10 @@ export class Compactor {
   async #hash(revision: number): Promise<void> {
     const { store, hashRows, logger } = this.#options;
     const { finishedRevision } = store.meta;
+    if (revision === this.#interruptedRevision) {
+      logger.info('skipped the hash of a compaction that was interrupted', { 'compact-revision': revision });
+      return;
+    }
     const scope = {
       ...{ engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision },
       isCompaction: true,
@@ -176,6 +184,7 @@ export class Compactor {
   #retryLater(job: CompactionJob, error: EngineFullError): void {
     job.cancel();
     this.#job = undefined;
+    this.#interruptedRevision = job.revision;
     this.#queue.unshift(job.revision);
     this.#options.writeFailed(error);
     this.#cancelPause = this.#options.scheduler.after(WRITE_RETRY_MS, () => {
