@@ -11,13 +11,13 @@ import type { Http2Stream, StreamListener } from './stream.ts';
 import { Turns } from './turns.ts';
 
 /**
- * A server for tests of the framing alone. `/bytes/N` answers with N bytes pulled from a source, `/echo` with what it
- * received, `/hang` never answers and consumes nothing, `/sink` consumes and never answers.
+ * A server for tests of the framing. `/bytes/N` responds with N bytes read from a source, `/echo` with the received
+ * bytes. `/hang` never responds and consumes nothing. `/sink` consumes and never responds.
  */
 export class ConnectionHarness implements ConnectionOwner {
   readonly connections: Connection[] = [];
   readonly resets: number[] = [];
-  /** The most bytes a source was asked for ahead of what the client could take. */
+  /** Number of bytes read from sources. */
   pulled = 0;
   closed = 0;
   received = 0;

@@ -78,7 +78,7 @@ describe('requests', () => {
     expect(client.data(7)).toHaveLength(1);
   });
 
-  test('a header list beyond the limit ends its stream only', async () => {
+  test('a header list over the limit ends only its stream', async () => {
     const { client } = await start({ maxHeaderListBytes: 8_000 });
     client.request(1, '/echo', [['x-large', 'v'.repeat(8_000)]], END_BOTH);
     await client.ended(1);
@@ -104,7 +104,7 @@ describe('flow control', () => {
     expect(client.data(1)).toHaveLength(100_000);
   });
 
-  test('a smaller initial window may make windows negative; they have to be filled first', async () => {
+  test('a smaller initial window may make windows negative, and they must become positive before data is sent', async () => {
     const { client } = await start();
     client.request(1, '/bytes/100000', [], END_BOTH);
     await client.until(() => client.data(1).length === 65_535);
@@ -118,7 +118,7 @@ describe('flow control', () => {
     await client.until(() => client.data(1).length === 65_536);
   });
 
-  test('streams share the connection in turn', async () => {
+  test('streams share the connection by round robin', async () => {
     const { client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 1_000_000);
     client.request(1, '/bytes/500000', [], END_BOTH);
@@ -130,7 +130,7 @@ describe('flow control', () => {
     expect(share).toBeGreaterThan(64_000);
   });
 
-  test('a client that does not read costs bounded memory', async () => {
+  test('a client that does not read uses bounded memory', async () => {
     const { harness, client } = await start({ maxSocketBacklogBytes: 256 * 1024 });
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0x7fffffff);
     client.windowUpdate(0, 0x7fffffff - 65_535);
@@ -142,14 +142,14 @@ describe('flow control', () => {
       before = harness.pulled;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    // What the kernel's buffers took, plus the backlog.
+    // The bytes in the kernel's buffers, plus the backlog.
     expect(harness.pulled).toBeLessThan(20_000_000);
     expect(harness.connections[0]!.socket.writableLength).toBeLessThan(600 * 1024);
     client.socket.resume();
     await client.until(() => harness.pulled > before + 20_000_000);
   });
 
-  test('windows of requests are refilled only as data is consumed', async () => {
+  test('stream windows of requests are refilled only as data is consumed', async () => {
     const { harness, client } = await start({ streamReceiveWindow: 20_000 });
     client.request(1, '/hang');
     client.send(FrameType.DATA, 0, 1, Buffer.alloc(15_000));
@@ -164,7 +164,7 @@ describe('flow control', () => {
     expect(harness.resets).toEqual([ErrorCode.FLOW_CONTROL_ERROR]);
   });
 
-  test('the window of the connection is refilled although nobody consumes', async () => {
+  test('the connection window is refilled even if nothing is consumed', async () => {
     const { client } = await start({ connectionReceiveWindow: 100_000, streamReceiveWindow: 60_000 });
     for (const id of [1, 3, 5, 7, 9]) {
       client.request(id, '/hang');
@@ -177,7 +177,7 @@ describe('flow control', () => {
   });
 });
 
-describe('faults that end the connection', () => {
+describe('protocol errors that close the connection', () => {
   const u32 = (value: number): Buffer => {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(value);
@@ -270,7 +270,7 @@ describe('faults that end the connection', () => {
   });
 });
 
-describe('floods end their connection only', () => {
+describe('floods close only their own connection', () => {
   test.each<[string, (client: RawClient) => Buffer]>([
     ['settings', () => RawClient.frame(FrameType.SETTINGS, 0, 0)],
     ['settings acknowledgements', () => RawClient.frame(FrameType.SETTINGS, FrameFlag.ACK, 0)],
@@ -308,7 +308,7 @@ describe('floods end their connection only', () => {
     });
   });
 
-  test('resets among mostly served requests are no flood', async () => {
+  test('resets between mostly served requests are not a flood', async () => {
     const { client } = await start({ maxResets: 50 });
     for (let i = 0; i < 300; i++) {
       client.request(2 * i + 1, i % 3 === 0 ? '/hang' : '/bytes/1', [], END_BOTH);
@@ -319,10 +319,10 @@ describe('floods end their connection only', () => {
     expect(client.of(FrameType.GOAWAY)).toHaveLength(0);
   });
 
-  test('windows of many streams changed again and again, whatever is answered between', async () => {
+  test('windows of many streams changed repeatedly, with responses in between', async () => {
     const { client } = await start();
     const value = (size: number): Buffer => Buffer.from([0, SettingId.INITIAL_WINDOW_SIZE, 0, 0, 0, size]);
-    // However many values a frame has, the last one holds.
+    // If a frame has several values, the last one applies.
     client.send(FrameType.SETTINGS, 0, 0, Buffer.concat([value(9), value(0), value(4)]));
     client.request(1, '/bytes/6', [], END_BOTH);
     await client.until(() => client.data(1).length === 4);
@@ -337,7 +337,7 @@ describe('floods end their connection only', () => {
     });
   });
 
-  test('resets that this side is made to send', async () => {
+  test('errors that make this side reset streams', async () => {
     const { client } = await start({ maxResets: 100, maxIdleFrames: 1_000_000 });
     for (let i = 0; i < 150; i++) {
       client.request(2 * i + 1, '/hang');
@@ -349,13 +349,13 @@ describe('floods end their connection only', () => {
     });
   });
 
-  test('requests that are begun and not ended', async () => {
+  test('requests that are started and not finished', async () => {
     const { harness, client } = await start();
     const one = (id: number): void => {
       client.request(id, '/hang');
       for (let i = 0; i < 7; i++) client.send(FrameType.DATA, 0, id, Buffer.alloc(16_000));
     };
-    // Those that end give their room back.
+    // Requests that end free their memory.
     one(1);
     client.rst(1);
     await expect.poll(() => harness.held.total).toBe(0);
@@ -365,7 +365,7 @@ describe('floods end their connection only', () => {
     await expect.poll(() => harness.held.total).toBe(0);
   });
 
-  test('answers that are not taken', async () => {
+  test('responses that the client does not read', async () => {
     const { harness, client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
     for (let i = 0; i < 400; i++) {
@@ -378,7 +378,7 @@ describe('floods end their connection only', () => {
     await expect.poll(() => harness.held.total).toBe(0);
   });
 
-  test('and has nothing more made for it once it is to be ended', async () => {
+  test('no more response data is produced for a connection that is about to be closed', async () => {
     const { harness, client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
     for (let i = 0; i < 20; i++) {
@@ -394,7 +394,7 @@ describe('floods end their connection only', () => {
     expect(harness.pulled).toBeLessThan(1_000_000);
   });
 
-  test('continuations without end, empty or full', async () => {
+  test('endless CONTINUATION frames, empty or full', async () => {
     const { harness, client } = await start();
     client.send(FrameType.HEADERS, 0, 1, RawClient.requestBlock('/echo'));
     client.socket.write(
@@ -408,7 +408,7 @@ describe('floods end their connection only', () => {
     expect((await other.goAway()).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
   });
 
-  test('a handshake that does not come', async () => {
+  test('a missing handshake', async () => {
     const { harness } = await start();
     const idle = new RawClient(harness.where);
     clients.push(idle);
@@ -420,7 +420,7 @@ describe('floods end their connection only', () => {
 });
 
 describe('keepalive', () => {
-  test('pings without streams are too many from the fourth on', async () => {
+  test('the fourth ping without streams is one too many', async () => {
     const { client } = await start();
     for (let i = 0; i < 4; i++) client.send(FrameType.PING, 0, 0, Buffer.alloc(8, i));
     expect(await client.goAway()).toMatchObject({
@@ -429,7 +429,7 @@ describe('keepalive', () => {
     });
   });
 
-  test('pings with a stream are fine at the minimum time, and whenever a response went out between', async () => {
+  test('pings with a stream are allowed at the minimum interval, and any time after a response', async () => {
     const { harness, client } = await start();
     client.request(1, '/hang');
     for (let i = 0; i < 10; i++) {
@@ -466,7 +466,7 @@ describe('keepalive', () => {
 });
 
 describe('graceful shutdown', () => {
-  test('requests under way and those sent before the final GOAWAY are answered', async () => {
+  test('running requests and those sent before the final GOAWAY are answered', async () => {
     const { harness, client } = await start();
     client.request(1, '/echo');
     client.send(FrameType.DATA, 0, 1, Buffer.from('abc'));
@@ -496,7 +496,7 @@ describe('graceful shutdown', () => {
     expect(harness.resets).toEqual([ErrorCode.CANCEL]);
   });
 
-  test('a lost connection resets its streams, however many', async () => {
+  test('a lost connection resets all of its many streams', async () => {
     const { harness, client } = await start();
     const streams = 3_000;
     for (let id = 1; id < 2 * streams; id += 2) client.request(id, '/hang');

@@ -26,9 +26,9 @@ import type { StreamConnection } from './stream.ts';
 import { type RequestHandler, Streams } from './streams.ts';
 import type { Turns } from './turns.ts';
 
-/** Who answers the requests of a connection and hears of its end. */
+/** Handles the requests of a connection and is notified when it closes. */
 export interface ConnectionOwner extends RequestHandler {
-  /** The socket is closed; the streams have been reset before. */
+  /** The socket is closed. All streams were reset before. */
   onConnectionClosed(connection: Connection): void;
 }
 
@@ -43,7 +43,7 @@ export interface ConnectionOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly counters: TrafficCounters;
-  /** What all connections of the server hold. */
+  /** Memory used for the clients of all connections of the server. */
   readonly held: HeldBytes;
 }
 
@@ -59,7 +59,7 @@ const DRAIN_PING = Buffer.from('drainack', 'latin1');
 export class Connection implements FrameSink, Flushable, StreamConnection {
   flushScheduled = false;
   readonly socket: Socket;
-  /** Free for the owner: what it keeps with this connection. */
+  /** Data that the owner keeps with this connection. */
   attachment: unknown;
 
   readonly #limits: ConnectionLimits;
@@ -73,12 +73,12 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   readonly #held: HeldAccount;
   #prefaceLeft = PREFACE.length;
   #settingsSeen = false;
-  /** It holds too much and is about to be ended. */
+  /** It uses too much memory and is about to be closed. */
   #overfull = false;
   #closed = false;
-  /** Bytes that arrived after the end of the connection. */
+  /** Bytes received after this side ended the connection. */
   #droppedBytes = 0;
-  /** A graceful stop has begun; after the client's answer it is final. */
+  /** State of a graceful shutdown. It is final after the client answered the first GOAWAY. */
   #draining: 'no' | 'begun' | 'final' = 'no';
   readonly #handshakeEnd: number;
 
@@ -130,7 +130,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     return this.#streams.size;
   }
 
-  /** Hands the gathered frames to the socket. Called by the scheduler. */
+  /** Writes the gathered frames to the socket. Called by the scheduler. */
   flush(): void {
     if (this.#closed) return;
     this.#counters.socketBytesWritten += this.#sender.writer.pendingBytes;
@@ -138,8 +138,8 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   }
 
   /**
-   * Ends the connection without failing a request: GOAWAY with the highest id, so that nothing under way is lost,
-   * then the last id once the client has seen the first; the connection closes with its last stream.
+   * Shuts the connection down without failing a request. It sends GOAWAY with the highest id, so that no request is
+   * lost, and GOAWAY with the last id when the client has seen the first. The connection closes with its last stream.
    */
   shutdown(): void {
     if (this.#closed || this.#draining !== 'no') return;
@@ -149,7 +149,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     this.#scheduler.schedule(this);
   }
 
-  /** Drops the connection with everything under way. */
+  /** Closes the connection at once, with all running requests. */
   destroy(): void {
     this.#destroy();
   }
@@ -222,7 +222,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   #onChunk(chunk: Buffer): void {
     if (this.#closed) {
       this.#droppedBytes += chunk.length;
-      // A client that was told to go may have a window's worth under way, not more.
+      // After GOAWAY a client may have sent one more window of data, but not more.
       if (this.#droppedBytes > this.#limits.connectionReceiveWindow) this.socket.destroy();
       return;
     }
@@ -249,8 +249,8 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   #senderHost(): SenderHost {
     return {
       scheduleFlush: () => this.#scheduler.schedule(this),
-      readNothing: () => this.#input.hold(),
-      readOn: () => this.#input.release(),
+      pauseReading: () => this.#input.hold(),
+      resumeReading: () => this.#input.release(),
       responseSent: () => {
         this.#keepalive.sentResponse();
         this.#flood.progress();
@@ -277,11 +277,11 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
       this.#applySetting(id, value);
       if (id === SettingId.INITIAL_WINDOW_SIZE) initialWindow = value;
     }
-    // Once a frame, however often a frame repeats it.
+    // Once for each frame, even if the frame repeats the setting.
     if (initialWindow !== undefined) this.#streams.setPeerInitialWindow(initialWindow);
     this.#sender.writer.settingsAck();
     this.#scheduler.schedule(this);
-    // After the acknowledgement: what a larger window lets out is then seen to belong to the new settings.
+    // After the acknowledgement, so that data allowed by a larger window follows the new settings.
     this.#sender.run();
   }
 
@@ -300,7 +300,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
       case SettingId.MAX_FRAME_SIZE:
         if (value < DEFAULT_MAX_FRAME || value > LARGEST_MAX_FRAME)
           throw protocolError('MAX_FRAME_SIZE out of range');
-        // Larger frames than the default gain little and would let one stream hold up the others.
+        // Much larger frames gain little, and would let one stream delay the others.
         this.#sender.writer.maxFrameBytes = Math.min(value, 4 * DEFAULT_MAX_FRAME);
         return;
       default:
@@ -352,8 +352,8 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
   }
 
   /**
-   * More is held for this client than it may have held. A response may just be on its way into a queue, and its
-   * sender need not expect the stream to vanish under it: nothing more is sent or read, and the end comes after.
+   * The connection uses more memory than allowed. The caller may be in the middle of queuing a response, and does not
+   * expect its stream to be closed. So sending and reading stop now, and the connection is closed later.
    */
   #endOverfull(): void {
     if (this.#closed || this.#overfull) return;
@@ -366,7 +366,7 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     });
   }
 
-  /** Ends the connection for a fault of the client (RFC 9113 section 5.4.1). */
+  /** Closes the connection after an error of the client (RFC 9113 section 5.4.1). */
   #fail(error: ConnectionError): void {
     this.#input.stop();
     this.#sender.writer.goAway(this.#streams.lastId, error.code, error.message);
@@ -374,13 +374,13 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     this.#destroyLater();
   }
 
-  /** All streams have ended after a shutdown: closes once the client has everything, however slowly it reads. */
+  /** All streams have ended after a shutdown. Closes when the client has read everything, even if it reads slowly. */
   #closeDrained(): void {
     this.#close();
     this.socket.once('finish', () => this.#destroyLater());
   }
 
-  /** Hands what is gathered to the socket and ends it. */
+  /** Writes the gathered frames to the socket and ends it. */
   #close(): void {
     if (this.#closed) return;
     this.flush();
@@ -390,11 +390,11 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
     this.#streams.resetAll();
     this.#held.close();
     this.socket.end();
-    // What still arrives is read and dropped, so that closing sends no TCP reset that could overtake the GOAWAY.
+    // Further bytes are read and dropped. Otherwise closing could send a TCP reset that overtakes the GOAWAY.
     this.socket.resume();
   }
 
-  /** A client that does not close its side in time is dropped. */
+  /** Destroys the socket if the client does not close its side in time. */
   #destroyLater(): void {
     const { socket } = this;
     const timer = setTimeout(() => socket.destroy(), this.#limits.closeGraceMs);

@@ -53,13 +53,13 @@ export const FRAME_HEADER_BYTES = 9;
 export const MAX_WINDOW = 0x7fffffff;
 export const MAX_STREAM_ID = 0x7fffffff;
 export const DEFAULT_WINDOW = 65_535;
-/** Both the protocol's initial value and the size announced by this server. */
+/** The protocol's initial value, and the size announced by this server. */
 export const DEFAULT_MAX_FRAME = 16_384;
 export const LARGEST_MAX_FRAME = 16_777_215;
 
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** A fault of the peer that ends the whole connection with GOAWAY (RFC 9113 section 5.4.1). */
+/** An error of the peer that closes the whole connection with GOAWAY (RFC 9113 section 5.4.1). */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
   readonly code: ErrorCode;

@@ -1,11 +1,11 @@
 import type { SlicedWork, Turns } from './turns.ts';
 
-/** Ended in one slice: each costs some 50 microseconds, most of it to close a file descriptor. */
+/** Connections closed in one slice. Each costs about 50 microseconds, most of it to close a file descriptor. */
 const SLICE = 8;
 
 /**
- * Connections whose clients have gone, and what else has to be ended: a few in each slice, so that the end of ten
- * thousand connections at once holds up nobody.
+ * Closes the connections of clients that have disconnected, a few in each slice. So ten thousand disconnects at once do
+ * not delay other clients.
  */
 export class Endings implements SlicedWork {
   readonly #turns: Turns;
@@ -16,7 +16,7 @@ export class Endings implements SlicedWork {
     this.#turns = turns;
   }
 
-  /** `end` is called once, soon. */
+  /** Calls `end` once, soon. */
   add(end: () => void): void {
     if (this.#waiting.length === 0) this.#turns.addLater(this);
     this.#waiting.push(end);

@@ -2,12 +2,12 @@ import { ConnectionError, ErrorCode } from './constants.ts';
 import { type ConnectionLimits, RESET_WINDOW_MS } from './limits.ts';
 
 const IDLE_WINDOW_MS = 1_000;
-/** Streams visited within a second for changes of their window: some milliseconds of work. */
+/** Streams updated within a second for window changes: some milliseconds of work. */
 const MAX_VISITS = 500_000;
 
 /**
- * Counts what costs this side work and brings the client nothing: control frames without requests, and requests
- * opened only to be reset. Time is read only when a count has reached its limit.
+ * Counts frames that cost the server work without use for the client: control frames without requests, and requests
+ * that are opened only to be reset. The clock is read only when a count has reached its limit.
  *
  * @throws ConnectionError ENHANCE_YOUR_CALM from the counting methods once a limit is passed
  */
@@ -30,7 +30,7 @@ export class FloodGuard {
     this.#visitsSince = this.#idleSince;
   }
 
-  /** A response moves on, so control frames have their reason. */
+  /** A response makes progress, so control frames are legitimate. */
   progress(): void {
     this.#idleFrames = 0;
   }
@@ -45,7 +45,7 @@ export class FloodGuard {
     this.#idleFrames = 0;
   }
 
-  /** A few bytes of the client have each of `count` streams visited; responses between them are no excuse. */
+  /** A few bytes of the client make the server update `count` streams. Responses in between do not reset this count. */
   streamsVisited(count: number): void {
     this.#visits += count;
     if (this.#visits <= MAX_VISITS) return;

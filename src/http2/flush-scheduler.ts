@@ -1,14 +1,13 @@
-/** Something with bytes gathered for its socket. */
+/** An object with bytes gathered for its socket. */
 export interface Flushable {
-  /** Set while the object is on a scheduler's list; owned by the scheduler. */
+  /** Set while the object is on the list of a scheduler. Only the scheduler changes it. */
   flushScheduled: boolean;
   flush(): void;
 }
 
 /**
- * Gathers the connections that produced frames, so that everything of one turn of the event loop leaves each socket
- * in one write. Whoever completes a batch of responses calls `flushAll`; what nobody flushed leaves after the
- * current poll phase.
+ * Collects the connections that produced frames, so that each socket gets one write in a turn of the event loop. Code
+ * that completes a batch of responses calls `flushAll`. Everything else is flushed after the current poll phase.
  */
 export class FlushScheduler {
   #dirty: Flushable[] = [];
@@ -30,7 +29,7 @@ export class FlushScheduler {
   flushAll(): void {
     if (this.#dirty.length === 0 || this.#flushing) return;
     this.#flushing = true;
-    // Flushing may schedule again (more of a long response fits now): that goes to the other list, for later.
+    // Flushing may schedule again, as more of a long response fits now. That goes to the other list, for later.
     const batch = this.#dirty;
     this.#dirty = this.#spare;
     this.#spare = batch;

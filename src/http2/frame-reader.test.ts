@@ -26,7 +26,7 @@ function read(chunks: Buffer[]): Recorder {
   return recorder;
 }
 
-test('frames come out alike wherever the chunks are cut', () => {
+test('frames are the same for any division into chunks', () => {
   const whole = read([BYTES]).frames;
   expect(whole).toHaveLength(4);
   for (let first = 1; first < BYTES.length; first++) {
@@ -35,19 +35,19 @@ test('frames come out alike wherever the chunks are cut', () => {
   expect(read([...BYTES].map((byte) => Buffer.from([byte]))).frames).toEqual(whole);
 });
 
-test('a frame whole in its chunk is not copied', () => {
+test('a frame that is complete in one chunk is not copied', () => {
   const recorder = read([BYTES]);
   expect(recorder.sources.every((source) => source === BYTES)).toBe(true);
 });
 
-test('a frame longer than announced is refused, whole or in pieces', () => {
+test('a frame longer than the announced maximum is refused, in one chunk or several', () => {
   const long = RawClient.frame(0, 0, 1, Buffer.alloc(16_385));
   expect(() => read([long])).toThrow('frame of 16385 bytes');
   expect(() => read([long.subarray(0, 2), long.subarray(2, 20)])).toThrow('frame of 16385 bytes');
   expect(() => read([long.subarray(0, 9)])).toThrow('frame of 16385 bytes');
 });
 
-test('nothing follows a stop, even from the same chunk', () => {
+test('no frame is delivered after a stop, even from the same chunk', () => {
   const recorder = new Recorder();
   const reader: FrameReader = new FrameReader({
     onFrame: (...frame) => {

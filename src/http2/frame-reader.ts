@@ -7,19 +7,19 @@ export interface FrameSink {
 
 const EMPTY = Buffer.alloc(0);
 
-/** What may be read still. A frame costs one unit, and one more for each two kilobytes of payload. */
+/** How much may still be read. A frame costs one unit, and one more for every two kilobytes of payload. */
 export interface ReadBudget {
   units: number;
 }
 const BYTES_A_UNIT_LOG2 = 11;
 
 /**
- * Cuts the bytes of a socket into frames. A frame that lies whole in one chunk is handed on in place; only one that
- * spans chunks is assembled by copying, into memory of its own, once.
+ * Splits the bytes of a socket into frames. A frame that is complete in one chunk is delivered without a copy. A frame
+ * that spans chunks is copied once, into memory of its own.
  */
 export class FrameReader {
   readonly #sink: FrameSink;
-  /** The frame being assembled: first its header alone, then the whole of it. */
+  /** The frame being assembled: first only its header, then all of it. */
   #partial: Buffer = EMPTY;
   #filled = 0;
   #stopped = false;
@@ -28,7 +28,7 @@ export class FrameReader {
     this.#sink = sink;
   }
 
-  /** Hands on no further frame, even from the chunk being read. */
+  /** Delivers no further frame, even from the current chunk. */
   stop(): void {
     this.#stopped = true;
     this.#partial = EMPTY;
@@ -36,9 +36,10 @@ export class FrameReader {
   }
 
   /**
-   * Reads `chunk` from `from` on until it is used up or the budget is spent. Returns where to go on reading: `chunk.length` when all of it is read.
+   * Reads `chunk` from offset `from` to its end, or until the budget is spent. Returns the offset where reading must
+   * resume: `chunk.length` when all is read.
    *
-   * @throws ConnectionError FRAME_SIZE_ERROR for a frame longer than announced, and what the sink throws
+   * @throws ConnectionError FRAME_SIZE_ERROR for a frame longer than the announced maximum, and errors of the sink
    */
   read(chunk: Buffer, from: number, budget: ReadBudget): number {
     let position = from;
@@ -69,7 +70,7 @@ export class FrameReader {
     return end;
   }
 
-  /** Starts assembling the frame of which `chunk` holds only the beginning. */
+  /** Starts assembling a frame of which `chunk` has only the beginning. */
   #keep(chunk: Buffer, position: number): void {
     const available = chunk.length - position;
     const size =

@@ -2,18 +2,18 @@ import type { Socket } from 'node:net';
 import { FRAME_HEADER_BYTES, FrameFlag, FrameType } from './constants.ts';
 
 const CHUNK_BYTES = 32 * 1024;
-/** Payloads up to this size are copied beside their frame header; longer ones go out by reference. */
+/** Payloads up to this size are copied next to their frame header. Longer ones are written by reference. */
 const COPY_LIMIT_BYTES = 4096;
 const POOLED_CHUNKS = 64;
 
-/** Chunks between connections: one is on loan only while its bytes wait for a socket. */
+/** Chunks shared by all connections. A connection uses one only while its bytes wait for the socket. */
 const pool: Buffer[] = [];
 
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Frames of one connection, gathered until `flush` hands them to the socket in one write: small ones side by side in
- * one chunk of memory, large payloads by reference.
+ * Gathers the frames of one connection until `flush` writes them to the socket at once. Small frames are copied into
+ * one chunk of memory; large payloads are passed by reference.
  */
 export class FrameWriter {
   /** Bytes gathered and not yet flushed. */
@@ -22,14 +22,14 @@ export class FrameWriter {
   maxFrameBytes = 16_384;
 
   #chunk: Buffer = EMPTY;
-  /** Start of the bytes in `#chunk` that no segment covers yet, and their end. */
+  /** Start and end of the bytes in `#chunk` that are in no segment yet. */
   #start = 0;
   #end = 0;
   #segments: Buffer[] = [];
-  /** Chunks to give back once the socket holds no byte of them. */
+  /** Chunks to return to the pool when the socket has written all of their bytes. */
   #filledChunks: Buffer[] = [];
 
-  /** A HEADERS frame, continued where the peer's frame size asks for it. */
+  /** A HEADERS frame, with CONTINUATION frames if the peer's frame size requires them. */
   headers(streamId: number, block: Buffer, endStream: boolean): void {
     const most = this.maxFrameBytes;
     const flags = endStream ? FrameFlag.END_STREAM : 0;
@@ -128,7 +128,7 @@ export class FrameWriter {
     this.bytes(debug);
   }
 
-  /** Hands everything gathered to the socket in one write. */
+  /** Writes all gathered frames to the socket at once. */
   flush(socket: Socket): void {
     if (this.pendingBytes === 0) return;
     this.pendingBytes = 0;
@@ -143,12 +143,13 @@ export class FrameWriter {
       for (const segment of segments) socket.write(segment);
       socket.uncork();
     }
-    // With nothing left in the socket every byte is with the kernel (or copied by TLS): the memory is free again.
+    // If the socket has no pending bytes, the kernel has all of them (or TLS has copied them), and the memory can be
+    // reused.
     if (socket.writableLength === 0) this.#reclaim();
     else this.#filledChunks.length = 0;
   }
 
-  /** Forgets what is gathered; for a connection that is gone. */
+  /** Drops the gathered frames, for a closed connection. */
   discard(): void {
     this.pendingBytes = 0;
     this.#segments = [];

@@ -1,12 +1,12 @@
 import { ConnectionError, ErrorCode } from './constants.ts';
 import { MAX_CONTINUATIONS } from './limits.ts';
 
-/** A header block that arrives in several frames. */
+/** Assembles a header block that arrives in several frames. */
 export class HeaderBlock {
   readonly #maxBytes: number;
-  /** The stream whose block is being continued; 0 for none. */
+  /** The stream whose block is incomplete; 0 for none. */
   streamId = 0;
-  /** Flags of the HEADERS frame it began with. */
+  /** Flags of the HEADERS frame that started the block. */
   flags = 0;
   #bytes = 0;
   #parts: Buffer[] = [];
@@ -31,7 +31,7 @@ export class HeaderBlock {
     }
   }
 
-  /** The whole block; nothing is being continued afterwards. */
+  /** Returns the whole block, and resets. */
   finish(): Buffer {
     const block = Buffer.concat(this.#parts);
     this.streamId = 0;

@@ -1,6 +1,6 @@
 /**
- * What a header name means to the server, so that the hot path switches on a number and never compares strings.
- * OTHER names are metadata.
+ * What a header name means to the server, as a number, so that the hot path compares no strings. OTHER names are
+ * metadata.
  */
 export const HeaderToken = {
   OTHER: 0,
@@ -9,7 +9,7 @@ export const HeaderToken = {
   AUTHORITY: 3,
   PATH: 4,
   UNKNOWN_PSEUDO: 5,
-  /** `connection` and its kin: forbidden in HTTP/2 (RFC 9113 section 8.2.2). */
+  /** `connection` and similar names, which are forbidden in HTTP/2 (RFC 9113 section 8.2.2). */
   CONNECTION_SPECIFIC: 6,
   TE: 7,
   CONTENT_LENGTH: 8,
@@ -60,8 +60,8 @@ function tokenOf(name: string): HeaderToken {
 }
 
 /**
- * One decoded header field, immutable: table entries are shared by every request that refers to them, so its
- * meaning and validity are worked out once.
+ * One decoded header field, immutable. Table entries are shared by all requests that refer to them, so meaning and
+ * validity are computed once.
  */
 export class HeaderField {
   readonly name: string;

@@ -1,10 +1,10 @@
-/** A connection that holds less is left alone, whatever all hold together. */
+/** A connection that holds less is never over the limit. */
 const LEAST_BYTES = 1024 * 1024;
 
 /**
- * Bounds what all connections of a server hold in memory for their clients: requests that are not whole yet, and
- * responses that are not taken. Flow control bounds it for each stream alone, and a client may open very many. Above
- * the limit those that hold at least their share of it are too much, so that whoever hoards is ended and nobody else.
+ * Limits the memory that all connections of a server hold for their clients: incomplete requests, and responses that
+ * clients have not read. Flow control limits only each stream, and a client may open very many. Above the limit, only
+ * connections that hold at least an equal share of it are closed.
  */
 export class HeldBytes {
   readonly #limitBytes: number;
@@ -23,7 +23,7 @@ export class HeldBytes {
     return new HeldAccount(this);
   }
 
-  /** An account went from `before` to `after` bytes. */
+  /** An account changed from `before` to `after` bytes. */
   changed(before: number, after: number): void {
     this.#total += after - before;
     if (before === 0 && after > 0) this.#holders++;
@@ -35,7 +35,7 @@ export class HeldBytes {
   }
 }
 
-/** What one connection holds. */
+/** The bytes that one connection holds. */
 export class HeldAccount {
   readonly #all: HeldBytes;
   #bytes = 0;
@@ -45,7 +45,7 @@ export class HeldAccount {
     this.#all = all;
   }
 
-  /** This connection is to be ended, as it hoards. */
+  /** Whether this connection must be closed, since it holds too much memory. */
   get isTooMuch(): boolean {
     return this.#all.isTooMuch(this.#bytes);
   }
@@ -62,12 +62,12 @@ export class HeldAccount {
     this.#bytes -= bytes;
   }
 
-  /** As `add` or `remove` of the difference. */
+  /** Like `add` or `remove` with the difference. */
   set(bytes: number): void {
     this.add(bytes - this.#bytes);
   }
 
-  /** The connection is gone; it holds nothing from now on. */
+  /** The connection is closed. From now on it holds nothing. */
   close(): void {
     this.remove(this.#bytes);
     this.#closed = true;

@@ -13,17 +13,17 @@ function compressionError(message: string): ConnectionError {
 }
 
 /**
- * Decodes header blocks of one connection (RFC 7541). Table entries are shared objects: a field that the peer
- * indexes costs no string work, whatever its length.
+ * Decodes the header blocks of one connection (RFC 7541). Table entries are shared objects, so an indexed field needs
+ * no string operations.
  */
 export class HpackDecoder {
   /** Fields of the last block; valid until the next call, and empty when `oversized`. */
   readonly fields: HeaderField[] = [];
-  /** The last block's fields together exceeded `maxListBytes`; the dynamic table is in step nevertheless. */
+  /** Whether the fields of the last block exceeded `maxListBytes`. The dynamic table is still correct then. */
   oversized = false;
 
   readonly #maxListBytes: number;
-  /** The table size this side announced; the peer may choose any size up to it. */
+  /** The announced table size. The peer may choose any size up to it. */
   readonly #tableLimit: number;
   #tableMax: number;
   #tableSize = 0;

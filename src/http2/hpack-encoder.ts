@@ -37,7 +37,8 @@ function pushLiteral(out: number[], [name, value]: HeaderPair, prefixBits: numbe
 }
 
 /**
- * A header block that touches no dynamic table, so it may be cached and sent on any connection. Values are latin1.
+ * Encodes a header block without the dynamic table, so that it may be cached and sent on any connection. Values are
+ * latin1.
  */
 export function encodeStatic(headers: readonly HeaderPair[]): Buffer {
   const out: number[] = [];
@@ -72,13 +73,13 @@ const DEFAULT_TABLE_BYTES = 4096;
 const STATIC_COUNT = STATIC_TABLE.length;
 
 /**
- * Header blocks of one connection. Blocks that every response repeats are given as templates; their fields go into
- * the peer's dynamic table on first use, after which a whole block is one byte a field and comes from a cache.
+ * Encodes the header blocks of one connection. Blocks that all responses repeat are templates. On first use their
+ * fields are added to the peer's dynamic table. After that a block has one byte for each field, and is cached.
  */
 export class HpackEncoder {
   readonly #templates: readonly (readonly HeaderPair[])[];
   readonly #cached: (Buffer | undefined)[];
-  /** Field text to its insertion number; nothing is ever evicted because only what fits is inserted. */
+  /** Insertion number of each field. No entry is ever evicted, since fields are inserted only while they fit. */
   readonly #indexed = new Map<string, number>();
   #inserted = 0;
   #used = 0;
@@ -115,7 +116,7 @@ export class HpackEncoder {
     return this.prefixed(block);
   }
 
-  /** A block made by `encodeStatic`, with the table size update that must precede the next block, if one is due. */
+  /** A block of `encodeStatic`, after the pending table size update, if there is one. */
   prefixed(block: Buffer): Buffer {
     if (this.#sizeUpdate === undefined) return block;
     const both = Buffer.concat([this.#sizeUpdate, block]);

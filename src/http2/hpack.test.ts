@@ -29,7 +29,7 @@ function huffmanEncode(text: Buffer): Buffer {
 }
 
 describe('Huffman', () => {
-  test('every byte comes back', () => {
+  test('every byte is decoded as it was encoded', () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
     const coded = huffmanEncode(all);
     expect(huffmanDecode(coded, 0, coded.length)).toBe(all.toString('latin1'));
@@ -106,7 +106,7 @@ describe('HPACK decoder', () => {
     expect(() => decode(decoder(), block)).toThrow(ConnectionError);
   });
 
-  test('an oversized list is dropped, and the table stays in step', () => {
+  test('an oversized list is dropped, and the table stays correct', () => {
     const d = decoder(100);
     const big: HeaderPair = ['x-large', 'v'.repeat(200)];
     expect(decode(d, encodeIndexed(big))).toEqual([]);
@@ -140,7 +140,7 @@ describe('HPACK encoder', () => {
     [['grpc-status', '0']],
   ];
 
-  test('a template shrinks to one byte a field once the peer has it, in any order of use', () => {
+  test('a template takes one byte for each field after its first use, in any order', () => {
     const encoder = new HpackEncoder(templates);
     const d = decoder();
     for (const index of [1, 0, 1, 1, 0, 0, 1])
@@ -149,7 +149,7 @@ describe('HPACK encoder', () => {
     expect(encoder.template(1)).toHaveLength(1);
   });
 
-  test('a smaller table of the peer is announced once and kept to', () => {
+  test('a smaller table of the peer is announced once and not exceeded', () => {
     const encoder = new HpackEncoder(templates);
     const d = decoder();
     for (const index of [0, 1, 0]) decode(d, encoder.template(index));

@@ -24,7 +24,7 @@ interface Machine {
   readonly next: Uint16Array;
   /** `state * 16 + nibble` to the symbol completed within that nibble, or -1; codes have at least 5 bits. */
   readonly symbol: Int16Array;
-  /** 1 where a string may end: at most 7 bits of padding, all ones (RFC 7541 section 5.2). */
+  /** 1 for states in which a string may end: at most 7 bits of padding, all ones (RFC 7541 section 5.2). */
   readonly accepting: Uint8Array;
 }
 
@@ -107,8 +107,8 @@ const machine = buildMachine();
 let scratch = Buffer.allocUnsafeSlow(1024);
 
 /**
- * Decodes `source[start..end)` as a Huffman-coded string literal into a latin1 string, four bits a step.
- * `undefined` for an end-of-string symbol, or padding that is too long or not all ones.
+ * Decodes `source[start..end)` as a Huffman-coded string literal into a latin1 string, four bits a step. Returns
+ * `undefined` for an end-of-string symbol, and for padding that is too long or not all ones.
  */
 export function huffmanDecode(source: Buffer, start: number, end: number): string | undefined {
   const most = Math.floor(((end - start) * 8) / SHORTEST_CODE_BITS) + 1;

@@ -1,6 +1,6 @@
 import { IDLE_PING_MIN_MS, type KeepalivePolicy, MAX_PING_STRIKES } from './limits.ts';
 
-/** Keepalive of one connection: what the client may ping, and whether it is still there. */
+/** Keepalive of one connection: limits the pings of the client, and detects when it no longer responds. */
 export class KeepaliveGuard {
   static readonly PING = Buffer.from('keepaliv', 'latin1');
 
@@ -19,12 +19,12 @@ export class KeepaliveGuard {
     this.#lastHeard = now();
   }
 
-  /** Anything arrived; the time is taken at the next sweep, so that reading costs no clock call. */
+  /** Bytes arrived. The time is taken at the next sweep, so that reading needs no clock call. */
   heard(): void {
     this.#heard = true;
   }
 
-  /** Headers or data went out: the next ping of the client is no strike, whenever it comes. */
+  /** Headers or data were sent: the next ping of the client is not a strike, at any time. */
   sentResponse(): void {
     this.#strikesReset = true;
   }
@@ -43,7 +43,7 @@ export class KeepaliveGuard {
     return this.#strikes > MAX_PING_STRIKES;
   }
 
-  /** What is due: a ping to a silent client, or the end of one that did not answer it. */
+  /** The action that is due: a ping to a silent client, or closing one that did not answer the ping. */
   sweep(now: number): 'ping' | 'dead' | undefined {
     if (this.#heard) {
       this.#heard = false;

@@ -1,4 +1,4 @@
-/** Bounds of one connection; each keeps a misbehaving client from costing more than its own connection. */
+/** Limits of one connection, so that a misbehaving client affects only its own connection. */
 export interface ConnectionLimits {
   /** Streams open at a time, announced when below `UNLIMITED_STREAMS`; more are refused with REFUSED_STREAM. */
   readonly maxConcurrentStreams: number;
@@ -6,13 +6,13 @@ export interface ConnectionLimits {
   readonly maxHeaderListBytes: number;
   /** Bytes of DATA a stream may send before the application consumes any. */
   readonly streamReceiveWindow: number;
-  /** Bytes of DATA all streams together may have under way. */
+  /** Bytes of DATA in flight for all streams together. */
   readonly connectionReceiveWindow: number;
-  /** Bytes waiting for the socket at which data of streams stays in their queues and requests stay unread. */
+  /** When this many bytes wait for the socket, streams keep their data queued and no requests are read. */
   readonly maxSocketBacklogBytes: number;
   /** From the first byte to the client's SETTINGS, in milliseconds. */
   readonly handshakeTimeoutMs: number;
-  /** Frames that ask for work without making progress, between two frames of response or in one second. */
+  /** Frames that need work without making progress, between two response frames or within one second. */
   readonly maxIdleFrames: number;
   /** Streams the client may reset within `RESET_WINDOW_MS` if they are most of those it opened. */
   readonly maxResets: number;
@@ -23,7 +23,7 @@ export interface ConnectionLimits {
 /** etcd's default for --max-concurrent-streams: nothing is announced. */
 export const UNLIMITED_STREAMS = 0xffffffff;
 
-/** Held even when the operator sets no limit: a stream costs about a kilobyte before its request is complete. */
+/** Applies even if the operator sets no limit: a stream uses about a kilobyte before its request is complete. */
 export const STREAMS_CEILING = 65_536;
 
 /** Window over which resets by the client are counted, in milliseconds. */

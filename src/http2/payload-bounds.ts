@@ -1,10 +1,10 @@
 import { ConnectionError, ErrorCode, FrameFlag, MAX_STREAM_ID } from './constants.ts';
 
-/** Where the data of a payload lies once padding and priority are taken off; one object is reused for all frames. */
+/** Position of the data in a payload, without padding and priority. One object is reused for all frames. */
 export interface PayloadBounds {
   from: number;
   to: number;
-  /** HEADERS that make their stream depend on itself, which is an error of that stream. */
+  /** Whether HEADERS make the stream depend on itself, which is a stream error. */
   selfDependent: boolean;
 }
 

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import { PREFACE } from './constants.ts';
 
-/** Where a connection goes once its protocol is known; exactly one is called, at most once. */
+/** Handlers for a connection when its protocol is known. At most one of them is called, once. */
 export interface ProtocolChoice {
-  /** The socket holds its bytes still, from the preface on. */
+  /** The socket still has all bytes to read, from the preface on. */
   http2(socket: Socket): void;
   http1(socket: Socket): void;
 }
 
-/** A longer request line than this is no request for this server. */
+/** A longer request line is not accepted. */
 const MAX_REQUEST_LINE_BYTES = 16 * 1024;
 
 const REQUEST_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ \S+ HTTP\/1\.[01]\r?$/;
@@ -25,9 +25,9 @@ function recognize(seen: Buffer): 'http2' | 'http1' | 'neither' | undefined {
 }
 
 /**
- * Decides by the first bytes whether a connection speaks HTTP/2 with prior knowledge or HTTP/1.1. The decision is
- * made once, before any byte is interpreted, and holds for the connection: an `Upgrade: h2c` later is just a header.
- * A client that does not show a protocol within `timeoutMs`, or shows another one, is dropped.
+ * Decides by the first bytes whether a connection uses HTTP/2 with prior knowledge or HTTP/1.1. The decision is made
+ * once, before any byte is interpreted, and is final: a later `Upgrade: h2c` is just a header. A connection is closed
+ * if its protocol is another one, or is unknown after `timeoutMs`.
  */
 export function sniffProtocol(socket: Socket, choice: ProtocolChoice, timeoutMs: number): void {
   let seen: Buffer | undefined;

@@ -3,7 +3,7 @@ import { ErrorCode, FRAME_HEADER_BYTES, FrameFlag, FrameType, PREFACE } from './
 import { HpackDecoder } from './hpack-decoder.ts';
 import { encodeStatic, type HeaderPair } from './hpack-encoder.ts';
 
-/** A frame as it came from the server. */
+/** A frame received from the server. */
 export interface RawFrame {
   readonly type: number;
   readonly flags: number;
@@ -12,8 +12,8 @@ export interface RawFrame {
 }
 
 /**
- * A client for tests that sends exactly the frames it is told to, however wrong, and records what comes back.
- * It acknowledges nothing and grants no window by itself.
+ * A client for tests that sends exactly the given frames, also invalid ones, and records what it receives. It sends no
+ * acknowledgements and no window updates by itself.
  */
 export class RawClient {
   readonly socket: Socket;
@@ -24,7 +24,7 @@ export class RawClient {
   readonly #headers = new Map<RawFrame, Record<string, string>>();
   #wake: (() => void)[] = [];
 
-  /** Where to connect to, or a connection, for example one over TLS. */
+  /** @param where the address to connect to, or a connected socket, for example with TLS */
   constructor(where: NetConnectOpts | Socket) {
     this.socket = where instanceof Socket ? where : connect(where);
     this.socket.on('data', (chunk) => this.#onData(chunk));

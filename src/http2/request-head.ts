@@ -1,6 +1,6 @@
 import { type HeaderField, HeaderToken } from './header-field.ts';
 
-/** The pseudo-header fields of a request, and what of its fields the framing itself needs. */
+/** The pseudo-header fields of a request, and its content length. */
 export interface RequestHead {
   method: string;
   scheme: string;

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import type { Http2Stream } from './stream.ts';
 
-/** Streams with data to send, served in turn. */
+/** Streams with data to send, served by round robin. */
 export class SendRound {
   #queue: Http2Stream[] = [];
   #head = 0;
@@ -10,7 +10,7 @@ export class SendRound {
     return this.#head === this.#queue.length;
   }
 
-  /** Puts a stream at the end of the round, once. */
+  /** Adds a stream to the end of the queue, once. */
   add(stream: Http2Stream): void {
     if (stream.inSendRound) return;
     stream.inSendRound = true;
@@ -19,7 +19,7 @@ export class SendRound {
 
   take(): Http2Stream {
     const stream = this.#queue[this.#head];
-    assert(stream !== undefined, 'a stream is taken only from a round that is not empty');
+    assert(stream !== undefined, 'a stream is taken only from a queue that is not empty');
     this.#head++;
     stream.inSendRound = false;
     if (this.empty) {

@@ -5,16 +5,16 @@ import { type HeaderPair, HpackEncoder } from './hpack-encoder.ts';
 import { SendRound } from './send-round.ts';
 import type { Http2Stream, ResponseShape, StreamEnd, StreamSender } from './stream.ts';
 
-/** What the sender tells its connection. */
+/** Notifications of the sender to its connection. */
 export interface SenderHost {
   /** Frames wait to be flushed. */
   scheduleFlush(): void;
-  /** So much waits for the socket that no further request is to be read; `readOn` takes it back. */
-  readNothing(): void;
-  readOn(): void;
-  /** Headers or data of a response went out. */
+  /** Too many bytes wait for the socket: no further requests must be read until `resumeReading`. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Headers or data of a response were sent. */
   responseSent(): void;
-  /** END_STREAM of a stream went out. */
+  /** END_STREAM of a stream was sent. */
   streamEnded(stream: Http2Stream): void;
 }
 
@@ -29,7 +29,7 @@ export class Sender implements StreamSender {
   readonly #maxBacklogBytes: number;
   readonly #round = new SendRound();
   readonly #parts: Buffer[] = [];
-  /** What the client lets the connection send. */
+  /** Bytes that the client allows the connection to send. */
   #window = DEFAULT_WINDOW;
   #backlogged = false;
   #stopped = false;
@@ -51,7 +51,7 @@ export class Sender implements StreamSender {
     this.#round.clear();
   }
 
-  /** Response headers: a template of the encoder, or a block of their own. */
+  /** Response headers: a template of the encoder, or an encoded block. */
   headers(stream: Http2Stream, headers: number | Buffer, endStream: boolean): void {
     if (this.#stopped || stream.localClosed) return;
     stream.headersSent = true;
@@ -60,10 +60,7 @@ export class Sender implements StreamSender {
     if (endStream) this.#host.streamEnded(stream);
   }
 
-  /**
-   * A whole gRPC response whose message is at hand: headers, one DATA frame and trailers, without passing any queue
-   * if the windows allow it.
-   */
+  /** A whole gRPC response: headers, one DATA frame and trailers. If the windows allow it, nothing is queued. */
   messageResponse(
     stream: Http2Stream,
     shape: ResponseShape,
@@ -84,7 +81,7 @@ export class Sender implements StreamSender {
     this.#host.streamEnded(stream);
   }
 
-  /** One message of a response whose headers have been sent; framed at once if nothing holds it back. */
+  /** One message of a response whose headers were sent. It is framed at once if nothing blocks it. */
   message(stream: Http2Stream, parts: Buffer | readonly Buffer[], messageBytes: number): void {
     if (this.#stopped || stream.localClosed) return;
     if (stream.hasOutput || !this.#canSendNow(stream, messageBytes + MESSAGE_PREFIX_BYTES)) {
@@ -96,7 +93,7 @@ export class Sender implements StreamSender {
     this.#host.scheduleFlush();
   }
 
-  /** Sends of a stream's queue what windows and socket allow, now and as they open. */
+  /** Sends queued data of a stream as windows and socket allow, now and later. */
   queued(stream: Http2Stream): void {
     if (this.#stopped || stream.gone) return;
     if (stream.hasSendableData) {
@@ -111,7 +108,7 @@ export class Sender implements StreamSender {
   }
 
   /**
-   * The client grants `increment` bytes to the connection.
+   * The client increases the connection window by `increment` bytes.
    *
    * @throws ConnectionError FLOW_CONTROL_ERROR if the window gets larger than the protocol allows
    */
@@ -123,15 +120,15 @@ export class Sender implements StreamSender {
     this.run();
   }
 
-  /** A stream's window has grown. Its data goes out with the next `run`. */
+  /** The window of a stream has grown. Its data is sent with the next `run`. */
   unblock(stream: Http2Stream): void {
     if (stream.sendWindow > 0 && stream.hasSendableData) this.#round.add(stream);
   }
 
-  /** Sends data of the streams in turn, one frame each, while the connection's window and the socket have room. */
+  /** Sends data of the streams by round robin, one frame each, while the connection window and the socket allow it. */
   run(): void {
     const { writer } = this;
-    // A stream whose turn it is may find that the connection holds too much, which stops the sender.
+    // Reading the data of a stream may exceed the memory limit of the connection, which stops the sender.
     while (!this.#stopped && !this.#round.empty && this.#window > 0 && !this.#backlogged) {
       if (writer.pendingBytes + this.#socket.writableLength > this.#maxBacklogBytes) break;
       const stream = this.#round.take();
@@ -140,24 +137,24 @@ export class Sender implements StreamSender {
     if (writer.pendingBytes > 0) this.#host.scheduleFlush();
   }
 
-  /** Hands the gathered frames to the socket. */
+  /** Writes the gathered frames to the socket. */
   flush(): void {
     this.writer.flush(this.#socket);
     if (this.#socket.writableLength > this.#maxBacklogBytes) {
-      // A client that does not read its responses does not get further requests read either.
+      // No requests are read from a client that does not read its responses.
       this.#backlogged = true;
-      this.#host.readNothing();
+      this.#host.pauseReading();
     } else if (!this.#round.empty && !this.#socket.writableNeedDrain) {
       this.run();
     }
   }
 
-  /** The socket has taken everything. */
+  /** The socket has written everything. */
   drained(): void {
     if (this.#stopped) return;
     if (this.#backlogged) {
       this.#backlogged = false;
-      this.#host.readOn();
+      this.#host.resumeReading();
     }
     this.run();
   }
@@ -190,7 +187,7 @@ export class Sender implements StreamSender {
     this.#host.responseSent();
   }
 
-  /** Sends what one frame takes of a stream's data. True if the stream could send more at once. */
+  /** Sends one frame with data of a stream. True if the stream could send more at once. */
   #sendOneFrame(stream: Http2Stream): boolean {
     const { writer } = this;
     const most = Math.min(writer.maxFrameBytes, this.#window, stream.sendWindow);

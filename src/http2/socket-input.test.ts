@@ -29,13 +29,13 @@ async function socketPair(): Promise<{ client: Socket; server: Socket }> {
 const FRAMES = 300_000;
 const flood = Buffer.alloc(FRAMES * 9, RawClient.frame(0x42, 0, 0));
 
-/** A clock by which each slice takes a millisecond, so that counts and not the machine's speed decide. */
+/** A clock by which each slice takes a millisecond, so that the result does not depend on the speed of the machine. */
 function turnsOfCountedSlices(): Turns {
   let ms = 0;
   return new Turns(() => ++ms);
 }
 
-test('of one connection only so many frames are read in a turn, and all of them in the end', async () => {
+test('a limited number of frames of one connection is read in a turn, and all of them in the end', async () => {
   const { client, server } = await socketPair();
   const turns = turnsOfCountedSlices();
   let frames = 0;
@@ -56,7 +56,7 @@ test('of one connection only so many frames are read in a turn, and all of them 
   expect(Math.max(...perTurn.values())).toBeLessThan(1_500);
 });
 
-test('nothing is read while held, and all of it once released', async () => {
+test('nothing is read while paused, and everything after a resume', async () => {
   const { client, server } = await socketPair();
   const turns = turnsOfCountedSlices();
   let frames = 0;
@@ -77,7 +77,7 @@ test('nothing is read while held, and all of it once released', async () => {
   while (frames < 1_000) await new Promise(setImmediate);
   const read = frames;
   await new Promise((resolve) => setTimeout(resolve, 50));
-  // The slice it was in was read to its end.
+  // The current slice was read to its end.
   expect(frames).toBeLessThan(read + 512);
   input.release();
   while (frames < FRAMES) await new Promise(setImmediate);

@@ -3,14 +3,17 @@ import { ConnectionError } from './constants.ts';
 import { FrameReader, type FrameSink, type ReadBudget } from './frame-reader.ts';
 import type { SlicedWork, Turns } from './turns.ts';
 
-/** What is read of one connection in a turn as it arrives, in units of a `ReadBudget`: 512 small frames, or 900 KB. */
+/**
+ * How much of one connection is read in a turn when it arrives, in units of a `ReadBudget`: 512 small frames, or 900
+ * KB.
+ */
 const SHARE = 512;
-/** The same for one slice of what was put off. */
+/** The same for one slice of deferred reading. */
 const SLICE = 128;
 
 /**
- * The reading half of a connection. Bytes of the socket become frames as the connection's share of the event loop
- * allows. While some of them wait, the socket is paused, so that the client is slowed down by TCP.
+ * The reading half of a connection. It reads frames from the bytes of the socket within the connection's share of the
+ * event loop. While bytes wait, the socket is paused, so that TCP slows the client down.
  */
 export class SocketInput implements SlicedWork {
   readonly #socket: Socket;
@@ -18,17 +21,17 @@ export class SocketInput implements SlicedWork {
   readonly #turns: Turns;
   readonly #fail: (error: ConnectionError) => void;
   readonly #budget: ReadBudget = { units: SHARE };
-  /** The turn that `#budget` is for. */
+  /** The turn to which `#budget` applies. */
   #turn = 0;
-  /** Bytes not read yet, from `#from` on. */
+  /** Bytes that are not read yet, starting at `#from`. */
   #unread: Buffer | undefined;
   #from = 0;
-  /** It is in one of the lists of `#turns`. */
+  /** Whether it is in one of the lists of `#turns`. */
   #isListed = false;
   #isHeld = false;
   #stopped = false;
 
-  /** `fail` is told of a fault of the client that ends the connection. */
+  /** `fail` is called for an error of the client that closes the connection. */
   constructor(socket: Socket, sink: FrameSink, turns: Turns, fail: (error: ConnectionError) => void) {
     this.#socket = socket;
     this.#reader = new FrameReader(sink);
@@ -36,7 +39,7 @@ export class SocketInput implements SlicedWork {
     this.#fail = fail;
   }
 
-  /** Takes bytes that have arrived. */
+  /** Takes received bytes. */
   push(chunk: Buffer): void {
     if (this.#stopped) return;
     if (this.#unread !== undefined) {
@@ -63,21 +66,21 @@ export class SocketInput implements SlicedWork {
     this.#read();
     if (!this.#hasUnread) return;
     this.#socket.pause();
-    this.#goOn();
+    this.#resume();
   }
 
-  /** It lists itself again where there is more. */
+  /** It adds itself to the list again if there is more. */
   slice(): boolean {
     this.#isListed = false;
     if (!this.#isHeld && this.#hasUnread) {
       this.#budget.units = SLICE;
       this.#read();
-      this.#goOn();
+      this.#resume();
     }
     return false;
   }
 
-  /** Reads nothing until released: the client does not take its responses. */
+  /** Pauses reading until `release`, since the client does not read its responses. */
   hold(): void {
     this.#isHeld = true;
     this.#socket.pause();
@@ -86,10 +89,10 @@ export class SocketInput implements SlicedWork {
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.#goOn();
+    this.#resume();
   }
 
-  /** Reads nothing more, not even the rest of the bytes being read. */
+  /** Stops reading, even the rest of the current bytes. */
   stop(): void {
     this.#stopped = true;
     this.#unread = undefined;
@@ -100,8 +103,8 @@ export class SocketInput implements SlicedWork {
     return this.#unread !== undefined;
   }
 
-  /** Reads the rest later, or lets the socket bring more. */
-  #goOn(): void {
+  /** Reads the rest later, or resumes the socket. */
+  #resume(): void {
     if (this.#stopped || this.#isHeld) return;
     if (!this.#hasUnread) this.#socket.resume();
     else if (!this.#isListed) this.#list();

@@ -3,28 +3,28 @@ import { ErrorCode } from './constants.ts';
 import type { HeldAccount } from './held-bytes.ts';
 import type { RequestHead } from './request-head.ts';
 
-/** What the owner of a stream hears. After `onReset` nothing more. */
+/** Callbacks of a stream. None is called after `onReset`. */
 export interface StreamListener {
   /** Payload of a DATA frame, possibly empty at the end; its memory may be kept. */
   onData(data: Buffer, endStream: boolean): void;
-  /** The client reset the stream, or the connection is gone. */
+  /** The client reset the stream, or the connection is closed. */
   onReset(code: number): void;
   /** The queue of data to send fell to the low-water mark after `queuedBytes` had been above it. */
   onDrain(): void;
 }
 
-/** A response body whose length is known, made as the client takes it. */
+/** A response body of known length, produced as the client reads it. */
 export interface ByteSource {
   /**
-   * The next bytes: at least one, together about `maxBytes` (more is allowed and is queued). `undefined` if there are
-   * none at the moment: then `Http2Stream.sourceReady` asks again.
+   * The next bytes: at least one, in all about `maxBytes` (more is allowed and is queued). `undefined` if there are
+   * none at the moment. The next call is then after `Http2Stream.sourceReady`.
    */
   read(maxBytes: number): Buffer[] | undefined;
-  /** Nobody will read any more of it, though it is not at its end: the stream is over. */
+  /** The stream has ended before the source was read to its end. It will not be read any more. */
   dropped?(): void;
 }
 
-/** How a response ends once its data is sent: a template of the connection's encoder, a block, or END_STREAM alone. */
+/** How a response ends after its data: a template of the connection's encoder, an encoded block, or only END_STREAM. */
 export type StreamEnd = number | Buffer | 'data';
 
 /** The templates of a whole response. */
@@ -40,21 +40,21 @@ export interface StreamConnection {
   attachment: unknown;
 }
 
-/** What a stream needs of its connection's streams. */
+/** What a stream needs of its connection. */
 export interface StreamHost {
-  /** What the connection holds for its client. */
+  /** The memory that the connection holds for its client. */
   readonly held: HeldAccount;
-  /** Called by a stream that is about to queue more than the connection may hold. */
+  /** Called by a stream that is about to queue more than the connection may hold in memory. */
   overfull(): void;
   /** Ends a stream at once in both directions. */
   reset(stream: Http2Stream, code: ErrorCode): void;
-  /** Gives the client window for what the application consumed. */
+  /** Sends window updates for the data that the application consumed. */
   replenish(stream: Http2Stream): void;
-  /** Lets the client send `bytes` more on a stream, beyond the usual window. */
+  /** Lets the client send `bytes` more on a stream than the usual window. */
   grant(stream: Http2Stream, bytes: number): void;
 }
 
-/** How a stream sends. */
+/** The sending half of a connection, as a stream sees it. */
 export interface StreamSender {
   headers(stream: Http2Stream, headers: number | Buffer, endStream: boolean): void;
   messageResponse(
@@ -64,11 +64,11 @@ export interface StreamSender {
     messageBytes: number,
   ): void;
   message(stream: Http2Stream, parts: Buffer | readonly Buffer[], messageBytes: number): void;
-  /** The stream has something queued. */
+  /** The stream has queued data. */
   queued(stream: Http2Stream): void;
 }
 
-/** Below this many queued bytes a writer that was held back is told to go on. */
+/** Below this many queued bytes, `onDrain` is called for a blocked writer. */
 const LOW_WATER_BYTES = 16 * 1024;
 
 /** One request and its response. */
@@ -85,26 +85,26 @@ export class Http2Stream implements RequestHead {
   path = '';
   contentLength = -1;
 
-  /** The client ended its side (END_STREAM), or this side ended the stream for it. */
+  /** The client ended its side (END_STREAM), or this side reset the stream. */
   remoteClosed = false;
   /** This side sent END_STREAM or RST_STREAM. */
   localClosed = false;
   headersSent = false;
-  /** The stream is no longer in its connection. */
+  /** The stream is removed from its connection. */
   gone = false;
 
   sendWindow: number;
   receiveWindow: number;
   receivedBytes = 0;
-  /** Consumed by the application and not yet given back to the client as window. */
+  /** Bytes consumed by the application for which no window update was sent yet. */
   unacknowledged = 0;
 
-  /** Of the request, received and neither consumed nor followed by its end. */
+  /** Bytes of an incomplete request that are received and not consumed. */
   heldRequestBytes = 0;
 
-  /** In the connection's round of streams with data to send. */
+  /** Whether the stream is in the connection's queue of streams with data to send. */
   inSendRound = false;
-  /** Bytes given to `write` that are not framed yet. */
+  /** Bytes passed to `write` that are not framed yet. */
   queuedBytes = 0;
   #queue: Buffer[] = [];
   #queueHead = 0;
@@ -130,22 +130,22 @@ export class Http2Stream implements RequestHead {
     this.receiveWindow = windows.receive;
   }
 
-  /** Data or an end waits to be sent. */
+  /** Whether data or the end waits to be sent. */
   get hasOutput(): boolean {
     return this.queuedBytes > 0 || this.#sourceRemaining > 0 || this.#end !== undefined;
   }
 
-  /** There is data that only windows and the socket hold back. */
+  /** Whether there is data that waits only for windows or the socket. */
   get hasSendableData(): boolean {
     return this.queuedBytes > 0 || (this.#sourceRemaining > 0 && !this.#sourceDry);
   }
 
-  /** Sends response headers: a template of the connection's encoder, or a block of its own. */
+  /** Sends response headers: a template of the connection's encoder, or an encoded block. */
   sendHeaders(headers: number | Buffer): void {
     this.#sender.headers(this, headers, false);
   }
 
-  /** Headers that are the whole response. */
+  /** Sends a response that has only headers. */
   sendHeadersOnly(headers: Buffer): void {
     this.#sender.headers(this, headers, true);
   }
@@ -160,7 +160,7 @@ export class Http2Stream implements RequestHead {
     this.#sender.message(this, parts, messageBytes);
   }
 
-  /** Queues payload bytes; they must not change until sent. */
+  /** Queues payload bytes, which must not change until they are sent. */
   write(parts: Buffer | readonly Buffer[]): void {
     if (this.localClosed) return;
     if (Buffer.isBuffer(parts)) this.#push(parts);
@@ -168,12 +168,12 @@ export class Http2Stream implements RequestHead {
     this.#sender.queued(this);
   }
 
-  /** `onDrain` will be called once the queue is short. */
+  /** Requests a call of `onDrain` when the queue is short. */
   wantDrain(): void {
     this.#wantsDrain = true;
   }
 
-  /** Queues `totalBytes` to be pulled from `source` after what is queued already. */
+  /** Queues `totalBytes` to be read from `source`, after the data that is queued already. */
   writeSource(source: ByteSource, totalBytes: number): void {
     if (this.localClosed) {
       source.dropped?.();
@@ -184,41 +184,41 @@ export class Http2Stream implements RequestHead {
     this.#sender.queued(this);
   }
 
-  /** A source that had nothing has bytes now. */
+  /** A source that had no bytes has some now. */
   sourceReady(): void {
     if (!this.#sourceDry || this.localClosed) return;
     this.#sourceDry = false;
     this.#sender.queued(this);
   }
 
-  /** Ends the response after what is queued. */
+  /** Ends the response after the queued data. */
   end(end: StreamEnd): void {
     if (this.localClosed || this.#end !== undefined) return;
     this.#end = end;
     this.#sender.queued(this);
   }
 
-  /** Ends the stream at once in both directions; queued data is dropped. */
+  /** Resets the stream. Queued data is dropped. */
   reset(code: ErrorCode): void {
     if (this.gone) return;
     this.#host.reset(this, code);
   }
 
-  /** Lets the client send `bytes` more than its usual window. */
+  /** Lets the client send `bytes` more than the usual window. */
   grant(bytes: number): void {
     this.#host.grant(this, bytes);
   }
 
   /**
-   * The application took `taken` bytes of received payload: the client may send `bytes` more, which are fewer where
-   * window was granted beyond the usual.
+   * The application consumed `taken` bytes of received payload. The client may send `bytes` more. That is less than
+   * `taken` if it was granted more than the usual window.
    */
   consume(bytes: number, taken = bytes): void {
     this.holdRequest(-Math.min(taken, this.heldRequestBytes));
     this.giveBack(bytes);
   }
 
-  /** The request holds `bytes` more, or less, of the connection's memory. */
+  /** The request holds `bytes` more of the connection's memory, or less if negative. */
   holdRequest(bytes: number): void {
     if (bytes === 0) return;
     this.heldRequestBytes += bytes;
@@ -232,7 +232,7 @@ export class Http2Stream implements RequestHead {
     this.#host.replenish(this);
   }
 
-  /** The end, once no data is left before it. */
+  /** Takes the end of the response, if no data is left before it. */
   takeEnd(): StreamEnd | undefined {
     if (this.queuedBytes > 0 || this.#sourceRemaining > 0) return undefined;
     const end = this.#end;
@@ -241,8 +241,8 @@ export class Http2Stream implements RequestHead {
   }
 
   /**
-   * Takes up to `maxBytes` of queued payload into `out`, pulling from the source if the queue is empty. Returns how
-   * many bytes were added.
+   * Moves up to `maxBytes` of queued payload to `out`, and reads from the source if the queue is empty. Returns the
+   * number of bytes added.
    */
   takeData(maxBytes: number, out: Buffer[]): number {
     if (this.queuedBytes === 0) this.#pull(maxBytes);
@@ -274,14 +274,14 @@ export class Http2Stream implements RequestHead {
     return taken;
   }
 
-  /** Whether the writer is to be told now that the queue is short; asked after data was taken. */
+  /** Whether `onDrain` must be called now. Called after data was taken. */
   takeDrain(): boolean {
     if (!this.#wantsDrain || this.queuedBytes > LOW_WATER_BYTES) return false;
     this.#wantsDrain = false;
     return true;
   }
 
-  /** Drops everything queued; the stream is over. */
+  /** Drops all queued data, since the stream has ended. */
   discardOutput(): void {
     this.#queue = [];
     this.#queueHead = 0;
@@ -320,7 +320,7 @@ export class Http2Stream implements RequestHead {
       this.#push(part);
     }
     if (bytes === 0 || bytes > this.#sourceRemaining) {
-      // The announced length cannot be kept, and half a message must never look like a whole one.
+      // The source gave more than the announced length. Half a message must never look like a whole one.
       this.reset(ErrorCode.INTERNAL_ERROR);
       return;
     }

@@ -20,20 +20,20 @@ import { Http2Stream, type StreamConnection, type StreamHost } from './stream.ts
 import type { SlicedWork, Turns } from './turns.ts';
 
 const HEADER_TABLE_BYTES = 4096;
-/** Each costs a few microseconds. */
+/** Streams reset in one slice. Each costs a few microseconds. */
 const RESETS_A_SLICE = 128;
 const NO_DATA = Buffer.alloc(0);
 
-/** Who answers the requests of a connection. */
+/** Handles the requests of a connection. */
 export interface RequestHandler {
   /**
-   * A request whose head is well formed. The handler sets `stream.listener` unless it answers at once. `fields` is
-   * reused for the next request: what is kept must be copied out.
+   * A request with valid headers. The handler sets `stream.listener` unless it responds at once. `fields` is reused for
+   * the next request, so the handler must copy what it keeps.
    */
   onRequest(stream: Http2Stream, fields: readonly HeaderField[], endStream: boolean): void;
 }
 
-/** What the streams of a connection need of it. */
+/** What the streams need of their connection. */
 export interface StreamsHost {
   readonly connection: StreamConnection;
   readonly handler: RequestHandler;
@@ -42,7 +42,7 @@ export interface StreamsHost {
   readonly flood: FloodGuard;
   readonly held: HeldAccount;
   readonly turns: Turns;
-  /** The connection is to be ended soon, as it holds too much. */
+  /** The connection must be closed soon, since it holds too much memory. */
   overfull(): void;
   /** Frames wait to be flushed. */
   scheduleFlush(): void;
@@ -51,11 +51,11 @@ export interface StreamsHost {
 }
 
 /**
- * The streams of one connection and the frames that concern them: states (RFC 9113 section 5.1), requests, and the
- * windows in which requests are received. Frame handlers throw ConnectionError for a fault that ends the connection.
+ * The streams of one connection, and the frames that belong to them: states (RFC 9113 section 5.1), requests and
+ * receive windows. Frame handlers throw ConnectionError for an error that closes the connection.
  */
 export class Streams implements StreamHost {
-  /** What the connection holds for its client. */
+  /** The memory that the connection holds for its client. */
   readonly held: HeldAccount;
   readonly #host: StreamsHost;
   readonly #limits: ConnectionLimits;
@@ -66,7 +66,7 @@ export class Streams implements StreamHost {
   readonly #decoder: HpackDecoder;
   readonly #block: HeaderBlock;
   readonly #bounds: PayloadBounds = { from: 0, to: 0, selfDependent: false };
-  /** The highest id a client has used. */
+  /** The highest stream id that the client has used. */
   #lastId = 0;
   /** Streams above this id arrived after the final GOAWAY and are ignored. */
   #finalId = MAX_STREAM_ID;
@@ -88,7 +88,7 @@ export class Streams implements StreamHost {
     this.#receiveWindow = Math.max(DEFAULT_WINDOW, limits.connectionReceiveWindow);
   }
 
-  /** Streams open now. */
+  /** Number of open streams. */
   get size(): number {
     return this.#open.size;
   }
@@ -97,22 +97,22 @@ export class Streams implements StreamHost {
     return this.#lastId;
   }
 
-  /** A header block is unfinished: only its CONTINUATION may follow. */
+  /** Whether a header block is incomplete: only its CONTINUATION may follow. */
   get inHeaderBlock(): boolean {
     return this.#block.streamId !== 0;
   }
 
-  /** From now on streams with an id not seen yet are ignored. */
+  /** From now on new stream ids are ignored. */
   acceptNoMore(): void {
     this.#finalId = this.#lastId;
   }
 
-  /** Asked for by a stream that was to queue what the connection has no room for. */
+  /** Called by a stream that would queue more than the connection may hold in memory. */
   overfull(): void {
     this.#host.overfull();
   }
 
-  /** Ends a stream at once in both directions. */
+  /** Resets a stream. */
   reset(stream: Http2Stream, code: ErrorCode): void {
     if (stream.gone) return;
     stream.localClosed = true;
@@ -122,7 +122,7 @@ export class Streams implements StreamHost {
     this.#forget(stream, true);
   }
 
-  /** Gives the client window for what the application consumed, in steps of half a window. */
+  /** Sends window updates for the data that the application consumed, in steps of half a window. */
   replenish(stream: Http2Stream): void {
     if (stream.remoteClosed) return;
     if (stream.unacknowledged * 2 < this.#limits.streamReceiveWindow) return;
@@ -130,7 +130,7 @@ export class Streams implements StreamHost {
     stream.unacknowledged = 0;
   }
 
-  /** Lets the client send `bytes` more on a stream, beyond the usual window. */
+  /** Lets the client send `bytes` more on a stream than the usual window. */
   grant(stream: Http2Stream, bytes: number): void {
     if (stream.remoteClosed || stream.gone) return;
     stream.receiveWindow += bytes;
@@ -138,7 +138,7 @@ export class Streams implements StreamHost {
     this.#host.scheduleFlush();
   }
 
-  /** This side sent END_STREAM. A client that has not ended its side is told that nobody listens any more. */
+  /** This side sent END_STREAM. If the client has not ended its side, the stream is reset with NO_ERROR. */
   ended(stream: Http2Stream): void {
     stream.localClosed = true;
     if (stream.remoteClosed) {
@@ -149,7 +149,7 @@ export class Streams implements StreamHost {
     this.#forget(stream, true);
   }
 
-  /** The connection is gone, and every stream with it. */
+  /** The connection is closed, and so are all of its streams. */
   resetAll(): void {
     const streams = [...this.#open.values()];
     this.#open.clear();
@@ -158,7 +158,7 @@ export class Streams implements StreamHost {
       stream.localClosed = true;
       stream.remoteClosed = true;
     }
-    // Told only when all are marked: a listener may act on other streams of the connection.
+    // Listeners are called after all streams are marked, since a listener may act on other streams of the connection.
     const resets = new StreamResets(streams);
     if (resets.slice()) this.#host.turns.addLater(resets);
   }
@@ -202,7 +202,7 @@ export class Streams implements StreamHost {
     } else {
       stream.holdRequest(bytes);
       if (this.held.isTooMuch) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many bytes held');
-      // Padding is consumed here; the listener accounts for the rest.
+      // Padding is consumed here. The listener consumes the rest.
       if (length > bytes) stream.giveBack(length - bytes);
     }
     stream.listener?.onData(bytes === 0 ? NO_DATA : source.subarray(from, to), endStream);
@@ -213,7 +213,7 @@ export class Streams implements StreamHost {
     boundHeaders(this.#bounds, { flags, streamId }, source, start, end);
     const { from, to, selfDependent } = this.#bounds;
     if (selfDependent) {
-      // The block is decoded all the same: the table must stay in step.
+      // The block is decoded even so: the table must stay correct.
       this.#decoder.decode(source, from, to);
       this.#openId(streamId);
       this.#failStream(streamId, ErrorCode.PROTOCOL_ERROR);
@@ -270,7 +270,7 @@ export class Streams implements StreamHost {
     stream.listener?.onReset(source.readUInt32BE(start));
   }
 
-  /** A stream's share of WINDOW_UPDATE; that of the connection itself concerns the sender. */
+  /** WINDOW_UPDATE of a stream. The sender handles that of the connection. */
   onWindowUpdate(streamId: number, increment: number): void {
     const stream = this.#open.get(streamId);
     if (stream === undefined) {
@@ -292,7 +292,7 @@ export class Streams implements StreamHost {
     this.#sender.run();
   }
 
-  /** The client's SETTINGS_INITIAL_WINDOW_SIZE; it holds for streams that are open, too. */
+  /** The client's SETTINGS_INITIAL_WINDOW_SIZE. It also applies to open streams. */
   setPeerInitialWindow(value: number): void {
     this.#flood.streamsVisited(this.#open.size);
     const change = value - this.#peerInitialWindow;
@@ -359,7 +359,7 @@ export class Streams implements StreamHost {
     stream.listener?.onData(NO_DATA, true);
   }
 
-  /** Takes a new stream id into account; false if it came after the final GOAWAY. */
+  /** Records a new stream id. False if it came after the final GOAWAY. */
   #openId(streamId: number): boolean {
     if (streamId % 2 === 0 || streamId <= this.#lastId) {
       throw protocolError(`stream id ${streamId} after ${this.#lastId}`);
@@ -374,7 +374,7 @@ export class Streams implements StreamHost {
     if (this.#receiveWindow < 0) {
       throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the connection window');
     }
-    // Each stream's own window bounds what it may buffer, so the connection's is given back on receipt.
+    // The window of each stream limits its buffer, so the connection window is refilled on receipt.
     const most = this.#limits.connectionReceiveWindow;
     if (this.#receiveWindow * 2 < most) {
       this.#sender.writer.windowUpdate(0, most - this.#receiveWindow);
@@ -383,7 +383,7 @@ export class Streams implements StreamHost {
     }
   }
 
-  /** DATA or HEADERS for a stream that is not open: late, or never opened. */
+  /** DATA or HEADERS for a stream that is not open: closed already, or never opened. */
   #onFrameOfAbsentStream(streamId: number, what: string): void {
     if (streamId > this.#lastId || streamId % 2 === 0) {
       if (streamId > this.#finalId) return;
@@ -396,7 +396,7 @@ export class Streams implements StreamHost {
     this.#failStream(streamId, ErrorCode.STREAM_CLOSED);
   }
 
-  /** A fault on one stream (RFC 9113 section 5.4.2). */
+  /** A stream error (RFC 9113 section 5.4.2). */
   #failStream(streamId: number, code: ErrorCode): void {
     const stream = this.#open.get(streamId);
     if (stream === undefined) {
@@ -410,11 +410,11 @@ export class Streams implements StreamHost {
     this.reset(stream, code);
     listener?.onReset(code);
     this.#flood.idleFrame();
-    // A client that makes this side reset its streams gets the same done as one that resets them.
+    // Streams that the server must reset count like streams that the client resets.
     this.#flood.streamReset();
   }
 
-  /** `lateFrames`: the client may rightly have sent more on the stream before it learns of its end. */
+  /** `lateFrames`: the client may have sent more frames on the stream before it knows that it ended. */
   #forget(stream: Http2Stream, lateFrames: boolean): void {
     stream.gone = true;
     stream.holdRequest(-stream.heldRequestBytes);
@@ -424,7 +424,7 @@ export class Streams implements StreamHost {
   }
 }
 
-/** Tells the listeners of a connection's streams that it is gone: very many cost more than a turn may take. */
+/** Calls `onReset` for the streams of a closed connection in slices, since very many take longer than a turn may. */
 class StreamResets implements SlicedWork {
   readonly #streams: Http2Stream[];
 

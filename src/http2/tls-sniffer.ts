@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 
-/** The first byte of a TLS handshake (RFC 8446 section 5.1); no request of HTTP begins with it. */
+/** The first byte of a TLS handshake (RFC 8446 section 5.1). No HTTP request starts with it. */
 const TLS_HANDSHAKE = 0x16;
 
 /**
- * Tells by the first byte whether a client begins with TLS; `decided` then gets a socket that holds all its bytes and
- * is paused. A client that says nothing within `timeoutMs`, or goes, is dropped.
+ * Detects by the first byte whether a client starts TLS. `decided` is called with the socket paused and all bytes
+ * unread. A client that sends nothing within `timeoutMs`, or disconnects, is closed.
  */
 export function sniffTls(socket: Socket, decided: (isTls: boolean) => void, timeoutMs: number): void {
   const drop = (): void => {

@@ -4,7 +4,7 @@ import { type SlicedWork, Turns } from './turns.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
 
-/** A clock that goes on by a millisecond each time it is read. */
+/** A clock that advances by a millisecond each time it is read. */
 function steppingClock(): () => number {
   let ms = 0;
   return () => ++ms;
@@ -21,7 +21,7 @@ function work(name: string, slices: number, done: string[]): SlicedWork {
   };
 }
 
-test('work that does not fit a turn goes on in the next ones, each work in its turn', async () => {
+test('work that does not fit into a turn continues in the next turns, by round robin', async () => {
   const turns = new Turns(steppingClock());
   const done: string[] = [];
   turns.addLater(work('a', 20, done));
@@ -33,7 +33,7 @@ test('work that does not fit a turn goes on in the next ones, each work in its t
   while (done.length < 40) await nextTurn();
 });
 
-test('what had nothing of the turn comes first, and the rest is not forgotten', async () => {
+test('work that had no time in the turn comes first, and all other work continues', async () => {
   const turns = new Turns(steppingClock());
   const done: string[] = [];
   turns.addLater(work('greedy', 1, done));
@@ -45,7 +45,7 @@ test('what had nothing of the turn comes first, and the rest is not forgotten', 
   while (done.length < 51) await nextTurn();
 });
 
-test('the time to read in a turn ends, and begins anew with the next', async () => {
+test('the time for reading is limited in each turn', async () => {
   const turns = new Turns(steppingClock());
   const answers = Array.from({ length: 10 }, () => turns.hasTime);
   expect(answers[0]).toBe(true);
@@ -56,7 +56,7 @@ test('the time to read in a turn ends, and begins anew with the next', async () 
   expect(turns.hasTime).toBe(true);
 });
 
-test('ten thousand ends are spread over many turns', async () => {
+test('closing ten thousand connections is spread over many turns', async () => {
   const endings = new Endings(new Turns(steppingClock()));
   let ended = 0;
   let most = 0;

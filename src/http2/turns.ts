@@ -1,23 +1,23 @@
-/** Work of which a part is done in each turn of the event loop. */
+/** Work that is done in slices over several turns of the event loop. */
 export interface SlicedWork {
-  /** Does one slice, well under a millisecond's worth. True if there is more. */
+  /** Does one slice of well under a millisecond. True if there is more. */
   slice(): boolean;
 }
 
-/** Milliseconds of a turn that reading what clients send may take, and as much again for what was put off. */
+/** Milliseconds of a turn for reading from clients, and the same again for deferred work. */
 const TURN_MS = 4;
 
 /**
- * Shares the event loop among the connections of a server, so that no client holds up the others however much it
- * sends. A turn of the loop reads what has arrived for a few milliseconds. What is left then is put off to the next
- * turn, and served after the poll phase, in slices, each connection in its turn. Connections that sent more than
- * their share of a turn come after those that did not.
+ * Shares the event loop among the connections of a server, so that no client delays the others, even if it sends very
+ * much. Each turn of the event loop reads arrived bytes for a few milliseconds. The rest is deferred, and done after
+ * the poll phase in slices, by round robin. Connections that used more than their share of a turn come after the
+ * others.
  */
 export class Turns {
   /** Changes with each turn. */
   turn = 0;
   readonly #now: () => number;
-  /** When reading in the poll phase of this turn is over; undefined before its first read. */
+  /** When the time for reading in the poll phase of this turn ends; undefined before its first read. */
   #pollEnd: number | undefined;
   readonly #first: SlicedWork[] = [];
   readonly #later: SlicedWork[] = [];
@@ -28,7 +28,7 @@ export class Turns {
     this.#now = now;
   }
 
-  /** Whether a connection whose bytes arrive now may read them now. */
+  /** Whether a connection may read arrived bytes now. */
   get hasTime(): boolean {
     if (this.#pollEnd === undefined) {
       this.#pollEnd = this.#now() + TURN_MS;
@@ -38,13 +38,13 @@ export class Turns {
     return this.#now() < this.#pollEnd;
   }
 
-  /** Adds work that has had nothing of this turn: it comes before that which has. */
+  /** Adds work that had no time in this turn. It comes before work that had. */
   addFirst(work: SlicedWork): void {
     this.#first.push(work);
     this.#schedule();
   }
 
-  /** Adds work that goes on in later turns. */
+  /** Adds work that continues in later turns. */
   addLater(work: SlicedWork): void {
     this.#later.push(work);
     this.#schedule();
@@ -61,7 +61,7 @@ export class Turns {
     const end = this.#now() + TURN_MS;
     do this.#serve(this.#first.shift());
     while (this.#first.length > 0 && this.#now() < end);
-    // However much comes first, the rest goes on by a slice.
+    // At least one slice of the other work is done, even if much work comes first.
     do this.#serve(this.#later.shift());
     while (this.#later.length > 0 && this.#now() < end);
     if (this.#first.length + this.#later.length > 0) this.#schedule();
