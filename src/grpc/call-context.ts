@@ -13,6 +13,6 @@ export interface CallContext {
   readonly slowCalls: SlowCalls | undefined;
   /** Monotonic milliseconds. */
   now(): number;
-  /** Without a connection it is a call made inside the process. */
+  /** Undefined for a call made inside the process. */
   sessionOf(connection: StreamConnection | undefined): Session;
 }

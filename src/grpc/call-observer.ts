@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 
-/** Sees what becomes of one call. */
+/** Observes one call. */
 export interface CallObserver {
   /** A request message of a stream, before its handler sees it. */
   received(message: Buffer): void;
@@ -10,8 +10,8 @@ export interface CallObserver {
   ended(code: number): void;
 }
 
-/** Asked about each call where one is given to the server; without one, calls cost nothing more. */
+/** Called for each call if the server has one. Without it, calls have no extra cost. */
 export interface CallWatcher {
-  /** @param request the message of a unary call; a stream's come to the observer */
+  /** @param request the message of a unary call; messages of a stream are passed to the observer */
   observe(path: string, call: Call, request: Buffer | undefined): CallObserver | undefined;
 }

@@ -1,15 +1,15 @@
 import type { ErrorCode } from '../http2/constants.ts';
 import type { ByteSource, ResponseShape, StreamConnection, StreamEnd } from '../http2/stream.ts';
 
-/** What a call needs of the stream it answers on: one of HTTP/2, or of a call made inside the process. */
+/** The stream of a call: an HTTP/2 stream, or that of a call made inside the process. */
 export interface CallStream {
   /** Undefined for a call made inside the process. */
   readonly connection: StreamConnection | undefined;
   readonly authority: string;
   readonly headersSent: boolean;
-  /** Bytes the client may send before more is granted. */
+  /** Bytes that the client may send before more is granted. */
   readonly receiveWindow: number;
-  /** Bytes of messages that have not been taken yet. */
+  /** Bytes of messages that are queued. */
   readonly queuedBytes: number;
   sendHeaders(headers: number | Buffer): void;
   sendHeadersOnly(headers: Buffer): void;

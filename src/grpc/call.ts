@@ -13,7 +13,7 @@ import { Status } from './status.ts';
 /** Why a call ended before the handler ended it. */
 export type CancelReason = 'deadline' | 'reset' | 'fault';
 
-/** What a call takes from its request headers. */
+/** The request headers that a call needs. */
 export interface CallHead {
   readonly contentType: string;
   /** Milliseconds from now, or -1 for none. */
@@ -21,19 +21,19 @@ export interface CallHead {
   readonly gzip: boolean;
 }
 
-/** What unary and streaming calls have in common: their request's head, their deadline and their end. */
+/** The common part of unary and streaming calls: request headers, deadline and end. */
 export abstract class Call implements WheelEntry {
   readonly stats: MethodStats;
-  /** The gRPC status it ended with, once it has. */
+  /** The gRPC status of the ended call. */
   endCode: number | undefined;
-  /** No response can be given any more: ended by the handler, by the client or by the deadline. */
+  /** Whether the call has ended: by the handler, by the client or by the deadline. No response can be sent any more. */
   ended = false;
   /** Called at most once, when the call ends without the handler having ended it. */
   onCancel: ((reason: CancelReason) => void) | undefined;
   /** Called once, however the call ends, before `onCancel`. */
   onEnded: (() => void) | undefined;
 
-  /** Sees what becomes of the call, where calls are watched. */
+  /** Observes the call, if the server has a watcher. */
   observer: CallObserver | undefined;
 
   wheelNext: WheelEntry | undefined;
@@ -42,15 +42,15 @@ export abstract class Call implements WheelEntry {
   /** When the call expires, on the monotonic clock in milliseconds; Infinity if never. */
   deadlineAt = Infinity;
 
-  /** Room claimed for messages that arrive; most calls never need any. */
+  /** Memory reserved for incoming messages. Most calls need none. */
   #claims: ReceiveClaim[] | undefined;
   protected readonly stream: CallStream;
   protected readonly context: CallContext;
   protected readonly contentType: string;
-  /** The client compresses, and is answered alike. */
+  /** Whether the client compresses. Responses are then compressed too. */
   protected readonly gzip: boolean;
   readonly #fields: readonly HeaderField[];
-  /** On the monotonic clock in milliseconds; read only where durations are kept. */
+  /** On the monotonic clock in milliseconds; read only if durations are recorded. */
   readonly #startedAt: number;
   #metadata: Metadata | undefined;
 
@@ -77,7 +77,7 @@ export abstract class Call implements WheelEntry {
     return this.#metadata;
   }
 
-  /** The connection the call came by. */
+  /** The client's connection. */
   get session(): Session {
     return this.context.sessionOf(this.stream.connection);
   }
@@ -97,21 +97,21 @@ export abstract class Call implements WheelEntry {
     this.endWith(code, message);
   }
 
-  /** The deadline passed: the client gets DEADLINE_EXCEEDED, unless it has gone already. */
+  /** The deadline has passed: the client gets DEADLINE_EXCEEDED, unless it has disconnected. */
   onDeadline(): void {
     if (this.ended) return;
     this.endWith(Status.DEADLINE_EXCEEDED, 'context deadline exceeded');
     this.onCancel?.('deadline');
   }
 
-  /** The client reset the stream or its connection is gone. */
+  /** The client reset the stream, or its connection is closed. */
   onReset(): void {
     if (this.ended) return;
     this.finish(Status.CANCELLED);
     this.onCancel?.('reset');
   }
 
-  /** A fault of the request found while reading it. */
+  /** Ends the call for an error found while reading the request. */
   protected fault(code: number, message: string): void {
     if (this.ended) return;
     this.endWith(code, message);
@@ -133,7 +133,9 @@ export abstract class Call implements WheelEntry {
     this.stream.sendHeaders(headersBlock({ contentType: this.contentType, gzip: this.gzip }));
   }
 
-  /** Sees to it that a message of `length` bytes, prefix included, can arrive although it exceeds the window. */
+  /**
+   * Reserves memory and window for a message of `length` bytes, including the prefix, if it exceeds the usual window.
+   */
   protected makeRoom(length: number): ReceiveClaim | undefined {
     const missing = length - this.stream.receiveWindow;
     if (missing <= 0) return undefined;
@@ -141,7 +143,7 @@ export abstract class Call implements WheelEntry {
     return this.claimRoom(missing, () => stream.grant(missing));
   }
 
-  /** Takes `bytes` of the connection's budget, until released or the call has ended; `onGrant` may be called at once. */
+  /** Reserves `bytes` of the connection's budget until released or the call ends. `onGrant` may be called at once. */
   protected claimRoom(bytes: number, onGrant: () => void): ReceiveClaim {
     const claim: ReceiveClaim = { bytes, granted: false, onGrant };
     this.#claims ??= [];
@@ -157,7 +159,7 @@ export abstract class Call implements WheelEntry {
     this.session.receiveBudget.release(claim);
   }
 
-  /** Takes the call out of the books. */
+  /** Removes the call from the deadline wheel and counts its result. */
   protected finish(code: number): void {
     this.ended = true;
     this.endCode = code;

@@ -19,13 +19,13 @@ test('calls are counted by version and kind', () => {
   ]);
 });
 
-test('what is no text is refused and not counted', () => {
+test('a version that is not ASCII text is refused and not counted', () => {
   const versions = new ClientVersions();
   expect(versions.count(true, '3.\xff')).toBe(false);
   expect([...versions.entries()]).toEqual([]);
 });
 
-test('versions without end take bounded memory', () => {
+test('any number of versions uses bounded memory', () => {
   const versions = new ClientVersions();
   for (let at = 0; at < 10_000; at += 1) versions.count(true, `version ${at}`);
   const entries = [...versions.entries()];

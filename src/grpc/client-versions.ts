@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 
-/** Versions counted apart; a client can name any, and each takes memory for good. */
+/** Maximum number of versions that are counted separately. A client can send any version, and each one uses memory. */
 const MAX_VERSIONS = 64;
-/** What clients beyond that, and those that name none, count as. */
+/** Further versions, and clients without a version, are counted as this. */
 const UNKNOWN = 'unknown';
 
 const NOT_ASCII = /[^\0-\x7f]/;
 
-/** Calls by the version that clients name in `client-api-version`, unary ones and streams apart. */
+/** Counts calls by the version in `client-api-version`, separately for unary calls and streams. */
 export class ClientVersions {
   readonly #unary = new Map<string, number>();
   readonly #streams = new Map<string, number>();
@@ -15,8 +15,8 @@ export class ClientVersions {
   /**
    * Counts a call.
    *
-   * @param version bytes as latin1; empty when the client names none
-   * @returns false when it is no text, and the call is to be refused
+   * @param version bytes as latin1; empty if the client sends none
+   * @returns false if it is not ASCII text, and the call must be refused
    */
   count(isUnary: boolean, version: string): boolean {
     if (NOT_ASCII.test(version) && !isUtf8(Buffer.from(version, 'latin1'))) return false;

@@ -15,7 +15,7 @@ class Entry implements WheelEntry {
   }
 }
 
-test('deadlines fire once, never early and soon after; removed ones never', async () => {
+test('deadlines fire once, soon and never early, and removed ones never fire', async () => {
   const wheel = new DeadlineWheel(() => performance.now());
   const random = new SeededRandom(1);
   const start = performance.now();
@@ -30,7 +30,7 @@ test('deadlines fire once, never early and soon after; removed ones never', asyn
   expect([...removed].every((entry) => entry.firedAt === -1)).toBe(true);
 });
 
-test('a deadline beyond one turn of the wheel waits for its turn', () => {
+test('a deadline beyond one revolution of the wheel fires in the right one', () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
     const wheel = new DeadlineWheel(() => performance.now());

@@ -1,8 +1,8 @@
-/** Something that ends at a deadline; the fields belong to the wheel. */
+/** An object with a deadline. Only the wheel changes the fields. */
 export interface WheelEntry {
   wheelNext: WheelEntry | undefined;
   wheelPrevious: WheelEntry | undefined;
-  /** The slot it is in, -1 if in none. */
+  /** Its slot; -1 if none. */
   wheelSlot: number;
   /** On the wheel's clock, in milliseconds. */
   deadlineAt: number;
@@ -13,8 +13,8 @@ const SLOTS = 1024;
 const SLOT_MS = 4;
 
 /**
- * Deadlines of calls: a hashed timing wheel with intrusive lists, so that the deadline of a call that ends in time
- * costs two pointer changes. One timer runs while there are entries, and only for slots that hold some.
+ * The deadlines of calls: a hashed timing wheel with intrusive lists. The deadline of a call that ends in time costs
+ * two pointer changes. One timer runs while there are entries, and only for slots that have some.
  */
 export class DeadlineWheel {
   readonly #now: () => number;
@@ -23,7 +23,7 @@ export class DeadlineWheel {
   /** The last tick whose slot has been swept. */
   #swept = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** The tick the timer is set for. */
+  /** The tick for which the timer is set. */
   #timerTick = 0;
 
   /** `now`: monotonic milliseconds. */
@@ -34,7 +34,7 @@ export class DeadlineWheel {
   add(entry: WheelEntry, deadlineAt: number): void {
     const now = this.#now();
     if (this.#count === 0) this.#swept = Math.floor(now / SLOT_MS);
-    // Rounded up, so that no deadline fires early; never into a slot already swept.
+    // Rounded up, so that no deadline fires early, and never into a slot that was swept already.
     const tick = Math.max(Math.ceil(deadlineAt / SLOT_MS), this.#swept + 1);
     const slot = tick % SLOTS;
     const head = this.#slots[slot];

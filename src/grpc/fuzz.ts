@@ -10,7 +10,7 @@ import { RawClient } from '../http2/raw-client.ts';
 import { MessageReader } from './message-reader.ts';
 import { TestServer } from './test-server.ts';
 
-/** A socket without a network: what is written is kept, and whether it is taken at once is up to the fuzzer. */
+/** A socket without a network. It keeps what is written. The fuzzer decides whether writes complete at once. */
 class FuzzSocket extends EventEmitter {
   readonly written: Buffer[] = [];
   writableLength = 0;
@@ -89,7 +89,7 @@ function headerBlock(random: SeededRandom): Buffer {
   return random.chance(0.1) ? Buffer.concat([encodeIndexed(['k', String(random.int(9))]), block]) : block;
 }
 
-/** A frame that is mostly right; ids mostly rise, as a client's would. */
+/** A frame that is mostly valid, with mostly increasing ids. */
 function someFrame(random: SeededRandom, ids: { next: number }): Buffer {
   const old = 1 + 2 * random.int(Math.max(1, (ids.next + 1) / 2));
   const end = random.chance(0.5) ? FrameFlag.END_STREAM : 0;
@@ -166,7 +166,7 @@ function clientBytes(random: SeededRandom): Buffer {
   return bytes;
 }
 
-/** What the server sent is a sequence of whole frames with header blocks that decode. */
+/** Checks that the server sent complete frames with valid header blocks. */
 function checkOutput(written: Buffer): void {
   const decoder = new HpackDecoder({ maxListBytes: 1 << 20, tableBytes: 4096 });
   let at = 0;
@@ -191,7 +191,7 @@ async function tick(): Promise<void> {
   });
 }
 
-/** Feeds one connection of a server with more or less wrong frames in random pieces. */
+/** Sends valid and invalid frames in random pieces to one connection of a server. */
 async function fuzzConnection(random: SeededRandom): Promise<void> {
   const server = new TestServer({ maxReceiveBytes: 64 * 1024 });
   const socket = new FuzzSocket();
@@ -243,7 +243,7 @@ function codedString(random: SeededRandom, text: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-/** Random lists in random representations come back; damaged blocks are refused and nothing else. */
+/** Random lists in random representations decode to the same lists. Damaged blocks are only refused. */
 function fuzzHpack(random: SeededRandom): void {
   const tableBytes = random.pick([0, 100, 4096]);
   const decoder = new HpackDecoder({ maxListBytes: 1 << 20, tableBytes });
@@ -278,7 +278,7 @@ function damage(random: SeededRandom, block: Buffer): void {
   }
 }
 
-/** Messages cut in random pieces come back whole. */
+/** Messages in random pieces are read completely. */
 function fuzzMessages(random: SeededRandom): void {
   const sent = Array.from({ length: random.int(20) }, () =>
     random.bytes(random.pick([0, 1, 10, 5_000, 70_000])),
@@ -310,8 +310,8 @@ function fuzzMessages(random: SeededRandom): void {
 }
 
 /**
- * One round of fuzzing, all of it determined by `random`. Throws what it finds; a caller that wants to know about
- * hangs and growth measures time and memory around it.
+ * One round of fuzzing, determined by `random`. Throws an error for a finding. To detect hangs and growth, the caller
+ * measures time and memory.
  */
 export async function fuzzRound(random: SeededRandom): Promise<void> {
   switch (random.int(6)) {

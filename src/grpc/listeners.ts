@@ -12,10 +12,10 @@ import { sniffTls } from '../http2/tls-sniffer.ts';
 import type { SlicedWork, Turns } from '../http2/turns.ts';
 import type { Logger } from '../ports/logger.ts';
 
-/** Keeps a TLS listener's certificates up to date and looks at its connections after their handshakes. */
+/** Keeps the certificates of a TLS listener up to date, and checks its connections after their handshakes. */
 export interface TlsGuard {
   attach(server: TlsServer): void;
-  /** Calls back for a connection that may go on; it ends any other itself. */
+  /** Calls back for an accepted connection. Closes any other one itself. */
   admit(socket: TLSSocket, admitted: () => void): void;
   logRefused(socket: TLSSocket, error: Error): void;
 }
@@ -26,19 +26,19 @@ export interface ListenAddress {
   readonly port?: number;
   readonly path?: string;
   readonly tls?: TlsOptions;
-  /** Beside TLS, clients without it are served on the address. */
+  /** Whether clients without TLS are also served on this address. */
   readonly plainToo?: boolean;
-  /** What a TLS listener is held to beyond its options. */
+  /** Further checks of a TLS listener. */
   readonly guard?: TlsGuard;
-  /** What the address serves; both unless said otherwise. */
+  /** The protocols of the address; both by default. */
   readonly protocols?: 'both' | 'grpc' | 'http1';
 }
 
 export interface ListenerOptions {
   readonly logger: Logger | undefined;
-  /** Connections on one address, above which further ones are closed at once. */
+  /** Maximum number of connections on one address. Further ones are closed at once. */
   readonly maxConnections: number | undefined;
-  /** For the first bytes and for TLS. */
+  /** Timeout for the first bytes, and for the TLS handshake. */
   readonly handshakeTimeoutMs: number;
   readonly turns: Turns;
   readonly endings: Endings;
@@ -48,30 +48,33 @@ export interface ListenerOptions {
 
 /** Milliseconds between two log lines on connections over the limit. */
 const DROP_LOG_MS = 5_000;
-/** Connections taken in one slice: each costs some 100 microseconds, with TLS a millisecond. */
+/** Connections accepted in one slice. Each costs about 100 microseconds, with TLS a millisecond. */
 const ACCEPTED_A_SLICE = 4;
 
 type Serve = (socket: Socket) => void;
 
-/** The addresses of a server: takes connections, TLS or not, and hands them on once their protocol is known. */
+/**
+ * The listeners of a server. They accept connections with or without TLS, and pass them on when their protocol is
+ * known.
+ */
 export class Listeners implements SlicedWork {
   readonly #options: ListenerOptions;
   readonly #listeners: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
-  /** Sockets that have not shown their protocol yet. */
+  /** Sockets whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
-  /** Accepted and not looked at, as too many came at once. */
+  /** Accepted sockets that wait, since too many came at once. */
   #accepted: [socket: Socket, serve: Serve][] = [];
 
   constructor(options: ListenerOptions) {
     this.#options = options;
   }
 
-  /** As `GrpcServer.listen`. */
+  /** See `GrpcServer.listen`. */
   async listen(address: ListenAddress): Promise<number> {
     const { logger, maxConnections } = this.#options;
     const serve = this.#serving(address);
-    // Reading begins when the connection is served. The end of a client is looked at in slices, too.
+    // Reading starts when the connection is served. The end of a connection is also handled in slices.
     const listener = createNetServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket, serve),
     );
@@ -85,25 +88,25 @@ export class Listeners implements SlicedWork {
         resolve();
       });
     });
-    // Accepting fails for want of file descriptors, for example; those that are accepted are served all the same.
+    // Accepting may fail, for example without free file descriptors. Accepted connections are still served.
     listener.on('error', (error) => logger?.warn('failed to accept a connection', { error: error.message }));
     this.#listeners.push(listener);
     const bound = listener.address();
     return typeof bound === 'object' && bound !== null ? bound.port : 0;
   }
 
-  /** Replaces certificate and key of the TLS listeners for connections to come. */
+  /** Replaces certificate and key of the TLS listeners for new connections. */
   setSecureContext(context: SecureContextOptions): void {
     for (const server of this.#tlsServers) server.setSecureContext(context);
   }
 
-  /** Takes no further connections. */
+  /** Stops accepting connections. */
   close(): void {
     for (const listener of this.#listeners) listener.close();
     this.#listeners.length = 0;
   }
 
-  /** Drops the connections that have not shown their protocol. */
+  /** Closes the connections whose protocol is not known yet. */
   dropUndecided(): void {
     for (const socket of this.#undecided) socket.destroy();
     for (const [socket] of this.#accepted) socket.destroy();
@@ -117,7 +120,7 @@ export class Listeners implements SlicedWork {
   }
 
   #accept(socket: Socket, serve: Serve): void {
-    // Until something better listens.
+    // Until the code that serves the socket adds its own listener.
     socket.on('error', () => socket.destroy());
     const { turns } = this.#options;
     if (this.#accepted.length === 0 && turns.hasTime) {
@@ -156,7 +159,7 @@ export class Listeners implements SlicedWork {
     };
   }
 
-  /** It listens nowhere itself and is handed its connections. */
+  /** It does not listen itself. The accepted sockets are passed to it. */
   #tlsServer({ protocols = 'both', guard }: ListenAddress, tls: TlsOptions): TlsServer {
     const { logger, endings, handshakeTimeoutMs, serveHttp1 } = this.#options;
     const server = createTlsServer({
@@ -177,7 +180,7 @@ export class Listeners implements SlicedWork {
       if (guard === undefined)
         logger?.warn('rejected connection on client endpoint', { error: error.message });
       else guard.logRefused(socket, error);
-      // Thousands may run out of time at once.
+      // Thousands of connections may time out at once.
       endings.add(() => socket.destroy());
     });
     this.#tlsServers.push(server);
@@ -214,14 +217,14 @@ export class Listeners implements SlicedWork {
       const now = performance.now();
       if (now - loggedMs < DROP_LOG_MS) return;
       loggedMs = now;
-      logger?.warn('closed a connection, as there are as many as are allowed', { limit: maxConnections });
+      logger?.warn('closed a connection: the limit of connections is reached', { limit: maxConnections });
     });
   }
 }
 
 /**
- * gRPC clients offer h2 alone. A client that offers HTTP/1.1 as well (a browser, curl, a metrics scraper) wants the
- * HTTP endpoints, which are served as HTTP/1.1.
+ * gRPC clients offer only h2. A client that also offers HTTP/1.1 (a browser, curl, a metrics scraper) wants the HTTP
+ * endpoints, which are served by HTTP/1.1.
  */
 function chooseProtocol({ protocols }: { protocols: string[] }): string | undefined {
   if (protocols.includes('http/1.1')) return 'http/1.1';

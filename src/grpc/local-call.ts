@@ -11,9 +11,9 @@ import { Status } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { UnaryCall } from './unary-call.ts';
 
-/** A call made inside the process, on behalf of a client that speaks another protocol. */
+/** A call made inside the process, for a client that uses another protocol. */
 export interface LocalRequest {
-  /** As in `MethodDescriptor`. */
+  /** See `MethodDescriptor`. */
   readonly path: string;
   readonly metadata: readonly (readonly [name: string, value: string])[];
   /** The client's connection. */
@@ -23,21 +23,21 @@ export interface LocalRequest {
   readonly timeoutMs: number;
 }
 
-/** Takes the responses of a call. */
+/** Receives the responses of a call. */
 export interface LocalSink {
-  /** Bytes taken that the client has not. */
+  /** Bytes received from the call that the client has not read yet. */
   readonly queuedBytes: number;
-  /** A message in parts, which do not change afterwards. */
+  /** A message in parts, which must not change afterwards. */
   message(parts: readonly Buffer[], totalBytes: number): void;
-  /** A message that is made as it is taken. */
+  /** A message that is produced as it is read. */
   source(from: ByteSource, totalBytes: number): void;
-  /** A source that had nothing to give has something again. */
+  /** A source that had no bytes has some again. */
   sourceReady(): void;
-  /** The call has taken requests: there may be room for more. */
+  /** The call has consumed requests, so the client may send more. */
   consumed(): void;
-  /** A response that is under way cannot be completed. */
+  /** A started response cannot be completed. */
   abort(): void;
-  /** Nothing comes after it but what is left of a source. */
+  /** The end of the call. Only the rest of a source may follow. */
   end(code: number, message: string): void;
 }
 
@@ -47,9 +47,9 @@ export interface LocalCall {
   readonly pendingBytes: number;
   send(message: Buffer): void;
   halfClose(): void;
-  /** The client is gone. */
+  /** The client has disconnected. */
   cancel(): void;
-  /** The sink's client has taken what was queued. */
+  /** The client has read the queued responses. */
   drained(): void;
 }
 
@@ -68,22 +68,22 @@ export function startLocalCall(
     const call = new LocalUnaryCall(stream, context, route.stats, fields, head);
     call.sink = sink;
     call.handler = route.unary;
-    return new CallerEnd(call, stream);
+    return new LocalCaller(call, stream);
   }
   const call = new LocalStreamCall(stream, context, route.stats, fields, head);
   call.sink = sink;
   call.clientStreaming = route.clientStreaming;
-  const end = new CallerEnd(call, stream);
+  const end = new LocalCaller(call, stream);
   route.stream?.(call);
   return end;
 }
 
 const NOTHING = Buffer.alloc(0);
 
-class CallerEnd implements LocalCall {
+class LocalCaller implements LocalCall {
   readonly #call: LocalUnaryCall | LocalStreamCall;
   readonly #stream: LocalStream;
-  /** A unary call takes its message with the end of the request, which spares it keeping the message. */
+  /** A unary call gets its message together with the end of the request, so that it need not keep the message. */
   #held: Buffer | undefined;
 
   constructor(call: LocalUnaryCall | LocalStreamCall, stream: LocalStream) {
@@ -141,7 +141,7 @@ class LocalStreamCall extends StreamCall {
   }
 }
 
-/** Hands messages on as they are; headers, trailers and windows mean nothing here. */
+/** Passes messages on unchanged. Headers, trailers and windows have no meaning here. */
 class LocalStream implements CallStream {
   readonly connection = undefined;
   readonly authority: string;
@@ -178,7 +178,7 @@ class LocalStream implements CallStream {
     this.#sink.message(Buffer.isBuffer(parts) ? [parts] : parts, messageBytes);
   }
 
-  /** Of a message that comes from a source: its prefix, which nobody needs here. */
+  /** The prefix of a message from a source, which is not needed here. */
   write(): void {
     // The message alone is handed on.
   }
@@ -210,12 +210,12 @@ class LocalStream implements CallStream {
     this.#sink.consumed();
   }
 
-  /** A response that is under way is broken off. */
+  /** Aborts a started response. */
   reset(): void {
     this.#sink.abort();
   }
 
-  /** The end of a unary response: other calls made here end through their sink. */
+  /** The end of a unary response. All other ends go through the sink. */
   end(): void {
     this.#sink.end(Status.OK, '');
   }

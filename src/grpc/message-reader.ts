@@ -2,20 +2,23 @@ import { Status } from './status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
 
-/** Memory for a message is taken at once only when this much of it has arrived: a length alone costs nothing. */
+/**
+ * Memory for the whole message is allocated only when this much of it has arrived, so that a large length alone uses no
+ * memory.
+ */
 const FULL_ALLOCATION_BYTES = 64 * 1024;
 const FIRST_ALLOCATION_BYTES = 4 * 1024;
 
 export interface MessageSink {
   /** A complete message; its memory may be kept. */
   onRawMessage(bytes: Buffer, compressed: boolean): void;
-  /** The bytes are no sequence of messages, or one is too long. No further call follows. */
+  /** The bytes are not valid messages, or one is too long. No further call follows. */
   onMessageFault(code: Status, message: string): void;
-  /** A message of `length` bytes, prefix included, began; the sink may want the sender to have window for it. */
+  /** A message of `length` bytes, including the prefix, has started. The sink may grant window for it. */
   onMessageStart(length: number): void;
 }
 
-/** Cuts the data of a stream into gRPC messages. One that lies whole in one piece of data is not copied. */
+/** Splits the data of a stream into gRPC messages. A message that is complete in one piece of data is not copied. */
 export class MessageReader {
   readonly #sink: MessageSink;
   readonly #maxBytes: number;
@@ -33,7 +36,7 @@ export class MessageReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** In no message; bytes of an unfinished prefix count as none, as for grpc-go. */
+  /** Whether it is between messages. As in grpc-go, an incomplete prefix also counts as between messages. */
   get atBoundary(): boolean {
     return this.#length < 0;
   }

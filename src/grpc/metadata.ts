@@ -6,7 +6,7 @@ const METADATA: ReadonlySet<HeaderToken> = new Set([
   HeaderToken.CLIENT_API_VERSION,
 ]);
 
-/** The metadata of a call: its headers that mean nothing to the transport. */
+/** The metadata of a call: headers without a meaning for the transport. */
 export class Metadata {
   readonly #fields: readonly HeaderField[];
 

@@ -2,7 +2,7 @@ export interface DurationObserver {
   observe(seconds: number): void;
 }
 
-/** Counters of one method, plain numbers so that a call costs increments alone. */
+/** Counters of one method. They are plain numbers, so that a call costs only increments. */
 export class MethodStats {
   readonly service: string;
   readonly method: string;
@@ -12,7 +12,7 @@ export class MethodStats {
   messagesSent = 0;
   /** Calls ended, by status code. */
   readonly handled: number[] = new Array<number>(17).fill(0);
-  /** Told how long each call took, where anybody wants to know. */
+  /** Receives the duration of each call, if set. */
   durations: DurationObserver | undefined;
 
   constructor(service: string, method: string, streaming: { client: boolean; server: boolean }) {

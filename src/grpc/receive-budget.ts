@@ -1,15 +1,15 @@
-/** A message that needs more memory than its stream's window, waiting for it. */
+/** A request for memory, for a message that is larger than the window of its stream. */
 export interface ReceiveClaim {
   readonly bytes: number;
   granted: boolean;
-  /** Its turn has come: the client may send the rest, or the message may be expanded. */
+  /** The memory is granted: the client may send the rest, or the message may be decompressed. */
   onGrant(): void;
 }
 
 /**
- * Bounds what the large messages of one connection may occupy while they arrive. Streams have a small window of their
- * own; a longer message gets the rest of its window from here, first come, first served, so that those served can
- * complete and however many a client starts, only so many bytes are ever buffered.
+ * Limits the memory for large incoming messages of one connection. Streams have a small window. A larger message gets
+ * the rest of its window from this budget, first come, first served. So messages that got their share can complete, and
+ * the buffered bytes are limited for any number of messages.
  */
 export class ReceiveBudget {
   #free: number;
@@ -25,7 +25,7 @@ export class ReceiveBudget {
     this.#grant();
   }
 
-  /** The message has been handed on or dropped. */
+  /** The message was delivered or dropped. */
   release(claim: ReceiveClaim): void {
     if (claim.granted) {
       claim.granted = false;

@@ -6,8 +6,8 @@ import { trailersOnlyBlock } from './response-blocks.ts';
 const NOT_GRPC = 415;
 
 /**
- * Reads a request that is refused to its end, drops what it holds, and answers it with grpc-go's headers. One that is
- * not gRPC gets the reason as a body, too: it comes from an HTTP client, which shows that.
+ * Reads a refused request to its end, drops its data, and responds with grpc-go's headers. A request that is not gRPC
+ * also gets the reason as the body, since HTTP clients show the body.
  */
 export class RefusedRequest implements StreamListener {
   readonly #stream: Http2Stream;

@@ -4,14 +4,14 @@ import { PLAIN_CONTENT_TYPE } from './response-blocks.ts';
 import { Status } from './status.ts';
 import { parseTimeout } from './timeout.ts';
 
-/** A request that no call is made of: an HTTP status and a gRPC status, as grpc-go's server answers it. */
+/** Why a request is refused: HTTP status and gRPC status, as in grpc-go. */
 export interface Refusal {
   readonly httpStatus: number;
   readonly code: number;
   readonly message: string;
 }
 
-/** What a call takes from its headers; one object is reused, so the caller copies what it keeps. */
+/** The headers that a call needs. One object is reused, so the caller must copy what it keeps. */
 export interface RequestHeaders {
   contentType: string;
   /** Milliseconds, or -1 for none. */
@@ -30,13 +30,13 @@ function isGrpcContentType(value: string): boolean {
   return next === '' || next === '+' || next === ';';
 }
 
-/** What to echo as the response's content type: a `+subtype` stays. */
+/** The content type of the response: a `+subtype` is kept. */
 function echoedContentType(value: string): string {
   if (value === PLAIN_CONTENT_TYPE) return value;
   return value.charAt(PLAIN_CONTENT_TYPE.length) === '+' ? value : PLAIN_CONTENT_TYPE;
 }
 
-/** Reads the headers that matter to gRPC into `out`, or says why the request is refused. */
+/** Reads the headers that gRPC needs into `out`. @returns why the request is refused, if it is */
 export function readRequestHeaders(
   fields: readonly HeaderField[],
   method: string,

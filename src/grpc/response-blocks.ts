@@ -4,7 +4,7 @@ import { encodeStatusMessage } from './status.ts';
 
 export const PLAIN_CONTENT_TYPE = 'application/grpc';
 
-/** Header blocks that most responses repeat, in the order of the numbers below. */
+/** Header blocks of most responses, in the order of the numbers below. */
 export const TEMPLATES: readonly (readonly HeaderPair[])[] = [
   [
     [':status', '200'],
@@ -42,7 +42,7 @@ export function trailersBlock(code: number, message: string): Buffer | number {
   ]);
 }
 
-/** A response of headers alone, for calls that end before any message. */
+/** A response with only headers, for calls that end before any message. */
 export function trailersOnlyBlock(
   status: { code: number; message: string },
   { contentType = PLAIN_CONTENT_TYPE, httpStatus = 200 } = {},

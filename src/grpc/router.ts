@@ -18,7 +18,7 @@ export interface Route {
   readonly stream: StreamHandler | undefined;
 }
 
-/** Methods by path, with grpc-go's wording for paths that lead nowhere. */
+/** Methods by path, with grpc-go's texts for unknown paths. */
 export class Router {
   readonly #routes = new Map<string, Route>();
   readonly #services = new Set<string>();

@@ -39,7 +39,7 @@ async function rawClient(server: TestServer): Promise<RawClient> {
 const END_BOTH = FrameFlag.END_HEADERS | FrameFlag.END_STREAM;
 
 describe('unary calls', () => {
-  test('messages of every size around frames and windows come back', async () => {
+  test('messages of all sizes near those of frames and windows are echoed', async () => {
     const c = client(await start());
     for (const size of [0, 1, 16_378, 16_379, 16_380, 65_530, 65_531, 200_000, 1024 * 1024]) {
       const message = Buffer.alloc(size, size & 0xff);
@@ -53,14 +53,14 @@ describe('unary calls', () => {
     expect(message?.toString()).toBe('abcdef');
   });
 
-  test('many at a time, large ones among them', async () => {
+  test('many calls at a time, with some large messages', async () => {
     const c = client(await start({ maxReceiveBytes: 4 * 1024 * 1024 }));
     const sizes = Array.from({ length: 200 }, (_, i) => (i % 10 === 0 ? 1_500_000 : i * 100));
     const results = await Promise.all(sizes.map((size) => c.unary('/test.Test/Echo', Buffer.alloc(size, 1))));
     expect(results.map((r) => r.message?.length)).toEqual(sizes);
   });
 
-  test('an error carries code and message, in any script', async () => {
+  test('an error has code and message, also with non-ASCII text', async () => {
     const c = client(await start());
     for (const text of ['etcdserver: no leader', '100% größer\n', '鍵', '']) {
       expect(await c.unary('/test.Test/Fail', text)).toMatchObject({ code: 9, details: text });
@@ -96,7 +96,7 @@ describe('unary calls', () => {
   });
 
   test.each([2 ** 31, 2 ** 32, 2 ** 32 + 5])(
-    'a response of %d bytes is refused as by etcd, and the server goes on',
+    'a response of %d bytes is refused as by etcd, and the server continues',
     async (bytes) => {
       const server = await start();
       const c = client(server);
@@ -109,7 +109,7 @@ describe('unary calls', () => {
     },
   );
 
-  test('a deadline ends the call for both sides; a response afterwards goes nowhere', async () => {
+  test('a deadline ends the call on both sides, and a later response is dropped', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Hang', [['grpc-timeout', '50m']]);
@@ -140,7 +140,7 @@ describe('unary calls', () => {
     expect(server.grpc.methodStats().find((s) => s.method === 'Hang')!.handled[Status.CANCELLED]).toBe(2);
   });
 
-  test('a 200 MB response streams while the client reads, and not before', async () => {
+  test('a 200 MB response is produced only while the client reads', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Big');
@@ -182,7 +182,7 @@ describe('streaming calls', () => {
     expect(messages).toHaveLength(500);
   });
 
-  test('large messages both ways do not widen the window for good', async () => {
+  test('large messages in both directions do not enlarge the window permanently', async () => {
     const server = await start();
     const call = client(server).bidi('/test.Test/EchoStream');
     const done = collect(call);
@@ -192,7 +192,7 @@ describe('streaming calls', () => {
     expect(messages.map((m) => m.length)).toEqual(new Array(50).fill(1_000_000));
   });
 
-  test('a writer is held back when the client does not read', async () => {
+  test('a writer is blocked when the client does not read', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Count');
@@ -206,7 +206,7 @@ describe('streaming calls', () => {
     expect(messages.every((m, i) => m[999] === ((i + 1) & 0xff))).toBe(true);
   });
 
-  test('pause stops messages and, in the end, the client', async () => {
+  test('pause stops messages and finally the client', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/EchoStream');
@@ -385,7 +385,7 @@ describe('requests that are refused', () => {
     expect(raw.data(1).subarray(5).toString()).toBe('abc');
   });
 
-  test('half a message', async () => {
+  test('an incomplete message', async () => {
     const raw = await rawClient(await start());
     raw.request(1, '/test.Test/Echo');
     raw.send(FrameType.DATA, 1, 1, [0, 0, 0, 0, 9, 1]);
@@ -402,7 +402,7 @@ describe('requests that are refused', () => {
 });
 
 describe('memory for requests', () => {
-  test('large messages get their window in turn, within the budget of their connection', async () => {
+  test('large messages get their window one after the other, within the budget of their connection', async () => {
     const server = await start({ maxReceiveBytes: 20_000_000 });
     const raw = await rawClient(server);
     for (const id of [1, 3, 5]) {
@@ -413,7 +413,7 @@ describe('memory for requests', () => {
     raw.request(7, '/test.Test/Fail');
     raw.message(7, 'x');
     await raw.ended(7);
-    // Each claims nearly 16 MiB of 32: the third waits until one is gone.
+    // Each needs nearly 16 of 32 MiB: the third waits until one has ended.
     expect(raw.of(FrameType.WINDOW_UPDATE, 3)).toHaveLength(1);
     expect(raw.of(FrameType.WINDOW_UPDATE, 5)).toHaveLength(0);
     raw.rst(3);
@@ -448,7 +448,7 @@ describe('listening', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test('the preface after a request is data of HTTP/1.1, never a change of protocol', async () => {
+  test('the preface after a request is HTTP/1.1 data and does not change the protocol', async () => {
     const http1 = createServer((_request, response) => response.end('ok'));
     const server = await start({ http1 });
     const raw = new RawClient({ host: '127.0.0.1', port: server.port });
@@ -462,7 +462,7 @@ describe('listening', () => {
   });
 
   test.each(['garbage\r\n', 'GET / HTTP/3.0\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', `GET /${'x'.repeat(20_000)}`])(
-    'neither protocol is dropped without an answer: %j',
+    'any other protocol is closed without a response: %j',
     async (bytes) => {
       const http1 = createServer((_request, response) => response.end('ok'));
       const server = await start({ http1 });
@@ -493,7 +493,7 @@ describe('listening', () => {
 });
 
 describe('shutdown', () => {
-  test('calls under way end first, and new connections are refused', async () => {
+  test('running calls end first, and new connections are refused', async () => {
     const server = await start();
     const c = client(server);
     const under = c.unary('/test.Test/Hang');
@@ -508,7 +508,7 @@ describe('shutdown', () => {
     );
   });
 
-  test('calls that do not end are cut off after the grace time', async () => {
+  test('calls that do not end are canceled after the grace time', async () => {
     const server = await start();
     const under = client(server).unary('/test.Test/Hang');
     await expect.poll(() => server.hanging.length).toBe(1);

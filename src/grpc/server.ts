@@ -19,9 +19,9 @@
  *
  * Messages are raw bytes in both directions. No promise is made per call. A response given in parts is sent without
  * copying the large ones, so parts must not change after `respond` or `write`. `call.respondStream(total, source)`
- * answers with a message too large for memory: the source is read as the client's windows open. `call.metadata`,
- * `call.deadlineAt`, `call.peer` and `call.session` (socket, client certificate) are there when asked for. After the
- * end of a call every method of it does nothing.
+ * responds with a message that is too large for memory: the source is read as the client's windows open.
+ * `call.metadata`, `call.deadlineAt`, `call.peer` and `call.session` (socket, client certificate) are available when
+ * needed. After the end of a call its methods do nothing.
  *
  * One port serves HTTP/2 and HTTP/1.1: see `protocol-sniffer.ts`; HTTP/1.1 connections go to `http1`.
  */
@@ -72,20 +72,20 @@ export interface GrpcServerOptions {
   readonly maxReceiveBytes: number;
   readonly limits?: Partial<ConnectionLimits>;
   readonly keepalive?: Partial<KeepalivePolicy>;
-  /** Serves the connections that speak HTTP/1.1; without it they are closed. It need not listen. */
+  /** Serves HTTP/1.1 connections. Without it they are closed. It need not listen. */
   readonly http1?: HttpServer;
   readonly logger?: Logger;
-  /** Bytes that all connections may hold together of unfinished requests and responses not taken. */
+  /** Bytes of incomplete requests and unread responses that all connections together may hold. */
   readonly maxHeldBytes?: number;
-  /** Told of unary calls that take long. */
+  /** Receives slow unary calls. */
   readonly slowCalls?: SlowCalls;
-  /** Sees every call. */
+  /** Observes all calls. */
   readonly watcher?: CallWatcher | undefined;
-  /** Connections on one address, above which further ones are closed at once. */
+  /** Maximum number of connections on one address. Further ones are closed at once. */
   readonly maxConnections?: number;
 }
 
-/** What the large messages of one connection may occupy while they arrive. */
+/** Memory for the large incoming messages of one connection. */
 const RECEIVE_BUDGET_BYTES = 32 * 1024 * 1024;
 const MAX_HELD_BYTES = 512 * 1024 * 1024;
 const SWEEP_MS = 1_000;
@@ -188,8 +188,8 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   /**
-   * Calls a method on behalf of a client that came by HTTP. Handlers see that client's connection and metadata;
-   * responses go to the sink. Undefined where no such method is registered.
+   * Calls a method for a client that uses HTTP. Handlers see the connection and metadata of that client. Responses go
+   * to the sink. Undefined if no such method is registered.
    */
   callLocally(request: LocalRequest, sink: LocalSink): LocalCall | undefined {
     const route = this.#router.find(request.path);
@@ -205,7 +205,7 @@ export class GrpcServer implements ConnectionOwner {
     return startLocalCall(route, request, sink, { context: this.#context, session });
   }
 
-  /** For what is held for a client that came by HTTP; it counts with what all others hold. */
+  /** An account for the memory of a client that uses HTTP. It counts towards the same limit as all others. */
   heldAccount(): HeldAccount {
     return this.#held.account();
   }
@@ -224,19 +224,19 @@ export class GrpcServer implements ConnectionOwner {
     return port;
   }
 
-  /** Replaces certificate and key of the TLS listeners for connections to come. */
+  /** Replaces certificate and key of the TLS listeners for new connections. */
   setSecureContext(context: SecureContextOptions): void {
     this.#listeners.setSecureContext(context);
   }
 
-  /** Sends everything that calls have produced so far, one write a connection. */
+  /** Sends everything that calls have produced so far, with one write for each connection. */
   flushAll(): void {
     this.#scheduler.flushAll();
   }
 
   /**
-   * Stops accepting, tells clients to go elsewhere, and resolves when the last call has ended, or after `graceMs`
-   * milliseconds with the rest cut off.
+   * Stops accepting connections and sends GOAWAY. Resolves when the last call has ended. After `graceMs` milliseconds
+   * the remaining calls are canceled.
    */
   async shutdown(graceMs: number): Promise<void> {
     this.#listeners.close();
@@ -263,7 +263,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#wheel.stop();
   }
 
-  /** Serves a socket that is known to speak HTTP/2; its first unread bytes are the preface. */
+  /** Serves an HTTP/2 socket. Its first unread bytes are the preface. */
   serveHttp2(socket: Socket): void {
     this.#connections.add(new Connection(socket, this, this.#connectionOptions));
   }
@@ -277,7 +277,7 @@ export class GrpcServer implements ConnectionOwner {
     const headers = this.#headers;
     const refusal = readRequestHeaders(fields, stream.method, headers);
     if (refusal !== undefined) {
-      // Not a gRPC client, perhaps: it gets its answer when its request has been read, as an HTTP client expects.
+      // It may not be a gRPC client. It gets its response when the request was read, as an HTTP client expects.
       const refused = new RefusedRequest(stream, refusal);
       if (endStream) refused.answer();
       else stream.listener = refused;

@@ -2,14 +2,14 @@ import type { Socket } from 'node:net';
 import { type PeerCertificate, TLSSocket } from 'node:tls';
 import { ReceiveBudget } from './receive-budget.ts';
 
-/** A client's connection as handlers see it. */
+/** A client connection as handlers see it. */
 export class Session {
   readonly socket: Socket;
   /** `host:port` of the client; empty for a unix socket. */
   readonly remoteAddress: string;
-  /** Room for messages longer than a stream's window. */
+  /** Memory for messages that are larger than the window of a stream. */
   readonly receiveBudget: ReceiveBudget;
-  /** Free for the api room, for example an authenticated user. */
+  /** Data of the api module, for example an authenticated user. */
   data: unknown;
   #certificate: PeerCertificate | undefined;
   #certificateRead = false;
@@ -23,12 +23,12 @@ export class Session {
     else this.remoteAddress = `${remoteAddress}:${remotePort}`;
   }
 
-  /** The client's certificate, if it gave one that the server's authorities signed. */
+  /** The client's certificate, if it sent one that is signed by a CA of the server. */
   get peerCertificate(): PeerCertificate | undefined {
     if (!this.#certificateRead) {
       this.#certificateRead = true;
       if (this.socket instanceof TLSSocket && this.socket.authorized) {
-        // A connection that is gone has none any more, whatever the types say.
+        // For a closed connection Node.js returns null, against its types.
         const certificate = this.socket.getPeerCertificate() as PeerCertificate | null;
         if (certificate !== null && Object.keys(certificate).length > 0) this.#certificate = certificate;
       }
@@ -36,7 +36,7 @@ export class Session {
     return this.#certificate;
   }
 
-  /** The common name in the client's certificate; the last one if it has several, as Go takes it. */
+  /** The common name in the client's certificate. If it has several, the last one, as in Go. */
   get commonName(): string | undefined {
     const names: string | string[] | undefined = this.peerCertificate?.subject.CN;
     return typeof names === 'object' ? names.at(-1) : names;

@@ -1,18 +1,18 @@
-/** A unary call that took longer than wanted, once it has ended. */
+/** An ended unary call that took too long. */
 export interface SlowCall {
-  /** As `/package.Service/Method`. */
+  /** The method as `/package.Service/Method`. */
   readonly path: string;
   /** The client's address. */
   readonly peer: string;
   readonly request: Buffer;
-  /** What was answered; undefined for an error, or for an answer too large to be held. */
+  /** The response; undefined for an error, or if it is too large to keep. */
   readonly response: Buffer | readonly Buffer[] | undefined;
   readonly responseBytes: number;
-  /** From the whole request to the answer, in milliseconds. */
+  /** Milliseconds from the complete request to the response. */
   readonly tookMs: number;
 }
 
-/** Told of slow calls, where one is given to the server; without one, calls cost nothing more. */
+/** Receives slow calls, if the server has one. Without it, calls have no extra cost. */
 export interface SlowCalls {
   /** Milliseconds; longer calls are reported. */
   readonly thresholdMs: number;

@@ -21,8 +21,8 @@ export const Status = {
 export type Status = (typeof Status)[keyof typeof Status];
 
 /**
- * A status message as the `grpc-message` header carries it: its UTF-8 bytes, with `%` and everything outside
- * printable ASCII percent-encoded.
+ * Encodes a status message for the `grpc-message` header: UTF-8, with `%` and all bytes other than printable ASCII
+ * percent-encoded.
  */
 export function encodeStatusMessage(message: string): string {
   if (/^[\u0020-\u0024\u0026-\u007e]*$/.test(message)) return message;

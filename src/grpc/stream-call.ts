@@ -6,7 +6,7 @@ import type { ReceiveClaim } from './receive-budget.ts';
 import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
-/** Called when the headers of a call have arrived; it sets the call's callbacks before it returns. */
+/** Called when the headers of a call have arrived. It must set the callbacks of the call before it returns. */
 export type StreamHandler = (call: StreamCall) => void;
 
 /** Bytes queued on one stream at which `write` asks its caller to wait. */
@@ -17,19 +17,19 @@ const CARDINALITY = 'cardinality violation';
 interface ReceivedMessage {
   readonly bytes: Buffer;
   readonly compressed: boolean;
-  /** Room claimed for it beyond the window. */
+  /** Memory reserved for it beyond the window. */
   readonly claim: ReceiveClaim | undefined;
 }
 
 /** A call with a stream of messages in one direction or both. */
 export class StreamCall extends Call implements StreamListener, MessageSink {
-  /** The client may send more than one message. Set by the server before any data arrives. */
+  /** Whether the client may send more than one message. Set by the server before any data arrives. */
   clientStreaming = true;
-  /** A request message, in order, while not paused. */
+  /** Called with each request message, in order, while not paused. */
   onMessage: ((message: Buffer) => void) | undefined;
-  /** The client has sent its last message, and all of them were delivered. */
+  /** Called when the client has sent its last message and all messages were delivered. */
   onHalfClose: (() => void) | undefined;
-  /** After `write` returned false: there is room again. */
+  /** Called after `write` returned false, when the caller may write again. */
   onWritable: (() => void) | undefined;
 
   readonly #reader = new MessageReader(this, this.context.maxReceiveBytes);
@@ -41,12 +41,12 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   /** Messages received while paused or while one is being decompressed. */
   #waiting: ReceivedMessage[] = [];
   #decompressing = false;
-  /** Compressed responses must keep their order: each waits for the one before. */
+  /** Each compressed response waits for the one before, to keep the order. */
   #compression: Promise<void> | undefined;
   #compressingBytes = 0;
   #wantsRoom = false;
 
-  /** Messages stop being delivered, and the client's window stops being refilled. */
+  /** Stops delivering messages and refilling the client's window. */
   pause(): void {
     this.#paused = true;
   }
@@ -63,9 +63,9 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   }
 
   /**
-   * Sends one response message, given whole or in parts, which must not change afterwards. False asks the caller to
-   * wait for `onWritable`: so much is queued that the client does not keep up. The message is queued in any case,
-   * but for one too large to be sent, which ends the call as a cancellation does.
+   * Sends one response message, as a whole or in parts, which must not change afterwards. Returns false if too much is
+   * queued, since the client reads too slowly: the caller should wait for `onWritable`. The message is queued in any
+   * case, unless it is too large to be sent. That ends the call like a cancellation.
    */
   write(parts: Buffer | readonly Buffer[], totalBytes?: number): boolean {
     if (this.ended) return true;
@@ -86,7 +86,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     return this.#hasRoom();
   }
 
-  /** Bytes of messages that the client has not taken yet. */
+  /** Bytes of messages that the client has not read yet. */
   get queuedBytes(): number {
     return this.stream.queuedBytes + this.#compressingBytes;
   }
@@ -169,7 +169,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     this.#delivered = true;
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += message.length;
-    // Window that was granted beyond the usual is not given back: it served this message alone.
+    // Window that was granted for this message is not refilled.
     const beyond = claim?.granted === true ? claim.bytes : 0;
     if (claim !== undefined) this.releaseRoom(claim);
     const taken = bytes.length + MESSAGE_PREFIX_BYTES;
@@ -179,7 +179,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
   }
 
   #deliverWaiting(): void {
-    // The one message of a call without client streaming is delivered when it is known to be the only one.
+    // The message of a call without client streaming is delivered when it is known that there is only one.
     if (!this.clientStreaming && !this.#checkSingle()) return;
     while (!this.#paused && !this.#decompressing && !this.ended) {
       const next = this.#waiting.shift();
@@ -202,7 +202,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     }
   }
 
-  /** False while a call without client streaming is not ready to be delivered, or never will be. */
+  /** False while the message of a call without client streaming can't be delivered yet, or never can. */
   #checkSingle(): boolean {
     if (this.#waiting.length > 1) {
       this.fault(
@@ -244,7 +244,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
       prefix[0] = 1;
       prefix.writeUInt32BE(body.length, 1);
       this.stream.write([prefix, body]);
-      // Nothing may be queued any more to be taken and reported.
+      // If nothing is queued any more, no drain will be reported.
       this.onDrain();
     });
   }

@@ -18,7 +18,9 @@ export function hasOpenssl(): boolean {
   }
 }
 
-/** A certificate authority and certificates signed by it for localhost, one for each common name; made by openssl. */
+/**
+ * Creates by openssl a certificate authority, and certificates for localhost signed by it, one for each common name.
+ */
 export function makeCertificates(...commonNames: string[]): { ca: Buffer; certificates: TestCertificate[] } {
   const directory = mkdtempSync(join(tmpdir(), 'keystead-certificates-'));
   const openssl = (...args: string[]): void => {

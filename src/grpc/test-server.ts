@@ -7,13 +7,13 @@ const UNARY = { clientStreaming: false, serverStreaming: false };
 const SERVER = { clientStreaming: false, serverStreaming: true };
 const BIDI = { clientStreaming: true, serverStreaming: true };
 
-/** A gRPC server for tests with methods that show one behaviour each. */
+/** A gRPC server for tests. Each of its methods has one behaviour. */
 export class TestServer {
   readonly grpc: GrpcServer;
   readonly events: string[] = [];
   readonly hanging: UnaryCall[] = [];
   readonly streams: StreamCall[] = [];
-  /** Bytes that the source of `/test.Test/Big` has made. */
+  /** Bytes that the source of `/test.Test/Big` has produced. */
   pulled = 0;
   port = 0;
 
@@ -73,7 +73,7 @@ export class TestServer {
     });
   }
 
-  /** Sends messages of 1,000 bytes as fast as they are taken. */
+  /** Sends messages of 1,000 bytes as fast as the client reads them. */
   #count(call: StreamCall, count: number): void {
     let next = 0;
     const goOn = (): void => {

@@ -8,8 +8,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Parses a `grpc-timeout` value (at most eight digits and a unit) into milliseconds.
- * A string is the reason why it is malformed.
+ * Parses a `grpc-timeout` value (at most eight digits and a unit) into milliseconds. Returns a string with the reason
+ * if it is malformed.
  */
 export function parseTimeout(value: string): number | string {
   const size = value.length;

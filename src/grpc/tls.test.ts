@@ -45,8 +45,8 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect((await named.unary('/test.Test/Big', '30000000')).message).toHaveLength(30_000_000);
   });
 
-  /** It once ended the process: a request may well be looked at only after its client has gone. */
-  test('a connection that is gone has no certificate to be asked for', async () => {
+  /** This once crashed the process: a request may be handled after its client has disconnected. */
+  test('a closed connection has no certificate', async () => {
     const { server, ca, clientCertificate } = await start();
     const seen = new Promise<unknown>((resolve) => {
       const method = { path: '/test.Gone/Ask', clientStreaming: false, serverStreaming: false };
@@ -87,7 +87,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     }
   });
 
-  test('a client that agreed on h2 cannot speak HTTP/1.1', async () => {
+  test('a client that negotiated h2 cannot use HTTP/1.1', async () => {
     const { server, ca } = await start();
     const socket = connect({ host: 'localhost', port: server.port, ca, ALPNProtocols: ['h2'] });
     cleanups.push(() => socket.destroy());
@@ -110,7 +110,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect((await old.unary('/test.Test/Echo', 'c')).message?.toString()).toBe('c');
   });
 
-  test('a plain client on a TLS port is dropped', async () => {
+  test('the connection of a client without TLS on a TLS port is closed', async () => {
     const { server } = await start();
     const plain = client(server, grpc.credentials.createInsecure());
     expect((await plain.unary('/test.Test/Echo', 'a', { deadline: Date.now() + 2_000 })).code).not.toBe(0);

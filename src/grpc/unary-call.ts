@@ -8,7 +8,7 @@ import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './resp
 import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
-/** Called with the request's bytes once the client has sent all of it; answers at once or later through `call`. */
+/** Called with the bytes of the complete request. It responds at once or later through `call`. */
 export type UnaryHandler = (call: UnaryCall, request: Buffer) => void;
 
 /** A call with one request message and one response message. */
@@ -19,15 +19,15 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   #message: Buffer | undefined;
   #compressed = false;
   #claim: ReceiveClaim | undefined;
-  /** Kept only where slow calls are reported. */
+  /** Kept only if slow calls are reported. */
   #request: Buffer | undefined;
   #response: Buffer | readonly Buffer[] | undefined;
   #responseBytes = 0;
   #dispatchedAt = 0;
 
   /**
-   * Ends the call with its response message, given whole or in parts that are sent one after another without copies
-   * of large ones. The parts must not change afterwards. Does nothing if the call has ended.
+   * Ends the call with its response message, as a whole or in parts. Large parts are sent without a copy, and must not
+   * change afterwards. Does nothing if the call has ended.
    */
   respond(
     parts: Buffer | readonly Buffer[],
@@ -51,8 +51,8 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   }
 
   /**
-   * Ends the call with a response of `totalBytes` that is made as the client takes it, so that its memory stays
-   * bounded. A client that compresses gets it uncompressed, which every message may be.
+   * Ends the call with a response of `totalBytes` that is produced as the client reads it, so that memory is bounded. A
+   * client that compresses gets it uncompressed, which is allowed for every message.
    */
   respondStream(totalBytes: number, source: ByteSource): void {
     if (this.ended || this.#isRefused(totalBytes)) {
@@ -69,7 +69,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.stream.end(OK_TRAILERS_TEMPLATE);
   }
 
-  /** Breaks off a response that is under way, so that nobody can take it for whole. */
+  /** Aborts a started response, so that the client does not treat it as complete. */
   abort(): void {
     this.stream.reset(ErrorCode.CANCEL);
   }
@@ -94,7 +94,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   }
 
   onDrain(): void {
-    // A unary response is queued whole; nobody waits for room.
+    // A unary response is queued as a whole. No code waits for a drain.
   }
 
   onMessageStart(length: number): void {
@@ -102,7 +102,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   }
 
   onRawMessage(bytes: Buffer, compressed: boolean): void {
-    // Only the first message counts, as for grpc-go's server.
+    // Only the first message counts, as in grpc-go's server.
     this.#reader?.stop();
     this.#message = bytes;
     this.#compressed = compressed;
@@ -112,7 +112,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.fault(code, message);
   }
 
-  /** A handler's error counts as its message, as etcd counts it. */
+  /** As in etcd, the error of a handler counts as a sent message. */
   override fail(code: number, message: string): void {
     if (!this.ended) this.stats.messagesSent++;
     super.fail(code, message);
@@ -153,7 +153,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
       this.fault(Status.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
       return;
     }
-    // What a message expands to is not known: room for the longest is taken.
+    // The decompressed size is not known, so memory for the largest message is reserved.
     const claim = this.claimRoom(this.context.maxReceiveBytes, () => {
       void this.#dispatchCompressed(message, () => this.releaseRoom(claim));
     });
@@ -180,7 +180,7 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.handler?.(this, request);
   }
 
-  /** A message's length has 32 bits, and clients take it for a signed number. */
+  /** The length of a message has 32 bits, and clients read it as a signed number. */
   #isRefused(totalBytes: number): boolean {
     if (totalBytes <= MAX_SEND_BYTES) return false;
     this.fail(Status.RESOURCE_EXHAUSTED, tooLargeToSend(totalBytes));

@@ -50,7 +50,7 @@ describe('metadata', () => {
     expect([...metadata.entries()].map(([name]) => name)).toEqual(['a', 'a', 'b-bin']);
   });
 
-  test('base64 with and without padding is valid; else the first wrong byte is named', () => {
+  test('base64 is valid with and without padding; otherwise the offset of the first invalid byte is returned', () => {
     for (const value of ['', 'AA==', 'AA', 'AAA=', 'AAAA']) expect(illegalBase64At(value)).toBe(-1);
     expect(illegalBase64At('!')).toBe(0);
     expect(illegalBase64At('QQ==,QUI=')).toBe(2);
@@ -73,19 +73,19 @@ describe('the budget for large messages', () => {
     return made;
   }
 
-  test('first come, first served; what is released serves those who wait', () => {
+  test('first come, first served; released memory goes to waiting messages', () => {
     const budget = new ReceiveBudget(100);
     const first = claim(budget, 60);
     const second = claim(budget, 60);
     const third = claim(budget, 10);
-    // The third would fit, but must not starve the second.
+    // The third would fit, but the second must not starve.
     expect([first.granted, second.granted, third.granted]).toEqual([true, false, false]);
     budget.release(first);
     expect([second.granted, third.granted]).toEqual([true, true]);
     expect(second.grants).toBe(1);
   });
 
-  test('giving up while waiting frees nothing and blocks nobody', () => {
+  test('canceling a waiting claim frees nothing and blocks no other one', () => {
     const budget = new ReceiveBudget(100);
     claim(budget, 50);
     const second = claim(budget, 80);
