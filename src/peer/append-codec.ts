@@ -14,8 +14,8 @@ const NUMBER_BYTES = 8;
 const heartbeat = Buffer.from([Frame.Heartbeat]);
 
 /**
- * Where the log of the stream stands. An append that goes on exactly there, within one term, is sent as its entries
- * and commit index alone; any other is sent whole, and sets the place.
+ * The log position of the stream. An append that continues exactly there, in the same term, is sent as only its entries
+ * and commit index. Any other append is sent as a whole message, and sets the position.
  */
 class Place {
   term = 0;
@@ -84,7 +84,7 @@ interface PartialAppend {
   readonly message: Message;
   entriesLeft: number;
   bytes: number;
-  /** Length of the entry that is next; undefined while its length is. */
+  /** Length of the next entry; undefined while the length itself is read. */
   nextEntry: number | undefined;
 }
 
@@ -95,7 +95,7 @@ export class AppendDecoder implements StreamDecoder {
   readonly #remote: bigint;
   readonly #maxBytes: number;
   #append: PartialAppend | undefined;
-  /** Length of the whole message that is being received. */
+  /** Length of the whole message that is received; undefined if none is. */
   #whole: number | undefined;
 
   constructor(ends: { local: bigint; remote: bigint }, maxBytes: number = MAX_MESSAGE_BYTES) {
@@ -109,7 +109,7 @@ export class AppendDecoder implements StreamDecoder {
     while (this.#step(messages));
   }
 
-  /** Takes one piece of the stream. @returns false when it has not arrived in full */
+  /** Reads one item of the stream. @returns false if it has not arrived completely */
   #step(messages: Message[]): boolean {
     if (this.#append !== undefined) return this.#stepAppend(this.#append, messages);
     if (this.#whole !== undefined) return this.#stepWhole(this.#whole, messages);

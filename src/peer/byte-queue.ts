@@ -3,10 +3,10 @@ import { StreamFormatError } from './stream-error.ts';
 
 const TWO_32 = 2 ** 32;
 
-/** Bytes received and not taken yet. What is taken is a view of what was received, unless it spans two pieces. */
+/** Received bytes that are not read yet. Read bytes are a view of the received buffer, unless they span two buffers. */
 export class ByteQueue {
   #pieces: Buffer[] = [];
-  /** Bytes of the first piece that are taken. */
+  /** Bytes of the first piece that are read. */
   #taken = 0;
   #length = 0;
 
@@ -20,14 +20,14 @@ export class ByteQueue {
     this.#length += piece.length;
   }
 
-  /** The next byte, which is left there; undefined when there is none. */
+  /** The next byte, without reading it; undefined if there is none. */
   peek(): number | undefined {
     return this.#pieces[0]?.[this.#taken];
   }
 
-  /** The next `count` bytes, which must be there. */
+  /** Reads the next `count` bytes, which must have arrived. */
   take(count: number): Buffer {
-    assert(count <= this.#length, 'bytes are taken once they are there');
+    assert(count <= this.#length, 'bytes are read after they have arrived');
     this.#length -= count;
     const first = this.#pieces[0];
     if (first === undefined) return Buffer.alloc(0);
@@ -51,7 +51,7 @@ export class ByteQueue {
     let at = 0;
     let used = 0;
     while (at < count) {
-      const piece = defined(this.#pieces[used], 'a queue holds as many bytes as it says');
+      const piece = defined(this.#pieces[used], 'the queue has as many bytes as its length');
       const end = Math.min(piece.length, this.#taken + count - at);
       at += piece.copy(joined, at, this.#taken, end);
       this.#taken = end;

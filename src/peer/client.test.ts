@@ -9,7 +9,7 @@ const MEGABYTE = 1024 * 1024;
 const ending: (() => void)[] = [];
 afterEach(() => ending.splice(0).forEach((end) => end()));
 
-test('an endless list of members is not taken in, whoever gives it', async () => {
+test('an endless list of members is refused', async () => {
   const answer = { endless: true, sentBytes: 0 };
   const server = createServer((_request, response) => {
     response.setHeader('X-Etcd-Cluster-ID', 'c1');
@@ -41,7 +41,7 @@ test('an endless list of members is not taken in, whoever gives it', async () =>
   expect((await client.cluster(urls, 10_000)).members).toHaveLength(1);
 });
 
-test('a text that is no list of members is refused at once', () => {
+test('a text that is not a list of members is refused at once', () => {
   const startedAt = performance.now();
   for (const end of ['', '\\', '\\\n'])
     expect(() => decodeMembers(`[{"id":1,"name":"${'\\"'.repeat(40_000)}${end}`)).toThrow();

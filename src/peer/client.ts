@@ -32,10 +32,13 @@ import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
 import { reasonOf } from './reason.ts';
 
-/** As long as etcd takes them: a lease may have many keys. */
+/** etcd's limit: a lease may have many keys. */
 const MAX_ANSWER_BYTES = 100 * 1024 * 1024;
 
-/** Members are also asked for where anything may answer: at the URLs of a member that a client wants added. */
+/**
+ * A smaller limit for members: they are also requested from the URLs of a member to be added, where any server may
+ * respond.
+ */
 const MAX_MEMBERS_BYTES = 4 * 1024 * 1024;
 
 interface Question {
@@ -55,13 +58,13 @@ interface Answer {
 
 export interface PeerHttpClientOptions {
   readonly tls?: PeerTls | undefined;
-  /** Milliseconds in which a connection must stand. */
+  /** Timeout for connecting, in milliseconds. */
   readonly dialTimeoutMs: number;
-  /** The address that connections come from; undefined leaves it to the system. */
+  /** Local address of connections; undefined for the system's choice. */
   readonly localAddress?: string | undefined;
 }
 
-/** Asks other members over HTTP. */
+/** Sends requests to other members over HTTP. */
 export class PeerHttpClient implements PeerClient {
   readonly #options: PeerHttpClientOptions;
   readonly #agents = new RequestAgents({ maxFreeSockets: 1 });
@@ -169,7 +172,7 @@ export class PeerHttpClient implements PeerClient {
     this.#agents.destroy();
   }
 
-  /** The first answer that any of the URLs gives; what `read` throws counts as the answer when it is an EtcdError. */
+  /** The first response of any of the URLs. An EtcdError thrown by `read` counts as a response. */
   async #askAny<T>(urls: readonly string[], question: Question, read: (answer: Answer) => T): Promise<T> {
     const deadline = performance.now() + question.timeoutMs;
     let failure: Error = new PeerRequestError('no URL to ask');

@@ -24,7 +24,7 @@ function decodeInPieces(decoder: StreamDecoder, bytes: Buffer, size: number): Me
   return messages;
 }
 
-/** A leader's appends: mostly in sequence, at times after a gap or in a new term. */
+/** A leader's appends: mostly in sequence, sometimes after a gap or in a new term. */
 function randomAppends(random: SeededRandom, count: number): Message[] {
   let index = 5;
   let term = 2;
@@ -43,7 +43,7 @@ function randomAppends(random: SeededRandom, count: number): Message[] {
 }
 
 describe('the message stream', () => {
-  it('carries messages as their codec writes them, with large data not copied', () => {
+  it('has messages as their codec writes them, without copying large data', () => {
     const large = Buffer.alloc(10_000, 7);
     const messages = [
       Message.create({ type: MessageType.MsgHeartbeat, to: 1n, from: 2n, term: 3, commit: 300 }),
@@ -85,14 +85,14 @@ describe('the message stream', () => {
     expect(() => new MessageDecoder().decode(Buffer.alloc(8, 0xff), [])).toThrow(StreamFormatError);
   });
 
-  it('refuses bytes that are no message', () => {
+  it('refuses bytes that are not a message', () => {
     const garbage = Buffer.from([0, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0xff]);
     expect(() => new MessageDecoder().decode(garbage, [])).toThrow();
   });
 });
 
 describe('a chunk', () => {
-  it('has its length in front and a line end behind', () => {
+  it('as a chunk it has its length before and a line end after it', () => {
     const large = Buffer.alloc(5000, 1);
     const message = append({ term: 1, entries: [entry(1, 1, Buffer.from('a')), entry(2, 1, large)] });
     const bare = Buffer.concat(new MessageEncoder().encode([message], 'bare').parts);
@@ -126,7 +126,7 @@ describe('the append stream', () => {
     expect(bytes).toBe(one.length);
   });
 
-  it('leaves out what the stream implies, as etcd does', () => {
+  it('omits what the stream implies, as etcd does', () => {
     const encoder = new AppendEncoder();
     encoder.encode([append({ term: 2, logTerm: 1, index: 4, entries: [entry(5, 2, undefined)] })], 'bare');
     const next = append({
@@ -149,7 +149,7 @@ describe('the append stream', () => {
     expect(() => new AppendDecoder(ends).decode(long, [])).toThrow(StreamFormatError);
   });
 
-  it('bounds the entries of one append in all', () => {
+  it('limits the total size of the entries of one append', () => {
     const decoder = new AppendDecoder(ends, 1000);
     const frame = (size: number): Buffer => {
       const bytes = Buffer.alloc(8 + size);
@@ -162,7 +162,7 @@ describe('the append stream', () => {
     expect(() => decoder.decode(frame(400), [])).toThrow(/too long/);
   });
 
-  it('takes no memory for entries that are only announced', () => {
+  it('allocates no memory for entries that are only announced', () => {
     const decoder = new AppendDecoder(ends);
     const head = Buffer.from([1, 0, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     const messages: Message[] = [];

@@ -4,7 +4,7 @@ import { formatId } from './member-id.ts';
 /** Oldest cluster version that this release can be part of. */
 export const MIN_CLUSTER_VERSION = '3.0.0';
 
-/** What releases without these headers are. */
+/** The assumed version of releases without these headers. */
 const ANCIENT = '2.0.0';
 
 /** Releases from this one on have both kinds of streams. */
@@ -17,12 +17,12 @@ export const Refusal = {
   Addressee: 'to field mismatch',
 } as const;
 
-/** Who this member is, as it introduces itself with every request. */
+/** Identity of this member, which it sends with every request. */
 export interface Introduction {
   readonly localId: bigint;
   readonly clusterId: bigint;
   readonly serverVersion: string;
-  /** Peer URLs under which it can be reached. */
+  /** Its peer URLs. */
   readonly urls: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export function header(headers: IncomingHttpHeaders, name: string): string | und
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** Why a request of another member is refused; undefined when it is not. */
+/** Why a request of another member is refused; undefined if it is accepted. */
 export function refusalOf(headers: IncomingHttpHeaders, local: Introduction): string | undefined {
   const server = versionOf(header(headers, 'x-server-version'));
   const minCluster = versionOf(header(headers, 'x-min-cluster-version'));
@@ -54,7 +54,7 @@ export function refusalOf(headers: IncomingHttpHeaders, local: Introduction): st
   return undefined;
 }
 
-/** Whether a member that answered with these headers knows the streams. */
+/** Whether a member that responds with these headers supports streams. */
 export function hasStreams(headers: IncomingHttpHeaders): boolean {
   const server = versionOf(header(headers, 'x-server-version'));
   return server !== undefined && server >= (versionOf(FIRST_WITH_STREAMS) ?? 0);

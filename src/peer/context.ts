@@ -11,22 +11,22 @@ export interface PeerContext {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly tls: PeerTls | undefined;
-  /** Milliseconds in which a connection must stand. */
+  /** Timeout for connecting, in milliseconds. */
   readonly dialTimeoutMs: number;
-  /** Milliseconds without a byte after which a stream from a member is given up. */
+  /** Milliseconds without a byte after which a stream from a member is closed. */
   readonly readTimeoutMs: number;
-  /** Milliseconds without progress after which a stream to a member is given up. */
+  /** Milliseconds without progress after which a stream to a member is closed. */
   readonly writeTimeoutMs: number;
-  /** The address that connections to members come from; undefined leaves it to the system. */
+  /** Local address of connections to members; undefined for the system's choice. */
   readonly localAddress: string | undefined;
   readonly observer: PeerObserver | undefined;
 }
 
-/** Milliseconds after which a silent or blocked stream is given up, unless said otherwise; etcd's. */
+/** Default timeout of a silent or blocked stream, in milliseconds; as in etcd. */
 export const STREAM_TIMEOUT_MS = 5_000;
 
-/** Milliseconds between heartbeats of an idle stream; etcd's are a third of its timeout apart. */
+/** Milliseconds between heartbeats of an idle stream. etcd uses a third of its timeout. */
 export const HEARTBEAT_INTERVAL_MS = 500;
 
-/** Tells who asks for a stream how often it will hear of this member, in milliseconds; etcd passes over it. */
+/** Response header of a stream: its heartbeat interval in milliseconds. etcd ignores it. */
 export const HEARTBEAT_HEADER = 'x-keystead-heartbeat-ms';

@@ -17,7 +17,7 @@ export const HASH_KV_PATH = '/members/hashkv';
 export const DOWNGRADE_PATH = '/downgrade/enabled';
 export const VERSION_PATH = '/version';
 
-/** Texts that the other side tells errors by; they differ from those that clients see. */
+/** Texts by which the other side recognizes errors. They differ from those for clients. */
 export const AnswerText = {
   MemberNotFound: 'membership: ID not found',
   MemberNotLearner: 'membership: can only promote a learner member',
@@ -30,16 +30,16 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 
 export interface PeerHttpOptions {
   readonly answers: PeerAnswers;
-  /** The release this member answers as. */
+  /** The version that this member reports. */
   readonly serverVersion: string;
   readonly logger: Logger;
-  /** Serves what lies under `/raft`. */
+  /** Serves the paths under `/raft`. */
   readonly raft: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
 export type PeerHttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** All that a member serves on its peer URLs. */
+/** Handles all requests on the peer URLs of a member. */
 export function createPeerHttpHandler(options: PeerHttpOptions): PeerHttpHandler {
   return (request, response) => {
     const path = pathOf(request);
@@ -48,7 +48,7 @@ export function createPeerHttpHandler(options: PeerHttpOptions): PeerHttpHandler
       return;
     }
     route(options, { request, response, path }).catch((error: unknown) => {
-      options.logger.warn('failed to answer a peer', {
+      options.logger.warn('failed to serve a request of a peer', {
         path,
         error: reasonOf(error),
       });
@@ -75,7 +75,7 @@ async function route(options: PeerHttpOptions, exchange: Exchange): Promise<void
   else replyError(response, 404, '404 page not found');
 }
 
-/** Whether the method is the one allowed; answers the request when it is not. */
+/** Whether the method is allowed. Responds to the request if it is not. */
 function allows(method: 'GET' | 'POST', { request, response }: Exchange): boolean {
   if (request.method === method) return true;
   replyMethodNotAllowed(response, method);
@@ -157,7 +157,7 @@ function hashFailure(error: unknown): string {
   return reasonOf(error);
 }
 
-/** @returns undefined for what is no request */
+/** @returns undefined for an invalid request */
 function revisionOf(body: Buffer): number | undefined {
   let request: unknown;
   try {
@@ -170,7 +170,7 @@ function revisionOf(body: Buffer): number | undefined {
   return typeof revision === 'number' && Number.isSafeInteger(revision) ? revision : undefined;
 }
 
-/** As Go writes the response's structure: zeros are left out. */
+/** Encodes the response as Go does: zeros are omitted. */
 function encodeHash({ revision, hash, compactRevision, hashRevision }: RemoteHash): string {
   return JSON.stringify({
     header: revision === 0 ? {} : { revision },

@@ -9,7 +9,7 @@ import { BodyTooLargeError, readBody } from './request.ts';
 export const LEASES_PATH = '/leases';
 export const LEASES_INTERNAL_PATH = '/leases/internal';
 
-/** What the other side tells refusals by. */
+/** Texts by which the other side recognizes refusals. */
 export const LeaseText = {
   'not-found': 'lease not found',
   'not-primary': 'not a primary lessor',
@@ -18,7 +18,7 @@ export const LeaseText = {
 
 const MAX_REQUEST_BYTES = 64 * 1024;
 
-/** Serves renewals and times to live of leases, which only the leader knows. */
+/** Serves lease renewals and TTL requests, which only the leader can answer. */
 export async function serveLeases(
   answers: PeerAnswers,
   { request, response, path }: { request: IncomingMessage; response: ServerResponse; path: string },

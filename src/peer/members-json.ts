@@ -1,7 +1,7 @@
 import { quoteLongNumbers } from '../lib/json-ids.ts';
 import type { RemoteMember } from '../ports/peer-client.ts';
 
-/** The members as the cluster's interface lists them: ids are plain numbers, empty fields are left out. */
+/** The members as JSON of the peer interface: ids are plain numbers, empty fields are omitted. */
 export function encodeMembers(members: readonly RemoteMember[]): string {
   return `[${members.map(encodeMember).join(',')}]\n`;
 }
@@ -22,10 +22,10 @@ function goJson(value: string | readonly string[]): string {
   );
 }
 
-/** @throws Error when the text is no list of members */
+/** @throws Error if the text is not a list of members */
 export function decodeMembers(text: string): RemoteMember[] {
   const list: unknown = JSON.parse(quoteLongNumbers(text));
-  if (!Array.isArray(list)) throw new Error('no list of members');
+  if (!Array.isArray(list)) throw new Error('not a list of members');
   return list.map(decodeMember);
 }
 

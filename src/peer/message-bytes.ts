@@ -5,17 +5,17 @@ import { isSpliced, type SpliceWriter } from './splice-writer.ts';
 const ENTRY_DATA = 0x22;
 const MESSAGE_ENTRIES = 0x3a;
 
-/** Type, to, from, term, log term and index: numbers that a message always has, in front of its entries. */
+/** Number of fields before the entries that a message always has: type, to, from, term, log term and index. */
 const FIELDS_BEFORE_ENTRIES = 6;
 
-/** Bytes of the entries' data that are spliced rather than copied. */
+/** Bytes of the entries' data that are not copied. */
 export function splicedBytes(entries: readonly Entry[]): number {
   let bytes = 0;
   for (const { data } of entries) if (isSpliced(data)) bytes += data.length;
   return bytes;
 }
 
-/** As the entry's codec writes it. */
+/** Writes an entry as its codec does. */
 export function writeEntry(entry: Entry, out: SpliceWriter): void {
   const { data } = entry;
   if (!isSpliced(data)) {
@@ -29,7 +29,7 @@ export function writeEntry(entry: Entry, out: SpliceWriter): void {
   out.splice(data);
 }
 
-/** As the message's codec writes it. */
+/** Writes a message as its codec does. */
 export function writeMessage(message: Message, out: SpliceWriter): void {
   const { entries } = message;
   const { writer } = out;

@@ -5,19 +5,19 @@ import { type Framing, SpliceWriter } from './splice-writer.ts';
 import type { EncodedBatch, StreamDecoder, StreamEncoder } from './stream-codec.ts';
 import { StreamFormatError } from './stream-error.ts';
 
-/** Longest message that is taken in; as long as etcd's. Memory is only taken for bytes that have arrived. */
+/** Longest accepted message, as in etcd. Memory is allocated only for bytes that have arrived. */
 export const MAX_MESSAGE_BYTES = 512 * 1024 * 1024;
 
 const LENGTH_BYTES = 8;
 
-/** A heartbeat message that nobody sent, in front of which stands its length. */
+/** The heartbeat of the stream itself: an empty heartbeat message after its length. */
 const linkHeartbeat = Buffer.from([0, 0, 0, 0, 0, 0, 0, 2, 8, MessageType.MsgHeartbeat]);
 
 export function isLinkHeartbeat(message: Message): boolean {
   return message.type === MessageType.MsgHeartbeat && message.from === 0n && message.to === 0n;
 }
 
-/** Messages as they are, each after its length in eight bytes. */
+/** Encodes each message after its length in eight bytes. */
 export class MessageEncoder implements StreamEncoder {
   encode(messages: readonly Message[], framing: Framing): EncodedBatch {
     const sizes: number[] = [];
@@ -45,7 +45,7 @@ export class MessageEncoder implements StreamEncoder {
 export class MessageDecoder implements StreamDecoder {
   readonly #received = new ByteQueue();
   readonly #maxBytes: number;
-  /** Length of the message whose bytes are next; undefined while its length is. */
+  /** Length of the next message; undefined while the length itself is read. */
   #next: number | undefined;
 
   constructor(maxBytes: number = MAX_MESSAGE_BYTES) {
@@ -61,7 +61,7 @@ export class MessageDecoder implements StreamDecoder {
     }
   }
 
-  /** Takes in the next bytes up to the end of the first message; what follows it is left in `rest`. */
+  /** Reads bytes up to the end of the first message. `rest` has the bytes after it. */
   decodeFirst(bytes: Buffer): { message: Message; rest: Buffer } | undefined {
     this.#received.push(bytes);
     const message = this.#take();

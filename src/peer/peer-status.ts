@@ -3,7 +3,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { PeerCounts } from '../ports/peer-transport.ts';
 import { formatId } from './member-id.ts';
 
-/** Whether a member can be reached, and what was sent and received. */
+/** Whether a member is reachable, and its traffic counters. */
 export class PeerStatus implements PeerCounts {
   readonly id: bigint;
   disconnects = 0;
@@ -41,7 +41,7 @@ export class PeerStatus implements PeerCounts {
     this.#logger.info('peer became active', { 'peer-id': formatId(this.id) });
   }
 
-  /** @param failure what could not be done, and why */
+  /** @param failure what failed, and why */
   deactivate(failure: string): void {
     if (this.#activeSince === undefined) return;
     this.#activeSince = undefined;

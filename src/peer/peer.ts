@@ -14,7 +14,7 @@ import { StreamReader } from './stream-reader.ts';
 import { StreamWriter } from './stream-writer.ts';
 import { UrlPicker } from './url-picker.ts';
 
-/** Milliseconds between two log lines on lost messages. */
+/** Milliseconds between two log lines about lost messages. */
 const LOSS_LOG_INTERVAL_MS = 5_000;
 
 export interface PeerOptions {
@@ -22,11 +22,14 @@ export interface PeerOptions {
   readonly id: bigint;
   readonly urls: readonly string[];
   readonly agents: RequestAgents;
-  /** Goes on counting where the member was answered before it was known. */
+  /** Counters of the time before the member was in the configuration. */
   readonly status?: PeerStatus | undefined;
 }
 
-/** All ways to and from one member: two streams in each direction, single posts while there are none, snapshots. */
+/**
+ * All connections with one member: two streams in each direction, single POST requests while there are no streams, and
+ * snapshots.
+ */
 export class Peer {
   readonly status: PeerStatus;
   readonly #context: PeerContext;
@@ -40,7 +43,7 @@ export class Peer {
   #lossLoggedAt = -Infinity;
   #stopped = false;
 
-  /** @throws TypeError for URLs that are none */
+  /** @throws TypeError for invalid URLs */
   constructor({ context, id, urls, agents, status: earlier }: PeerOptions) {
     this.#context = context;
     const picker = new UrlPicker(urls);
@@ -56,7 +59,7 @@ export class Peer {
     for (const reader of this.#readers) reader.start();
   }
 
-  /** Takes a message for the next `flush`. */
+  /** Queues a message for the next `flush`. */
   push(message: Message): void {
     if (!this.#hasTaken(message)) this.#lose(message);
   }
@@ -74,7 +77,7 @@ export class Peer {
     this.#picker.update(urls);
   }
 
-  /** Takes the socket of a stream that this member has asked for. */
+  /** Takes over the socket of a stream that the other member requested. */
   attach(kind: StreamKind, socket: Socket): void {
     this.#writers[kind].attach(socket);
     this.status.activate();
@@ -89,10 +92,10 @@ export class Peer {
     this.#prober.stop();
   }
 
-  /** Appends have a stream of their own, so that heartbeats and votes never wait behind them. */
+  /** Appends have a separate stream, so that heartbeats and votes never wait behind them. */
   #hasTaken(message: Message): boolean {
     const { msgapp, message: other } = this.#writers;
-    // A snapshot's message is long and would hold up a stream.
+    // A snapshot message is long and would block a stream.
     if (message.type === MessageType.MsgSnap) return this.#pipeline.push(message);
     if (message.type === MessageType.MsgApp && msgapp.isOpen) return msgapp.push(message);
     if (other.isOpen) return other.push(message);
@@ -104,7 +107,7 @@ export class Peer {
     const now = this.#context.clock.now();
     if (now - this.#lossLoggedAt >= LOSS_LOG_INTERVAL_MS) {
       this.#lossLoggedAt = now;
-      this.#context.logger.warn('dropped raft messages, as those before them are still waiting', {
+      this.#context.logger.warn('dropped raft messages: too many messages are waiting', {
         'remote-peer-id': formatId(this.status.id),
         'remote-peer-active': this.status.isActive,
       });
@@ -114,7 +117,7 @@ export class Peer {
       queueMicrotask(() => this.#context.handler.reportSnapshot(message.to, false));
   }
 
-  /** Later and once, as losses come many at a time and from within calls of the server. */
+  /** Reported later and once, since many messages are lost at a time, and from within calls of the server. */
   #reportLoss(): void {
     if (this.#lossPending || this.#stopped) return;
     this.#lossPending = true;
@@ -157,7 +160,7 @@ export class Peer {
 
   #ended(kind: StreamKind, end: StreamEnd): void {
     if (this.#stopped) return;
-    // What is written to a silent member only fills the system's buffers: posts find out when it is back.
+    // Writes to a silent member only fill the system's buffers. POST requests detect when it is back.
     if (end.cause === 'silence' && !this.#readers.some(({ isOpen }) => isOpen))
       for (const other of streamKinds) this.#writers[other].close();
     if (this.#isConnected) return;
@@ -174,7 +177,7 @@ export class Peer {
     else {
       const welcome = messages.filter(isWelcome);
       this.status.receivedFailures += messages.length - welcome.length;
-      this.#context.logger.warn('refused raft messages from a removed member or to another one', {
+      this.#context.logger.warn('refused raft messages from a removed member or for another member', {
         'remote-peer-id': formatId(this.status.id),
       });
       if (welcome.length > 0) handler.onMessages(welcome);

@@ -9,11 +9,11 @@ import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
-/** Requests to one member at a time, and messages that wait for their turn; etcd's. */
+/** Maximum number of concurrent requests to one member, and of waiting messages; as in etcd. */
 const CONCURRENCY = 4;
 const MAX_WAITING = 64;
 
-/** Milliseconds without a byte after which a request is given up, so that dead connections do not pile up. */
+/** Milliseconds without a byte after which a request fails, so that dead connections do not accumulate. */
 const IDLE_TIMEOUT_MS = 5_000;
 
 export interface PipelineOptions {
@@ -24,7 +24,7 @@ export interface PipelineOptions {
   readonly failed: (reason: string) => void;
 }
 
-/** Posts messages one by one: what is used while there is no stream. */
+/** Posts messages one by one, while there is no stream. */
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #waiting: Message[] = [];
@@ -35,7 +35,7 @@ export class Pipeline {
     this.#options = options;
   }
 
-  /** @returns false when the message is lost */
+  /** @returns false if the message is lost */
   push(message: Message): boolean {
     if (this.#stopped) return false;
     if (this.#aborts.size < CONCURRENCY) this.#begin(message);

@@ -4,12 +4,12 @@ import { readBody } from './request.ts';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** This member has been removed from the cluster, says another one. */
+/** Another member reports that this one was removed from the cluster. */
 export class RemovedError extends Error {
   override readonly name = 'RemovedError';
 }
 
-/** Resolves when a posted message was taken; rejects with why it was not. */
+/** Resolves if a posted message was accepted. Rejects with the reason if not. */
 export async function checkAnswer(response: IncomingMessage): Promise<void> {
   const text = (await readBody(response, MAX_ANSWER_BYTES)).toString().trimEnd();
   switch (response.statusCode) {
@@ -19,7 +19,7 @@ export async function checkAnswer(response: IncomingMessage): Promise<void> {
       throw new RemovedError('this member has been removed from the cluster');
     case 412:
       if (text === Refusal.Version || text === Refusal.Cluster) throw new Error(text);
-      throw new Error(`the peer answers ${text}`);
+      throw new Error(`the peer responded: ${text}`);
     default:
       throw new Error(`unexpected status ${response.statusCode ?? 0}: ${text}`);
   }

@@ -7,12 +7,12 @@ import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
-/** Shorter than what servers keep idle connections for, so that one connection serves all probes. */
+/** Shorter than servers keep idle connections, so that all probes use one connection. */
 const PROBE_INTERVAL_MS = 4_000;
 
 const TIMEOUT_MS = 4_000;
 
-/** Weight of the newest round trip in the smoothed one. */
+/** Weight of the newest round-trip time in the smoothed one. */
 const SMOOTHING = 0.125;
 
 const MAX_CLOCK_DRIFT_MS = 1_000;
@@ -25,7 +25,7 @@ export interface ProberOptions {
   readonly picker: UrlPicker;
 }
 
-/** Measures the round trip to a member, and how far its wall clock is off. */
+/** Measures the round-trip time to a member, and the difference of its wall clock. */
 export class Prober {
   readonly #options: ProberOptions;
   readonly #agents = new RequestAgents({ maxSockets: 1 });
@@ -58,7 +58,7 @@ export class Prober {
       },
       (error: unknown) => {
         if (this.#isHealthy)
-          context.logger.warn('peer does not answer probes', {
+          context.logger.warn('peer does not respond to probes', {
             'remote-peer-id': formatId(status.id),
             error: reasonOf(error),
           });
@@ -78,7 +78,7 @@ export class Prober {
     this.#isDrifting = isDrifting;
   }
 
-  /** Resolves to the other side's wall time. */
+  /** Resolves to the wall time of the other member. */
   #ask(url: string): Promise<number> {
     const { context } = this.#options;
     return new Promise((resolve, reject) => {
@@ -108,8 +108,8 @@ export class Prober {
 function wallOf(text: string): number {
   const answer: unknown = JSON.parse(text);
   if (typeof answer !== 'object' || answer === null || !('OK' in answer) || answer.OK !== true)
-    throw new Error('the peer is not well');
+    throw new Error('the peer is not healthy');
   const wall = 'Now' in answer && typeof answer.Now === 'string' ? Date.parse(answer.Now) : NaN;
-  if (Number.isNaN(wall)) throw new Error('the peer tells no time');
+  if (Number.isNaN(wall)) throw new Error('the peer sent no time');
   return wall;
 }

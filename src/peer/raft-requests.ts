@@ -14,17 +14,17 @@ import { receiveSnapshot } from './snapshot-receiver.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
 import { reasonOf } from './reason.ts';
 
-/** The peers that requests are for. */
+/** The known peers. */
 export interface PeerTable {
   peer(id: bigint): Peer | undefined;
-  /** Of a peer, or of a member that is not known yet but answered. */
+  /** Status of a peer, or of a remote that is not in the configuration yet. */
   status(id: bigint): PeerStatus | undefined;
   addRemote(id: bigint, urls: readonly string[]): void;
 }
 
 const STREAM_PREFIX = '/raft/stream/';
 
-/** What other members ask of this one under `/raft`. */
+/** Serves the requests of other members under `/raft`. */
 export class RaftRequests {
   readonly #context: PeerContext;
   readonly #table: PeerTable;
@@ -73,9 +73,9 @@ export class RaftRequests {
     const { local, logger } = this.#context;
     const peer = this.#table.peer(from);
     if (peer === undefined) {
-      // It may have joined after what this member has applied so far.
+      // It may have joined after the last entry that this member has applied.
       this.#noteSender(request, from);
-      logger.warn('a stream was asked for by a member that is not known here', {
+      logger.warn('an unknown member requested a stream', {
         'remote-peer-id': formatId(from),
       });
       replyError(response, 404, 'error sender not found');
@@ -94,7 +94,7 @@ export class RaftRequests {
     logger.info('opened stream to peer', { 'stream-type': kind, 'remote-peer-id': formatId(from) });
   }
 
-  /** How much is here of a snapshot whose transfer broke off. */
+  /** Responds with the number of bytes kept from an interrupted snapshot transfer. */
   async #keptSnapshot(request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
     if (this.#isRefused(request, response)) return;
     await this.#snapshots.end(id);
@@ -187,7 +187,7 @@ export class RaftRequests {
     try {
       this.#table.addRemote(from, urls.split(','));
     } catch {
-      this.#context.logger.warn('a member names URLs of its own that are none', { urls });
+      this.#context.logger.warn('a member reports invalid peer URLs', { urls });
     }
   }
 }

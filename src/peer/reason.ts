@@ -1,4 +1,4 @@
-/** What went wrong, for logs and answers. */
+/** The text of an error, for logs and responses. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -5,12 +5,15 @@ import { Pipeline } from './pipeline.ts';
 import type { RequestAgents } from './request-agents.ts';
 import { UrlPicker } from './url-picker.ts';
 
-/** A member that this one cannot know of yet, as it lags behind, but whose messages it has to answer to catch up. */
+/**
+ * A member that is not in this member's configuration yet, because this one is behind. Its messages must be answered to
+ * catch up.
+ */
 export class Remote {
   readonly #pipeline: Pipeline;
   readonly status: PeerStatus;
 
-  /** @throws TypeError for URLs that are none */
+  /** @throws TypeError for invalid URLs */
   constructor(options: { context: PeerContext; id: bigint; urls: readonly string[]; agents: RequestAgents }) {
     const { context, id, urls, agents } = options;
     const status = new PeerStatus(id, context.clock, context.logger);

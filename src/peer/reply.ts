@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** Ends a response with a plain text and a newline, as Go's `http.Error` does: clients compare the text. */
+/** Sends a plain text and a newline, as Go's `http.Error` does. Clients compare the text. */
 export function replyError(response: ServerResponse, status: number, text: string): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
@@ -11,7 +11,7 @@ export function replyError(response: ServerResponse, status: number, text: strin
   response.end(`${text}\n`);
 }
 
-/** Ends a response with an object that holds a message. */
+/** Sends a JSON object with a message. */
 export function replyMessage(response: ServerResponse, status: number, message: string): void {
   replyBody(response, { status, type: 'application/json', body: JSON.stringify({ message }) });
 }

@@ -1,7 +1,7 @@
 import { Agent, type AgentOptions } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 
-/** Keeps the connections of requests to other members, for each protocol from its first request on. */
+/** Keeps connections to other members for further requests, for HTTP and HTTPS. */
 export class RequestAgents {
   readonly #options: AgentOptions;
   #http: Agent | undefined;

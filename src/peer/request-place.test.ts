@@ -16,6 +16,6 @@ it.each([
   expect(requestPlace(url, '/raft')).toMatchObject(place);
 });
 
-it.each(['', 'a:1', 'unix:', 'http://a:99999', 'ftp://a:1'])('%j leads nowhere', (url) => {
+it.each(['', 'a:1', 'unix:', 'http://a:99999', 'ftp://a:1'])('%j is not a usable URL', (url) => {
   expect(isDialable(url)).toBe(false);
 });

@@ -1,20 +1,20 @@
 import type { RequestOptions } from 'node:http';
 import { urlToHttpOptions } from 'node:url';
 
-/** Where a request to a member goes. */
+/** The target of a request to a member. */
 export interface RequestPlace {
   readonly isSecure: boolean;
-  /** Host and port, or the path of a unix socket, and the path asked for. */
+  /** Host and port, or the path of a unix socket, and the request path. */
   readonly options: RequestOptions;
 }
 
 const UNIX_URL = /^(unixs?):(?:\/\/)?(.+)$/;
 
 /**
- * The place of a path under a peer URL. As in etcd, `unix://host:port` is a socket file of that name, `host:port`, in the
- * working directory; `unix:///directory/file` is one at that path.
+ * The target of a path under a peer URL. As in etcd, `unix://host:port` is a socket file named `host:port` in the
+ * working directory, and `unix:///directory/file` is one at that path.
  *
- * @throws TypeError for a text that is no URL
+ * @throws TypeError for a text that is not a URL
  */
 export function requestPlace(peerUrl: string, path: string): RequestPlace {
   const [, scheme, socketPath] = UNIX_URL.exec(peerUrl) ?? [];
@@ -22,12 +22,12 @@ export function requestPlace(peerUrl: string, path: string): RequestPlace {
     const url = new URL(path, peerUrl);
     return { isSecure: url.protocol === 'https:', options: urlToHttpOptions(url) };
   }
-  // What a certificate has to be for.
+  // The host name that the certificate must have.
   const host = /^([^/:]+):[^/]*$/.exec(socketPath)?.[1] ?? 'localhost';
   return { isSecure: scheme === 'unixs', options: { socketPath, host, path } };
 }
 
-/** Whether there is anything that a connection to it could be tried with. */
+/** Whether it is a URL that a connection can be tried to. */
 export function isDialable(peerUrl: string): boolean {
   if (UNIX_URL.test(peerUrl)) return true;
   if (!URL.canParse(peerUrl)) return false;

@@ -5,11 +5,11 @@ import type { Server, ConnectionOptions, TLSSocket } from 'node:tls';
 import type { RequestAgents } from './request-agents.ts';
 import type { RequestPlace } from './request-place.ts';
 
-/** TLS between members; both ends follow their files by themselves. */
+/** TLS between members. Both sides reload changed certificate files. */
 export interface PeerTls {
-  /** Options of one outgoing connection. */
+  /** Options for an outgoing connection. */
   connectOptions(): ConnectionOptions;
-  /** A listener that hands over connections which have passed all checks. */
+  /** A listener that passes on connections after all checks. */
   createServer(onSocket: (socket: TLSSocket) => void): Server;
 }
 
@@ -17,17 +17,17 @@ export interface RequestOptions {
   readonly method: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: PeerTls | undefined;
-  /** Keeps connections for further requests; undefined for a connection of the request's own. */
+  /** Keeps connections for further requests; undefined for a new connection. */
   readonly agents: RequestAgents | undefined;
-  /** Milliseconds in which the connection must stand. */
+  /** Timeout for connecting, in milliseconds. */
   readonly dialTimeoutMs: number;
-  /** The address that the connection comes from; undefined leaves it to the system. */
+  /** Local address of the connection; undefined for the system's choice. */
   readonly localAddress?: string | undefined;
-  /** Milliseconds without a byte either way after which the request fails. */
+  /** Milliseconds without a byte in either direction after which the request fails. */
   readonly idleTimeoutMs: number;
 }
 
-/** Begins a request; nothing is sent before its body ends or is flushed. Failures come as `error` events. */
+/** Starts a request. Nothing is sent before its body ends or is flushed. Failures are `error` events. */
 export function openRequest(place: RequestPlace, options: RequestOptions): ClientRequest {
   const { method, headers, tls, agents, localAddress } = options;
   const request = place.isSecure
@@ -52,7 +52,7 @@ function bound(
 ): void {
   request.setTimeout(idleTimeoutMs, () => {
     const { bytesRead } = socket;
-    // After a stall of this process the timer is due before what has arrived meanwhile is read.
+    // After a pause of this process the timer fires before the bytes that arrived meanwhile are read.
     setImmediate(() => {
       if (socket.bytesRead === bytesRead)
         request.destroy(new IdleTimeoutError('nothing sent or received for too long'));
@@ -66,12 +66,12 @@ function bound(
   request.once('close', () => clearTimeout(timer));
 }
 
-/** The connection may stand, but nothing comes any more. */
+/** The connection may still be open, but no bytes arrive. */
 export class IdleTimeoutError extends Error {
   override readonly name = 'IdleTimeoutError';
 }
 
-/** The whole body as bytes. Rejects when it is longer than `maxBytes` or breaks off. */
+/** The whole body. Rejects if it is longer than `maxBytes` or incomplete. */
 export async function readBody(message: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -3,13 +3,16 @@ import { createServer as createNetServer, type ListenOptions, type Server, type 
 import type { PeerHttpHandler } from './http-handler.ts';
 import type { PeerTls } from './request.ts';
 
-/** Milliseconds for which idle connections are kept: longer than the time between two probes of them. */
+/** Milliseconds for which idle connections are kept: longer than the interval of probes. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** Milliseconds without a byte either way after which a connection is ended; streams and snapshots have their own. */
+/**
+ * Milliseconds without a byte in either direction after which a connection is closed. Streams and snapshots have their
+ * own timeouts.
+ */
 const SILENCE_MS = 60_000;
 
-/** Longest header section taken in; URLs of a member may be many. */
+/** Maximum size of the request headers. A member may have many URLs. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
 /** A TCP address, or the path of a unix socket. */
@@ -35,13 +38,16 @@ export class PeerServer {
     this.#http = createServer({ noDelay: true, maxHeaderSize: MAX_HEADER_BYTES }, handler);
     this.#http.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#http.timeout = SILENCE_MS;
-    // Snapshots take as long as they take; who receives them watches that they go on.
+    // Snapshots may take any time. Their receiver checks that they make progress.
     this.#http.requestTimeout = 0;
-    // It is handed its connections and listens nowhere itself, but looks for late heads only once it does.
+    // It does not listen itself, and accepted connections are passed to it. But it checks for late request headers only
+    // after this event.
     this.#http.emit('listening');
   }
 
-  /** Resolves to the port, which is the system's choice for 0, or to 0 for a unix socket. Rejects when the address can't be had. */
+  /**
+   * Resolves to the port (chosen by the system for 0), or to 0 for a unix socket. Rejects if the address can't be used.
+   */
   listen(address: PeerAddress): Promise<number> {
     const { secure } = address;
     const serve = (socket: Socket): void => {
@@ -49,7 +55,7 @@ export class PeerServer {
       this.#http.emit('connection', socket);
     };
     const listener = secure ? this.#secureListener(serve) : createNetServer({ allowHalfOpen: true }, serve);
-    // From its first packet on, before any handshake: a silent connection must not keep the listener from closing.
+    // Registered before the TLS handshake: a silent connection must not prevent the listener from closing.
     listener.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -69,7 +75,7 @@ export class PeerServer {
     return this.#tls.createServer(serve);
   }
 
-  /** Stops listening and ends all connections. */
+  /** Stops listening and closes all connections. */
   async close(): Promise<void> {
     const closed = this.#listeners.map(
       (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),

@@ -6,7 +6,7 @@ import { Recorder, TestMember } from './testing/test-member.ts';
 const A = 0xa1n;
 const B = 0xb2n;
 
-/** Forwards connections to a port until it is cut: then nothing goes through, though nothing is closed either. */
+/** Forwards connections to a port until it is cut. Then no bytes pass, but no connection is closed. */
 class Cable {
   isCut = false;
   readonly #server: Server;
@@ -56,7 +56,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-it('connections that fall silent are given up and made anew', async () => {
+it('silent connections are closed and opened again', async () => {
   const atA = new Recorder();
   const atB = new Recorder();
   const a = await TestMember.start({ id: A, handler: atA });
@@ -76,7 +76,7 @@ it('connections that fall silent are given up and made anew', async () => {
   toA.cable.isCut = true;
   toB.cable.isCut = true;
   await until(() => expect([...a.transport.counts()][0]?.disconnects).toBe(1));
-  // Nobody closed anything: it need not be the other process that is gone.
+  // No connection was closed by the other side, so its process may still run.
   expect(atA.closed).toEqual([]);
 
   toA.cable.isCut = false;

@@ -32,7 +32,7 @@ async function listening(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Passes connections on; the first that brings so many bytes is cut then. */
+/** Forwards connections. The first one with this many bytes is then cut. */
 class Cutter {
   #cutAfter: number;
 
@@ -83,8 +83,8 @@ function snapshot(isBroken: boolean, offsets: number[]): OutgoingSnapshot {
   return { totalBytes: FILE.length, chunks: piecesFrom(0), resumption };
 }
 
-describe('a snapshot whose transfer breaks off', () => {
-  it('is gone on with where it did', async () => {
+describe('an interrupted snapshot transfer', () => {
+  it('is resumed where it stopped', async () => {
     const [atA, atB] = [new Recorder(), new Recorder()];
     const a = await start(A, atA);
     const b = await start(B, atB);
@@ -104,7 +104,7 @@ describe('a snapshot whose transfer breaks off', () => {
     expect(atB.snapshots[0]?.message).toEqual(message());
   });
 
-  it('is sent whole to a member that has nothing of it', async () => {
+  it('is sent from the start to a member that has nothing of it', async () => {
     const [atA, atB] = [new Recorder(), new Recorder()];
     const a = await start(A, atA);
     const b = await start(B, atB);
@@ -120,7 +120,7 @@ describe('a snapshot whose transfer breaks off', () => {
     expect(atB.snapshots[0]?.bytes.equals(FILE)).toBe(true);
   });
 
-  it('is sent whole to a member that knows of no parts, as those of etcd', async () => {
+  it('is sent from the start to a member that does not support parts, such as etcd', async () => {
     const posted: { range: string | undefined; bytes: number }[] = [];
     const etcd = createHttpServer((request, response) => {
       if (request.method !== 'POST') {
@@ -144,7 +144,7 @@ describe('a snapshot whose transfer breaks off', () => {
     expect(posted[0]?.bytes).toBeGreaterThan(FILE.length);
   });
 
-  it('is posted once there is something to send, however long it takes to get there in the file', async () => {
+  it('is posted only when there is data to send, also if that takes long', async () => {
     const order: string[] = [];
     const receiver = createHttpServer((request, response) => {
       if (request.method === 'GET') {
@@ -158,7 +158,7 @@ describe('a snapshot whose transfer breaks off', () => {
     const a = await start(A, atA);
     a.transport.addPeer(B, [await listening(receiver)]);
     const from = async function* (offset: number): AsyncGenerator<Buffer> {
-      // Time enough for a request that was begun to arrive.
+      // Enough time for a started request to arrive.
       await new Promise((resolve) => setTimeout(resolve, 200));
       order.push('found');
       yield FILE.subarray(offset);
@@ -172,11 +172,11 @@ describe('a snapshot whose transfer breaks off', () => {
     expect(order).toEqual(['found', 'posted']);
   });
 
-  it('ends a transfer that its receiver still waits for', async () => {
+  it('ends the old transfer if its receiver still waits for it', async () => {
     const [atA, atB] = [new Recorder(), new Recorder()];
     const a = await start(A, atA);
     const b = await start(B, atB);
-    // What is sent stops coming, and nobody is told.
+    // The data stops, and no connection is closed.
     const silent = createServer((near) => {
       const far = connect(b.port, '127.0.0.1');
       let bytes = 0;

@@ -6,23 +6,23 @@ import { openRequest } from './request.ts';
 import type { RequestPlace } from './request-place.ts';
 
 /*
- * etcd's members send a snapshot anew when its transfer breaks off. Keystead's go on where it did: the sender names
+ * etcd's members send a snapshot from the start when its transfer is interrupted. Keystead's resume it: the sender names
  * the file, asks with a GET of the same path how much of it has arrived, and posts the rest with a Content-Range.
- * Members of etcd pass over the name and refuse the GET.
+ * Members of etcd ignore the name and refuse the GET.
  */
 
-/** Names the file. */
+/** The unique name of the file. */
 export const SNAPSHOT_ID_HEADER = 'x-keystead-snapshot';
 
-/** In the answer to a GET: bytes of the file that are here. */
+/** In the response to a GET: bytes of the file that were received. */
 export const SNAPSHOT_KEPT_HEADER = 'x-keystead-snapshot-kept';
 
-/** Milliseconds in which a member says how much it has. */
+/** Timeout for asking a member how much it has received, in milliseconds. */
 const ASK_TIMEOUT_MS = 10_000;
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-\d{1,15}\/\d{1,15}$/;
 
-/** One file of which the bytes from `offset` on are sent. */
+/** A file of which the bytes from `offset` on are sent. */
 export interface FilePart {
   readonly id: string | undefined;
   readonly offset: number;
@@ -38,7 +38,7 @@ export function partHeaders({ id, offset, totalBytes }: FilePart): Record<string
   };
 }
 
-/** @returns what a post brings; undefined where its headers make no sense */
+/** @returns the part of a POST; undefined if its headers are invalid */
 export function partOf(headers: IncomingHttpHeaders): SnapshotPart | undefined {
   const id = header(headers, SNAPSHOT_ID_HEADER);
   const range = header(headers, 'content-range');
@@ -48,9 +48,9 @@ export function partOf(headers: IncomingHttpHeaders): SnapshotPart | undefined {
 }
 
 /**
- * Asks a member how much of a file it has; 0 where it does not say. Rejects when it cannot be reached.
+ * Asks a member how much of a file it has received; 0 if it does not report it. Rejects if it is unreachable.
  *
- * @param asked.requests has the request while it is under way
+ * @param asked.requests contains the request while it runs
  */
 export function askForPart(
   context: PeerContext,
@@ -82,11 +82,11 @@ export function askForPart(
   });
 }
 
-/** Transfers under way of files that have a name. */
+/** Running incoming transfers of files with a name. */
 export class IncomingParts {
   readonly #byId = new Map<string, { readonly request: IncomingMessage; readonly ended: Promise<unknown> }>();
 
-  /** Takes note of a transfer until it has ended. */
+  /** Records a transfer until it has ended. */
   track(id: string | undefined, request: IncomingMessage, ended: Promise<unknown>): void {
     if (id === undefined) return;
     const transfer = { request, ended };
@@ -97,11 +97,11 @@ export class IncomingParts {
     ended.then(forget, forget);
   }
 
-  /** Whoever asks for a file's part sends it no more: a transfer that has not noticed is ended. */
+  /** A sender that asks for a part has stopped its earlier transfer. If that transfer still runs here, it is ended. */
   async end(id: string): Promise<void> {
     const transfer = this.#byId.get(id);
     if (transfer === undefined) return;
-    transfer.request.destroy(new Error('the sender begins anew'));
+    transfer.request.destroy(new Error('the sender starts a new transfer'));
     await transfer.ended.catch(() => undefined);
   }
 }

@@ -10,25 +10,27 @@ import { replyError } from './reply.ts';
 import { StreamFormatError } from './stream-error.ts';
 import { reasonOf } from './reason.ts';
 
-/** Longest message in front of the file: some metadata and the members. The file itself may have any length. */
+/** Maximum size of the message before the file: metadata and the members. The file itself may have any length. */
 const MAX_HEAD_BYTES = 64 * 1024 * 1024;
 
-/** Milliseconds without a byte after which the sender is taken for lost. */
+/** Milliseconds without a byte after which the transfer fails. */
 const IDLE_TIMEOUT_MS = 30_000;
 
 export interface SnapshotRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** Of the sender, where it is known. */
+  /** Status of the sender, if known. */
   readonly status: PeerStatus | undefined;
   readonly part: SnapshotPart;
 }
 
-/** Takes a posted snapshot: its message, then the database file, which goes to the handler as it comes in. */
+/**
+ * Receives a posted snapshot: its message, and then the database file, which is passed to the handler as it arrives.
+ */
 export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRequest): Promise<void> {
   const { request, response, status, part } = snapshot;
   const startedAt = context.clock.now();
-  // Saving it may take longer than connections are left silent otherwise.
+  // Saving it may take longer than the timeout of silent connections.
   request.socket.setTimeout(0);
   const bytes = withIdleTimeout(request);
   const head = await readHead(bytes, status);
@@ -75,7 +77,7 @@ function fail(status: PeerStatus | undefined): void {
   if (status !== undefined) status.snapshotReceiveFailures += 1;
 }
 
-/** The message and what came along with its last bytes, or why there is none. */
+/** The message and the bytes after it, or why it could not be read. */
 async function readHead(
   bytes: AsyncGenerator<Buffer>,
   status: PeerStatus | undefined,
@@ -110,9 +112,9 @@ async function* counted(
   if (status !== undefined) status.receivedBytes += bytes;
 }
 
-/** The body, failing when the sender falls silent; time that the reader takes does not count. */
+/** The body. It fails if the sender is silent too long. Time used by the reader does not count. */
 async function* withIdleTimeout(request: IncomingMessage): AsyncGenerator<Buffer> {
-  // Not destroyed when the reader gives up: the answer that says why goes out on the same connection.
+  // Not destroyed when the reader stops early: the response with the reason is sent on the same connection.
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   try {
     for (;;) {

@@ -13,13 +13,13 @@ import { askForPart, type FilePart, partHeaders } from './snapshot-parts.ts';
 import type { UrlPicker } from './url-picker.ts';
 import { reasonOf } from './reason.ts';
 
-/** Milliseconds without a byte after which a transfer is given up. */
+/** Milliseconds without a byte after which a transfer fails. */
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** Milliseconds that the other side may take to save what it has received; of a large store, that is minutes. */
+/** Timeout for the other side to save the received file, in milliseconds. A large store takes minutes. */
 const SAVE_TIMEOUT_MS = 600_000;
 
-/** Milliseconds of silence after which the system probes a connection, so that a vanished host is noticed. */
+/** Milliseconds of silence after which TCP keepalive probes the connection, to detect a host that is gone. */
 const TCP_PROBE_MS = 15_000;
 
 export interface SnapshotSenderOptions {
@@ -33,7 +33,7 @@ interface OutgoingFile extends FilePart {
   readonly chunks: AsyncIterable<Buffer>;
 }
 
-/** Posts snapshots, each as its message and the database file behind it. */
+/** Posts snapshots: the message, followed by the database file. */
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
   readonly #requests = new Set<ClientRequest>();
@@ -90,7 +90,7 @@ export class SnapshotSender {
     for (const request of this.#requests) request.destroy();
   }
 
-  /** What of the file the member does not have yet. */
+  /** The part of the file that the member has not received yet. */
   async #remaining(
     place: RequestPlace,
     message: Message,
@@ -101,7 +101,7 @@ export class SnapshotSender {
     const { context } = this.#options;
     const offset = isBroken ? await askForPart(context, place, { id, requests: this.#requests }) : 0;
     if (offset === 0 || offset > totalBytes) return { totalBytes, offset: 0, chunks, id };
-    context.logger.info('going on with a database snapshot whose transfer broke off', {
+    context.logger.info('resuming an interrupted database snapshot', {
       'remote-peer-id': formatId(message.to),
       ...{ offset, bytes: totalBytes },
     });
@@ -113,7 +113,7 @@ export class SnapshotSender {
     const { totalBytes, offset } = file;
     if (this.#stopped) {
       await discard(file);
-      throw new Error('the member is not sent to any more');
+      throw new Error('the member was removed');
     }
     const head = new MessageEncoder().encode([message], 'bare');
     const request = openRequest(place, {
@@ -139,7 +139,7 @@ export class SnapshotSender {
       });
     });
     try {
-      // A refusal may come while the file is still being sent.
+      // The member may refuse it while the file is still sent.
       await Promise.race([answered, writeBody(request, head.parts, file)]);
       await answered;
     } finally {
@@ -150,8 +150,8 @@ export class SnapshotSender {
 }
 
 /**
- * Waits for the first chunk. What comes before it in the file is made and passed over, which takes longer for a large
- * one than a receiver waits for the first byte: nothing is posted meanwhile.
+ * Waits for the first chunk before the POST starts. To resume at an offset, the bytes before it are produced and
+ * skipped. For a large file that takes longer than a receiver waits for the first byte.
  */
 async function begun(chunks: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
   const iterator = chunks[Symbol.asyncIterator]();
@@ -201,7 +201,7 @@ function drained(request: ClientRequest): Promise<void> {
   });
 }
 
-/** Begins and ends the reading of a snapshot that nobody is there to receive, so that its source is closed. */
+/** Opens and closes a snapshot that has no receiver, so that its source is closed. */
 export async function discard({ chunks }: Pick<OutgoingSnapshot, 'chunks'>): Promise<void> {
   const iterator = chunks[Symbol.asyncIterator]();
   await iterator.next();

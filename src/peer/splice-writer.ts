@@ -1,20 +1,23 @@
 import { Writer } from '../wire/writer.ts';
 
-/** Data of at least this many bytes is handed to the socket as it is; copying less is cheaper than a further slice. */
+/**
+ * Data of at least this many bytes is passed to the socket without a copy. Copying smaller data is cheaper than another
+ * slice.
+ */
 const SPLICE_BYTES = 4096;
 
 export function isSpliced(data: Buffer | undefined): data is Buffer {
   return data !== undefined && data.length >= SPLICE_BYTES;
 }
 
-/** Whether the bytes stand alone, or as one chunk of HTTP's chunked encoding. */
+/** Whether the bytes are plain, or one chunk of HTTP's chunked encoding. */
 export type Framing = 'bare' | 'chunk';
 
 const LINE_END = '\r\n';
 
 /**
- * Encodes into one block, with large data passed on between its slices instead of being copied. A chunk's own head
- * and end are in the block too: what has no large data is a single buffer, which takes a socket's shortest path.
+ * Encodes into one buffer. Large data is not copied, but put between slices of the buffer. Start and end of a chunk are
+ * in the buffer too. So without large data there is only one buffer, which a socket writes fastest.
  */
 export class SpliceWriter {
   readonly writer: Writer;

@@ -4,15 +4,15 @@ import { MessageDecoder, MessageEncoder } from './message-codec.ts';
 import type { Framing } from './splice-writer.ts';
 
 /**
- * The two streams that run from each member to each other one: appends have their own, so that nothing else waits
- * behind them, and a denser encoding.
+ * The two streams from each member to each other one. Appends have a separate stream with a shorter encoding, so that
+ * nothing else waits behind them.
  */
 export const StreamKind = { Append: 'msgapp', Message: 'message' } as const;
 export type StreamKind = (typeof StreamKind)[keyof typeof StreamKind];
 
 export const streamKinds: readonly StreamKind[] = [StreamKind.Append, StreamKind.Message];
 
-/** An encoded batch: slices to be written in order, and what they come to without their framing. */
+/** An encoded batch: slices to write in order, and their size without the framing. */
 export interface EncodedBatch {
   readonly parts: Buffer[];
   readonly bytes: number;
@@ -20,15 +20,15 @@ export interface EncodedBatch {
 
 export interface StreamEncoder {
   encode(messages: readonly Message[], framing: Framing): EncodedBatch;
-  /** Tells the other side that the connection is alive when there is nothing to say. */
+  /** The heartbeat of an idle stream. */
   heartbeat(): Buffer;
 }
 
 export interface StreamDecoder {
   /**
-   * Takes in the next bytes and adds the messages they complete to `messages`; heartbeats are dropped.
+   * Reads the next bytes, and adds completed messages to `messages`. Heartbeats are dropped.
    *
-   * @throws StreamFormatError or WireError; the stream can't be read any further then
+   * @throws StreamFormatError or WireError; the stream can't be read further then
    */
   decode(bytes: Buffer, messages: Message[]): void;
 }

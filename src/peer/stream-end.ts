@@ -1,7 +1,7 @@
-/** How a stream ended, or failed to begin. */
+/** How a stream ended, or failed to open. */
 export interface StreamEnd {
   readonly wasOpen: boolean;
-  /** The other side closed it, or has not been heard of for too long; anything else comes from this side. */
+  /** Whether the other side closed it, or was silent for too long. All other causes are on this side. */
   readonly cause: 'closed-by-remote' | 'silence' | 'other';
   readonly reason: string;
 }

@@ -1,4 +1,4 @@
-/** Bytes of another member that are not what the protocol has there; the connection is of no more use. */
+/** Bytes of another member that violate the protocol. The connection can't be used any more. */
 export class StreamFormatError extends Error {
   override readonly name = 'StreamFormatError';
 }

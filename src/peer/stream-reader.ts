@@ -12,14 +12,14 @@ import type { StreamEnd } from './stream-end.ts';
 import { StreamFormatError } from './stream-error.ts';
 import type { UrlPicker } from './url-picker.ts';
 
-/** Milliseconds between two attempts to connect. A stream that lasted longer is opened anew at once. */
+/** Milliseconds between two attempts to connect. A stream that lasted longer is reopened at once. */
 const RETRY_INTERVAL_MS = 100;
 
-/** Heartbeats in a row without which a stream is given up, and the shortest interval that is believed. */
+/** Number of missed heartbeats after which a stream is closed, and the shortest accepted interval. */
 const MISSED_HEARTBEATS = 4;
 const MIN_HEARTBEAT_MS = 100;
 
-/** Enough for any text of a refusal. */
+/** Enough for the text of any refusal. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 export interface StreamReaderOptions {
@@ -32,7 +32,7 @@ export interface StreamReaderOptions {
   readonly ended: (end: StreamEnd) => void;
 }
 
-/** Receives one kind of stream from a member: asks for it, and asks again whenever it ends, until stopped. */
+/** Receives one kind of stream from a member. It requests the stream, and again whenever it ends, until stopped. */
 export class StreamReader {
   readonly #options: StreamReaderOptions;
   #request: ClientRequest | undefined;
@@ -40,7 +40,7 @@ export class StreamReader {
   #attemptAt = 0;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** The last reason logged, so that an absent member does not fill the log. */
+  /** The last reason logged, so that an unreachable member does not fill the log. */
   #lastFailure = '';
 
   constructor(options: StreamReaderOptions) {
@@ -132,7 +132,7 @@ export class StreamReader {
     return failure;
   }
 
-  /** Why the member does not give the stream. */
+  /** Why the member refuses the stream. */
   async #refused(response: IncomingMessage): Promise<string> {
     const { handler, local } = this.#options.context;
     if (response.statusCode === 200) {
@@ -148,7 +148,9 @@ export class StreamReader {
         return `the peer does not know member ${formatId(local.localId)} yet`;
       case 412:
         if (text === Refusal.Version) return 'the peer refuses this version';
-        return text === Refusal.Cluster ? 'the peer belongs to another cluster' : `the peer answers ${text}`;
+        return text === Refusal.Cluster
+          ? 'the peer belongs to another cluster'
+          : `the peer responded: ${text}`;
       default:
         return `unexpected status ${response.statusCode ?? 0}`;
     }
@@ -181,7 +183,7 @@ export class StreamReader {
   }
 }
 
-/** A member that tells how often it sends heartbeats is missed sooner than one of etcd. */
+/** A member that reports its heartbeat interval gets a shorter timeout than a member of etcd. */
 function boundSilence(request: ClientRequest, response: IncomingMessage, readTimeoutMs: number): void {
   const intervalMs = Number(header(response.headers, HEARTBEAT_HEADER));
   if (!(intervalMs >= MIN_HEARTBEAT_MS)) return;

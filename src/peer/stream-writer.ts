@@ -6,25 +6,27 @@ import type { PeerStatus } from './peer-status.ts';
 import type { StreamEnd } from './stream-end.ts';
 import { type StreamEncoder, type StreamKind, streamEncoder } from './stream-codec.ts';
 
-/** Messages that wait for a socket that takes no more; any further one is lost. */
+/** Maximum number of messages that wait for the socket. Further ones are lost. */
 const MAX_WAITING = 4096;
 
-/** Entry data that is encoded at once; what waits behind it stays unencoded and shared with the log. */
+/**
+ * Bytes of entry data that are encoded at once. Waiting messages are not encoded, and share their data with the log.
+ */
 const SLICE_BYTES = 1024 * 1024;
 
 export interface StreamWriterOptions {
   readonly kind: StreamKind;
   readonly status: PeerStatus;
-  /** Milliseconds without progress after which the stream is given up. */
+  /** Milliseconds without progress after which the stream is closed. */
   readonly writeTimeoutMs: number;
-  /** Messages that were accepted may not have arrived. */
+  /** Called when accepted messages may be lost. */
   readonly lost: () => void;
   readonly ended: (end: StreamEnd) => void;
 }
 
 /**
- * Sends on a stream that the other side has asked for with a GET: the response's body is the stream, and never ends.
- * Its chunks are written straight to the socket, one for each batch, so that large entries pass through uncopied.
+ * Sends on a stream that the other side requested with a GET. The stream is the body of the response, and never ends.
+ * Its chunks are written directly to the socket, one for each batch, so that large entries are not copied.
  */
 export class StreamWriter {
   readonly #options: StreamWriterOptions;
@@ -32,7 +34,7 @@ export class StreamWriter {
   #encoder: StreamEncoder | undefined;
   #waiting: Message[] = [];
   #heartbeat: NodeJS.Timeout | undefined;
-  /** Bytes that the socket had passed on at the last beat, and for how long it has been no more. */
+  /** Bytes that the socket had written at the last heartbeat, and the time without progress since. */
   #passedOn = 0;
   #stalledMs = 0;
 
@@ -44,7 +46,7 @@ export class StreamWriter {
     return this.#socket !== undefined;
   }
 
-  /** Takes over the socket of a response whose head has been sent. Replaces the stream there was. */
+  /** Takes over the socket of a response whose headers were sent. Replaces an existing stream. */
   attach(socket: Socket): void {
     this.close();
     this.#socket = socket;
@@ -63,14 +65,14 @@ export class StreamWriter {
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS);
   }
 
-  /** Queues a message for the next `flush`. @returns false when it is lost instead */
+  /** Queues a message for the next `flush`. @returns false if it is lost */
   push(message: Message): boolean {
     if (this.#waiting.length >= MAX_WAITING) return false;
     this.#waiting.push(message);
     return true;
   }
 
-  /** Writes what is queued, as far as the socket takes it; the rest follows by itself. */
+  /** Writes queued messages as far as the socket accepts them. The rest follows later. */
   flush(): void {
     const socket = this.#socket;
     const encoder = this.#encoder;

@@ -63,7 +63,7 @@ const snapshotMessage = (): Message =>
   });
 
 describe('two transports', () => {
-  it('exchange messages in order, large ones and small', async () => {
+  it('exchange large and small messages in order', async () => {
     const { a, b, atA, atB } = await connectedPair();
     const sent: Message[] = [];
     for (let i = 0; i < 300; i += 1) sent.push(append(i, Buffer.alloc(i % 10 === 0 ? 50_000 : 200, i)));
@@ -75,7 +75,7 @@ describe('two transports', () => {
     expect(atA.unreachable).toEqual([]);
   });
 
-  it('let heartbeats pass appends that wait', async () => {
+  it('send heartbeats while appends wait', async () => {
     const { a, atB } = await connectedPair();
     await until(() => expect(a.transport.activeSince(B)).toBeDefined());
     const data = Buffer.alloc(1_000_000, 1);
@@ -91,16 +91,16 @@ describe('two transports', () => {
     const atB = new Recorder();
     const a = await start({ id: A, handler: atA });
     const b = await start({ id: B, handler: atB });
-    // B does not know A, so that it gives no stream, but it takes messages.
+    // B does not know A, so it refuses the stream, but it accepts messages.
     a.transport.addPeer(B, [b.url]);
     a.transport.send([heartbeat(B, A, 9)]);
     await until(() => expect(atB.messages).toEqual([heartbeat(B, A, 9)]));
-    // And it has learned A's address from the request: answers go there.
+    // B knows the address of A from the request, and responds to it.
     b.transport.send([heartbeat(A, B, 10)]);
     await until(() => expect(atA.messages).toEqual([heartbeat(A, B, 10)]));
   });
 
-  it('tell that a member is gone as soon as it closes, and reconnect when it is back', async () => {
+  it('report that a member is gone as soon as it closes, and reconnect when it is back', async () => {
     const { a, b, atA, atB } = await connectedPair();
     const { port } = b;
     await b.stop();
@@ -117,7 +117,7 @@ describe('two transports', () => {
     expect([...a.transport.counts()].map(({ disconnects }) => disconnects)).toEqual([1]);
   });
 
-  it('try the next URL of a member that one does not reach', async () => {
+  it('try the next URL of a member if one does not work', async () => {
     const atA = new Recorder();
     const a = await start({ id: A, handler: atA });
     const b = await start({ id: B, handler: new Recorder() });
@@ -126,7 +126,7 @@ describe('two transports', () => {
     await until(() => expect(a.transport.activePeers()).toBe(1));
   });
 
-  it('go over unix sockets', async () => {
+  it('work over unix sockets', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'peers-'));
     const atB = new Recorder();
     const a = await start({ id: A, handler: new Recorder(), socketPath: join(folder, 'a') });
@@ -141,7 +141,7 @@ describe('two transports', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('carry a snapshot with its database', async () => {
+  it('send a snapshot with its database', async () => {
     const { a, atA, atB } = await connectedPair();
     const chunk = Buffer.alloc(256 * 1024, 3);
     async function* chunks(): AsyncGenerator<Buffer> {
@@ -173,7 +173,7 @@ describe('two transports', () => {
     expect(atA.unreachable).toContain(B);
   });
 
-  it('fail a snapshot whose source breaks off', async () => {
+  it('fail a snapshot whose source fails', async () => {
     const { a, atA, atB } = await connectedPair();
     async function* broken(): AsyncGenerator<Buffer> {
       yield await Promise.resolve(Buffer.alloc(100_000));
@@ -184,7 +184,7 @@ describe('two transports', () => {
     expect(atB.snapshots).toEqual([]);
   });
 
-  it('report a snapshot for a member that is not known or is removed meanwhile', async () => {
+  it('report a snapshot for a member that is unknown or removed meanwhile', async () => {
     const { a, atA } = await connectedPair();
     let closed = 0;
     async function* endless(): AsyncGenerator<Buffer> {
@@ -202,7 +202,7 @@ describe('two transports', () => {
     await until(() => expect(closed).toBe(2));
   });
 
-  it('end with a member that was removed, which is told so', async () => {
+  it('disconnect a removed member and notify it', async () => {
     const { a, b, atA, atB } = await connectedPair();
     atB.removedIds.add(A);
     b.transport.removePeer(A);

@@ -22,31 +22,31 @@ import { discard } from './snapshot-sender.ts';
 export interface TransportOptions {
   readonly localId: bigint;
   readonly clusterId: bigint;
-  /** The release this member answers as. */
+  /** The version that this member reports. */
   readonly serverVersion: string;
-  /** Peer URLs under which other members reach this one. */
+  /** Peer URLs of this member. */
   readonly urls: readonly string[];
   readonly handler: PeerTransportHandler;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Milliseconds in which a connection must stand; etcd takes one second more than the election timeout. */
+  /** Timeout for connecting, in milliseconds; in etcd it is one second more than the election timeout. */
   readonly dialTimeoutMs: number;
-  /** Milliseconds after which a stream that is silent, or blocked, is given up; 5,000 unless given. */
+  /** Milliseconds after which a silent or blocked stream is closed; 5,000 by default. */
   readonly readTimeoutMs?: number;
   readonly writeTimeoutMs?: number;
-  /** The address that connections to other members come from. */
+  /** Local address of connections to other members. */
   readonly localAddress?: string | undefined;
   readonly tls?: PeerTls | undefined;
   readonly observer?: PeerObserver | undefined;
 }
 
-/** Members not known yet that are answered; any further ones are not. */
+/** Maximum number of members outside of the configuration that are answered. */
 const MAX_REMOTES = 16;
 
-/** Idle connections for posts to one member. */
+/** Idle connections for POST requests to one member. */
 const IDLE_CONNECTIONS = 4;
 
-/** Peers by etcd's protocol. Its own requests come in by `serve`, from the listener that the other interfaces share. */
+/** The transport in etcd's protocol. Incoming requests are passed to `serve` by the listener of the peer URLs. */
 export class Transport implements PeerTransport {
   readonly #context: PeerContext;
   readonly #requests: RaftRequests;
@@ -73,7 +73,7 @@ export class Transport implements PeerTransport {
     });
   }
 
-  /** Answers a request for a path under `/raft`. */
+  /** Serves a request for a path under `/raft`. */
   serve(request: IncomingMessage, response: ServerResponse): void {
     this.#requests.serve(request, response);
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { UrlPicker } from './url-picker.ts';
 
-test('goes on to the next URL when one does not work, once', () => {
+test('switches once to the next URL when one does not work', () => {
   const picker = new UrlPicker(['http://a:1', 'http://b:1']);
   expect(picker.pick()).toBe('http://a:1');
   picker.unreachable('http://a:1');
@@ -9,8 +9,8 @@ test('goes on to the next URL when one does not work, once', () => {
   expect(picker.pick()).toBe('http://b:1');
 });
 
-// Adding a member with such a URL, which etcd accepts, ended the process.
-test('URLs that nothing can be connected to are passed over', () => {
+// Adding a member with such a URL, which etcd accepts, crashed the process.
+test('unusable URLs are skipped', () => {
   expect(new UrlPicker(['unix:', 'http://a:99999', 'http://b:1']).pick()).toBe('http://b:1');
   expect(new UrlPicker(['http://:2380']).pick()).toBe('http://localhost:2380');
   expect(new UrlPicker(['unix://a:1']).pick()).toBe('unix://a:1');

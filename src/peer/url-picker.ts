@@ -2,10 +2,10 @@ import { defined } from '../lib/assert.ts';
 import { isDialable } from './request-place.ts';
 
 /**
- * Which of a member's URLs to use: the first that works, until it does not.
+ * Chooses the URL of a member: the first one that works, until it fails.
  *
- * URLs come from the log, where any member may have put any text. Those that nothing can be connected to are passed
- * over, and a member that has no others is one that cannot be reached.
+ * URLs come from the log, and any member may have written any text there. Unusable URLs are skipped. A member without
+ * usable URLs is unreachable.
  */
 export class UrlPicker {
   #given: readonly string[];
@@ -28,13 +28,13 @@ export class UrlPicker {
     return defined(this.#urls[this.#picked], 'a member has a URL');
   }
 
-  /** Goes on to the next URL, unless that was done already. */
+  /** Switches to the next URL, unless that was done already. */
   unreachable(url: string): void {
     if (this.#urls[this.#picked] === url) this.#picked = (this.#picked + 1) % this.#urls.length;
   }
 }
 
-/** A name that the domain name system promises never to resolve. */
+/** A host name that DNS never resolves (RFC 2606). */
 const UNREACHABLE = 'http://no-usable-url.invalid:1';
 
 function usable(urls: readonly string[]): readonly string[] {
@@ -42,7 +42,7 @@ function usable(urls: readonly string[]): readonly string[] {
   return found.length === 0 ? [UNREACHABLE] : found;
 }
 
-/** As etcd, which takes an empty host for its own. */
+/** As in etcd, an empty host is the local host. */
 function withHost(url: string): string {
   return url.replace(/^(https?:\/\/):/, '$1localhost:');
 }

@@ -15,7 +15,7 @@ export const wallClock = {
   wall: (): number => Date.now(),
 };
 
-/** What a transport has told its member. */
+/** Records the callbacks of a transport. */
 export class Recorder implements PeerTransportHandler {
   readonly messages: Message[] = [];
   readonly unreachable: bigint[] = [];
@@ -23,7 +23,7 @@ export class Recorder implements PeerTransportHandler {
   readonly closed: bigint[] = [];
   readonly removedIds = new Set<bigint>();
   readonly snapshots: { message: Message; bytes: Buffer; part: SnapshotPart }[] = [];
-  /** What arrived of the last snapshot that broke off. */
+  /** The received part of the last interrupted snapshot. */
   kept: { id: string; bytes: Buffer } | undefined;
   snapshotFailure: Error | undefined;
   removed = 0;
@@ -72,7 +72,7 @@ export class Recorder implements PeerTransportHandler {
   }
 }
 
-/** Answers that none of the tests of raft's messages asks for. */
+/** Answers that the tests of raft messages do not need. */
 export function noAnswers(clusterId: bigint): PeerAnswers {
   const none = (): never => {
     throw new Error('not asked for');
@@ -119,7 +119,7 @@ export class TestMember {
 
   static async start(options: TestMemberOptions): Promise<TestMember> {
     const { id, handler, clusterId = 0xc1n, serverVersion = '3.7.1' } = options;
-    // Its URL is known once the server listens, which may be asked before.
+    // The URL is known after the server listens, but requests may come before.
     const late: { transport?: Transport } = {};
     const server = new PeerServer({
       handler: createPeerHttpHandler({
