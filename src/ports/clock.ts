@@ -1,4 +1,4 @@
-/** Time as the rooms see it. Both in milliseconds. */
+/** Time as the modules see it. Both in milliseconds. */
 export interface Clock {
   /** Monotonic; only differences mean something. */
   now(): number;

@@ -1,12 +1,12 @@
 /**
  * The applied state: an ordered key-value store with columns and atomic batches.
  *
- * All calls are synchronous and short; scans are bounded by the caller, who slices long ones. A batch is
- * atomic but not synced: the write-ahead log is the truth, and `syncLog` is called before log segments go.
+ * All calls are synchronous and short; scans are bounded by the caller, who slices long ones. A batch is atomic but not
+ * synced: after a crash the write-ahead log restores it. `syncLog` is called before log segments are removed.
  *
- * Keys and values handed in are copied before the call returns, so the caller may reuse their memory;
- * buffers handed out belong to the caller. Keys are 1 byte to 64 KiB or so and compare bytewise. Keys of
- * the `event` column begin with a zero byte, as every revision below 2^56 written big endian in 8 bytes does.
+ * Keys and values passed in are copied before the call returns, so the caller may reuse their memory. Returned buffers
+ * belong to the caller. Keys compare bytewise. Keys of the `event` column begin with a zero byte, as every revision
+ * below 2^56 written big endian in 8 bytes does.
  */
 export const columns = ['meta', 'latest', 'event', 'version', 'lease', 'auth'] as const;
 export type Column = (typeof columns)[number];
@@ -17,7 +17,7 @@ export interface EngineRange {
   /** Exclusive upper bound; undefined means the column's end. */
   readonly lt?: Uint8Array | undefined;
   readonly reverse?: boolean;
-  /** Leaves values out, which spares reading them. Rows then hold empty buffers in their place. */
+  /** Omits values, so that they are not read. Rows then have empty buffers in their place. */
   readonly keysOnly?: boolean;
 }
 
@@ -45,19 +45,19 @@ export interface Engine {
   /**
    * Commits atomically, without sync. The batch can't be used again.
    *
-   * @throws EngineFullError when the disk has no room; none of the batch is applied then, and it stays unapplied
-   * across a restart. The log still holds its entries: `EngineControl.reopen` and a replay bring them back.
-   * @throws EngineFailedError when the disk fails otherwise. The process has to end.
+   * @throws EngineFullError when the disk is full. None of the batch is applied then, also not after a restart. The log
+   * still has its entries: `EngineControl.reopen` and a replay apply them again.
+   * @throws EngineFailedError for another failure of the disk. The process must end.
    */
   write(batch: WriteBatch): void;
 }
 
-/** The disk has no room for the store (ENOSPC), or its owner has used up a quota (EDQUOT). It may have room again. */
+/** The disk is full (ENOSPC), or its owner's quota is used up (EDQUOT). There may be free space later. */
 export class EngineFullError extends Error {
   override readonly name = 'EngineFullError';
 }
 
-/** The disk failed, in this call or earlier in the background. What the store holds is not known any more. */
+/** The disk failed, in this call or earlier in the background. The contents of the store are unknown now. */
 export class EngineFailedError extends Error {
   override readonly name = 'EngineFailedError';
 }
@@ -67,21 +67,22 @@ export class EngineReopenedError extends Error {
   override readonly name = 'EngineReopenedError';
 }
 
-/** What the server and the tools need beyond that. */
+/** The functions that only the server and the tools need. */
 export interface EngineControl extends Engine {
-  /** Makes all earlier writes durable, off the calling thread. Rejects when the disk fails, full or not. */
+  /** Makes all earlier writes durable, on another thread. Rejects when the disk fails or is full. */
   syncLog(): Promise<void>;
-  /** Has removed data give its space back, off the calling thread; reads and writes go on. Takes seconds to minutes. */
+  /** Frees the disk space of removed data, on another thread. Reads and writes continue. Takes seconds to minutes. */
   compactFiles(): Promise<void>;
-  /** Bytes on disk, and the bytes of them that hold live data. Both are estimates that may lag by seconds. Never throws. */
+  /**
+   * Bytes on disk, and how many of them hold live data. Both are estimates that may be some seconds old. Never throws.
+   */
   sizes(): { total: number; inUse: number };
   /** Iterators and views of this thread that are not closed yet. */
   readonly openReads: number;
   /**
-   * Closes and opens the store again within the process, which clears an error a full disk left behind. Open
-   * iterators end: reading on with one throws EngineReopenedError, and so does every call until it resolves.
-   * Rejects with EngineFullError when the disk is still full, and with another error when it fails otherwise; the
-   * store stays closed then.
+   * Closes and opens the store again within the process, which clears the error of a full disk. Open iterators end:
+   * using one throws EngineReopenedError, and so does every call until this resolves. Rejects with EngineFullError if
+   * the disk is still full, and with another error for another failure. The store is closed then.
    */
   reopen(): Promise<void>;
   /** Idempotent. */

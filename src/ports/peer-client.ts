@@ -1,4 +1,4 @@
-/** A member as the cluster's own HTTP interface shows it. */
+/** A member as the peer HTTP interface returns it. */
 export interface RemoteMember {
   readonly id: bigint;
   readonly name: string;
@@ -14,9 +14,9 @@ export interface RemoteCluster {
 
 export interface RemoteVersions {
   readonly server: string;
-  /** `not_decided` until the cluster has one. */
+  /** `not_decided` until the cluster has a version. */
   readonly cluster: string;
-  /** `unknown` until the store has one; empty from releases that do not say. */
+  /** `unknown` until the store has a version; empty from releases that do not report it. */
   readonly storage: string;
 }
 
@@ -36,24 +36,24 @@ export interface RemoteLease {
 }
 
 /**
- * Questions to other members, beside raft. `urls` are peer URLs of one member, tried in turn, unless said otherwise.
- * Each rejects within `timeoutMs`: with an EtcdError of `errors` where the other side's answer means one, with
- * PeerRequestError where it could not be asked or understood.
+ * Requests to other members, besides raft messages. `urls` are peer URLs of one member, tried one after the other,
+ * unless stated otherwise. Each call rejects within `timeoutMs`: with an EtcdError of `errors` if the response means
+ * one, and with PeerRequestError if the request failed or the response is invalid.
  */
 export interface PeerClient {
-  /** Asks any member of a running cluster; `urls` may be of several members. */
+  /** The members of a running cluster. `urls` may belong to several members. */
   cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster>;
   versions(urls: readonly string[], timeoutMs: number): Promise<RemoteVersions>;
-  /** Whether a downgrade of the cluster is under way. */
+  /** Whether a downgrade of the cluster is in progress. */
   downgradeEnabled(urls: readonly string[], timeoutMs: number): Promise<boolean>;
-  /** Has the leader promote a learner. `token` is the client's, where it has one. */
+  /** Asks the leader to promote a learner. `token` is the client's token, if it has one. */
   promote(
     urls: readonly string[],
     id: bigint,
     token: string | undefined,
     timeoutMs: number,
   ): Promise<readonly RemoteMember[]>;
-  /** Has the leader renew a lease; resolves to its new time to live in seconds. */
+  /** Asks the leader to renew a lease. Resolves to its new TTL in seconds. */
   renewLease(urls: readonly string[], lease: bigint, timeoutMs: number): Promise<number>;
   leaseTimeToLive(
     urls: readonly string[],
@@ -61,7 +61,7 @@ export interface PeerClient {
     withKeys: boolean,
     timeoutMs: number,
   ): Promise<RemoteLease>;
-  /** Hash of the member's store at `revision`, or at its current one for 0. */
+  /** Hash of the member's store at `revision`; 0 is its current revision. */
   hashKv(
     urls: readonly string[],
     clusterId: bigint,
@@ -71,12 +71,12 @@ export interface PeerClient {
   close(): void;
 }
 
-/** A member could not be asked, or its answer could not be understood. */
+/** The request to a member failed, or its response is invalid. */
 export class PeerRequestError extends Error {
   override readonly name = 'PeerRequestError';
 }
 
-/** Why a question about a lease has no answer. */
+/** Why a request about a lease is refused. */
 export type LeaseRefusal =
   | 'not-found'
   /** This member is not the leader, or has stopped being it. */
@@ -84,17 +84,17 @@ export type LeaseRefusal =
   /** This member has not applied in time all that was committed when it was asked. */
   | 'behind';
 
-/** What a member answers to the other members' questions. Rejects with EtcdError. */
+/** Serves the requests of other members. Rejects with EtcdError. */
 export interface PeerAnswers {
   readonly clusterId: bigint;
-  /** In the order of their ids. */
+  /** Ordered by id. */
   members(): readonly RemoteMember[];
   versions(): { readonly cluster: string; readonly storage: string };
-  /** Promotes a learner as the leader; `token` is the client's. */
+  /** Promotes a learner, if this member leads. `token` is the client's token. */
   promote(id: bigint, token: string | undefined): Promise<readonly RemoteMember[]>;
   renewLease(id: bigint): Promise<number | LeaseRefusal>;
   leaseTimeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease | LeaseRefusal>;
   hashKv(revision: number): Promise<RemoteHash>;
-  /** As of a linearizable read. */
+  /** Waits for a linearizable read first. */
   downgradeEnabled(): Promise<boolean>;
 }

@@ -1,67 +1,68 @@
 import type { Message } from '../wire/gen/raftpb.ts';
 
-/** A database file on its way to a member that has fallen too far behind for the log. */
+/** A database file to send to a member that is too far behind for the log. */
 export interface OutgoingSnapshot {
-  /** Bytes that `chunks` gives in all. */
+  /** Total bytes of `chunks`. */
   readonly totalBytes: number;
-  /** Read no faster than the member takes them, and closed early when the transfer fails. */
+  /** Read only as fast as the member receives them, and closed early if the transfer fails. */
   readonly chunks: AsyncIterable<Buffer>;
-  /** Given where a transfer that breaks off can be gone on with. */
+  /** Set if an interrupted transfer can be resumed. */
   readonly resumption?: SnapshotResumption;
 }
 
 export interface SnapshotResumption {
-  /** No other file has this name. */
+  /** A unique name of the file. */
   readonly id: string;
-  /** A transfer of it broke off before: the member is asked first how much of it has arrived. */
+  /**
+   * Whether an earlier transfer of the file was interrupted. The member is then asked first how much it has received.
+   */
   readonly isBroken: boolean;
-  /** Like `chunks`, from a place of the file on; read in place of them. */
+  /** Like `chunks`, but from an offset of the file. Used instead of `chunks`. */
   from(offset: number): AsyncIterable<Buffer>;
 }
 
-/** What part of which file comes in. */
+/** The part of a file that is received. */
 export interface SnapshotPart {
-  /** As its sender named it; undefined where it cannot go on with a transfer that breaks off. */
+  /** The sender's name of the file; undefined if the sender cannot resume an interrupted transfer. */
   readonly id: string | undefined;
-  /** Bytes of the file before those that come. */
+  /** Offset of the first received byte in the file. */
   readonly offset: number;
 }
 
 /**
- * What the transport tells the member. No method is called from within a call into the transport, so that all of
- * them may step raft.
+ * The callbacks of the transport. None is called from within a call into the transport, so all of them may step raft.
  */
 export interface PeerTransportHandler {
-  /** Messages for this member, in the order of their stream. They and their entries may be kept. */
+  /** Messages for this member, in the order of their stream. The callee may keep them and their entries. */
   onMessages(messages: readonly Message[]): void;
-  /** Whether the member was in the cluster once and is not any more: it is told so and cannot connect. */
+  /** Whether the member was removed from the cluster. It then gets that as the response, and cannot connect. */
   isIdRemoved(id: bigint): boolean;
   /** Messages to `id` were lost. */
   reportUnreachable(id: bigint): void;
-  /** A snapshot handed to `sendSnapshot` has been saved by `id`, or has not. */
+  /** Reports whether `id` has saved the snapshot passed to `sendSnapshot`. */
   reportSnapshot(id: bigint, ok: boolean): void;
   /**
-   * A snapshot comes in: `message` is the leader's MsgSnap, `chunks` the database file. Resolves when the file is
-   * safe and raft has been given the message; when it rejects, the leader will try again.
+   * Receives a snapshot: `message` is the leader's MsgSnap, `chunks` the database file. Resolves when the file is on
+   * disk and raft has got the message. If it rejects, the leader tries again.
    */
   onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void>;
-  /** Bytes of a file that were received before its transfer broke off, and are kept. */
+  /** Bytes of a file that are kept from an interrupted transfer. */
   keptOfSnapshot(id: string): number;
   /**
-   * All connections with `id` have ended, the last ones closed by the other side: its process is most likely
-   * gone, so a follower that had it as leader need not wait for the election timeout.
+   * All connections with `id` have ended, and the last ones were closed by the other side. Its process has most likely
+   * ended, so its followers need not wait for the election timeout.
    */
   onConnectionClosed(id: bigint): void;
-  /** Another member says that this one has been removed from the cluster: it has to stop. */
+  /** Another member reports that this one was removed from the cluster. It must stop. */
   onRemoved(): void;
 }
 
-/** Traffic with one member since the start, under no name of etcd's metrics but in their units. */
+/** Traffic with one member since the start, in the units of etcd's metrics. */
 export interface PeerCounts {
   readonly id: bigint;
   /** At least one connection works. */
   readonly isActive: boolean;
-  /** Times that it stopped working. */
+  /** Number of times that all connections were lost. */
   readonly disconnects: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
@@ -75,35 +76,41 @@ export interface PeerCounts {
   readonly snapshotReceiveFailures: number;
 }
 
-/** Durations that the transport measures, in seconds. */
+/** Receives the durations that the transport measures, in seconds. */
 export interface PeerObserver {
-  /** Smoothed round trip to the member. */
+  /** Smoothed round-trip time to the member. */
   roundTrip(id: bigint, seconds: number): void;
   snapshotSent(id: bigint, seconds: number): void;
   snapshotReceived(id: bigint, seconds: number): void;
 }
 
 /**
- * The way to the other members. Nothing here waits and nothing is promised to arrive: what is known to be lost is
- * reported to the handler, and raft sends again.
+ * Sends messages to the other members. No call waits, and messages may be lost. Known losses are reported to the
+ * handler, and raft sends again.
  */
 export interface PeerTransport {
-  /** Connects to a member and keeps connected. Does nothing for one that is known. @throws TypeError for bad URLs */
+  /**
+   * Connects to a member, and reconnects after failures. Does nothing for a known member. @throws TypeError for invalid
+   * URLs
+   */
   addPeer(id: bigint, urls: readonly string[]): void;
-  /** A member this one does not know of yet, but that may have to be answered until it does. */
+  /** Adds a member that is not in this member's configuration yet, so that it can be answered. */
   addRemote(id: bigint, urls: readonly string[]): void;
   updatePeer(id: bigint, urls: readonly string[]): void;
   removePeer(id: bigint): void;
   removeAllPeers(): void;
-  /** Sends each message to its `to`; those to strangers are dropped. Messages of one call leave in one write. */
+  /**
+   * Sends each message to its `to`. Messages to unknown members are dropped. The messages of one call are sent in one
+   * write.
+   */
   send(messages: readonly Message[]): void;
-  /** Sends a MsgSnap along with its database file; its end is told by `reportSnapshot`, exactly once. */
+  /** Sends a MsgSnap with its database file. `reportSnapshot` reports the result exactly once. */
   sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void;
-  /** Since when a connection with the member works, on the clock handed in; undefined while none does. */
+  /** Time since which a connection with the member works, by the given clock; undefined if none works. */
   activeSince(id: bigint): number | undefined;
-  /** Members that a connection works with. */
+  /** Number of members with a working connection. */
   activePeers(): number;
   counts(): Iterable<PeerCounts>;
-  /** Ends all connections; later calls do nothing. */
+  /** Closes all connections. Later calls do nothing. */
   stop(): void;
 }

@@ -4,32 +4,32 @@ import type { ConfState } from '../wire/gen/raftpb.ts';
 export interface SnapshotExport {
   /** Bytes of the whole file. */
   readonly totalBytes: number;
-  /** The last entry that the file has applied, and raft's configuration as of it. */
+  /** Index and term of the last applied entry in the file, and raft's configuration at that index. */
   readonly index: number;
   readonly term: number;
   readonly confState: ConfState;
-  /** Version of etcd's schema that the file has, such as `3.7.0`. */
+  /** Version of etcd's storage schema in the file, such as `3.7.0`. */
   readonly storageVersion: string;
-  /** Checksum of the whole file; undefined until its last chunk was read. */
+  /** SHA-256 of the whole file; undefined until the last chunk is read. */
   readonly sha256: Buffer | undefined;
   /**
-   * The next chunk, about a quarter of a mebibyte; undefined after the last one. Chunks are made a little ahead of
-   * being read, so memory stays bounded however slow the reader is. Rejects when the store can't be read.
+   * The next chunk, of about 256 KiB; undefined after the last one. Only a few chunks are prepared in advance, so a
+   * slow reader does not increase memory. Rejects if the store can't be read.
    */
   read(): Promise<Buffer | undefined>;
-  /** Reads all chunks, and closes the export also when the reader stops early. */
+  /** Reads all chunks. Closes the export, also if the reader stops early. */
   chunks(): AsyncIterable<Buffer>;
   /** Idempotent. */
   close(): Promise<void>;
 }
 
-/** An export that can be read again, from any place on, until it is closed. */
+/** An export that can be read again from any offset until it is closed. */
 export interface ResumableExport extends SnapshotExport {
-  /** Whether it can still be read. */
+  /** Whether it is open for reading. */
   readonly isOpen: boolean;
-  /** The chunks from a place of the file on; ends the reading before it, and closes nothing. */
+  /** The chunks from an offset of the file. Ends an earlier read. Does not close the export. */
   from(offset: number): AsyncIterable<Buffer>;
 }
 
-/** Begins an export of the store as of now or a little later; resolves once its size is known. */
+/** Starts an export of the store, as of now or a moment later. Resolves when its size is known. */
 export type ExportSnapshot = () => Promise<ResumableExport>;

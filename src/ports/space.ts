@@ -1,8 +1,8 @@
-/** Room on the disk that the engine and the log lie on. */
+/** Free space on the disk of the engine and the log. */
 export interface SpaceGauge {
   /**
-   * False while the disk is so full that the engine might fail to write: proposals are refused with NOSPACE then.
-   * Turns true again within a second after space was freed. Reads and removals of log segments go on.
+   * False while the disk is so full that the engine might fail to write. Proposals are then refused with NOSPACE.
+   * Becomes true within a second after space was freed. Reads, and removals of log segments, continue.
    */
   readonly hasRoom: boolean;
 }

@@ -1,4 +1,4 @@
-/** Columns that a frozen view shows: what a snapshot is made of. The others are indices over `event`. */
+/** The columns of a frozen view, which a snapshot is made of. All others are indexes of `event`. */
 export type ViewColumn = 'meta' | 'event' | 'lease' | 'auth';
 
 export interface ViewRange {
@@ -7,29 +7,29 @@ export interface ViewRange {
   readonly lt?: Uint8Array | undefined;
 }
 
-/** The store as of one instant, all of its columns agreeing, however long it is read. Must be closed. */
+/** A consistent view of all columns at one moment, for as long as it is read. Must be closed. */
 export interface StoreView {
   /**
-   * The range's rows in key order, in batches of [key, value, key, value, ...] of bounded size. Ranges may be read
-   * again; beginning one ends the one before.
+   * The rows of the range in key order, in batches of [key, value, key, value, ...] of limited size. A range may be
+   * read again. Starting a scan ends the one before.
    */
   scan(column: ViewColumn, range: ViewRange): Iterable<Buffer[]>;
   /** Idempotent. */
   close(): void;
 }
 
-/** An open store that worker threads of this process may read. */
+/** An open store that worker threads of this process can read. */
 export interface SharedStore {
   /**
-   * Lends the store to a worker. Before the store is closed, also for a moment, `recall` is called and awaited: by
-   * then no thread may use the handle any more.
+   * Shares the store with a worker. Before the store is closed, even for a moment, `recall` is called and awaited. When
+   * it resolves, no thread may use the handle any more.
    */
   lend(recall: () => Promise<void>): StoreLoan;
 }
 
 export interface StoreLoan {
-  /** What the worker attaches to. */
+  /** The handle that the worker attaches to. */
   readonly handle: bigint;
-  /** The worker is gone. Idempotent. */
+  /** The worker has ended. Idempotent. */
   giveBack(): void;
 }

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 const privateMode = 0o700;
 
-/** Where things lie in a data directory; the first two as in etcd's. */
+/** The paths in a data directory. `wal` and `snap` are as in etcd's. */
 export interface DataDirectory {
   readonly root: string;
   readonly wal: string;
@@ -16,7 +16,7 @@ export class DataDirectoryError extends Error {
   override readonly name = 'DataDirectoryError';
 }
 
-/** @param walDirectory where the log goes instead, from `--wal-dir`; empty for the usual place */
+/** @param walDirectory the log directory of `--wal-dir`; empty for the default */
 export function dataDirectory(root: string, walDirectory = ''): DataDirectory {
   const member = join(root, 'member');
   return {
@@ -27,7 +27,7 @@ export function dataDirectory(root: string, walDirectory = ''): DataDirectory {
   };
 }
 
-/** Makes a file, or the names within a directory, durable. */
+/** Makes a file, or the names in a directory, durable. */
 export function syncPath(path: string): void {
   const file = openSync(path, 'r');
   try {
@@ -51,7 +51,7 @@ function prepareDirectory(path: string): void {
 }
 
 /**
- * Makes what is missing of a data directory, for its owner's eyes only.
+ * Creates what is missing in a data directory, with access only for its owner.
  *
  * @throws DataDirectoryError when a directory can't be made, read or written
  */

@@ -5,8 +5,8 @@ const pollMs = 200;
 const mebibyte = 1 << 20;
 
 /**
- * Bytes that are left alone on a disk of this capacity: what RocksDB takes to flush all its memory, beside its
- * own log of the same rows, and to merge files meanwhile. A write it fails stops it, so writes are refused before.
+ * Bytes that must stay free on a disk of this capacity. RocksDB needs them to flush all its memory, for its own log of
+ * the same rows, and to merge files meanwhile. A failed write would stop RocksDB, so writes are refused before.
  */
 export function reserveFor(capacity: number): number {
   const usual = Math.min(256 * mebibyte, Math.max(48 * mebibyte, Math.floor(capacity / 16)));
@@ -14,8 +14,8 @@ export function reserveFor(capacity: number): number {
 }
 
 /**
- * Bytes of the file system that `directory` lies on. One that can't tell, or reports zeros as some network and FUSE file
- * systems do, is taken to have room: the disk itself then says when it has none. Its capacity is 0.
+ * Bytes of the file system of `directory`. A file system that can't report them, or reports zeros as some network and
+ * FUSE file systems do, counts as not full and has capacity 0. A write then fails when it is full.
  */
 export async function spaceOf(directory: string): Promise<{ capacity: number; free: number }> {
   try {
@@ -27,7 +27,7 @@ export async function spaceOf(directory: string): Promise<{ capacity: number; fr
   return { capacity: 0, free: Number.MAX_SAFE_INTEGER };
 }
 
-/** Watches the free space of the disk a directory lies on. */
+/** Watches the free space of the disk of a directory. */
 export class DiskSpace implements SpaceGauge {
   readonly #directory: string;
   #capacity = 0;
@@ -39,29 +39,29 @@ export class DiskSpace implements SpaceGauge {
     this.#directory = directory;
   }
 
-  /** Takes a first look and goes on looking every 200 ms until `stop`. */
+  /** Reads the free space now, and every 200 ms until `stop`. */
   static async watch(directory: string): Promise<DiskSpace> {
     const space = new DiskSpace(directory);
     await space.#look();
     return space;
   }
 
-  /** Bytes of the whole disk; 0 where that is unknown. */
+  /** Bytes of the whole disk; 0 if unknown. */
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** Bytes an unprivileged process can still take, as of the last look and what was reported since. */
+  /** Bytes that an unprivileged process can still use: as last read, minus the bytes reported by `took` since. */
   get free(): number {
     return this.#free;
   }
 
-  /** Whether there is room for the store to grow. False means that writes should be refused for now. */
+  /** Whether there is space for the store to grow. False means that writes should be refused for now. */
   get hasRoom(): boolean {
     return this.#free > reserveFor(this.#capacity);
   }
 
-  /** Counts bytes written since the last look as taken, so that a burst between two looks is not overlooked. */
+  /** Subtracts written bytes from the free space, so that a burst between two reads is not missed. */
   took(bytes: number): void {
     this.#free -= bytes;
   }

@@ -8,7 +8,7 @@ import {
 } from '../ports/engine.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
-/** Every column takes keys with an escaped zero byte in front. */
+/** A key that is valid in every column, with an escaped zero byte at the start. */
 const key = (text: string): Buffer => bytes(`\0\xff${text}`);
 
 function put(engine: EngineControl, column: Column, rows: Readonly<Record<string, string>>): void {
@@ -34,7 +34,7 @@ function list(engine: EngineControl, column: Column, range: EngineRange, step = 
 
 const everything: EngineRange = { gte: Buffer.alloc(0) };
 
-/** What every engine does alike. `open` gives a fresh, empty one each time. */
+/** Tests of what all engines have in common. `open` returns a new, empty one each time. */
 export function engineCases(name: string, open: () => Promise<EngineControl>): void {
   describe(`${name}: engine`, () => {
     let engine: EngineControl;
@@ -45,7 +45,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       await engine.close();
     });
 
-    it('reads back what a batch wrote, in every column apart', () => {
+    it('reads back what a batch wrote, in each column separately', () => {
       for (const column of columns) put(engine, column, { a: `in ${column}`, b: '' });
       for (const column of columns) {
         expect(engine.get(column, key('a'))?.toString()).toBe(`in ${column}`);
@@ -67,7 +67,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(list(engine, 'latest', everything)).toEqual(['b=2']);
     });
 
-    it('shows nothing of a batch before it is written', () => {
+    it('reads see nothing of a batch before it is written', () => {
       const batch = engine.batch();
       batch.put('meta', key('a'), bytes('1'));
       expect(engine.get('meta', key('a'))).toBeUndefined();
@@ -82,12 +82,12 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(() => batch.put('meta', key('a'), bytes('1'))).toThrow(/batch/);
     });
 
-    it('refuses a version key that could be taken for another column', () => {
+    it('refuses a version key that could belong to another column', () => {
       const batch = engine.batch();
       expect(() => batch.put('version', bytes('\0m'), bytes('1'))).toThrow(/zero byte/);
     });
 
-    it('keeps nothing of the caller’s memory, and hands out memory that is the caller’s', () => {
+    it('copies its arguments, and returns buffers that the caller may change', () => {
       const k = key('a');
       const v = bytes('1');
       const batch = engine.batch();
@@ -99,14 +99,14 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(engine.get('latest', key('a'))).toEqual(bytes('1'));
     });
 
-    it('answers many keys at once, in the order asked and with gaps', () => {
+    it('reads many keys at once, in order and with missing keys', () => {
       put(engine, 'lease', { a: '1', b: '2', c: '3' });
       const found = engine.getMany('lease', ['c', 'x', 'a', 'a'].map(key));
       expect(found).toEqual([bytes('3'), undefined, bytes('1'), bytes('1')]);
       expect(engine.getMany('lease', [])).toEqual([]);
     });
 
-    it.each(['latest', 'event', 'lease'] as const)('walks ranges of %s both ways', (column) => {
+    it.each(['latest', 'event', 'lease'] as const)('reads ranges of %s in both directions', (column) => {
       put(engine, column, { a: '1', b: '2', c: '3', d: '4' });
       const range = (gte: string, lt?: string): EngineRange => ({
         gte: key(gte),
@@ -127,7 +127,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(list(engine, 'latest', everything)).toEqual(['a=', 'a\0=', 'ab=', 'a\xff=', '\xff=']);
     });
 
-    it('keeps an iterator on the rows of the moment it was opened', () => {
+    it('an iterator sees the rows of the moment when it was opened', () => {
       put(engine, 'latest', { a: '1', b: '2', c: '3' });
       const iterator = engine.iterate('latest', everything);
       const batch = engine.batch();
@@ -144,7 +144,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(list(engine, 'latest', everything)).toEqual(['a=changed', 'bb=new', 'c=3']);
     });
 
-    it('holds many rows through rewrites and removals', () => {
+    it('keeps many rows correct over rewrites and removals', () => {
       const expected = new Map<string, string>();
       for (let round = 0; round < 40; round++) {
         const batch = engine.batch();
@@ -174,7 +174,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(engine.openReads).toBe(0);
     });
 
-    it('has its rows after syncs, compactions and a reopening', async () => {
+    it('keeps its rows over syncs, compactions and reopening', async () => {
       put(engine, 'latest', { a: '1' });
       await Promise.all([engine.syncLog(), engine.syncLog(), engine.syncLog()]);
       await engine.compactFiles();
@@ -187,7 +187,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(engine.sizes().inUse).toBeLessThanOrEqual(engine.sizes().total);
     });
 
-    /** Every call there is, on a store that has been closed or is just being opened again. */
+    /** All calls fail on a store that is closed or is being reopened. */
     async function expectRefusals(): Promise<void> {
       expect(() => engine.get('latest', key('a'))).toThrow(EngineReopenedError);
       expect(() => engine.getMany('latest', [key('a')])).toThrow(EngineReopenedError);
@@ -198,7 +198,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(engine.sizes().inUse).toBeLessThanOrEqual(engine.sizes().total);
     }
 
-    it('refuses every call once it is closed', async () => {
+    it('refuses every call after it is closed', async () => {
       put(engine, 'latest', { a: '1' });
       const batch = engine.batch();
       batch.put('latest', key('b'), bytes('2'));
@@ -215,7 +215,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       await engine.close();
     });
 
-    it('ends what was begun before it was opened again', async () => {
+    it('ends iterators and batches of before when it is reopened', async () => {
       put(engine, 'latest', { a: '1' });
       const batch = engine.batch();
       batch.put('latest', key('b'), bytes('2'));

@@ -19,7 +19,9 @@ export function appended(log: LogStore, entries: Entry[], hardState?: HardState)
 
 const indexes = (entries: readonly Entry[]): number[] => entries.map(({ index }) => index);
 
-/** What every log store does alike. `reopen` closes the one given and opens it again as a restart would. */
+/**
+ * Tests of what all log stores have in common. `reopen` closes the given log and opens it again, as a restart would.
+ */
 export function logStoreCases<Log extends LogStore>(
   name: string,
   create: () => Promise<OpenedLogStore<Log>>,
@@ -48,7 +50,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(contents.mark.index).toBe(0);
     });
 
-    it('gives entries and state back after a restart', async () => {
+    it('returns entries and state after a restart', async () => {
       const withoutData = Entry.create({ type: EntryType.EntryConfChangeV2, index: 3, term: 2 });
       const large = entry(4, 'x'.repeat(100_000), 2);
       const conf = Entry.create({
@@ -76,7 +78,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(order).toEqual(['appended', 'first', 'second']);
     });
 
-    it('calls back for a commit index that came alone only after the appends before it', async () => {
+    it('calls back for an append with only a commit index after the appends before it', async () => {
       const order: string[] = [];
       await appended(log, [entry(1)], state(1, 0));
       log.append({ entries: [entry(2)], hardState: undefined }, () => order.push('entries'));
@@ -87,7 +89,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(order).toEqual(['entries', 'commit', 'more entries']);
     });
 
-    it('keeps a commit index that came alone, once it is closed', async () => {
+    it('a close saves an append with only a commit index', async () => {
       await appended(log, [entry(1)], state(1, 0));
       await appended(log, [], state(1, 1));
       expect((await restart()).hardState).toEqual(state(1, 1));
@@ -120,7 +122,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(indexes(contents.entries)).toEqual([3, 4]);
     });
 
-    it('replaces an end by entries of a lower term: figure 8 of the Raft paper', async () => {
+    it('replaces the end of the log by entries of a lower term: figure 8 of the Raft paper', async () => {
       await appended(log, [entry(1), entry(2, 'own', 2)], state(2, 1));
       await appended(log, [], state(3, 1));
       await appended(log, [entry(2, 'own', 3)], state(3, 1));
@@ -131,7 +133,7 @@ export function logStoreCases<Log extends LogStore>(
       ]);
     });
 
-    it('drops what follows a mark whose own entry it does not have', async () => {
+    it('drops all entries if it does not have the entry of a mark', async () => {
       await appended(log, [entry(1), entry(2, 'own', 3), entry(3, 'own', 3)], state(3, 1));
       // Received from another member: term 2 came first there, and was committed by the leader of term 4.
       await log.release({ index: 2, term: 2, confState: ConfState.create() });
@@ -143,14 +145,14 @@ export function logStoreCases<Log extends LogStore>(
       expect((await restart()).entries).toEqual([entry(3, 'new', 4)]);
     });
 
-    it('ignores a mark that a newer one has overtaken', async () => {
+    it('ignores a mark that is older than the newest', async () => {
       await appended(log, [entry(1), entry(2), entry(3)], state(1, 3));
       await log.release({ index: 3, term: 1, confState: ConfState.create() });
       await log.release({ index: 1, term: 1, confState: ConfState.create() });
       expect((await restart()).mark.index).toBe(3);
     });
 
-    it('goes on after a mark ahead of it', async () => {
+    it('continues after a mark beyond its end', async () => {
       await appended(log, [entry(1)], state(1, 1));
       await log.release({ index: 10, term: 3, confState: ConfState.create() });
       expect(log.lastIndex).toBe(10);

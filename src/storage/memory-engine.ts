@@ -52,11 +52,11 @@ class MemoryBatch implements WriteBatch {
 
   checkOpen(): void {
     if (this.#opening.isOver)
-      throw new EngineReopenedError('the store was opened anew since the batch was begun');
+      throw new EngineReopenedError('the store was reopened since the batch was created');
   }
 }
 
-/** One opening of the store, which its batches and iterators end with. */
+/** One opening of the store. Its batches and iterators end with it. */
 interface Opening {
   isOver: boolean;
   /** Iterators that are not closed yet. */
@@ -77,7 +77,7 @@ class MemoryIterator implements EngineIterator {
 
   next(count: number): Buffer[] {
     if (this.#cursor === undefined || this.#opening.isOver)
-      throw new EngineReopenedError('the store was closed under its reader');
+      throw new EngineReopenedError('the store was closed during a read');
     const rows: Buffer[] = [];
     for (let n = 0; n < count; n++) {
       const row = this.#cursor.next();
@@ -93,7 +93,7 @@ class MemoryIterator implements EngineIterator {
   }
 }
 
-/** The engine's twin in memory, for tests and the simulator. It holds what RocksDB would, in the same order. */
+/** An engine in memory, for tests and the simulator. It has the same rows as RocksDB, in the same order. */
 export class MemoryEngine implements EngineControl {
   readonly #columns = new Map<Column, OrderedRows>(columns.map((column) => [column, new OrderedRows()]));
   #opening: Opening | undefined = { isOver: false, reads: 0 };

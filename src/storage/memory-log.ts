@@ -3,21 +3,21 @@ import type { LogAppend, LogContents, LogSnapshotMark, LogStore } from '../ports
 import { HardState, type Entry } from '../wire/gen/raftpb.ts';
 import { emptyConfState } from './wal/log-scan.ts';
 
-/** The log's twin in memory: "synced" in the next microtask. It survives its owner, as a disk would. */
+/** A log in memory, "synced" in the next microtask. It outlives its owner, as a disk does. */
 export class MemoryLog implements LogStore {
   readonly #metadata: Buffer;
   #entries: Entry[] = [];
   #hardState = HardState.create();
   #mark: LogSnapshotMark = { index: 0, term: 0, confState: emptyConfState };
   #firstIndex = 1;
-  /** Tests set it to act out a full disk. */
+  /** Tests set it to simulate a full disk. */
   isDiskFull = false;
 
   constructor(metadata: Buffer) {
     this.#metadata = metadata;
   }
 
-  /** What opening it after a crash would find. */
+  /** The contents that opening it after a crash returns. */
   contents(): LogContents {
     const { index } = this.#mark;
     return {

@@ -52,7 +52,7 @@ async function writeAndKill(dataDirectory: string, ms: number): Promise<number> 
 }
 
 describe('storage', () => {
-  it('makes the layout of a data directory, for its owner alone', async () => {
+  it('creates a data directory with access only for its owner', async () => {
     const directory = freshDirectory();
     const storage = await open(directory);
     expect(storage.isNew).toBe(true);
@@ -93,7 +93,7 @@ describe('storage', () => {
     expect(ofTheOther.filter((path) => existsSync(path) && path.includes('rocksdb'))).toEqual([]);
   });
 
-  it('refuses a store with data whose log is missing, and begins anew with an empty one', async () => {
+  it('refuses a store with data and no log, and creates a log for an empty store', async () => {
     const directory = freshDirectory();
     const storage = await open(directory);
     const batch = storage.engine.batch();
@@ -117,7 +117,7 @@ describe('storage', () => {
   it.each([
     ['with', true],
     ['without', false],
-  ])('refuses a directory of etcd %s a log in it, and leaves it as it is', async (_word, hasLog) => {
+  ])('refuses a directory of etcd %s a log, and does not change it', async (_word, hasLog) => {
     const directory = freshDirectory();
     if (hasLog) {
       await (await open(directory)).close();
@@ -130,7 +130,7 @@ describe('storage', () => {
     expect(readdirSync(directory, { recursive: true }).sort()).toEqual(before);
   });
 
-  it('refuses a directory that an import or a restore left half filled', async () => {
+  it('refuses a directory left incomplete by an import or a restore', async () => {
     const directory = freshDirectory();
     const { directory: places, close } = await open(directory);
     await close();
@@ -140,13 +140,13 @@ describe('storage', () => {
     await (await open(directory)).close();
   });
 
-  it('refuses a path that is no directory', async () => {
+  it('refuses a path that is not a directory', async () => {
     const path = freshDirectory();
     writeFileSync(path, '');
     await expect(open(path)).rejects.toThrow(path);
   });
 
-  it('loses nothing acknowledged to kill -9, and applies each entry once', async () => {
+  it('loses nothing acknowledged after kill -9, and applies each entry once', async () => {
     const directory = freshDirectory();
     for (let round = 0; round < 8; round++) {
       const acknowledged = await writeAndKill(directory, (round * 67) % 300);

@@ -12,14 +12,14 @@ import { createLog, logExists, openLog } from './wal/open-log.ts';
 
 export interface StorageOptions extends Pick<FileLogOptions, 'onFailure' | 'onSync'> {
   readonly dataDirectory: string;
-  /** From `--wal-dir`; empty for the usual place. */
+  /** The log directory of `--wal-dir`; empty for the default. */
   readonly walDirectory?: string;
   readonly tuning?: RocksTuning;
-  /** The store's disk failed: the process has to end. See `RocksOptions`. */
+  /** The disk of the store failed: the process must end. See `RocksOptions`. */
   readonly onStoreFailure?: (error: Error) => void;
   /** Called after each batch written to the store, for metrics. */
   readonly onStoreWrite?: (durationMs: number) => void;
-  /** Gives the metadata record of a log that is made now. */
+  /** Returns the metadata record for a new log. */
   readonly newMetadata: () => Buffer;
 }
 
@@ -36,10 +36,10 @@ export interface Storage {
 }
 
 /**
- * Opens a data directory, creating it where it is missing. The engine goes first: its lock keeps a second
- * process away from the log.
+ * Opens a data directory, and creates it if it is missing. The engine is opened first: its lock keeps a second process
+ * away from the log.
  *
- * @throws DataDirectoryError when it is in use, is etcd's, is incomplete or can't be used, CorruptLogError when the
+ * @throws DataDirectoryError if it is in use, belongs to etcd, is incomplete or can't be used, CorruptLogError if the
  * log is damaged
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
@@ -59,7 +59,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       segmentBytes: segmentBytesFor(space.capacity),
       onFailure: options.onFailure,
       onSync: (durationMs, bytes, bufferMs) => {
-        // The engine writes about the same again to its own log, and once more when it flushes.
+        // The engine writes about the same bytes to its own log, and again when it flushes.
         space.took(2 * bytes);
         options.onSync?.(durationMs, bytes, bufferMs);
       },
@@ -80,9 +80,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 }
 
 /**
- * Looks before anything is touched.
+ * Checks a data directory before anything is changed.
  *
- * @throws DataDirectoryError for a directory of etcd's, and for one that an import or a restore left half filled
+ * @throws DataDirectoryError for a directory of etcd, and for one left incomplete by an import or a restore
  */
 export function checkUsable(directory: DataDirectory): void {
   checkFinished(directory);

@@ -29,7 +29,7 @@ function lowerBound<T>(items: readonly T[], key: Uint8Array, keyOf: (item: T) =>
 const rowKey = (row: Row): Uint8Array => row.key;
 const lastKey = (block: Block): Uint8Array => defined(block.rows.at(-1), 'a block is never empty').key;
 
-/** Walks a list of blocks that nobody changes any more. */
+/** Reads a list of blocks that do not change any more. */
 export class RowsCursor {
   readonly #blocks: readonly Block[];
   readonly #range: EngineRange;
@@ -71,8 +71,8 @@ export class RowsCursor {
 }
 
 /**
- * Rows in key order, in blocks that are copied on the first write after a cursor was opened. A cursor costs
- * one reference a block, and keeps seeing the rows of its moment.
+ * Rows in key order, in blocks. A block is copied on its first write after a cursor was opened. So a cursor costs one
+ * reference for each block, and sees the rows of the moment when it was opened.
  */
 export class OrderedRows {
   #blocks: Block[] = [];

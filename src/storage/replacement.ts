@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { syncPath } from './data-dir.ts';
 
 /**
- * A store that takes another one's place, as when a member that lags behind receives a snapshot. It is made in
- * `buildingDirectory`, which counts for nothing; renamed to a second name once it is complete and on disk; and
- * put in place of the old one by two renames. At no moment is there neither the old nor the new one.
+ * Replaces a store by a new one, for example when a member that is behind receives a snapshot. The new store is created
+ * in `buildingDirectory`, which is ignored by a start. When it is complete and on disk, it gets a second name. Then two
+ * renames replace the old store. At every moment either the old or the new store exists.
  */
 export function buildingDirectory(store: string): string {
   return `${store}.building`;
@@ -19,14 +19,14 @@ function replacedDirectory(store: string): string {
   return `${store}.replaced`;
 }
 
-/** Declares the store in `buildingDirectory` complete. */
+/** Marks the store in `buildingDirectory` as complete. */
 export async function finishBuilding(store: string): Promise<void> {
   await fs.rm(receivedDirectory(store), { recursive: true, force: true });
   await fs.rename(buildingDirectory(store), receivedDirectory(store));
   syncParent(store);
 }
 
-/** Puts the complete store in place of the old one, which is closed. */
+/** Replaces the old store, which is closed, by the complete new one. */
 export async function exchangeDirectories(store: string): Promise<void> {
   await removeReplaced(store);
   await fs.rename(store, replacedDirectory(store));
@@ -38,7 +38,7 @@ export async function removeReplaced(store: string): Promise<void> {
   await fs.rm(replacedDirectory(store), { recursive: true, force: true });
 }
 
-/** Before a store is opened: completes a replacement that a crash cut short between its two renames. */
+/** Called before a store is opened: completes a replacement that a crash interrupted between its two renames. */
 export function settleReplacement(store: string): void {
   const received = receivedDirectory(store);
   if (existsSync(store) || !existsSync(received)) return;
@@ -47,15 +47,15 @@ export function settleReplacement(store: string): void {
 }
 
 /**
- * Once the store is open, and so locked: removes what was on its way. Before, it may be another process's. A received
- * store that was not yet put in place is dropped; the leader sends it again.
+ * Called when the store is open, and so locked: removes incomplete replacements. Before that they may belong to another
+ * process. A complete store that was not put in place is dropped too; the leader sends it again.
  */
 export function removeLeftovers(store: string): void {
   for (const path of [buildingDirectory(store), receivedDirectory(store), replacedDirectory(store)])
     rmSync(path, { recursive: true, force: true });
 }
 
-/** Whether a store lies there, or one that `settleReplacement` will put there. */
+/** Whether the store exists, or `settleReplacement` will put one there. */
 export function storeExists(store: string): boolean {
   const isFilled = (path: string): boolean => existsSync(path) && readdirSync(path).length > 0;
   return isFilled(store) || isFilled(receivedDirectory(store));

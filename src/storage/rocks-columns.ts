@@ -2,23 +2,23 @@ import type { Column } from '../ports/engine.ts';
 import type { NativeColumnOptions, NativeOpenOptions } from './rocksdb-binding.ts';
 
 /**
- * Where a column's rows live.
+ * The column family and key prefix of a column.
  *
- * RocksDB keeps its own log until every column family with a row in it has flushed, so a family that is hardly
- * written would hold hundreds of megabytes of log and slow the next start: the small columns share a family with one
- * that is written as often as any.
+ * RocksDB keeps its own log until every column family with a row in it has flushed. A family that is rarely written
+ * would keep hundreds of megabytes of log, and slow the next start. So the small columns share a family with a column
+ * that is written often.
  *
- * That is `version` and not `event`. Events are written in the order of their keys, so that the files they flush to
- * do not overlap and are moved down the levels as they are. With a row of another column in each of these files, all
- * would overlap, and every flush would have the level below rewritten.
+ * That column is `version` and not `event`. Events are written in the order of their keys, so their files do not
+ * overlap, and move down the levels without being rewritten. If each file had rows of other columns, all files would
+ * overlap, and every flush would rewrite the level below.
  */
 export interface ColumnPlace {
   readonly family: 'default' | 'latest' | 'version';
-  /** What the stored key begins with; undefined where keys are stored as they are. */
+  /** Prefix of the stored keys; undefined if keys have none. */
   readonly prefix: Buffer | undefined;
 }
 
-/** No key of the column `version` begins with less: a zero byte of a user key is stored as these two. */
+/** The lowest start of a key in the column `version`: a zero byte of a user key is stored as these two bytes. */
 export const firstVersionKey = Buffer.from([0x00, 0xff]);
 
 const small = (letter: string): ColumnPlace => ({
@@ -35,7 +35,7 @@ export const columnPlaces: Readonly<Record<Column, ColumnPlace>> = {
   meta: small('m'),
 };
 
-/** The key after all that begin with `prefix`. Its last byte is a letter, so that the next one exists. */
+/** The first key after all keys with `prefix`. The last byte of a prefix is a letter, so it can be incremented. */
 export function prefixEnd(prefix: Buffer): Buffer {
   const end = Buffer.from(prefix);
   end[end.length - 1] = (prefix.at(-1) ?? 0) + 1;
@@ -48,7 +48,7 @@ export interface RocksTuning {
   readonly compactionThreads: number;
 }
 
-/** A small machine's share; the operating system's page cache holds compressed blocks beside it. */
+/** Suited to a small machine. The page cache of the operating system also holds compressed blocks. */
 export const defaultTuning: RocksTuning = { blockCacheBytes: 64 << 20, compactionThreads: 1 };
 
 const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: number): NativeColumnOptions => ({
@@ -60,10 +60,10 @@ const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: numb
 });
 
 const eventMemory = 32 << 20;
-/** Small buffers beside the events' flush about as often, so that they hold little of RocksDB's log back. */
+/** Small buffers flush about as often as those of the events, so that they keep little of RocksDB's log. */
 const indexMemory = 6 << 20;
 
-/** Bytes written to a family after which all it held before is in files: two buffers of a quarter each. */
+/** After this many bytes written to a family, all earlier rows are in files: two buffers of a quarter each. */
 export const flushedBytes = {
   event: eventMemory / 2,
   latest: indexMemory / 2,

@@ -32,7 +32,7 @@ describe('rocksdb', () => {
     await second.close();
   });
 
-  it('refuses every call while it is opened again, and workers too', async () => {
+  it('refuses every call while it is reopened, also from workers', async () => {
     const engine = await RocksEngine.open(freshDirectory());
     const view = engine.view();
     let recalled = false;
@@ -54,14 +54,14 @@ describe('rocksdb', () => {
     await engine.close();
   });
 
-  it('is refused a second time while it is open', async () => {
+  it('cannot be opened a second time while it is open', async () => {
     const directory = freshDirectory();
     const engine = await RocksEngine.open(directory);
     await expect(RocksEngine.open(directory)).rejects.toMatchObject({ code: 'LEVEL_LOCKED' });
     await engine.close();
   });
 
-  it('gives the space of deleted rows back when it is asked to', async () => {
+  it('frees the space of deleted rows on request', async () => {
     const engine = await RocksEngine.open(freshDirectory());
     const key = (n: number): Buffer => {
       const bytes = Buffer.alloc(12);

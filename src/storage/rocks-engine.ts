@@ -18,7 +18,7 @@ import { RocksSizes } from './rocks-sizes.ts';
 import { storeError } from './store-error.ts';
 import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
 
-/** Bigger batches give their memory back instead of being kept for the next one. */
+/** Larger batches are freed instead of being reused. */
 const maxKeptBatchOperations = 4096;
 
 const compactionPollMs = 100;
@@ -26,7 +26,7 @@ const maxCompactionWaits = 600;
 
 const empty = Buffer.alloc(0);
 const filler = Buffer.alloc(128 << 10);
-/** Flushing takes space before it gives any back. */
+/** A flush needs disk space before it frees any. */
 const minFreeForFlush = 64 << 20;
 
 class RocksBatch implements WriteBatch {
@@ -36,7 +36,7 @@ class RocksBatch implements WriteBatch {
   #handle: BatchHandle | undefined;
   #length = 0;
 
-  /** @param current the columns of the store as it is open now; throws where it is closed */
+  /** @param current returns the columns of the open store; throws if it is closed */
   constructor(current: () => OpenColumns, handle: BatchHandle) {
     this.#current = current;
     this.#columns = current();
@@ -63,7 +63,7 @@ class RocksBatch implements WriteBatch {
     this.#length++;
   }
 
-  /** Hands the native batch over for writing; this object is spent. */
+  /** Returns the native batch for writing. This object can't be used again. */
   take(): BatchHandle {
     const handle = this.#open();
     this.#checkCurrent();
@@ -76,10 +76,10 @@ class RocksBatch implements WriteBatch {
     return this.#columns[column];
   }
 
-  /** Native column handles end with the database that they were opened with. */
+  /** Native column handles become invalid when their database is closed. */
   #checkCurrent(): void {
     if (this.#current() !== this.#columns)
-      throw new EngineReopenedError('the store was opened anew since the batch was begun');
+      throw new EngineReopenedError('the store was reopened since the batch was created');
   }
 
   #open(): BatchHandle {
@@ -106,15 +106,15 @@ export interface RocksOptions {
   readonly directory: string;
   readonly tuning?: RocksTuning;
   /**
-   * Called, before the error is thrown, when a write failed for another reason than a full disk, or RocksDB's
-   * background work did before it: the owner ends the process.
+   * Called before the error is thrown, if a write or RocksDB's background work failed for another reason than a full
+   * disk. The owner ends the process.
    */
   readonly onFailure?: (error: EngineFailedError) => void;
   /** Called after each batch written, for metrics. */
   readonly onWrite?: (durationMs: number) => void;
 }
 
-/** The engine over RocksDB. One process opens a directory at a time; its worker threads attach by handle. */
+/** The engine on RocksDB. Only one process can open a directory at a time. Its worker threads attach by handle. */
 export class RocksEngine extends RocksReader implements EngineControl, SharedStore {
   readonly #directory: string;
   readonly #tuning: RocksTuning;
@@ -125,7 +125,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   readonly #currentColumns = (): OpenColumns => this.columns;
   readonly #onFailure: (error: EngineFailedError) => void;
   readonly #onWrite: RocksOptions['onWrite'];
-  /** Closing and opening, one after the other. */
+  /** Runs closing and opening one after the other. */
   #transition: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -141,10 +141,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   }
 
   /**
-   * Opens the store, creating it where it is missing.
+   * Opens the store, and creates it if it is missing.
    *
-   * @throws Error with code LEVEL_LOCKED when another process holds the directory, LEVEL_CORRUPTION or
-   * LEVEL_IO_ERROR when its files can't be read
+   * @throws Error with code LEVEL_LOCKED if another process uses the directory, LEVEL_CORRUPTION or LEVEL_IO_ERROR if
+   * its files can't be read
    */
   static async open(directory: string, options: Omit<RocksOptions, 'directory'> = {}): Promise<RocksEngine> {
     await fs.mkdir(directory, { recursive: true, mode: 0o700 });
@@ -155,7 +155,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     return engine;
   }
 
-  /** Names the open store to a worker thread, which passes it to `RocksReader.attach`. */
+  /** A handle of the open store for a worker thread, which passes it to `RocksReader.attach`. */
   get sharedHandle(): bigint {
     return this.binding.db_get_handle(this.database);
   }
@@ -167,8 +167,8 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   }
 
   /**
-   * Refuses all calls, at once; then waits until nothing uses the database any more. RocksDB's own threads and memory
-   * go with it: a worker that still read it would end the process.
+   * Refuses all calls at once, and then waits until no worker uses the database any more. Closing frees RocksDB's
+   * threads and memory: a worker that still reads it would crash the process.
    */
   async #release(): Promise<void> {
     this.shut();
@@ -178,7 +178,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     await this.#logSync.idle();
   }
 
-  /** Runs `task` with the store closed, after earlier such tasks. */
+  /** Runs `task` while the store is closed, after earlier tasks. */
   #whileClosed(task: () => Promise<void>): Promise<void> {
     this.shut();
     const run = this.#transition.then(async () => {
@@ -237,10 +237,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   }
 
   /**
-   * RocksDB drops deleted rows in its own background compactions, which the binding can't be asked to start, and
-   * keeps what levels waste near a tenth. What may be missing is a flush: deletions still in memory do nothing for
-   * the files. So memory is filled until it flushes, with rows that no reader can see and no file keeps; then the
-   * compactions that follow are waited for.
+   * RocksDB drops deleted rows in its background compactions. The binding has no call to start them, but they keep the
+   * waste near a tenth. A flush may be missing: deletions in memory do not free space in the files. So the memory is
+   * filled with rows that no reader sees and no file keeps, until it flushes. Then the call waits for the compactions
+   * that follow.
    */
   async compactFiles(): Promise<void> {
     const { free } = await spaceOf(this.#directory);
@@ -253,7 +253,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     await this.#sizes.refresh();
   }
 
-  /** A put and a delete of the empty key, which is no row's, in one batch: it takes memory and shows nothing. */
+  /** Puts and deletes the empty key, which no row has, in one batch. That uses memory and leaves no row. */
   async #flushMemory(): Promise<void> {
     for (const column of ['event', 'latest', 'version'] as const) {
       const { choice } = this.columns[column];
@@ -280,21 +280,21 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
 
   reopen(): Promise<void> {
     return this.#whileClosed(async () => {
-      // A store that failed reports that failure once more on closing.
+      // A failed store reports its failure again on closing.
       await closeDatabase(this.handle).catch(() => undefined);
       await this.#openAgain();
     });
   }
 
-  /** Where a store is made that is to replace this one. What lies there otherwise counts for nothing. */
+  /** Directory for a new store that replaces this one. Its contents are ignored otherwise. */
   get replacementDirectory(): string {
     return buildingDirectory(this.#directory);
   }
 
   /**
-   * Goes on with the store in `replacementDirectory`, complete, closed and synced, in place of its own. Open
-   * iterators end, workers are recalled, and every call throws until it resolves. A crash in between leaves the one
-   * or the other, whole.
+   * Replaces the store by the one in `replacementDirectory`, which is complete, closed and synced. Open iterators end,
+   * workers are recalled, and every call throws until this resolves. After a crash in between, either the old or the
+   * new store is complete.
    */
   async replaceFiles(): Promise<void> {
     await finishBuilding(this.#directory);

@@ -8,7 +8,7 @@ async function syncFile(path: string): Promise<void> {
   try {
     file = await fs.open(path, 'r');
   } catch (error) {
-    // RocksDB removes a log once its rows are in synced tables.
+    // RocksDB removes a log when its rows are in synced tables.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
@@ -20,9 +20,9 @@ async function syncFile(path: string): Promise<void> {
 }
 
 /**
- * Makes RocksDB's unsynced writes durable without RocksDB's help. Its own way, a synced batch, would hold
- * every writer for the length of the fsync, whichever thread asks. But each write reaches the log file before
- * `write` returns, so an fdatasync of the log files in libuv's thread pool does the same and holds nobody.
+ * Makes RocksDB's unsynced writes durable without RocksDB. RocksDB's own way, a synced batch, would block all writers
+ * during the fsync, on every thread. But each write reaches the log file before `write` returns. So an fdatasync of the
+ * log files in libuv's thread pool does the same, and blocks no writer.
  */
 export class RocksLogSync {
   readonly #directory: string;
@@ -35,7 +35,7 @@ export class RocksLogSync {
     this.#directory = directory;
   }
 
-  /** Resolves when everything written before the call is on disk. Calls that wait for their turn share it. */
+  /** Resolves when everything written before the call is on disk. Waiting calls share one sync. */
   sync(): Promise<void> {
     if (this.#running === undefined) return this.#start();
     this.#next ??= this.#running.then(
@@ -45,7 +45,7 @@ export class RocksLogSync {
     return this.#next;
   }
 
-  /** Resolves when no sync is under way. */
+  /** Resolves when no sync is running. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
   }

@@ -55,7 +55,7 @@ class RocksIterator implements EngineIterator {
 
   next(count: number): Buffer[] {
     const handle = this.#handle;
-    if (handle === undefined) throw new EngineReopenedError('the store was closed under its reader');
+    if (handle === undefined) throw new EngineReopenedError('the store was closed during a read');
     if (this.#finished || count === 0) return [];
     const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
     this.#finished = finished;
@@ -92,7 +92,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     return this.#columns !== undefined;
   }
 
-  /** The native library does not check for a closed database: a call on one would end the process. */
+  /** The native library does not check for a closed database: a call on one would crash the process. */
   protected get columns(): OpenColumns {
     if (this.#columns === undefined) throw new EngineReopenedError('the store is closed');
     return this.#columns;
@@ -103,7 +103,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     return this.handle;
   }
 
-  /** Before the database is closed: from now on no call reaches it, and no native iterator outlives it. */
+  /** Called before the database is closed. From now on no call reaches it, and all native iterators are closed. */
   protected shut(): void {
     this.#columns = undefined;
     for (const iterator of this.#iterators) iterator.close();
@@ -121,9 +121,9 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   }
 
   /**
-   * Shares the database another thread of this process opened.
+   * Shares the database that another thread of this process opened.
    *
-   * @param handle that thread's `RocksEngine.sharedHandle`; the database must stay open for as long as this is used
+   * @param handle `RocksEngine.sharedHandle` of that thread; the database must stay open while this is used
    */
   static attach(handle: bigint): RocksReader {
     const database = rocksBinding().db_init(handle);
@@ -149,7 +149,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
     return new RocksIterator(handle, place.prefix?.length ?? 0, this.#iterators);
   }
 
-  /** The state of this instant, for reads that must agree with each other. It holds disk space back until closed. */
+  /** A view of the current state, for reads that must be consistent. It keeps disk space until it is closed. */
   view(): StoreView {
     const view = new RocksView(this.database, this.columns, () => this.#views.delete(view));
     this.#views.add(view);

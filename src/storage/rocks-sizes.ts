@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 const refreshAfterMs = 2000;
 
-/** Sizes of the regular files in `directory`. Files that go away meanwhile are left out. */
+/** Sizes of the regular files in `directory`. Files that are removed meanwhile are omitted. */
 async function fileSizes(directory: string): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   for (const name of await fs.readdir(directory)) {
@@ -17,15 +17,15 @@ async function fileSizes(directory: string): Promise<Map<string, number>> {
   return sizes;
 }
 
-/** Keeps the store's size at hand for synchronous readers, refreshed in the background when asked for. */
+/** Caches the size of the store for synchronous readers. It is refreshed in the background when it is read. */
 export class RocksSizes {
   readonly #directory: string;
-  /** Bytes of RocksDB's logs whose rows are all in tables, by file. */
+  /** Bytes of each RocksDB log whose rows are all in tables. */
   #flushed = new Map<string, number>();
   #bytes = 0;
   #refreshedAt = 0;
   #refreshing = false;
-  /** The part of the bytes that holds live data, as RocksDB last told. */
+  /** The share of the bytes that holds live data, as RocksDB last reported. */
   #share = 1;
 
   constructor(directory: string) {
@@ -45,13 +45,13 @@ export class RocksSizes {
     }
   }
 
-  /** All memory was flushed: the logs as they are now hold nothing that counts, and will be removed. */
+  /** All memory was flushed: the current logs hold no needed data, and will be removed. */
   async logsWereFlushed(): Promise<void> {
     const sizes = await fileSizes(this.#directory);
     this.#flushed = new Map([...sizes].filter(([name]) => name.endsWith('.log')));
   }
 
-  /** @param liveBytes live part of `tableBytes`, both of the largest column family, which sets the ratio */
+  /** @param liveBytes live part of `tableBytes`, both of the largest column family, which determines the ratio */
   noteLive(liveBytes: number, tableBytes: number): void {
     this.#share = tableBytes > 0 ? Math.min(1, liveBytes / tableBytes) : 1;
   }

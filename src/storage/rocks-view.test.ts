@@ -37,7 +37,7 @@ function read(view: StoreView, column: ViewColumn, gte = '', lt?: string): strin
 }
 
 describe('a view of the store', () => {
-  it('shows all its columns as of one instant, as often as it is read', async () => {
+  it('shows all its columns at one moment, for every read', async () => {
     const engine = await RocksEngine.open(fresh());
     put(engine, [
       ...Array.from({ length: 2000 }, (_, n) => ['event', key(n), `e${n}`] as const),
@@ -68,7 +68,7 @@ describe('a view of the store', () => {
     await engine.close();
   });
 
-  it('gives batches of bounded size, and one scan at a time', async () => {
+  it('returns batches of limited size, and one scan at a time', async () => {
     const engine = await RocksEngine.open(fresh());
     const large = 'x'.repeat(300_000);
     put(
@@ -81,14 +81,14 @@ describe('a view of the store', () => {
     const [first, second] = [0, 1].map(() => view.scan('event', { gte: Buffer.alloc(0) })[Symbol.iterator]());
     first?.next();
     second?.next();
-    expect(() => first?.next()).toThrow('not read after the next one began');
+    expect(() => first?.next()).toThrow('not read after the next one has started');
     view.close();
     await engine.close();
   });
 });
 
-describe('a store received in place of another', () => {
-  it('is gone on with, and the old one is removed', async () => {
+describe('a received store that replaces another one', () => {
+  it('is used, and the old one is removed', async () => {
     const path = fresh();
     const engine = await RocksEngine.open(path);
     put(engine, [['latest', Buffer.from('a'), 'old']]);
@@ -108,7 +108,7 @@ describe('a store received in place of another', () => {
     expect(['building', 'received', 'replaced'].filter((name) => existsSync(`${path}.${name}`))).toEqual([]);
   });
 
-  it('takes its place after a crash between the renames, and is dropped after one before', () => {
+  it('replaces the old one after a crash between the renames, and is dropped after a crash before them', () => {
     const path = fresh();
     mkdirSync(join(`${path}.received`, 'new'), { recursive: true });
     mkdirSync(join(`${path}.replaced`, 'old'), { recursive: true });

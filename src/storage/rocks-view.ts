@@ -10,23 +10,23 @@ import {
 } from './rocksdb-binding.ts';
 
 const rowsPerBatch = 512;
-/** A batch ends after the row that reaches this, so that large values don't pile up. */
+/** A batch ends after the row that reaches this size, so that large values do not take too much memory. */
 const batchBytes = 1 << 20;
-/** More writes than can fall between two calls, one after the other, mean that something is wrong. */
+/** So many writes between two adjacent calls mean that something is wrong. */
 const maxTries = 100_000;
 
 const empty = Buffer.alloc(0);
 
 interface FamilyIterators {
   readonly events: IteratorHandle;
-  /** Of the family that the small columns share. */
+  /** Iterator of the family that the small columns share. */
   readonly small: IteratorHandle;
 }
 
 /**
- * A frozen view over events and the small columns. RocksDB fixes an iterator's view when it is made and keeps it over
- * seeks; the iterators of the two families are made anew until no write fell between them, so that they show the same
- * instant.
+ * A frozen view of events and the small columns. An iterator of RocksDB keeps its view of the moment when it was
+ * created, also after a seek. The iterators of the two families are created again until no write fell between them, so
+ * that both show the same moment.
  */
 export class RocksView implements StoreView {
   readonly #binding = rocksBinding();
@@ -52,7 +52,7 @@ export class RocksView implements StoreView {
       this.#binding.iterator_close(small);
       this.#binding.iterator_close(events);
     }
-    throw new Error('the store was written to so often that no view of it could be had');
+    throw new Error('the store was written too often to create a view of it');
   }
 
   #iterator(choice: ColumnChoice): IteratorHandle {
@@ -75,7 +75,7 @@ export class RocksView implements StoreView {
     const to = upperBound(place, range.lt);
     this.#binding.iterator_seek(this.#of(column), lowerBound(place, column, range.gte));
     for (;;) {
-      assert(scan === this.#scans, 'a scan of a view is not read after the next one began');
+      assert(scan === this.#scans, 'a scan of a view is not read after the next one has started');
       const { rows, finished } = this.#binding.iterator_nextv_sync(this.#of(column), rowsPerBatch);
       const within = takeBelow(rows, to, place.prefix?.length ?? 0);
       if (within.length > 0) yield within;

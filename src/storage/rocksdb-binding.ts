@@ -38,7 +38,7 @@ export interface NativeOpenOptions extends NativeColumnOptions {
   readonly columns: Readonly<Record<string, NativeColumnOptions>>;
 }
 
-/** Undefined means the default column, which spares the native side its property look-ups. */
+/** Undefined means the default column, for which the native side needs no property look-ups. */
 export type ColumnChoice = { readonly column: ColumnHandle } | undefined;
 
 export interface NativeIteratorOptions {
@@ -91,7 +91,7 @@ export interface RocksBinding {
 
 let loaded: RocksBinding | undefined;
 
-/** Loads the native library on first use; later calls give the same. */
+/** Loads the native library on first use. Later calls return the same object. */
 export function rocksBinding(): RocksBinding {
   loaded ??= createRequire(import.meta.url)('@nxtedition/rocksdb/binding.js') as RocksBinding;
   return loaded;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EngineFailedError, EngineFullError } from '../ports/engine.ts';
 import { storeError } from './store-error.ts';
 
-/** As RocksDB worded them over a disk that was made to fail; the errors of sst and MANIFEST are of the background. */
+/** Messages of RocksDB on a disk that was made to fail. The errors of sst and MANIFEST come from background work. */
 const texts: [string, typeof EngineFullError | typeof EngineFailedError][] = [
   [
     'IO error: No space left on device: While appending to file: /data/000004.log: No space left on device',

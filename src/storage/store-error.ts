@@ -1,13 +1,13 @@
 import { EngineFailedError, EngineFullError } from '../ports/engine.ts';
 
 /**
- * How RocksDB's messages tell of ENOSPC and EDQUOT, the one at the beginning, the other as the system's own text at
- * the end. The binding gives no status beyond the text.
+ * Detects ENOSPC and EDQUOT in RocksDB's messages: ENOSPC at the beginning, EDQUOT as the system's text at the end. The
+ * binding returns no status besides the text.
  */
 const full =
   /^IO error: No space left on device|: (No space left on device|Disk quota exceeded|Quota exceeded)$/;
 
-/** What an error of RocksDB's writing or opening means for the one who runs the store. */
+/** Maps an error of RocksDB's writing or opening to the error for the caller. */
 export function storeError(error: unknown): EngineFullError | EngineFailedError {
   const text = error instanceof Error ? error.message : String(error);
   const Kind = full.test(text) ? EngineFullError : EngineFailedError;

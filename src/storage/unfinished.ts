@@ -2,12 +2,12 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DataDirectoryError, syncPath, type DataDirectory } from './data-dir.ts';
 
-/** Lies in a data directory while an import or a restore fills it. */
+/** Path of a file that exists while an import or a restore fills the data directory. */
 function markerOf({ snap }: DataDirectory): string {
   return join(dirname(snap), 'unfinished');
 }
 
-/** Notes on disk that the data directory is being filled by `command`: until `finishMaking`, no server starts on it. */
+/** Records on disk that `command` is filling the data directory. Until `finishMaking` no server starts on it. */
 export function beginMaking(directory: DataDirectory, command: string): void {
   const marker = markerOf(directory);
   writeFileSync(marker, `${command}\n`, { mode: 0o600 });
@@ -26,7 +26,7 @@ export function isUnfinished(directory: DataDirectory): boolean {
   return existsSync(markerOf(directory));
 }
 
-/** @throws DataDirectoryError where an import or a restore did not get to its end */
+/** @throws DataDirectoryError if an import or a restore was interrupted */
 export function checkFinished(directory: DataDirectory): void {
   if (isUnfinished(directory))
     throw new DataDirectoryError(

@@ -19,7 +19,7 @@ export interface LogVerification {
   readonly commit: number;
   /** Index of the newest mark. */
   readonly markIndex: number;
-  /** Bytes of a write that a crash left half done at the end; the next start cuts them off. */
+  /** Bytes of a torn write at the end; the next start cuts them off. */
   readonly tornBytes: number;
   readonly findings: readonly Finding[];
   /** Term of an entry that is in the log. */

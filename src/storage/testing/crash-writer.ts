@@ -1,7 +1,7 @@
 /**
- * Writes to a data directory as fast as it can until it is killed, noting in a file beside it what was
- * acknowledged ("A", the log's last synced entry) and what a crash of the machine must leave in the engine ("S").
- * Applying an entry puts one row of its index into two columns, and the applied index.
+ * Writes to a data directory as fast as possible until it is killed. It records in a file next to it what was
+ * acknowledged ("A", the last synced entry of the log), and what must be in the engine after a crash of the machine
+ * ("S"). Applying an entry puts one row of its index into two columns, and the applied index.
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Engine } from '../../ports/engine.ts';
@@ -17,14 +17,14 @@ function rowKey(index: number): Buffer {
   return key;
 }
 
-/** A value that compresses badly, and the same whenever the entry is applied. */
+/** A value that does not compress well, and is the same each time the entry is applied. */
 const rowValue = (index: number): Buffer =>
   Buffer.from(`${index} `.padEnd((index * 31) % 700, `${index * 7919}`));
 
 export const appliedIndex = (engine: Engine): number =>
   Number(engine.get('meta', appliedKey)?.toString() ?? 0);
 
-/** Number of the column's rows when they are 1 to n without a gap; -1 when they are not. */
+/** Number of rows in the column if they are 1 to n without a gap; -1 if not. */
 export function contiguousRows(engine: Engine, column: 'event' | 'latest'): number {
   const rows = engine.iterate(column, { gte: Buffer.alloc(0), keysOnly: true });
   let count = 0;
@@ -38,7 +38,7 @@ export function contiguousRows(engine: Engine, column: 'event' | 'latest'): numb
   return isContiguous ? count : -1;
 }
 
-/** The newest index noted under a letter; 0 when there is none yet. */
+/** The newest index recorded under a letter; 0 if there is none yet. */
 export function lastNoted(notes: string, letter: 'A' | 'S'): number {
   const text = readFileSync(notes, 'utf8');
   const line = text.slice(0, text.lastIndexOf('\n') + 1).lastIndexOf(letter);

@@ -1,4 +1,4 @@
-/** The log holds something its writer never wrote, at a place a crash can't explain. Nothing was changed. */
+/** The log holds data that its writer never wrote, where a crash can't be the cause. Nothing was changed. */
 export class CorruptLogError extends Error {
   override readonly name = 'CorruptLogError';
   readonly file: string;

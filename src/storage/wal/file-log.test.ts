@@ -21,7 +21,7 @@ const optionsOf = (directory: string, segmentBytes = 1 << 20): FileLogOptions =>
 const freshOptions = (segmentBytes?: number): FileLogOptions =>
   optionsOf(join(root, String(created++), 'wal'), segmentBytes);
 
-/** As a process that is killed now would leave them. Released segments vanish meanwhile. */
+/** Copies the files as a process that is killed now leaves them. Released segments may be removed meanwhile. */
 function copyFiles(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from)) {
@@ -57,7 +57,7 @@ describe('log files', () => {
   const segmentsOf = (directory: string): string[] =>
     readdirSync(directory).filter((name) => name.endsWith('.wal'));
 
-  it('go on in a new segment when one is full, and are read back across segments', async () => {
+  it('continue in a new segment when one is full, and are read across segments', async () => {
     const options = freshOptions(16 << 10);
     const { log } = createLog(options, Buffer.from('metadata'));
     const data = 'z'.repeat(500);
@@ -99,9 +99,9 @@ describe('log files', () => {
     await reopened.close();
   });
 
-  // Released segments were filled with zeros anew while they were written already: what remained of their records
-  // was taken for this log's after a restart, and refused as corrupt.
-  it('hold nothing of released segments, at whatever moment the process is killed', async () => {
+  // Released segments were reused: they were filled with zeros while they were written already. After a restart,
+  // remains of their records were treated as records of this log, and it was refused as corrupt.
+  it('hold no records of released segments when the process is killed at any moment', async () => {
     const options = freshOptions(2 << 20);
     const { log } = createLog(options, Buffer.from('metadata'));
     const data = 'z'.repeat(16 << 10);
@@ -125,7 +125,7 @@ describe('log files', () => {
     await reopened.close();
   });
 
-  it('take one entry that is larger than a segment', async () => {
+  it('accept an entry that is larger than a segment', async () => {
     const options = freshOptions(16 << 10);
     const { log } = createLog(options, Buffer.from('metadata'));
     await appended(log, [entry(1)], state(1, 0));

@@ -13,34 +13,37 @@ import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
 import type { TermRuns } from './term-runs.ts';
 
-/** What etcd gives a segment. */
+/** etcd's size of a segment. */
 export const defaultSegmentBytes = 64_000_000;
 const minSegmentBytes = 1 << 20;
 
-/** Segments for a disk of `capacity` bytes: etcd's size, less on a small disk, where two of those would be much of it. */
+/**
+ * Size of segments on a disk of `capacity` bytes: etcd's size, or less on a small disk, where two segments would take
+ * too much.
+ */
 export const segmentBytesFor = (capacity: number): number =>
   capacity === 0
     ? defaultSegmentBytes
     : Math.min(defaultSegmentBytes, Math.max(minSegmentBytes, Math.floor(capacity / 32)));
 
-/** Appends that pile up are written together until they pass this. */
+/** Waiting appends are written together up to this size. */
 const maxWriteBytes = 4 << 20;
-/** Kept back from proposals, so that what raft appends by itself never waits for a full disk. */
+/** Reserved space that proposals can't use, so that raft's own entries never wait for a full disk. */
 const maxReserveBytes = 4 << 20;
-/** Longest form of an entry's fields without its data. */
+/** Maximum size of an entry's fields without its data. */
 const entryFieldBytes = 48;
-/** Until a segment that could not even be created is tried again. */
+/** Delay before a failed creation of a segment is retried. */
 const rotateRetryMs = 500;
 
 export interface FileLogOptions {
   /** Holds the segments; `member/wal` of the data directory. */
   readonly directory: string;
   readonly segmentBytes: number;
-  /** Filled with zeros at once ahead of the writer. */
+  /** Bytes that are filled with zeros by one write ahead of the writer. */
   readonly sliceBytes?: number;
-  /** The machine's own, if left out. */
+  /** Default: the file system of the machine. */
   readonly disk?: LogDisk;
-  /** Called once when a write or sync failed. Nothing is written any more: the process has to end. */
+  /** Called once when a write or sync failed. Nothing is written any more, and the process must end. */
   readonly onFailure: (error: Error) => void;
   /** Called after each synced write, for metrics; `bufferMs` is what it took to put the records into its buffer. */
   readonly onSync?: (durationMs: number, bytes: number, bufferMs: number) => void;
@@ -48,15 +51,15 @@ export interface FileLogOptions {
 
 interface QueuedAppend extends LogAppend {
   readonly mark: LogSnapshotMark | undefined;
-  /** The mark makes what was written before it void: the log begins anew after the mark. */
+  /** Whether the mark makes everything before it void, so that the log starts again after the mark. */
   readonly isVoiding: boolean;
-  /** At most this many bytes in the log. */
+  /** Upper limit of its bytes in the log. */
   readonly bytes: number;
-  /** Its own callback, and those of appends after it that have nothing to write. */
+  /** Its own callback, and those of later appends that have nothing to write. */
   readonly done: (() => void)[];
 }
 
-/** State of an opened log, handed from recovery to the writer. */
+/** State of an opened log, passed from recovery to the writer. */
 export interface OpenedLog {
   readonly metadata: Buffer;
   readonly hardState: HardState;
@@ -69,7 +72,7 @@ export interface OpenedLog {
   readonly tailOffset: number;
 }
 
-/** The log in segment files of etcd's format, written by one synced write at a time. */
+/** The log in segment files of etcd's format. At most one write runs at a time, and each is synced. */
 export class FileLog implements LogStore {
   readonly #options: FileLogOptions;
   readonly #metadata: Buffer;
@@ -79,7 +82,7 @@ export class FileLog implements LogStore {
   readonly #disk: LogDisk;
   readonly #directory: OpenDirectory;
   readonly #segments: SegmentName[];
-  /** Of the entries handed in. */
+  /** Terms of the entries passed to `append`. */
   readonly #terms: TermRuns;
   #queue: QueuedAppend[] = [];
   #queuedBytes = 0;
@@ -89,9 +92,9 @@ export class FileLog implements LogStore {
   #tail: SegmentFile;
   #tailOffset: number;
   #next: SegmentFile | undefined;
-  /** Newest state handed in. */
+  /** Newest state passed to `append`. */
   #state: HardState;
-  /** Newest state encoded; what it commits is never ahead of the entries encoded. */
+  /** Newest encoded state. Its commit index is never beyond the encoded entries. */
   #encodedState: HardState;
   #encodedIndex: number;
   #markIndex: number;
@@ -137,7 +140,7 @@ export class FileLog implements LogStore {
     const needsSync = entries.length > 0 || this.#isNewVote(hardState);
     if (hardState !== undefined) this.#state = hardState;
     if (!needsSync) {
-      // What raft answers after this append may vouch for the entries of those before it.
+      // Raft's response to this append may acknowledge the entries of the appends before it.
       const last = this.#queue.at(-1) ?? this.#writing.at(-1);
       if (last === undefined) queueMicrotask(done);
       else last.done.push(done);
@@ -162,12 +165,12 @@ export class FileLog implements LogStore {
   }
 
   release(mark: LogSnapshotMark): Promise<void> {
-    // An older mark comes from a compaction that a received snapshot has overtaken.
+    // An older mark comes from a compaction that started before a snapshot was received.
     if (this.#closing !== undefined || mark.index < this.#markIndex) return Promise.resolve();
     return new Promise((resolve) => {
       this.#markIndex = mark.index;
       const isVoiding = this.#terms.settle(mark.index, mark.term);
-      // A mark names what is committed, and the log's state must agree with it.
+      // Everything up to a mark is committed, and the state of the log must agree.
       if (this.#state.commit < mark.index) this.#state = { ...this.#state, commit: mark.index };
       const bytes = maxFrameBytes(Snapshot.encode(mark).length);
       const done = (): void => {
@@ -220,7 +223,7 @@ export class FileLog implements LogStore {
     this.#scheduleFlush();
   }
 
-  /** Waits for the end of the current turn, so that all it appends shares a sync. */
+  /** Waits for the end of the current turn, so that all its appends share a sync. */
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
@@ -242,7 +245,7 @@ export class FileLog implements LogStore {
       return;
     }
     if (this.#closing !== undefined && this.#preparer.isDiskFull && !this.#fits(first)) {
-      // Nobody was told that these are on disk, and a stop does not wait for space.
+      // These appends were not acknowledged, and a stop does not wait for disk space.
       this.#queue = [];
       this.#closing();
       return;
@@ -261,12 +264,12 @@ export class FileLog implements LogStore {
     );
   }
 
-  /** Goes on in the next segment if it is prepared far enough; otherwise preparing it calls `#flush` again. */
+  /** Continues in the next segment if it is prepared far enough. Otherwise its preparation calls `#flush` again. */
   #rotate(needed: number): void {
     this.#next ??= this.#preparer.begin(Math.max(needed, this.#options.segmentBytes));
     const next = this.#next;
     if (next === undefined) {
-      // A failed disk has ended all; a full one is tried again.
+      // A failed disk has stopped the log. A full disk is retried.
       this.#disk.after(rotateRetryMs, () => this.#flush());
       return;
     }
@@ -322,8 +325,9 @@ export class FileLog implements LogStore {
   }
 
   /**
-   * Ends a write with a state record, by which recovery tells a torn write. A follower's answer may commit what
-   * this member has not written yet, and raft refuses a log that commits more than it holds.
+   * Ends a write with a state record, by which recovery detects a torn write. The commit index may be beyond the
+   * entries that this member has written, and raft refuses a log that commits more than it holds. So the state is
+   * limited to the written entries.
    */
   #encodeState(isWholeQueue: boolean): void {
     const newest = isWholeQueue ? this.#state : this.#encodedState;
@@ -332,7 +336,7 @@ export class FileLog implements LogStore {
     this.#encoder.state(this.#encodedState);
   }
 
-  /** Gives a segment its final name after its first write, and makes the name durable before anyone is told. */
+  /** Gives a segment its final name after its first write. The name is durable before the write is acknowledged. */
   #installSegment(segment: SegmentFile, bytes: number): void {
     const firstEntry = this.#writing.find((item) => item.entries.length > 0)?.entries[0]?.index;
     const name = segmentName(this.#tailSequence + 1, firstEntry ?? this.#encodedIndex + 1);
@@ -341,7 +345,7 @@ export class FileLog implements LogStore {
       if (renameError !== null) return this.#fail(renameError);
       this.#directory.sync((error) => {
         if (error !== null) return this.#fail(error);
-        // What is left of it needs no zeros any more: nothing will be written there.
+        // The rest of the old segment needs no zeros, since nothing is written there any more.
         this.#preparer.forget(this.#tail);
         this.#tail.close();
         segment.path = path;
@@ -365,14 +369,14 @@ export class FileLog implements LogStore {
     this.#flush();
   }
 
-  /** Has the current segment prepared to its end, and the next one from a quarter of it on. */
+  /** Prepares the current segment to its end, and the next one when a quarter of the current one is written. */
   #prepareAhead(): void {
     if (!this.#tail.isReady) this.#preparer.prepare(this.#tail);
     if (this.#tailOffset * 4 < this.#tail.size || this.#next !== undefined) return;
     this.#next = this.#preparer.begin(this.#options.segmentBytes);
   }
 
-  /** Removes the segments all of whose entries are at or below `index`. */
+  /** Removes segments that have only entries at or below `index`. */
   #dropSegments(index: number): void {
     while ((this.#segments[1]?.index ?? Infinity) <= index + 1) {
       const segment = defined(this.#segments.shift(), 'the log has a segment');

@@ -2,12 +2,12 @@ import type { LogDisk, ReadableFile } from '../../ports/log-disk.ts';
 
 const windowBytes = 1 << 20;
 
-/** Reads a file through one reused window, so that a scan costs a megabyte of memory and not the file's size. */
+/** Reads a file through one reused buffer, so that a scan needs one megabyte of memory for a file of any size. */
 export class FileWindow {
   readonly size: number;
   readonly #file: ReadableFile;
   #window: Buffer;
-  /** The window holds the file's bytes [start, end). */
+  /** The buffer holds the bytes [start, end) of the file. */
   #start = 0;
   #end = 0;
 
@@ -24,7 +24,7 @@ export class FileWindow {
     return this.#window.subarray(offset - this.#start, Math.max(offset, end) - this.#start);
   }
 
-  /** Offset just past the last byte that is not zero, at or after `from`; `from` when only zeros follow. */
+  /** Offset after the last byte that is not zero, at or after `from`; `from` if only zeros follow. */
   lastNonZero(from: number): number {
     let found = from;
     for (let at = from; at < this.size; at += windowBytes) {

@@ -17,19 +17,19 @@ export interface LogScan {
   readonly hardState: HardState;
   /** The newest mark recorded. */
   readonly mark: LogSnapshotMark | undefined;
-  /** Entries after the newest mark that are in force, copied; empty unless they were asked for. */
+  /** Copies of the valid entries after the newest mark; empty unless requested. */
   readonly entries: Entry[];
-  /** Terms of the log in force. */
+  /** Terms of the valid entries. */
   readonly terms: TermRuns;
   /** How the last segment ends. */
   readonly end: SegmentScan;
 }
 
 export interface LogScanOptions {
-  /** Is handed each entry, replaced ones included; its data is valid during the call only. */
+  /** Called with each entry, also with replaced ones. The data of the entry is valid only during the call. */
   readonly onEntry?: (entry: Entry) => void;
   readonly keepsEntries?: boolean;
-  /** The machine's own, if left out. */
+  /** Default: the file system of the machine. */
   readonly disk?: LogDisk;
 }
 
@@ -46,7 +46,7 @@ function decodeMark(data: Buffer): LogSnapshotMark {
   return { index, term, confState: confState ?? emptyConfState };
 }
 
-/** Gathers what the records of a log say, and holds them against raft's rules. */
+/** Collects the contents of the records of a log, and checks them against raft's rules. */
 class LogReader {
   readonly order = new RecordOrder();
   metadata: Buffer | undefined;
@@ -59,7 +59,7 @@ class LogReader {
     this.#options = options;
   }
 
-  /** Takes one record; a text says what is wrong with it. */
+  /** Reads one record. @returns what is wrong with it, if anything */
   record(type: RecordType, data: Buffer): string | undefined {
     switch (type) {
       case RecordType.entry:
@@ -87,7 +87,7 @@ class LogReader {
     return undefined;
   }
 
-  /** The entry takes the place of what is kept from its index on. */
+  /** The entry replaces the kept entries from its index on. */
   #keep(entry: Entry): void {
     const first = this.entries[0]?.index ?? entry.index;
     this.entries.length = Math.max(0, entry.index - first);
@@ -137,7 +137,7 @@ export function scanLog(
   return { metadata, hardState, mark, entries, terms, end };
 }
 
-/** A message that can't be decoded is one more way for a record to be wrong. */
+/** A decoding error also means that the record is wrong. */
 function explained(read: () => string | undefined): string | undefined {
   try {
     return read();

@@ -29,7 +29,7 @@ function writeFully(file: number, bytes: Buffer, position: number, done: DiskDon
   });
 }
 
-/** Opened with O_DSYNC: a write returns once it is on disk, which takes one trip through the thread pool, not two. */
+/** Opened with O_DSYNC: a write is on disk when it returns. That needs one task of the thread pool instead of two. */
 class SyncedFile implements WritableFile {
   readonly #file: number;
   #writes = 0;
@@ -57,7 +57,7 @@ class SyncedFile implements WritableFile {
     fdatasyncSync(this.#file);
   }
 
-  /** A write under way keeps the file open until it ends: its descriptor must not become another file's. */
+  /** A running write keeps the file open until it ends, since its descriptor must not be reused for another file. */
   close(): void {
     this.#isClosed = true;
     if (this.#writes === 0) closeSync(this.#file);
@@ -111,7 +111,7 @@ function syncDirectoryNow(path: string): void {
   }
 }
 
-/** The machine's own file system. */
+/** The file system of the machine. */
 export const nodeDisk: LogDisk = {
   list: listNames,
   openToRead: (path) => new OpenFile(path),

@@ -20,9 +20,9 @@ export const logExists = (directory: string, disk?: LogDisk): boolean =>
   listSegments(directory, disk).length > 0;
 
 /**
- * Makes a new log whose first record is `metadata`, under a temporary name until it is whole on disk.
+ * Creates a new log whose first record is `metadata`. It has a temporary name until it is complete on disk.
  *
- * @param mark where the log begins: the zero mark, unless the member starts from a snapshot
+ * @param mark the start of the log: the zero mark, unless the member starts from a snapshot
  */
 export function createLog(
   options: FileLogOptions,
@@ -39,7 +39,7 @@ export function createLog(
   const encoder = new RecordEncoder(0);
   encoder.chain();
   encoder.message(RecordType.metadata, metadata);
-  // etcd leaves the membership out of the first mark.
+  // etcd omits the membership in the first mark.
   encoder.message(
     RecordType.snapshot,
     Snapshot.encode(mark.index === 0 ? Snapshot.create() : Snapshot.create(mark)),
@@ -68,10 +68,9 @@ export function createLog(
 }
 
 /**
- * Opens an existing log: checks all of it, cuts off a write that a crash left half done, and reads what raft
- * restarts from.
+ * Opens an existing log: checks all of it, cuts off a torn write, and reads the state that raft restarts from.
  *
- * @throws CorruptLogError naming file and offset when it is damaged anywhere else; nothing is changed then
+ * @throws CorruptLogError with file and offset if it is damaged otherwise; nothing is changed then
  */
 export function openLog(options: FileLogOptions): { log: FileLog; contents: LogContents } {
   const { directory, disk = nodeDisk } = options;
@@ -85,7 +84,7 @@ export function openLog(options: FileLogOptions): { log: FileLog; contents: LogC
   if (mark === undefined) throw new CorruptLogError(lastName.name, 0, 'there is no snapshot record');
   const repaired = repairTail(disk, join(directory, lastName.name), end);
   for (const name of disk.list(directory)) if (name.endsWith('.tmp')) disk.removeNow(join(directory, name));
-  // The last segment's name may be one that a crash kept from being made durable.
+  // The name of the last segment may not be durable yet after a crash.
   disk.syncDirectoryNow(directory);
   if (terms.isEmpty) terms.settle(mark.index, mark.term);
   const log = new FileLog(options, {
@@ -99,7 +98,7 @@ export function openLog(options: FileLogOptions): { log: FileLog; contents: LogC
   return { log, contents: { metadata, hardState, mark, entries, repaired } };
 }
 
-/** Writes zeros over what a torn write left, so that no later record chains up with it. */
+/** Overwrites a torn write with zeros, so that its remains can't follow a later record. */
 function repairTail(disk: LogDisk, path: string, { end, nonZeroEnd }: SegmentScan): LogContents['repaired'] {
   if (nonZeroEnd === end) return undefined;
   const file = disk.openToWrite(path);
@@ -113,8 +112,8 @@ function repairTail(disk: LogDisk, path: string, { end, nonZeroEnd }: SegmentSca
 }
 
 /**
- * Behind the last record the file is zero up to its size. Space set aside but never written, as etcd leaves it,
- * serves as well and only syncs more slowly; holes are prepared anew.
+ * After the last record the file is zero up to its size. Space that is allocated and never written, as etcd leaves it,
+ * can be used too, and only syncs more slowly. Holes are prepared again.
  */
 function reopenTail(
   disk: LogDisk,

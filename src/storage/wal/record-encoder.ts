@@ -4,9 +4,9 @@ import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { frameHeaderBytes, maxFrameBytes, paddingOf, RecordType } from './record.ts';
 
 const initialBytes = 256 << 10;
-/** A buffer that grew beyond this for one large batch is given back afterwards. */
+/** A buffer that grew beyond this size for a large batch is freed afterwards. */
 const maxKeptBytes = 4 << 20;
-/** Longest form of an entry's or a state's fields without the entry's data. */
+/** Maximum size of the fields of an entry or a state, without the entry's data. */
 const maxFieldBytes = 48;
 
 function writeVarint(into: Buffer, at: number, value: number): number {
@@ -32,7 +32,7 @@ function writeBigVarint(into: Buffer, at: number, value: bigint): number {
   return next;
 }
 
-/** Writes records one after another into a buffer of its own, carrying the checksum chain along. */
+/** Writes records one after another into its own buffer, and computes the checksum chain. */
 export class RecordEncoder {
   readonly #fields = Buffer.alloc(maxFieldBytes);
   #buffer = Buffer.allocUnsafeSlow(initialBytes);
@@ -43,7 +43,7 @@ export class RecordEncoder {
     this.#crc = crc;
   }
 
-  /** The chain's value after the last record. */
+  /** Value of the checksum chain after the last record. */
   get crc(): number {
     return this.#crc;
   }
@@ -62,7 +62,7 @@ export class RecordEncoder {
     if (this.#buffer.length > maxKeptBytes) this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** The chain's link between two segments, first record of each. */
+  /** The checksum record that links two segments; the first record of each segment. */
   chain(): void {
     this.#begin(0);
     const at = this.#writeHead(RecordType.crc);
@@ -72,7 +72,7 @@ export class RecordEncoder {
   entry(entry: Entry): void {
     const fields = this.#fields;
     let size = 0;
-    // A normal entry's type is left out, as etcd does.
+    // The type of a normal entry is omitted, as in etcd.
     if (entry.type !== 0) {
       fields[size++] = 0x08;
       size = writeVarint(fields, size, entry.type);
@@ -100,7 +100,7 @@ export class RecordEncoder {
     this.#record(RecordType.state, size, undefined);
   }
 
-  /** Metadata and snapshot marks, which come encoded. */
+  /** Metadata and snapshot marks, which are passed encoded. */
   message(type: typeof RecordType.metadata | typeof RecordType.snapshot, data: Buffer): void {
     this.#record(type, 0, data);
   }

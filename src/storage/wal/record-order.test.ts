@@ -9,7 +9,7 @@ function orderOf(...terms: number[]): RecordOrder {
 }
 
 describe('the order of a log’s records', () => {
-  it('lets terms fall only where an entry takes the place of another', () => {
+  it('lets terms decrease only where an entry replaces another one', () => {
     const order = orderOf(1, 3, 3);
     expect(order.entry(entry(4, '', 2))).toMatch(/term 2 after term 3/);
     expect(order.entry(entry(2, '', 2))).toBeUndefined();
@@ -26,7 +26,7 @@ describe('the order of a log’s records', () => {
     expect(order.entry(entry(2))).toMatch(/replaces a committed one/);
   });
 
-  it('begins anew after a mark that it does not lead to', () => {
+  it('starts again after a mark that does not match its entries', () => {
     const order = orderOf(1, 3, 3);
     expect(order.mark(2, 3)).toBe(false);
     expect(order.mark(3, 2)).toBe(true);
@@ -36,7 +36,7 @@ describe('the order of a log’s records', () => {
     expect(order.mark(1, 9)).toBe(false);
   });
 
-  it('may begin behind a mark, where the segments before were released', () => {
+  it('may start after a mark if the segments before were released', () => {
     const order = new RecordOrder();
     expect(order.mark(3, 2)).toBe(false);
     expect(order.entry(entry(8, '', 2))).toBeUndefined();

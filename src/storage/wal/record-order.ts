@@ -2,11 +2,11 @@ import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { TermRuns } from './term-runs.ts';
 
 /**
- * What raft guarantees about the order of entries and states in a log. A record's type lies outside its
- * checksum, so these rules are what tells a state from an entry that a flipped bit made of it.
+ * Checks the order of entries and states that raft guarantees in a log. The checksum does not cover the type of a
+ * record. So these rules detect a flipped bit that turns an entry into a state.
  */
 export class RecordOrder {
-  /** Of the log in force: what was replaced says nothing about what may follow. */
+  /** Terms of the valid entries. Replaced entries do not restrict later ones. */
   readonly terms = new TermRuns();
   #state: HardState | undefined;
   #mark = { index: 0, term: 0 };
@@ -17,8 +17,8 @@ export class RecordOrder {
   }
 
   /**
-   * Takes the next entry; a text says which rule it breaks. Terms never fall from one entry to the next in the log in
-   * force. They may fall from a replaced entry to the one that takes its place (Raft, figure 8).
+   * Adds the next entry, or returns the rule that it breaks. Terms never decrease from one valid entry to the next.
+   * They may decrease from a replaced entry to the one that replaces it (Raft, figure 8).
    */
   entry({ type, index, term, data }: Entry): string | undefined {
     const { terms } = this;
@@ -47,11 +47,11 @@ export class RecordOrder {
     return undefined;
   }
 
-  /** @returns whether what came before is void, and the log begins anew after the mark */
+  /** @returns whether everything before is void, and the log starts again after the mark */
   mark(index: number, term: number): boolean {
     if (index < this.#mark.index) return false;
     this.#mark = { index, term };
-    // A log whose first segments were released may begin with a mark older than its first entry.
+    // A log whose first segments were released may start with a mark older than its first entry.
     return !this.terms.isEmpty && this.terms.settle(index, term);
   }
 }

@@ -9,10 +9,10 @@ export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
 export const frameHeaderBytes = 8;
 
-/** More than any record a client's request can lead to; a longer one is a damaged length. */
+/** More than any record that a client can cause. A longer record has a damaged length. */
 export const maxRecordBytes = 1 << 30;
 
-/** Space of the longest record around `dataBytes` of data, frame included. */
+/** Maximum size of a record with `dataBytes` of data, including the frame. */
 export const maxFrameBytes = (dataBytes: number): number => frameHeaderBytes + 2 + 6 + 11 + dataBytes + 7;
 
 export const paddingOf = (recordBytes: number): number => (8 - (recordBytes & 7)) & 7;
@@ -22,7 +22,7 @@ export interface FrameSize {
   readonly paddingBytes: number;
 }
 
-/** Reads a length field; undefined when no writer would have written it. */
+/** Reads a length field; undefined if it is invalid. */
 export function readFrameSize(bytes: Buffer, at: number): FrameSize | undefined {
   const low = bytes.readUInt32LE(at);
   const high = bytes.readUInt32LE(at + 4);
@@ -37,12 +37,12 @@ export function readFrameSize(bytes: Buffer, at: number): FrameSize | undefined 
 export interface RecordView {
   readonly type: RecordType;
   readonly crc: number;
-  /** The data lies at [start, end) of the bytes handed in; empty when there is none. */
+  /** The data is at [start, end) of the given bytes; empty if there is none. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Where the record says its end is, judged by its own fields alone; undefined when they make no sense. */
+/** Parses a record by its own fields; undefined if they are invalid. */
 export function readRecord(bytes: Buffer, at: number, end: number): RecordView | undefined {
   if (end - at < 4 || bytes[at] !== 0x08) return undefined;
   const type = bytes[at + 1] as number;

@@ -45,7 +45,7 @@ async function openDamaged(
   return contents;
 }
 
-/** Offsets of the frames in a segment, and at the end where they stop. */
+/** Offsets of the frames in a segment, followed by the end of the last one. */
 function frameOffsets(bytes: Buffer): number[] {
   const offsets = [];
   let at = 0;
@@ -89,7 +89,7 @@ describe('recovery', () => {
     }
   });
 
-  it('goes on writing after a repair', async () => {
+  it('continues writing after a repair', async () => {
     const end = frameOffsets(readFileSync(join(original, lastFile()))).at(-1)!;
     const contents = await openDamaged(lastFile(), (bytes) => bytes.fill(0, end - 10));
     expect(contents.repaired?.file).toBe(lastFile());
@@ -102,7 +102,7 @@ describe('recovery', () => {
     expect(found.entries.at(-1)).toEqual(entry(entryCount + 1));
   });
 
-  it('takes a last write with a sector missing in its middle for torn', async () => {
+  it('treats a last write with a missing sector as torn', async () => {
     const { log } = createLog(optionsOf(join(root, 'sector', 'wal')), Buffer.from('metadata'));
     await appended(log, [entry(1)], state(1, 0));
     await appended(log, [entry(2, 'x'.repeat(5000)), entry(3, 'y')], state(1, 1));
@@ -115,7 +115,7 @@ describe('recovery', () => {
     expect(contents.repaired?.bytes).toBeGreaterThan(4000);
   });
 
-  /** Flips one bit at a time and scans; hands the outcome, an error or the entries found, to `judge`. */
+  /** Flips one bit at a time and scans. Passes the result, an error or the entries found, to `judge`. */
   function flipEach(
     file: string,
     offsets: Iterable<number>,
@@ -150,17 +150,17 @@ describe('recovery', () => {
   ])('refuses any flipped bit in %s, naming file and offset', (_, file, until) => {
     const frames = frameOffsets(readFileSync(join(original, file())));
     flipEach(file(), range(frames[1]!, Math.floor(frames.at(-1)! * until)), (outcome, at) => {
-      // Only padding lies outside what a checksum or a field check holds.
+      // Only padding is not covered by a checksum or a check of a field.
       if (!(outcome instanceof CorruptLogError)) return expect(outcome).toEqual(all);
       const frame = frames.findLastIndex((offset) => offset <= at);
       expect(outcome.file).toBe(file());
-      // The record the bit lies in; or the next, where the bit changed the checksum that goes before it.
+      // The record with the bit, or the next one if the bit changed the checksum before it.
       expect(frames.slice(frame, frame + 2)).toContain(outcome.offset);
       expect(outcome.message).toContain(`${file()} at offset ${outcome.offset}`);
     });
   });
 
-  it('drops nothing of a last write for one flipped bit, save for one in a length', () => {
+  it('drops nothing of a last write for one flipped bit, except in a length', () => {
     const frames = frameOffsets(readFileSync(join(original, lastFile())));
     const [first, second, third, end] = frames.slice(-4) as [number, number, number, number];
     const isInLength = (at: number): boolean =>

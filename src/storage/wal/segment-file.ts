@@ -1,16 +1,16 @@
 import type { DiskDone, LogDisk, WritableFile } from '../../ports/log-disk.ts';
 import { zeros } from './file-window.ts';
 
-/** What is filled with zeros by one write. */
+/** Bytes that are filled with zeros by one write. */
 export const defaultSliceBytes = 128 << 10;
 
 /**
- * A segment open for writing. Bytes up to `ready` are filled with zeros and synced, so that writing over them changes
- * no metadata and can't fail for want of space.
+ * A segment open for writing. Bytes up to `ready` are filled with zeros and synced. So overwriting them changes no
+ * metadata, and can't fail because the disk is full.
  */
 export class SegmentFile {
   path: string;
-  /** Bytes it is to have. */
+  /** Size of the finished segment. */
   size: number;
   ready: number;
   readonly #file: WritableFile;
@@ -26,10 +26,10 @@ export class SegmentFile {
     return new SegmentFile(disk.create(path), { path, size, ready: 0 });
   }
 
-  /** @param place its `ready` bytes are written or zero, its whole length as a rule */
+  /** @param place its `ready` bytes are written or zero, usually the whole file */
   static reopen(disk: LogDisk, place: { path: string; size: number; ready: number }): SegmentFile {
     const file = disk.openToWrite(place.path);
-    // The last write of a process that was killed may be readable and not on disk.
+    // The last write of a killed process may be readable but not on disk.
     file.syncNow();
     return new SegmentFile(file, place);
   }
@@ -46,7 +46,7 @@ export class SegmentFile {
     this.#file.writeNow(bytes, position);
   }
 
-  /** Fills the next slice with zeros. Rejects with ENOSPC when the disk is full; calling again tries again. */
+  /** Fills the next slice with zeros. Rejects with ENOSPC if the disk is full. It may be called again. */
   prepareSlice(sliceBytes: number): Promise<void> {
     const length = Math.min(sliceBytes, this.size - this.ready);
     return new Promise((resolve, reject) => {
@@ -58,7 +58,7 @@ export class SegmentFile {
     });
   }
 
-  /** The first bytes, for a log that is made now. */
+  /** Prepares the first bytes of a new log. */
   prepareNow(bytes: number): void {
     this.#file.writeNow(zeros.subarray(0, bytes), 0);
     this.ready = bytes;

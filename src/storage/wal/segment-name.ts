@@ -25,7 +25,7 @@ export function parseSegmentName(name: string): SegmentName | undefined {
 }
 
 /**
- * The segments of a log directory in order; empty when there are none or no directory.
+ * The segments of a log directory in order; empty if there are none or the directory does not exist.
  *
  * @throws CorruptLogError when one is missing in between
  */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { LogDisk } from '../../ports/log-disk.ts';
 import { SegmentFile } from './segment-file.ts';
 
-/** Between two slices, so that preparing takes no more than about 20 MB/s from the disk while there is time. */
+/** Pause between two slices, so that preparing uses at most about 20 MB/s of the disk while there is time. */
 const pauseMs = 6;
 const retryMs = 500;
 
@@ -18,7 +18,7 @@ export interface PreparerOptions {
 }
 
 export interface PreparerOwner {
-  /** Called after each slice: an append may have been waiting for it. */
+  /** Called after each slice: an append may wait for it. */
   onPrepared(): void;
   /** Called once for an error that is not a full disk. */
   onError(error: Error): void;
@@ -29,12 +29,12 @@ export interface PreparerOwner {
 }
 
 /**
- * Fills segments with zeros ahead of the writer, slice by slice in the background: the current one to its end
- * first, then the next. A full disk is not an error here: it is tried again until space is found.
+ * Fills segments with zeros ahead of the writer, in slices in the background: first the current segment to its end,
+ * then the next one. A full disk is not an error: it is retried until there is space.
  *
- * Invariant: beyond `ready` a segment's file has nothing, so that no old records can lie behind the log's end. Files
- * are therefore always new ones. Released segments used to be filled anew; the remains of their records were then
- * taken for the log's own after a restart. It saved 35 ms of processor time for 64 MB.
+ * Invariant: the file of a segment has no data beyond `ready`, so that no old records can follow the end of the log. So
+ * files are always new. Reusing released segments saved 35 ms of processor time for 64 MB, but after a restart the
+ * remains of their records were treated as records of the log.
  */
 export class SegmentPreparer {
   readonly #options: PreparerOptions;
@@ -51,12 +51,12 @@ export class SegmentPreparer {
     this.#owner = owner;
   }
 
-  /** Whether the last try found no space. */
+  /** Whether the last attempt found no space. */
   get isDiskFull(): boolean {
     return this.#isDiskFull;
   }
 
-  /** Begins a segment under a temporary name. Undefined when the disk is full, or failed. */
+  /** Creates a segment with a temporary name. Undefined if the disk is full or failed. */
   begin(size: number): SegmentFile | undefined {
     const { disk, directory } = this.#options;
     try {
@@ -79,18 +79,18 @@ export class SegmentPreparer {
     });
   }
 
-  /** Prepares a segment that is waited for; cuts a pause short. */
+  /** Prepares a segment that an append waits for, without a pause. */
   hurry(segment: SegmentFile): void {
     this.prepare(segment);
     this.#wake?.();
   }
 
-  /** Prepares no more of a segment than the slice under way. */
+  /** Stops preparing a segment after the current slice. */
   forget(segment: SegmentFile): void {
     this.#targets = this.#targets.filter((target) => target !== segment);
   }
 
-  /** Stops after the slice under way. */
+  /** Stops after the current slice. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wake?.();

@@ -1,8 +1,8 @@
 import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
 
 /**
- * Removes released segments in the thread pool: removing one of 64 MB takes 20 ms. One after the other and each made
- * durable, oldest first, so that a power cut never leaves a gap in the log's sequence.
+ * Removes released segments in the thread pool: removing a segment of 64 MB takes 20 ms. Each removal is made durable
+ * before the next one, oldest first, so that a power cut never leaves a gap in the log.
  */
 export class SegmentRemover {
   readonly #disk: LogDisk;
@@ -10,7 +10,7 @@ export class SegmentRemover {
   readonly #onError: (error: Error) => void;
   #last = Promise.resolve();
 
-  /** @param onError called for an error, after which nothing is removed any more */
+  /** @param onError called for an error; nothing is removed after it */
   constructor(disk: LogDisk, directory: OpenDirectory, onError: (error: Error) => void) {
     this.#disk = disk;
     this.#directory = directory;
@@ -22,7 +22,7 @@ export class SegmentRemover {
     this.#last.catch((error: unknown) => this.#onError(error as Error));
   }
 
-  /** Resolves when all of them are removed, or one could not be. */
+  /** Resolves when all are removed, or one removal failed. */
   async idle(): Promise<void> {
     await this.#last.catch(() => undefined);
   }

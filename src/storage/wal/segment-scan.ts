@@ -6,18 +6,18 @@ import { frameHeaderBytes, readFrameSize, readRecord, RecordType } from './recor
 /** Unit in which disks write: a torn write leaves whole sectors as they were before. */
 const sectorBytes = 512;
 
-/** All fields of a record before its data fit into this. */
+/** Maximum size of the fields of a record before its data. */
 const maxHeadBytes = 32;
 
 /** Called with each intact record. `data` is valid during the call only. */
 export type RecordVisitor = (type: RecordType, data: Buffer, offset: number) => void;
 
 export interface SegmentScan {
-  /** Offset just past the last intact record. */
+  /** Offset after the last intact record. */
   readonly end: number;
-  /** Offset just past the last byte that is not zero; beyond `end` after a torn write. */
+  /** Offset after the last byte that is not zero; beyond `end` after a torn write. */
   readonly nonZeroEnd: number;
-  /** The checksum chain's value at `end`. */
+  /** Value of the checksum chain at `end`. */
   readonly crc: number;
 }
 
@@ -28,7 +28,7 @@ interface Frame {
   readonly next: number;
 }
 
-/** Reads the frame at `offset` without judging its checksum; a text says why it is none. */
+/** Reads the frame at `offset` without checking its checksum. A string says why it is invalid. */
 function readFrame(window: FileWindow, offset: number): Frame | string {
   if (offset + frameHeaderBytes > window.size) return 'the file ends within a length field';
   const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
@@ -46,12 +46,12 @@ const isChained = (frame: Frame, crc: number): boolean =>
   frame.type === RecordType.crc ? frame.crc === crc : frame.crc === crc32c(crc, frame.data);
 
 /**
- * Walks one segment and hands every record to `visit`, its checksum checked.
+ * Reads one segment, checks the checksum of every record, and passes it to `visit`.
  *
- * @param crc the chain's value so far; undefined for the first segment read, whose first record gives it
+ * @param crc value of the checksum chain so far; undefined for the first segment read, whose first record has it
  * @param file the segment's name, for messages
  * @param isLast whether a torn write may end it
- * @throws CorruptLogError at the first thing that is neither a record nor the trace of a torn write
+ * @throws CorruptLogError at the first data that is neither a record nor a torn write
  */
 export function scanSegment(
   window: FileWindow,
@@ -82,16 +82,19 @@ function damageOf(frame: Frame, crc: number | undefined): string | undefined {
 }
 
 /**
- * Tells a write that a crash cut short from damage to what had been synced. At most one write is under way at
- * any time, and each ends with a state record. So what lies at `offset` can only be such a write when no
- * intact record follows a state record after it; and then either its end is missing, or a whole sector of it.
+ * Distinguishes a torn write from damage of synced data. At most one write runs at any time, and each ends with a state
+ * record. So data at `offset` can only be a torn write if no intact record follows a state record after it. Then either
+ * its end is missing, or a whole sector.
  */
 function isTornWrite(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
   if (followsSyncedWrite(window, offset, nonZeroEnd)) return false;
   return endIsMissing(window, offset, nonZeroEnd) || hasEmptySector(window, offset, nonZeroEnd);
 }
 
-/** Looks for records that vouch for each other beyond the damage, and for a state record among them that is not the last. */
+/**
+ * Searches after the damage for records with matching checksums, and among them for a state record that is not the
+ * last.
+ */
 function followsSyncedWrite(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
   for (let at = offset + 8; at < nonZeroEnd; at += 8) {
     let frame = readFrame(window, at);
@@ -107,7 +110,7 @@ function followsSyncedWrite(window: FileWindow, offset: number, nonZeroEnd: numb
   return false;
 }
 
-/** Whether the record at `offset` is cut off: its fields agree with each other, and its end is not there. */
+/** Whether the record at `offset` is cut off: its fields are consistent, but its end is missing. */
 function endIsMissing(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
   const start = offset + frameHeaderBytes;
   if (nonZeroEnd <= start) return true;
@@ -118,7 +121,8 @@ function endIsMissing(window: FileWindow, offset: number, nonZeroEnd: number): b
   const available = nonZeroEnd - start;
   const head = window.bytes(start, Math.min(size.recordBytes, available, maxHeadBytes));
   const record = readRecord(head, 0, head.length);
-  // Cut within its first fields there is nothing to compare; later, the data's length must fill the record.
+  // If it is cut within its first fields, there is nothing to compare. Otherwise the length of the data must fill the
+  // record.
   const isCutEarly = record === undefined || record.start === head.length;
   return isCutEarly ? available < maxHeadBytes : record.end === size.recordBytes;
 }

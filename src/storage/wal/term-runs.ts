@@ -1,25 +1,25 @@
 /**
- * The terms of the entries that are in force, one item a run of equal terms. An entry at an index that is held takes
- * the place of it and of all that follows.
+ * The terms of the valid entries, as runs of equal terms. An entry at a known index replaces that entry and all after
+ * it.
  */
 export class TermRuns {
   #runs: { readonly from: number; readonly term: number }[] = [];
   #lastIndex = 0;
-  /** The first position held is a mark's: its term is known, and no entry is there. */
+  /** The first known index is that of a mark: its term is known, but there is no entry. */
   #hasBase = false;
 
-  /** Nothing is known, not even where the log begins. */
+  /** Nothing is known, not even the start of the log. */
   get isEmpty(): boolean {
     return this.#runs.length === 0;
   }
 
-  /** Index of the first entry, also where it is yet to come; 0 when nothing is known. */
+  /** Index of the first entry, even if it is not appended yet; 0 if nothing is known. */
   get firstIndex(): number {
     const [first] = this.#runs;
     return first === undefined ? 0 : first.from + (this.#hasBase ? 1 : 0);
   }
 
-  /** Index of the newest entry, or of the mark that the log begins after. */
+  /** Index of the newest entry, or of the mark that the log starts after. */
   get lastIndex(): number {
     return this.#lastIndex;
   }
@@ -31,18 +31,18 @@ export class TermRuns {
     this.#lastIndex = index;
   }
 
-  /** Term of an entry held, or of the mark that the log begins after. */
+  /** Term of a known entry, or of the mark that the log starts after. */
   of(index: number): number | undefined {
     if (index > this.#lastIndex) return undefined;
     return this.#runs.findLast(({ from }) => from <= index)?.term;
   }
 
   /**
-   * A mark names an entry that is committed. A log that holds another entry there, or ends before it, has gone another
-   * way: all of it is void, and the log begins anew after the mark. Equal terms at an index mean equal logs up to
-   * there (Raft, section 5.3), so nothing is lost where the mark's own entry is held.
+   * A mark identifies a committed entry. If the log has another entry at its index, or ends before it, the log has
+   * diverged: all of it is void, and it starts again after the mark. Equal terms at an index mean equal logs up to it
+   * (Raft, section 5.3), so nothing is lost if the log has the entry of the mark.
    *
-   * @returns whether the log begins anew
+   * @returns whether the log starts again
    */
   settle(index: number, term: number): boolean {
     const [first] = this.#runs;
