@@ -31,7 +31,7 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-logins-per-second': 'logins begun in a second; further ones wait in line, 10,000 at most',
   'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
   'keystead-max-held-bytes':
-    'bytes of requests not whole yet and responses not taken; beyond it hoarders are disconnected',
+    'bytes of requests not whole yet and responses not taken; above it, connections that hold the most are closed',
   'keystead-max-snapshot-streams': 'snapshots sent to clients at a time; further ones wait in line',
   'keystead-max-hashes': 'hashes of the store made for clients at a time; further ones wait in line',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',

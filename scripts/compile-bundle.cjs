@@ -37,7 +37,7 @@ load(join(dist, 'server.js'));
 function store() {
   clearTimeout(tooLong);
   clearInterval(poll);
-  // The server keeps its files from other users; whoever runs the bundle may read these.
+  // The server keeps its files from other users; any user that runs the bundle may read these.
   process.umask(0o022);
   mkdirSync(codeFolder, { recursive: true });
   for (const [name, script] of scripts) {

@@ -1,6 +1,6 @@
 /**
- * Fuzzes the readers of the network: HTTP/2 frames, HPACK and gRPC messages. Looks for crashes (any exception but a
- * refusal), hangs (a round that takes long) and growth (memory that does not come back).
+ * Fuzzes the readers of the network: HTTP/2 frames, HPACK and gRPC messages. Finds crashes (any exception but a
+ * refusal), hangs (a round that takes long) and growth (memory that is not freed).
  *
  *     node --expose-gc --import tsx scripts/fuzz-http2.ts [seconds] [first seed]
  *

@@ -64,7 +64,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     },
   );
 
-  it('with --learner-reads answer linearizable reads, whoever leads', { timeout: 120_000 }, async () => {
+  it('with --learner-reads serve linearizable reads under any leader', { timeout: 120_000 }, async () => {
     cluster = await TestCluster.found(['keystead', 'etcd']);
     const voters = [...cluster.members];
     const learner = connect(await cluster.addLearner('keystead', 'learner', ['--learner-reads']));

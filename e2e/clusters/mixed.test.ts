@@ -124,7 +124,7 @@ describe.skipIf(missing !== undefined)(`clusters of etcd and Keystead together $
         }, 60_000);
         afterAll(() => cluster.destroy());
 
-        it('works, whoever leads', { timeout: 600_000 }, async () => {
+        it('works under any leader', { timeout: 600_000 }, async () => {
           await load.run(cluster.members, part);
           for (const member of cluster.members) {
             await cluster.moveLeader(member);

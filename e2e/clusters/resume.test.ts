@@ -62,7 +62,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a snapshot whose transfer to a memb
     proxy.close();
   });
 
-  it('is gone on with where it did', { timeout: 120_000 }, async () => {
+  it('is resumed where it stopped', { timeout: 120_000 }, async () => {
     const [one, two, late] = members;
     if (one === undefined || two === undefined || late === undefined) throw new Error('three members run');
     await late.kill();
@@ -95,11 +95,11 @@ describe.skipIf(serverUnderTest === 'etcd')('a snapshot whose transfer to a memb
       { timeoutMs: 60_000, everyMs: 200 },
     );
     const resumed = [one, two].flatMap(({ program }) =>
-      program.lines.filter((line) => line.includes('going on with a database snapshot')),
+      program.lines.filter((line) => line.includes('resuming an interrupted database snapshot')),
     );
     expect(resumed).toHaveLength(1);
     const { offset, bytes } = JSON.parse(resumed[0] ?? '') as { offset: number; bytes: number };
     expect(offset).toBeGreaterThan(CUT_AFTER_BYTES / 2);
-    console.log(`gone on with at byte ${offset} of ${bytes}`);
+    console.log(`resumed at byte ${offset} of ${bytes}`);
   });
 });

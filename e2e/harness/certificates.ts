@@ -18,7 +18,7 @@ export class Certificates {
     return join(this.#folder, name);
   }
 
-  /** Puts a file in place at once, as whoever replaces one that is in use does. */
+  /** Replaces a file atomically, as one does with a file in use. */
   write(name: string, content: string | Buffer): void {
     writeFileSync(this.path(`${name}.new`), content);
     renameSync(this.path(`${name}.new`), this.path(name));

@@ -23,7 +23,7 @@ const STRANGER = 7n;
 /** In a list of peer URLs: stands for the address that each of the two servers has. */
 export const OWN_PEER_URL = 'its own';
 
-/** Requests about the server and its cluster. Whoever sends them, they change nothing that would end the run. */
+/** Requests about the server and its cluster. Sent by any user, they change nothing that would end the run. */
 export class AuthAdminRequestMaker {
   readonly #random: SeededRandom;
   readonly #kv: AuthKvRequestMaker;

@@ -40,7 +40,7 @@ export class Side {
       : this.#unary(method, request, metadata);
   }
 
-  /** A stream that both sides go on with. */
+  /** A stream that both sides continue. */
   open<Q, R>(method: Method<Q, R>, who: Credentials): OpenStream<Q> {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(who)) metadata.set(name, value);

@@ -47,7 +47,7 @@ const methods = Object.values<ServiceDescriptor>(services).flatMap((service) =>
 );
 const routes = new Map(methods.flatMap((method) => method.routes.map((route) => [route, method] as const)));
 
-/** What of an answer has to agree: lengths follow the ids that each server draws. */
+/** The headers of a response that must agree. Lengths depend on the ids that each server chooses. */
 async function agreed(member: Member, asked: HttpAsk): Promise<unknown> {
   const { status, headers, text } = await exchange(member.clientPort, asked);
   const length = headers['content-length'] === undefined ? {} : { 'content-length': 'given' };

@@ -50,7 +50,7 @@ describe('a member takes part with a good certificate alone', () => {
     for (const { relay } of members) relay.cut();
   };
 
-  // etcd goes on with one whose certificate is revoked as long as that need not connect by itself.
+  // etcd keeps a member whose certificate is revoked until that member must connect itself.
   const bad: [string, () => void][] = [
     ['another common name', () => files.issue('peer1', { ...GOOD, commonName: 'client' })],
     ['the address of another machine', () => files.issue('peer1', { ...GOOD, hosts: ['192.0.2.1'] })],

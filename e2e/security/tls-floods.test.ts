@@ -185,7 +185,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
     expect(target.residentBytes - before).toBeLessThan(200e6);
   });
 
-  describe('hoarding', () => {
+  describe('held memory', () => {
     /** What is held is bounded; that freed memory goes back to the system at once is not asked for. */
     const growth = 350e6;
 

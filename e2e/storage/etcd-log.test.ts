@@ -34,7 +34,7 @@ describe.skipIf(missing !== undefined)(`the log beside etcd's ${missing ?? ''}`,
     removeTempDir(copy);
   });
 
-  it('is read and continued where etcd wrote it, and etcd goes on with it', async () => {
+  it('is read and continued by Keystead after etcd, and then by etcd again', async () => {
     member = await Member.start({ kind: 'etcd', flags: ['--snapshot-count=20'] });
     const etcdctl = new Etcdctl(member.endpoint);
     for (let n = 0; n < 50; n++) await etcdctl.ok(['put', `key-${n}`, 'x'.repeat(n)]);

@@ -85,7 +85,7 @@ describe.skipIf(missing !== undefined)(`a leader whose disk fails ${missing ?? '
   );
 
   it(
-    'hands over where its store alone is full, and catches up once there is room',
+    'hands over leadership if only its store is full, and catches up when there is space',
     { timeout: 120_000 },
     async () => {
       const leader = await cluster.leader();

@@ -1,6 +1,6 @@
 /**
- * A process of its own: clients that log in over and over, each on a connection of its own and with one login under
- * way at a time. Whatever message it gets, it answers with the number of logins that were answered so far.
+ * A separate process with clients that log in repeatedly. Each has its own connection, and one login at a time. It
+ * answers every message with the number of logins so far.
  *
  *     login-load.ts ENDPOINT CLIENTS ACCOUNTS_AS_JSON
  */

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export type ThreadTimes = ReadonlyMap<string, number>;
 
 /**
- * Time that each thread has run so far, by the scheduler's own count. A thread that ends takes its time with it, so
- * servers must keep their threads between two readings; both etcd and Keystead do under a steady load.
+ * Time that each thread has run so far, by the scheduler's own count. The time of a thread that ends is lost, so
+ * servers must keep their threads between two readings. Both etcd and Keystead do under a steady load.
  */
 export function threadTimes(pids: readonly number[]): ThreadTimes {
   const times = new Map<string, number>();

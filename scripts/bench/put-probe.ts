@@ -6,7 +6,7 @@ import type { Account } from './accounts.ts';
 const PUT_EVERY_MS = 4;
 const VALUE = Buffer.alloc(256, 'v');
 
-/** A client that puts at a steady rate far below what the server can do, and knows how long each put took. */
+/** A client that puts at a steady rate far below the server's limit, and measures the time of each put. */
 export class PutProbe {
   readonly #client: Client;
   readonly #metadata = new Metadata();

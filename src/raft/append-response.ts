@@ -6,14 +6,14 @@ import type { Progress } from './tracker/progress.ts';
 import { MessageType, hex, newMessage } from './types.ts';
 import type { Message } from './types.ts';
 
-/** A node's answer to an append, the leader's own durable write included. */
+/** Handles a node's response to an append, including the leader's own durable write. */
 export function handleAppendResponse(r: Raft, message: Message, progress: Progress): void {
   progress.recentActive = true;
   if (message.reject) {
     handleRejection(r, message, progress);
     return;
   }
-  // An acknowledgement of what was known already still tells a probing leader that the node is there.
+  // An acknowledgement without news still tells a probing leader that the node is reachable.
   const isProbeAnswer = progress.state === ProgressState.Probe && progress.match === message.index;
   if (!progress.maybeUpdate(message.index) && !isProbeAnswer) return;
   resumeReplication(r, message, progress);
@@ -25,7 +25,7 @@ export function handleAppendResponse(r: Raft, message: Message, progress: Progre
     sendAppend(r, message.from);
   }
   if (isOther) {
-    // Room in the window may be enough for several messages.
+    // The freed window may be enough for several messages.
     while (maybeSendAppend(r, message.from, false));
   }
   if (message.from === r.leadTransferee && progress.match === r.log.lastIndex()) {
@@ -40,7 +40,7 @@ function resumeReplication(r: Raft, message: Message, progress: Progress): void 
       progress.becomeReplicate();
       break;
     case ProgressState.Snapshot:
-      // Whatever snapshot it applied, of whatever index: it counts if the log can take over from there.
+      // The node may have applied any snapshot: it counts if the log continues from its index.
       if (progress.match + 1 < r.log.firstIndex()) break;
       r.logger.debug(
         `${hex(r.id)} recovered from needing snapshot, resumed sending replication messages ` +
@@ -56,9 +56,9 @@ function resumeReplication(r: Raft, message: Message, progress: Progress): void 
 }
 
 /**
- * Steps back to where the logs may match. The follower hints at its last entry whose term is not above that of
- * the append; our entries whose term is above the hint's cannot match either, so at most one probe a term is
- * needed (an extension of the thesis' 5.3 hint).
+ * Steps back to where the logs may match. The follower's hint is its last entry whose term is not higher than that of
+ * the append. Entries of this log with a higher term than the hint cannot match either. So at most one probe for each
+ * term is needed (an extension of the hint in the thesis, 5.3).
  */
 function handleRejection(r: Raft, message: Message, progress: Progress): void {
   const from = hex(message.from);

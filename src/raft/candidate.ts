@@ -6,9 +6,9 @@ import { broadcastAppend } from './replication.ts';
 import { MessageType, None, Role, StepError, hex } from './types.ts';
 import type { Message } from './types.ts';
 
-/** What a candidate or pre-candidate does with a message of its term. */
+/** Handles a message of its term on a candidate or pre-candidate. */
 export function stepCandidate(r: Raft, message: Message): StepError | undefined {
-  // Late answers to our pre-vote must not count as votes, nor the other way round.
+  // Late responses to a pre-vote must not count as votes, and late votes not as pre-votes.
   const awaited = r.role === Role.PreCandidate ? MessageType.MsgPreVoteResp : MessageType.MsgVoteResp;
   switch (message.type) {
     case MessageType.MsgProp:
@@ -50,7 +50,7 @@ function handleVote(r: Raft, message: Message): void {
       }
       break;
     case VoteResult.Lost:
-      // Our term: a pre-vote answer carries the one we asked about.
+      // This node's term: a pre-vote response has the term of the request.
       r.becomeFollower(r.term, None);
       break;
     default:

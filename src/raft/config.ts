@@ -3,7 +3,7 @@ import { ReadOnlyOption } from './read-only.ts';
 import type { LogStorage } from './storage.ts';
 import { NoLimit, None, isLocalTarget } from './types.ts';
 
-/** What a node is started with. Sizes are bytes, times are ticks. */
+/** Configuration of a node. Sizes are in bytes, times in ticks. */
 export interface RaftConfig {
   /** Never 0 or one of the two highest 64-bit numbers. */
   readonly id: bigint;
@@ -15,22 +15,22 @@ export interface RaftConfig {
   /** Ticks between a leader's heartbeats; at least 1. */
   readonly heartbeatTick: number;
   readonly storage: LogStorage;
-  /** A uniform random integer in [0, bound): spreads the elections. */
+  /** A uniform random integer in [0, bound), to randomize election timeouts. */
   readonly randomInt: (bound: number) => number;
   readonly logger: Logger;
-  /** Index up to which the application has applied, after a restart; 0 for what the storage starts after. */
+  /** Applied index of the application after a restart; 0 for the index before the first one of the storage. */
   readonly applied?: number;
   /** Storage writes as messages to be acknowledged, instead of `advance`. */
   readonly asyncStorageWrites?: boolean;
-  /** Limit of an append message's entries; 0 for one entry a message. Default: no limit. */
+  /** Limit of the entries in one append message; 0 for one entry in each message. Default: no limit. */
   readonly maxSizePerMessage?: number;
   /** Limit of entries handed out and not yet applied; 0, the default, for the same as `maxSizePerMessage`. */
   readonly maxCommittedSizePerReady?: number;
   /** Limit of a leader's uncommitted payload, beyond which proposals are dropped; 0, the default, for none. */
   readonly maxUncommittedSize?: number;
-  /** Limit of append messages on the way to one follower; at least 1. */
+  /** Limit of append messages in flight to one follower; at least 1. */
   readonly maxInflightMessages: number;
-  /** Limit of payload on the way to one follower, not below `maxSizePerMessage`; 0, the default, for none. */
+  /** Limit of payload in flight to one follower, not below `maxSizePerMessage`; 0, the default, for none. */
   readonly maxInflightBytes?: number;
   /** A leader steps down when it has not heard from a quorum for an election timeout. */
   readonly checkQuorum?: boolean;
@@ -38,7 +38,7 @@ export interface RaftConfig {
   readonly preVote?: boolean;
   /** Lease-based reads need `checkQuorum`. Default: safe. */
   readonly readOnlyOption?: ReadOnlyOption;
-  /** Followers drop proposals instead of sending them on to the leader. */
+  /** Followers drop proposals instead of forwarding them to the leader. */
   readonly disableProposalForwarding?: boolean;
   /**
    * Configuration changes are not checked against the present configuration when proposed. Only for an

@@ -16,11 +16,11 @@ import type { ConfState, Entry, HardState, Message, ReadState, Ready, Snapshot, 
 import { quote } from './quote.ts';
 
 /**
- * Everything raft deals with as text, for logs, debugging and golden tests. The form is that of
- * go.etcd.io/raft's `Describe*`, so that traces of both can be compared.
+ * All data of raft as text, for logs, debugging and golden tests. The form is that of go.etcd.io/raft's `Describe*`, so
+ * that traces of both can be compared.
  */
 
-/** Shows the data of a normal entry; quoted if not told otherwise. */
+/** Shows the data of a normal entry; quoted by default. */
 export type DataFormatter = (data: Buffer) => string;
 
 const noData = Buffer.alloc(0);

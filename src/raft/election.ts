@@ -10,12 +10,12 @@ export const CampaignType = {
   /** Asks whether an election could be won. */
   PreElection: 'CampaignPreElection',
   Election: 'CampaignElection',
-  /** An election at the wish of the leader, which voters grant although they hear from it. Sent along as text. */
+  /** An election requested by the leader. Voters grant it although the leader is active. It is sent as text. */
   Transfer: 'CampaignTransfer',
 } as const;
 export type CampaignType = (typeof CampaignType)[keyof typeof CampaignType];
 
-/** Campaigns if this node may. */
+/** Starts a campaign if this node may. */
 export function startElection(r: Raft, type: CampaignType): void {
   const id = hex(r.id);
   if (r.role === Role.Leader) {
@@ -36,7 +36,7 @@ export function startElection(r: Raft, type: CampaignType): void {
   campaign(r, type);
 }
 
-/** An election under a configuration that is known to be outdated could be won by the wrong quorum. */
+/** With an outdated configuration, the wrong quorum could win an election. */
 function hasUnappliedConfChanges(r: Raft): boolean {
   const { log } = r;
   return log.some(log.applied + 1, log.committed + 1, log.maxApplyingSize, isConfChange);
@@ -52,7 +52,7 @@ export function campaign(r: Raft, type: CampaignType): void {
   const last = r.log.lastEntryId();
   for (const id of sortedIds(jointIds(r.tracker.config.voters))) {
     if (id === r.id) {
-      // Our own vote counts once it is durable.
+      // This node's own vote counts when it is durable.
       const own = newMessage(isPreVote ? MessageType.MsgPreVoteResp : MessageType.MsgVoteResp, id);
       own.term = term;
       r.send(own);
@@ -71,7 +71,7 @@ export function campaign(r: Raft, type: CampaignType): void {
   }
 }
 
-/** Counts a vote. @returns where the election stands now */
+/** Counts a vote. @returns the result of the election so far */
 export function countVote(r: Raft, from: bigint, type: MessageType, granted: boolean): VoteResult {
   const name = describeMessageType(type);
   r.logger.info(

@@ -24,7 +24,7 @@ export function entriesSize(entries: readonly Entry[]): number {
   return size;
 }
 
-/** Bytes of data alone: what the limits on uncommitted and in-flight bytes count, so that empty entries are free. */
+/** Bytes of only the data: the limits of uncommitted and in-flight bytes count these, so empty entries are free. */
 export function payloadsSize(entries: readonly Entry[]): number {
   let size = 0;
   for (const entry of entries) size += entry.data?.length ?? 0;

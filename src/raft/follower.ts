@@ -6,7 +6,7 @@ import { ReadOnlyOption } from './read-only.ts';
 import { MessageType, None, StepError, hex, newMessage, snapshotIndex, snapshotTerm } from './types.ts';
 import type { Message } from './types.ts';
 
-/** What a follower does with a message of its term. */
+/** Handles a message of its term on a follower. */
 export function stepFollower(r: Raft, message: Message): StepError | undefined {
   switch (message.type) {
     case MessageType.MsgProp:
@@ -38,7 +38,7 @@ export function stepFollower(r: Raft, message: Message): StepError | undefined {
         `${hex(r.id)} [term ${r.term}] received MsgTimeoutNow from ${hex(message.from)} ` +
           'and starts an election to get leadership.',
       );
-      // Without pre-vote: the leader itself asks for this election.
+      // Without pre-vote, since the leader itself requests this election.
       startElection(r, CampaignType.Transfer);
       break;
     case MessageType.MsgReadIndex:
@@ -79,7 +79,7 @@ function hearFromLeader(r: Raft, from: bigint): void {
 
 function forgetLeader(r: Raft): void {
   if (r.config.readOnlyOption === ReadOnlyOption.LeaseBased) {
-    // Another leader could be elected while the old one still answers reads by its lease.
+    // Another leader could be elected while the old one still serves reads by its lease.
     r.logger.error('ignoring MsgForgetLeader due to ReadOnlyLeaseBased');
     return;
   }
@@ -100,7 +100,7 @@ function handleReadIndexResponse(r: Raft, message: Message): void {
   r.readStates.push({ index: message.index, requestCtx: entry.data ?? Buffer.alloc(0) });
 }
 
-/** Whether the entries continue the position before them, with terms that never decrease nor pass the leader's. */
+/** Whether the entries follow the previous position, with terms that never decrease or exceed the leader's. */
 function isWellFormedAppend(message: Message): boolean {
   let { index, logTerm: term } = message;
   for (const entry of message.entries) {
@@ -119,7 +119,7 @@ export function handleAppend(r: Raft, message: Message): void {
   }
   const response = newMessage(MessageType.MsgAppResp, message.from);
   if (message.index < log.committed) {
-    // What is committed is known to match, whatever became of the leader's view of us.
+    // Committed entries are known to match, even if the leader does not know it.
     response.index = log.committed;
     r.send(response);
     return;
@@ -135,7 +135,7 @@ export function handleAppend(r: Raft, message: Message): void {
     `${hex(r.id)} [logterm: ${log.termOrZero(message.index)}, index: ${message.index}] rejected MsgApp ` +
       `[logterm: ${message.logTerm}, index: ${message.index}] from ${hex(message.from)}`,
   );
-  // A hint where the logs may match lets the leader skip a diverged tail of ours in one step.
+  // With a hint where the logs may match, the leader skips the diverged end of this log in one step.
   const hint = log.findConflictByTerm(Math.min(message.index, log.lastIndex()), message.logTerm);
   response.index = message.index;
   response.reject = true;

@@ -11,7 +11,7 @@ export function handleReadIndex(r: Raft, request: Message): void {
     answer(r, request, r.log.committed);
     return;
   }
-  // Until an entry of its term is committed, a leader may not know of the latest commits (thesis, 6.4).
+  // Before an entry of its term is committed, a leader may not know the latest commits (thesis, 6.4).
   if (!committedInCurrentTerm(r)) {
     r.pendingReadIndex.push(request);
     return;
@@ -19,7 +19,7 @@ export function handleReadIndex(r: Raft, request: Message): void {
   confirm(r, request);
 }
 
-/** Goes on with the reads that waited for the leader's first commit. */
+/** Resumes the reads that waited for the leader's first commit. */
 export function releasePendingReads(r: Raft): void {
   if (r.pendingReadIndex.length === 0) return;
   if (!committedInCurrentTerm(r)) {
@@ -44,7 +44,7 @@ function confirm(r: Raft, request: Message): void {
 export function handleHeartbeatResponse(r: Raft, message: Message, progress: Progress): void {
   progress.recentActive = true;
   progress.flowPaused = false;
-  // Restarts a flow whose messages, or their answers, were lost.
+  // Restarts replication if messages or their responses were lost.
   if (progress.match < r.log.lastIndex() || progress.state === ProgressState.Probe)
     sendAppend(r, message.from);
   if (r.readOnly.option !== ReadOnlyOption.Safe || (message.context?.length ?? 0) === 0) return;

@@ -15,7 +15,7 @@ export function tickLeader(r: Raft): void {
   if (r.electionElapsed >= r.config.electionTick) {
     r.electionElapsed = 0;
     if (r.config.checkQuorum) checkQuorum(r);
-    // A transfer that takes longer than an election is given up, and proposals are taken again.
+    // A transfer that takes longer than an election timeout is aborted, and proposals are accepted again.
     if (r.role === Role.Leader) r.leadTransferee = None;
   }
   if (r.role !== Role.Leader) return;
@@ -25,7 +25,7 @@ export function tickLeader(r: Raft): void {
   }
 }
 
-/** What a leader does with a message of its term. */
+/** Handles a message of its term on a leader. */
 export function stepLeader(r: Raft, message: Message): StepError | undefined {
   switch (message.type) {
     case MessageType.MsgBeat:
@@ -35,7 +35,7 @@ export function stepLeader(r: Raft, message: Message): StepError | undefined {
       checkQuorum(r);
       return undefined;
     case MessageType.MsgProp:
-      // Entries of a message may be in use elsewhere, and accepting them changes them.
+      // The entries of a message may be in use elsewhere, so they are copied: accepting them changes them.
       return acceptProposal(
         r,
         message.entries.map((entry) => ({ ...entry })),
@@ -68,7 +68,7 @@ function stepWithProgress(r: Raft, message: Message, progress: Progress): void {
       handleSnapshotStatus(r, message, progress);
       break;
     case MessageType.MsgUnreachable:
-      // Appends sent ahead are probably lost.
+      // The appends in flight are probably lost.
       if (progress.state === ProgressState.Replicate) progress.becomeProbe();
       r.logger.debug(
         `${hex(r.id)} failed to send message to ${hex(message.from)} because it is unreachable ` +
@@ -87,7 +87,7 @@ function stepWithProgress(r: Raft, message: Message, progress: Progress): void {
   }
 }
 
-/** Steps down if no quorum was heard of since the last check: it may have elected another leader. */
+/** Steps down if no quorum was active since the last check: it may have elected another leader. */
 function checkQuorum(r: Raft): void {
   if (!r.tracker.quorumActive()) {
     r.logger.warn(`${hex(r.id)} stepped down to follower since quorum is not active`);
@@ -100,14 +100,14 @@ function checkQuorum(r: Raft): void {
 
 function handleSnapshotStatus(r: Raft, message: Message, progress: Progress): void {
   if (progress.state !== ProgressState.Snapshot) return;
-  // Forgotten before probing, or the probe would start after a snapshot that was never applied.
+  // Cleared before probing. Otherwise the probe would start after a snapshot that was never applied.
   if (message.reject) progress.pendingSnapshot = 0;
   progress.becomeProbe();
   r.logger.debug(
     `${hex(r.id)} snapshot ${message.reject ? 'failed' : 'succeeded'}, resumed sending replication messages ` +
       `to ${hex(message.from)} [${progress.describe()}]`,
   );
-  // The next append waits for the node to say that it has the snapshot, or for a heartbeat.
+  // The next append waits until the node acknowledges the snapshot, or for a heartbeat response.
   progress.flowPaused = true;
 }
 

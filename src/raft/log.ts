@@ -6,14 +6,14 @@ import { snapshotIndex, snapshotTerm } from './types.ts';
 import type { Entry, Snapshot } from './types.ts';
 import { Unstable } from './unstable.ts';
 
-/** Identifies an entry: one leader a term, and a leader never writes an index twice. */
+/** Identifies an entry: a term has one leader, and a leader never writes an index twice. */
 export interface EntryId {
   readonly term: number;
   readonly index: number;
 }
 
 /**
- * The whole log: storage followed by the unstable end, with the marks of how far it is committed and applied.
+ * The whole log: storage followed by the unstable end, with its committed and applied indexes.
  *
  * Invariant: applied <= applying <= committed <= lastIndex, and none of them ever decreases.
  */
@@ -21,15 +21,15 @@ export class RaftLog {
   readonly storage: LogStorage;
   readonly unstable: Unstable;
   committed: number;
-  /** Highest index handed out to be applied. */
+  /** Highest index that was returned to be applied. */
   applying: number;
   /** Highest index known to be applied. */
   applied: number;
   private readonly logger: Logger;
-  /** Bytes that may be handed out and not yet applied. */
+  /** Limit of bytes that are being applied. */
   readonly maxApplyingSize: number;
   private applyingSize = 0;
-  /** Set when the limit above cut off or would cut off the entries handed out. */
+  /** Set when this limit cut off, or would cut off, the entries to apply. */
   private applyingPaused = false;
 
   constructor(storage: LogStorage, logger: Logger, maxApplyingSize: number) {
@@ -85,7 +85,7 @@ export class RaftLog {
     return this.term(index) === term;
   }
 
-  /** Whether a log that ends in `their` holds everything this one may have committed (Raft thesis, 3.6.1). */
+  /** Whether a log that ends with `their` is at least as up to date as this one (Raft thesis, 3.6.1). */
   isUpToDate(their: EntryId): boolean {
     const ours = this.lastEntryId();
     return their.term > ours.term || (their.term === ours.term && their.index >= ours.index);
@@ -94,7 +94,7 @@ export class RaftLog {
   /**
    * A follower's append: `entries` follow `prev` in the log of a leader that has committed up to `leaderCommit`.
    *
-   * @returns the index of the last entry now known to match the leader's log, or undefined when `prev` does not
+   * @returns the index of the last entry known to match the leader's log; undefined if `prev` does not match
    */
   maybeAppend(prev: EntryId, entries: readonly Entry[], leaderCommit: number): number | undefined {
     if (!this.matchTerm(prev.term, prev.index)) return undefined;
@@ -139,9 +139,9 @@ export class RaftLog {
   }
 
   /**
-   * The highest position not above `index` that may match a log known to have `term` at its end there: terms
-   * never decrease along a log, so positions with a higher term are skipped. Saves a round trip per entry when
-   * long tails diverged. The term returned is 0 where it is not known.
+   * The highest position at or below `index` that may match a log with `term` at that index. Terms never decrease in a
+   * log, so positions with a higher term are skipped. That saves a round trip for each entry of a long diverged end.
+   * The returned term is 0 if unknown.
    */
   findConflictByTerm(index: number, term: number): EntryId {
     for (let at = index; at > 0; at--) {
@@ -169,7 +169,7 @@ export class RaftLog {
   }
 
   hasNextCommittedEntries(allowUnstable: boolean): boolean {
-    // A snapshot to apply goes first, so that nothing has to be decided about their order.
+    // A snapshot is applied first, so that the order is clear.
     if (this.applyingPaused || this.hasNextOrInProgressSnapshot()) return false;
     return this.applying < this.maxAppliableIndex(allowUnstable);
   }
@@ -192,7 +192,7 @@ export class RaftLog {
     return this.unstable.snapshot ?? this.storage.snapshot();
   }
 
-  /** Moves the commit mark forward; a lower mark is ignored, for it is only old news. */
+  /** Increases the commit index. A lower index is outdated and ignored. */
   commitTo(index: number): void {
     if (index <= this.committed) return;
     if (index > this.lastIndex()) {
@@ -205,8 +205,8 @@ export class RaftLog {
   }
 
   /**
-   * Commits up to `index` if that entry is of `term`: a leader counts replicas only for entries of its own term
-   * (Raft thesis, 3.6.2), earlier ones are committed with them.
+   * Commits up to `index` if that entry is of `term`: a leader counts replicas only for entries of its own term (Raft
+   * thesis, 3.6.2). Earlier ones are committed with them.
    */
   maybeCommit(term: number, index: number): boolean {
     if (term === 0 || index <= this.committed || !this.matchTerm(term, index)) return false;
@@ -214,7 +214,7 @@ export class RaftLog {
     return true;
   }
 
-  /** @param size encoded bytes of the entries now applied, given back to the limit */
+  /** @param size encoded bytes of the entries now applied, which are released from the limit */
   appliedTo(index: number, size: number): void {
     if (index > this.committed || index < this.applied) {
       throw new InvariantError(
@@ -227,7 +227,7 @@ export class RaftLog {
     this.applyingPaused = this.applyingSize >= this.maxApplyingSize;
   }
 
-  /** Takes note that entries up to `index`, of `size` encoded bytes, were handed out to be applied. */
+  /** Records that entries up to `index`, of `size` encoded bytes, were returned to be applied. */
   acceptApplying(index: number, size: number, allowUnstable: boolean): void {
     if (index > this.committed) {
       throw new InvariantError(
@@ -236,7 +236,7 @@ export class RaftLog {
     }
     this.applying = index;
     this.applyingSize += size;
-    // Entries left behind although they could be applied mean that the limit cut them off.
+    // If entries remain that could be applied, the limit cut them off.
     this.applyingPaused =
       this.applyingSize >= this.maxApplyingSize || index < this.maxAppliableIndex(allowUnstable);
   }
@@ -260,7 +260,7 @@ export class RaftLog {
   some(from: number, to: number, pageSize: number, matches: (entry: Entry) => boolean): boolean {
     for (let at = from; at < to;) {
       const page = this.slice(at, to, pageSize);
-      assert(Array.isArray(page) && page.length > 0, 'a scanned range of the log is there');
+      assert(Array.isArray(page) && page.length > 0, 'a scanned range of the log exists');
       if (page.some(matches)) return true;
       at += page.length;
     }

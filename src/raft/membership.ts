@@ -13,10 +13,10 @@ import { None, Role, hex, snapshotIndex, snapshotTerm } from './types.ts';
 import type { ConfChangeV2, ConfState, Snapshot } from './types.ts';
 
 /**
- * Puts a committed change into force.
+ * Applies a committed configuration change.
  *
- * @throws ConfChangeError if the change cannot be made to the present configuration: with the checks on proposals
- *   in place that is a fault of the program, and the process has to end
+ * @throws ConfChangeError if the change is invalid for the current configuration. Proposals are checked, so that is a
+ * bug, and the process must end.
  */
 export function applyConfChange(r: Raft, change: ConfChangeV2): ConfState {
   return switchToConfig(r, changed(r, change));
@@ -30,7 +30,7 @@ function changed(r: Raft, change: ConfChangeV2): Membership {
   return enterJoint(r.tracker, change.changes, { autoLeave: joint.autoLeave, limits });
 }
 
-/** Installs a configuration, and as leader acts on what it means for quorums, new nodes and removed ones. */
+/** Installs a configuration. A leader also commits by the new quorum, and sends to new nodes. */
 export function switchToConfig(r: Raft, { config, progress }: Membership): ConfState {
   r.tracker.install(config, progress);
   r.logger.info(`${hex(r.id)} switched to configuration ${describeConfig(config)}`);
@@ -56,10 +56,10 @@ export function switchToConfig(r: Raft, { config, progress }: Membership): ConfS
 }
 
 /**
- * Replaces log and configuration by a leader's snapshot.
+ * Replaces log and configuration by the snapshot of a leader.
  *
- * @returns false when the snapshot was ignored: it is old, the log holds its position already (which then is
- *   known to be committed), or it is of a group this node is not in
+ * @returns false if the snapshot was ignored: it is old, the log already has its last entry (which is then committed),
+ * or this node is not in its configuration
  */
 export function restoreSnapshot(r: Raft, snapshot: Snapshot): boolean {
   const index = snapshotIndex(snapshot);
@@ -97,7 +97,7 @@ export function restoreSnapshot(r: Raft, snapshot: Snapshot): boolean {
   return true;
 }
 
-/** A node to be a learner next is an outgoing voter still, so it needs no look of its own. */
+/** A node in `learnersNext` is still an outgoing voter, so it needs no separate check. */
 function takesPart({ voters, learners, votersOutgoing }: ConfState, id: bigint): boolean {
   return voters.includes(id) || learners.includes(id) || votersOutgoing.includes(id);
 }

@@ -12,7 +12,7 @@ const emptyConfState: ConfState = {
   autoLeave: false,
 };
 
-/** The log since the last compaction, held in memory. The application mirrors in it what it has made durable. */
+/** The log since the last compaction, in memory. The application copies to it what it has made durable. */
 export class MemoryStorage implements LogStorage {
   private hardState: HardState = { term: 0, vote: None, commit: 0 };
   private restoredConfState: ConfState | undefined;
@@ -68,7 +68,7 @@ export class MemoryStorage implements LogStorage {
     return this.latestSnapshot;
   }
 
-  /** Replaces everything by `snapshot`. @returns false, changing nothing, when an equal or newer one is held. */
+  /** Replaces everything by `snapshot`. @returns false, without a change, if it has an equal or newer one */
   applySnapshot(snapshot: Snapshot): boolean {
     const held = snapshotIndex(this.latestSnapshot);
     if (held !== 0 && held >= snapshotIndex(snapshot)) return false;
@@ -79,7 +79,7 @@ export class MemoryStorage implements LogStorage {
     return true;
   }
 
-  /** Records the state at `index` as the snapshot to send. @returns undefined when an equal or newer one is held. */
+  /** Records the state at `index` as the snapshot to send. @returns undefined if it has an equal or newer one */
   createSnapshot(
     index: number,
     confState: ConfState | undefined,

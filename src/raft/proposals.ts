@@ -8,7 +8,7 @@ import { EntryType, None, StepError, hex } from './types.ts';
 import type { ConfChangeV2, Entry } from './types.ts';
 
 /**
- * A leader takes the entries of a proposal into its log, all of them or none.
+ * Appends the entries of a proposal to the leader's log, either all or none.
  *
  * @param entries owned by the log from here on: they are numbered in place
  */
@@ -32,7 +32,7 @@ export function acceptProposal(r: Raft, entries: readonly Entry[]): StepError | 
   return undefined;
 }
 
-/** Replaces a change that must not be made now by an empty entry, so that its proposer sees it committed to nothing. */
+/** Replaces a change that is not allowed now by an empty entry. Its proposer sees an entry without effect. */
 function admitConfChange(r: Raft, entry: Entry, index: number): void {
   const change = asV2(decodeConfChange(entry));
   const objection = r.config.disableConfChangeValidation ? undefined : objectionTo(r, change);

@@ -49,7 +49,7 @@ export class Raft {
   messagesAfterAppend: Message[] = [];
   readStates: ReadState[] = [];
 
-  /** Whom a leader is handing over to (thesis, 3.10). */
+  /** The target of a running leader transfer (thesis, 3.10). */
   leadTransferee = None;
   /**
    * A leader proposes a configuration change only once this index is applied: it is not below that of the last
@@ -59,10 +59,10 @@ export class Raft {
   /** Payload in the log and not known to be applied, as far as the leader has counted it. */
   uncommittedSize = 0;
   readOnly: ReadOnly;
-  /** Reads that came before this leader had committed an entry of its term. */
+  /** Read requests from before this leader committed an entry of its term. */
   pendingReadIndex: Message[] = [];
 
-  /** Ticks since the leader was last heard of; on a leader, since its last quorum check. */
+  /** Ticks since the last message of the leader; on a leader, since its last quorum check. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
   /** In [electionTick, 2 * electionTick), drawn anew with each change of role. */
@@ -117,8 +117,8 @@ export class Raft {
   }
 
   /**
-   * Queues a message. Votes and append acknowledgements are promises that must survive a crash, so they wait
-   * until what they rest on is durable (thesis, 3.8), rejections included; everything else may leave at once.
+   * Queues a message. Votes and append acknowledgements, including rejections, must survive a crash, so they wait until
+   * the state behind them is durable (thesis, 3.8). All other messages may be sent at once.
    */
   send(message: Message): void {
     if (message.from === None) message.from = this.id;
@@ -136,7 +136,7 @@ export class Raft {
         message.term = this.term;
         this.messagesAfterAppend.push(message);
         return;
-      // Passed on to the leader as if they were local to it, so no term of ours may make them stale.
+      // Forwarded to the leader as if they were local there, so they have no term that could make them stale.
       case MessageType.MsgProp:
       case MessageType.MsgReadIndex:
         message.term = 0;
@@ -148,7 +148,7 @@ export class Raft {
     this.messages.push(message);
   }
 
-  /** Passes a message of an application on to the leader; the message itself may be in use elsewhere. */
+  /** Forwards a message of the application to the leader. It is copied, since it may be in use elsewhere. */
   forward(message: Message): void {
     this.send({ ...message, to: this.lead });
   }
@@ -176,7 +176,7 @@ export class Raft {
     return progress !== undefined && !progress.isLearner && !this.log.hasNextOrInProgressSnapshot();
   }
 
-  /** Handles one message. It is never changed, but it and its entries may be kept: the caller must not change them. */
+  /** Handles one message. It is not changed, but it and its entries may be kept, so the caller must not change them. */
   step(message: Message): StepError | undefined {
     if (message.term > this.term) {
       if (!this.acceptHigherTerm(message)) return undefined;
@@ -215,11 +215,11 @@ export class Raft {
     }
   }
 
-  /** @returns false when the message is to be ignored */
+  /** @returns false if the message must be ignored */
   private acceptHigherTerm(message: Message): boolean {
     const { type, from, term } = message;
     if (type === MessageType.MsgVote || type === MessageType.MsgPreVote) {
-      // Heard of a leader within the election timeout: there is no need to elect (thesis, 4.2.3).
+      // The leader was active within the election timeout: no election is needed (thesis, 4.2.3).
       if (isLeaseInForce(this, message)) {
         logIgnoredVoteRequest(this, message);
         return false;
@@ -268,7 +268,7 @@ export class Raft {
     const last = entries.at(-1);
     if (last === undefined) return;
     this.appliedTo(last.index, entriesSize(entries));
-    // The count may be too low, after a change of leader, but never too high.
+    // The count may be too low after a change of leader, but never too high.
     this.uncommittedSize = Math.max(0, this.uncommittedSize - payloadsSize(entries));
   }
 

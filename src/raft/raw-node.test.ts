@@ -31,7 +31,7 @@ function newNode(options: Partial<RaftConfig> = {}, voters: bigint[] = [1n]) {
   return { node, storage };
 }
 
-/** A loop as the server runs it, with writes held back until `sync` is called. */
+/** A loop like the server's. Writes wait until `sync` is called. */
 function asyncLoop(options: Partial<RaftConfig> = {}, voters: bigint[] = [1n]) {
   const { node, storage } = newNode({ asyncStorageWrites: true, ...options }, voters);
   const writes: Message[] = [];
@@ -96,7 +96,7 @@ it('drops proposals while there is no leader', () => {
   expect(node.propose(Buffer.from('a'))).toBe(StepError.ProposalDropped);
 });
 
-it('drops proposals beyond the limit of uncommitted bytes, and takes them again when entries are applied', () => {
+it('drops proposals over the limit of uncommitted bytes, and accepts them again when entries are applied', () => {
   const loop = asyncLoop({ maxUncommittedSize: 10 });
   loop.node.campaign();
   for (let i = 0; i < 3; i++) loop.sync();

@@ -27,16 +27,16 @@ import {
 } from './types.ts';
 import type { ConfState, Entry, HardState, Message, Ready, SoftState } from './types.ts';
 
-/** A member of a new group, with what the application wants to keep with it. */
+/** A member of a new group, with data of the application. */
 export interface Peer {
   readonly id: bigint;
   readonly context: Buffer | undefined;
 }
 
 /**
- * A Raft node as an application drives it: feed it ticks, messages and proposals, then take the work there is.
- * Nothing here waits, reads a clock or does I/O; calls are cheap and may be many before the next `ready`, which
- * is how concurrent proposals come to share one write.
+ * A Raft node for an application. The application passes in ticks, messages and proposals, and then takes the work to
+ * do. Nothing here waits, reads a clock or does I/O. Calls are cheap, and many may come before the next `ready`, so
+ * that concurrent proposals share one write.
  *
  * With `asyncStorageWrites` (what the server uses), writes are messages, and their completion is a message too:
  *
@@ -67,16 +67,15 @@ export interface Peer {
  *       else transport.send(response);
  *     }
  *
- * A single voter commits when its own append is delivered back: the `ready` after that hands out the entries to
- * apply. A `MsgStorageAppend` without responses (only the commit index moved) need not be synced, nor even be
- * written before the next one that has some.
+ * A single voter commits when its own append is delivered back: the `ready` after that hands out the entries to apply.
+ * A `MsgStorageAppend` without responses (only the commit index moved) need not be synced, nor even be written before
+ * the next one that has some.
  *
  * When a `MsgStorageAppend` carries a snapshot, entries handed out before and not applied yet are in it: they are
  * acknowledged without being applied. Its configuration is in force already, and must not be changed by them.
  *
  * Without `asyncStorageWrites`: write `ready.hardState`, `ready.entries` and `ready.snapshot`, sync if
- * `ready.mustSync`, send `ready.messages`, apply `ready.committedEntries`, call `advance`, and only then `ready`
- * again.
+ * `ready.mustSync`, send `ready.messages`, apply `ready.committedEntries`, call `advance`, and only then `ready` again.
  */
 export class RawNode {
   private readonly raft: Raft;
@@ -132,7 +131,7 @@ export class RawNode {
     return this.raft.tracker.confState();
   }
 
-  /** Everything there is to know; allocates, so not for every turn of a loop. */
+  /** The complete status. It allocates, so it is not for every turn of a loop. */
   status(): Status {
     return statusOf(this.raft);
   }
@@ -152,8 +151,8 @@ export class RawNode {
   }
 
   /**
-   * Proposes one entry for each of `datas`, in order and adjacent, all or none. On a follower they are sent on to
-   * the leader, and may be lost on the way without anyone being told.
+   * Proposes one entry for each of `datas`, in order and adjacent, all or none. A follower forwards them to the leader,
+   * and they may be lost without a notification.
    *
    * @returns `ProposalDropped` if it is certain that none of them will be committed
    */
@@ -181,8 +180,7 @@ export class RawNode {
   }
 
   /**
-   * Puts a change into force, when its entry is applied. Not called for a change that the application decides to
-   * ignore.
+   * Applies a configuration change, when its entry is applied. Not called for a change that the application ignores.
    *
    * @returns the configuration to save with snapshots
    * @throws ConfChangeError if the change cannot be made: the nodes disagree, and this one has to end
@@ -192,10 +190,10 @@ export class RawNode {
   }
 
   /**
-   * Handles a message of a peer, or a response of local storage. It is never changed, but it and its entries may
-   * be kept.
+   * Handles a message of a peer, or a response of local storage. It is never changed, but it and its entries may be
+   * kept.
    *
-   * @returns why it was refused, if it was; a message that is merely out of date is ignored without a word
+   * @returns why it was refused, if it was; an outdated message is ignored without an error
    */
   step(message: Message): StepError | undefined {
     const { type, from } = message;

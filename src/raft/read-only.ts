@@ -3,7 +3,7 @@ import type { JointConfig } from './quorum/joint.ts';
 import type { AckedIndexer } from './quorum/majority.ts';
 import type { Message } from './types.ts';
 
-/** How a leader makes sure that it still is one before it lets a read go ahead (Raft thesis, 6.4). */
+/** How a leader checks that it is still the leader before it serves a read (Raft thesis, 6.4). */
 export const ReadOnlyOption = {
   /** By a round of heartbeats. */
   Safe: 'safe',

@@ -12,7 +12,7 @@ export function sendAppend(r: Raft, to: bigint): void {
 }
 
 /**
- * Sends the node the entries it is next to get, or a snapshot if those are compacted away.
+ * Sends the next entries to the node, or a snapshot if these are compacted.
  *
  * @param evenIfEmpty whether to send an append without entries, which tells the commit index and probes
  * @returns whether something was sent

@@ -2,7 +2,7 @@ import type { Raft } from './raft.ts';
 import { LocalAppendThread, LocalApplyThread, MessageType, newMessage } from './types.ts';
 import type { Entry, HardState, Message, Snapshot } from './types.ts';
 
-/** What one turn of the loop has to make durable. */
+/** What one turn of the loop must make durable. */
 export interface StorageWrite {
   readonly entries: Entry[];
   readonly hardState: HardState | undefined;
@@ -19,7 +19,7 @@ export function needsAppend(r: Raft, write: StorageWrite): boolean {
   );
 }
 
-/** The order to write, with the messages that may go out once it and all before it are durable. */
+/** The write request, with the messages to send when it and all before it are durable. */
 export function appendMessage(r: Raft, write: StorageWrite): Message {
   const message = newMessage(MessageType.MsgStorageAppend, LocalAppendThread);
   message.from = r.id;
@@ -38,14 +38,14 @@ export function appendMessage(r: Raft, write: StorageWrite): Message {
 }
 
 /**
- * What tells raft that everything written so far is durable; undefined when raft has nothing to learn from it.
+ * The response that tells raft that everything written so far is durable; undefined if it has no news for raft.
  *
- * It names the end of the log and the term of now, and counts only while that term lasts. Without the term there
- * would be an ABA problem: entries of an old leader, replaced by those of a new one and then, by the return of
- * the first, by the same entries again, would be taken for durable when the first write of them ends, while the
- * second write, of the other leader's entries, is still to overwrite them. Since acknowledgements of older terms
- * are lost thereby, every response with entries outstanding names the end of the log, not only those to a write
- * that brought entries: the write that follows a change of term makes up for them.
+ * It names the end of the log and the term of now, and counts only while that term lasts. Without the term there would
+ * be an ABA problem: entries of an old leader, replaced by those of a new one and then, by the return of the first, by
+ * the same entries again, would be taken for durable when the first write of them ends, while the second write, of the
+ * other leader's entries, is still to overwrite them. Since acknowledgements of older terms are lost thereby, every
+ * response with entries outstanding names the end of the log, not only those to a write that brought entries: the write
+ * that follows a change of term makes up for them.
  */
 export function appendResponse(r: Raft, { snapshot }: StorageWrite): Message | undefined {
   const unstable = r.log.hasNextOrInProgressUnstableEntries();
@@ -62,7 +62,7 @@ export function appendResponse(r: Raft, { snapshot }: StorageWrite): Message | u
   return message;
 }
 
-/** The order to apply. Neither it nor its response has a term: what is committed stays so in every term. */
+/** The apply request. It and its response have no term, since committed entries stay committed in every term. */
 export function applyMessage(r: Raft, entries: Entry[]): Message {
   const message = newMessage(MessageType.MsgStorageApply, LocalApplyThread);
   message.from = r.id;

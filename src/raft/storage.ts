@@ -6,15 +6,15 @@ import type { ConfState, Entry, HardState, Snapshot } from './types.ts';
 export type LogGap = 'compacted' | 'unavailable';
 
 /**
- * The durable log and state as raft reads it back. Reads are synchronous: what raft may ask for (everything
- * since the last compaction) is to be in memory. Entries handed out are never changed by either side.
- * Implementations throw only when they are broken beyond use; raft does not catch.
+ * The durable log and state as raft reads it back. Reads are synchronous: what raft may ask for (everything since the
+ * last compaction) must be in memory. Entries handed out are never changed by either side. Implementations throw only
+ * when they are broken beyond use; raft does not catch.
  */
 export interface LogStorage {
   /**
-   * What was saved before a restart; all zero and empty for a new node. The commit index is not below that of
-   * the snapshot the log starts from: it is written without a sync of its own, so whoever compacts the log sees
-   * to it.
+   * What was saved before a restart; all zero and empty for a new node. The commit index is not below that of the
+   * snapshot the log starts from: it is written without a separate sync, so the code that compacts the log must ensure
+   * that.
    */
   initialState(): { readonly hardState: HardState; readonly confState: ConfState };
   /** Index of the first entry that `entries` can return; 1 for an empty log. */

@@ -15,10 +15,10 @@ export type { ConfState, Entry, HardState, Message, Snapshot, SnapshotMetadata }
 /** "No node": the leader of a node that knows none, the vote of a node that has not voted. */
 export const None = 0n;
 
-/** Addressee of `MsgStorageAppend`: whoever makes the log durable. Never a node id. */
+/** Target of `MsgStorageAppend`: the code that makes the log durable. Never a node id. */
 export const LocalAppendThread = 0xffff_ffff_ffff_ffffn;
 
-/** Addressee of `MsgStorageApply`: whoever applies committed entries. Never a node id. */
+/** Target of `MsgStorageApply`: the code that applies committed entries. Never a node id. */
 export const LocalApplyThread = 0xffff_ffff_ffff_fffen;
 
 /** Lifts a byte or index limit; also the committed index of an empty quorum, which constrains nothing. */

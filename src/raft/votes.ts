@@ -11,7 +11,7 @@ export function voteResponseType(request: MessageType): MessageType {
   throw new InvariantError(`not a vote message: ${describeMessageType(request)}`);
 }
 
-/** Whether a live leader forbids electing another; one that a leader has asked for by a transfer is no threat. */
+/** Whether an active leader forbids an election. An election by a leader transfer is allowed. */
 export function isLeaseInForce(r: Raft, request: Message): boolean {
   if (request.context !== undefined && request.context.toString('latin1') === CampaignType.Transfer)
     return false;

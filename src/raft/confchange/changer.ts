@@ -6,7 +6,7 @@ import type { TrackerConfig } from '../tracker/tracker.ts';
 import { ConfChangeType } from '../types.ts';
 import type { ConfChangeSingle } from '../types.ts';
 
-/** A change that must not be made to the configuration it was meant for. */
+/** A change that is invalid for the configuration. */
 export class ConfChangeError extends Error {
   override readonly name = 'ConfChangeError';
 }
@@ -17,13 +17,13 @@ export interface Membership {
 }
 
 export interface ChangerLimits {
-  /** Where the log ends: new nodes are probed from there. */
+  /** Last index of the log: new nodes are probed from there. */
   readonly lastIndex: number;
   readonly maxInflight: number;
   readonly maxInflightBytes: number;
 }
 
-/** A membership being worked on; only the changer holds it. */
+/** A membership that is being changed. Only the changer uses it. */
 interface Draft {
   incoming: Set<bigint>;
   outgoing: Set<bigint>;
@@ -97,7 +97,7 @@ export function simpleChange(
 
 function applyAll(draft: Draft, changes: readonly ConfChangeSingle[]): void {
   for (const { type, nodeId } of changes) {
-    // A change that the application voided before applying has its node id set to zero.
+    // The application sets the node id of a change to zero to skip it.
     if (nodeId === 0n) continue;
     switch (type) {
       case ConfChangeType.ConfChangeAddNode:
@@ -163,7 +163,7 @@ function newProgress(limits: ChangerLimits, isLearner: boolean): Progress {
     next: Math.max(limits.lastIndex, 1),
     inflights: new Inflights(limits.maxInflight, limits.maxInflightBytes),
     isLearner,
-    // Else a quorum check could fail before the new node had a chance to say anything.
+    // Otherwise a quorum check could fail before the new node can send a message.
     recentActive: true,
   });
 }

@@ -2,7 +2,7 @@ import { ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, EntryTy
 import type { ConfChangeSingle, Entry } from '../types.ts';
 import { ConfChangeError } from './changer.ts';
 
-/** Either form of a proposed change: the old one makes a single change, the other any number of them. */
+/** Either form of a proposed change: v1 has a single change, v2 any number. */
 export type AnyConfChange = ConfChange | ConfChangeV2;
 
 export function isV2(change: AnyConfChange): change is ConfChangeV2 {
@@ -44,8 +44,8 @@ export function leavesJoint(change: ConfChangeV2): boolean {
 }
 
 /**
- * Whether the change goes through a joint configuration, and if so whether that is left by itself. Every change
- * of more than one node does: whether it could be made at once depends on the configuration it meets.
+ * Whether the change needs a joint configuration, and whether that is left automatically. Every change of more than one
+ * node needs one, because it depends on the configuration whether it could be made at once.
  *
  * @throws ConfChangeError for a transition this version does not know
  */

@@ -5,9 +5,9 @@ import { enterJoint, simpleChange } from './changer.ts';
 import type { ChangerLimits, Membership } from './changer.ts';
 
 /**
- * Rebuilds the membership that `state` describes by making, from nothing, changes that lead to it: so it passes
- * the same checks as one that grew. For a joint one that is adding the outgoing voters, then replacing all of
- * them by the incoming ones while entering the joint configuration.
+ * Rebuilds the membership of `state` by applying changes to an empty one, so that it passes the same checks as any
+ * other. For a joint configuration it adds the outgoing voters, and then replaces all of them by the incoming ones
+ * while entering the joint configuration.
  *
  * @throws ConfChangeError if no changes lead to `state`
  */

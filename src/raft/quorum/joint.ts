@@ -22,7 +22,7 @@ export function jointVote(config: JointConfig, votes: ReadonlyMap<bigint, boolea
   return incoming === VoteResult.Lost || outgoing === VoteResult.Lost ? VoteResult.Lost : VoteResult.Pending;
 }
 
-/** Everyone who votes in either half. */
+/** The voters of both halves. */
 export function jointIds(config: JointConfig): Set<bigint> {
   return new Set([...config.incoming, ...config.outgoing]);
 }

@@ -1,6 +1,6 @@
 import { byId, hex } from '../types.ts';
 
-/** Looks up how far a voter is known to have acknowledged; undefined when nothing is known of it. */
+/** Returns the acknowledged index of a voter; undefined if unknown. */
 export interface AckedIndexer {
   ackedIndex(voter: bigint): number | undefined;
 }

@@ -53,7 +53,7 @@ interface Member {
 export class Interaction {
   readonly trace = new Trace();
   readonly members: Member[] = [];
-  /** On the way. */
+  /** In flight. */
   messages: Message[] = [];
 
   member(id: bigint): Member {
@@ -158,7 +158,7 @@ export class Interaction {
     return chosen.length;
   }
 
-  /** Goes on with everything there is to do on these nodes until nothing is left. */
+  /** Does all work of these nodes until none is left. */
   stabilize(ids: readonly bigint[]): void {
     let again = true;
     while (again) {

@@ -3,11 +3,11 @@ import { byId } from '../types.ts';
 import { Inflights } from './inflights.ts';
 
 export const ProgressState = {
-  /** Where the follower's log ends is not known: one append at a time, to find out. */
+  /** The end of the follower's log is unknown: one append is sent at a time to find it. */
   Probe: 'StateProbe',
-  /** Known to match: appends are sent ahead of their acknowledgements. */
+  /** The logs match: appends are sent without waiting for acknowledgements. */
   Replicate: 'StateReplicate',
-  /** Needs entries that are compacted away: nothing is sent until it has the snapshot. */
+  /** It needs compacted entries: nothing is sent until it has the snapshot. */
   Snapshot: 'StateSnapshot',
 } as const;
 export type ProgressState = (typeof ProgressState)[keyof typeof ProgressState];
@@ -21,7 +21,7 @@ export interface ProgressStart {
 }
 
 /**
- * What the leader knows of one node's log, and how it sends to it.
+ * The leader's view of one node's log, and how it sends to it.
  *
  * Invariant: match < next.
  */
@@ -35,7 +35,7 @@ export class Progress {
   state: ProgressState = ProgressState.Probe;
   /** Index of the snapshot being sent; 0 for none. */
   pendingSnapshot = 0;
-  /** Heard of since the last quorum check. */
+  /** Whether the node was active since the last quorum check. */
   recentActive: boolean;
   /** A probe is out or the window is full: nothing more is sent until a heartbeat response clears this. */
   flowPaused = false;

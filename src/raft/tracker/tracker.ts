@@ -6,10 +6,10 @@ import { sortedProgress } from './progress.ts';
 import type { Progress, ProgressMap } from './progress.ts';
 
 /**
- * Who takes part, and how.
+ * The voters and learners of the group.
  *
- * Invariant: a node is never voter (of either half) and learner at once. A voter of the outgoing half that is to
- * become a learner waits in `learnersNext` until the joint configuration is left.
+ * Invariant: a node is never voter (of either half) and learner at once. A voter of the outgoing half that is to become
+ * a learner waits in `learnersNext` until the joint configuration is left.
  */
 export interface TrackerConfig {
   readonly voters: JointConfig;
