@@ -28,6 +28,7 @@ const flagDifferences: Readonly<Record<string, string>> = {
 /** Flags that etcd does not have. */
 const ownFlags: Readonly<Record<string, string>> = {
   'keystead-block-cache-bytes': 'memory for blocks of the store',
+  'keystead-list-cache-bytes': 'memory for values that lists have read; taken as lists need it',
   'keystead-max-logins-per-second': 'logins begun in a second; further ones wait in line, 10,000 at most',
   'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
   'keystead-max-held-bytes':

@@ -136,7 +136,7 @@ function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest):
     refuse(member.auth.checkCurrent(caller));
     const { revision } = member.store;
     const hold = member.compactor.hold(earliestRevision(request, revision));
-    inTurns(member.scheduler, readTxnAt(member.store, request, revision), {
+    inTurns(member.longReads, readTxnAt(member.store, request, revision), {
       isOver: () => {
         if (call.ended) hold.release();
         return call.ended;

@@ -50,7 +50,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
       const answer = (): void => answerTimeToLive(context, call, { request, leases, who });
       if (!request.keys) answer();
       else
-        inTurns(member.scheduler, checkKeys(context, request.id, who, 'read'), {
+        inTurns(member.longReads, checkKeys(context, request.id, who, 'read'), {
           ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
           done: answer,
         });
@@ -60,7 +60,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   context.unary(methods.leaseLeases, (call) => {
     context.asCaller(call, (who) => {
       if (member.auth.isEnabled) requireSomebody(context, who);
-      inTurns(member.scheduler, listLeases(context, who), {
+      inTurns(member.longReads, listLeases(context, who), {
         ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
         done: (parts) => call.respond([context.header(), ...parts]),
       });
@@ -202,7 +202,7 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
   };
   streamIdentity(context, call, (who) => {
     requireSomebody(context, who);
-    inTurns(context.member.scheduler, checkKeys(context, id, who, 'write'), {
+    inTurns(context.member.longReads, checkKeys(context, id, who, 'write'), {
       ...{ isOver: () => call.ended, failed: (error) => endStream(call, error) },
       done: renew,
     });

@@ -1,19 +1,20 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
+import type { ByteSource } from '../http2/stream.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { Member } from '../server/member.ts';
-import { fieldHead } from '../wire/splice.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 
-/** Keys visited in one turn of the event loop. */
-const KEYS_PER_SLICE = 1000;
+/** Keys visited in one slice: some tenths of a millisecond. */
+export const KEYS_PER_SLICE = 128;
+/** Bytes of values read and sent in one slice: the same. */
+export const BYTES_PER_SLICE = 128 * 1024;
 /** Responses up to this size are made at once; larger ones as the client takes them. */
 const AT_ONCE_BYTES = 128 * 1024;
 
-const KVS = 2;
 const MORE_FIELD = Buffer.from([0x18, 0x01]);
 const COUNT_TAG = 0x20;
 
@@ -44,14 +45,14 @@ export function answerRange(
         member.durations.range((member.clock.now() - startedMs) / 1000, true);
         respond(context, call, { header, seen, result: scan.result() });
       } else {
-        member.scheduler.soon(step);
+        member.longReads.soon(step);
       }
     } catch (error) {
       scan.cancel();
       failCall(call, error);
     }
   };
-  member.scheduler.soon(step);
+  member.longReads.soon(step);
 }
 
 /** The revision that a range read sees. */
@@ -69,11 +70,10 @@ interface Found {
 function respond(context: ServiceContext, call: UnaryCall, found: Found): void {
   const { header, result } = found;
   const tail = encodeTail(result);
-  let total = header.length + tail.length;
-  for (const size of result.sizes) total += 1 + varintSize(size) + size;
+  const total = header.length + fieldBytes(result) + tail.length;
   if (total <= AT_ONCE_BYTES) {
     const parts = [header];
-    for (const kv of result.readAll()) parts.push(fieldHead(KVS, kv.length), kv);
+    while (!result.isRead) parts.push(...result.readFields(AT_ONCE_BYTES));
     parts.push(tail);
     call.respond(parts, total);
     return;
@@ -95,44 +95,119 @@ function respondLarge(
   const { member } = context;
   const hold = member.compactor.hold(seen, () => call.abort());
   const generation = member.storeGeneration;
-  let started = false;
-  call.respondStream(total, {
-    read: (maxBytes) => {
-      if (member.storeGeneration !== generation) {
-        // What was announced cannot be given any more: only the end of the connection says so.
-        hold.release();
-        call.session.socket.destroy();
-        return undefined;
-      }
-      hold.used();
-      const parts: Buffer[] = [];
-      if (!started) parts.push(header);
-      started = true;
-      const kvs = readFurther(result, maxBytes);
-      if (kvs === undefined) {
-        hold.release();
-        call.abort();
-        return undefined;
-      }
-      for (const kv of kvs) parts.push(fieldHead(KVS, kv.length), kv);
-      if (kvs.length > 0) return parts;
+  const source = new SlicedResponse(context, {
+    ...{ header, result, tail },
+    ready: () => call.sourceReady(),
+    failed: () => {
       hold.release();
-      parts.push(tail);
-      return parts;
+      // What was announced cannot be given any more: of a store that was replaced only the end of the connection says so.
+      if (member.storeGeneration === generation) call.abort();
+      else call.session.socket.destroy();
     },
-    // The client has gone or wants no more of it.
-    dropped: () => hold.release(),
+    used: () => hold.used(),
+    isOver: () => member.storeGeneration !== generation,
+    ended: () => hold.release(),
   });
+  call.respondStream(total, source);
+}
+
+export interface SlicedParts {
+  /** What comes before the KeyValues and after them; perhaps nothing. */
+  readonly header: Buffer;
+  readonly tail: Buffer;
+  readonly result: RangeResult;
+  /** The next slice is there to be read. */
+  readonly ready: () => void;
+  /** The rest cannot be given any more. Nothing follows. */
+  readonly failed: () => void;
+  /** The client takes it. */
+  readonly used: () => void;
+  /** The store that the result is of was replaced. */
+  readonly isOver: () => boolean;
+  /** All values are read, or nobody will take the rest. May be called twice. */
+  readonly ended: () => void;
+  /** The stream has taken the last of it; called in a later turn. */
+  readonly taken?: () => void;
+}
+
+/**
+ * A response whose values are read in slices, as the client takes them and as the turns of the event loop allow. A
+ * slice that was asked for is sent at once, so that its time counts as the slice's.
+ */
+export class SlicedResponse implements ByteSource {
+  readonly #context: ServiceContext;
+  readonly #parts: SlicedParts;
+  #next: Buffer[] | undefined;
+  #isStarted = false;
+  #isDropped = false;
+  readonly #slice = (): void => this.#readSlice();
+
+  constructor(context: ServiceContext, parts: SlicedParts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  /** Reads the first slice ahead, while errors can still be told. @throws as `RangeResult.read` */
+  begin(): void {
+    this.#take(this.#parts.result.readFields(BYTES_PER_SLICE));
+  }
+
+  read(): Buffer[] | undefined {
+    const next = this.#next;
+    this.#next = undefined;
+    const { longReads } = this.#context.member;
+    if (next === undefined) longReads.soon(this.#slice);
+    else if (this.#parts.result.isRead && this.#parts.taken !== undefined) longReads.soon(this.#parts.taken);
+    return next;
+  }
+
+  dropped(): void {
+    this.#isDropped = true;
+    this.#parts.ended();
+  }
+
+  #readSlice(): void {
+    if (this.#isDropped) return;
+    const { result, isOver, used, failed, ready } = this.#parts;
+    const fields = isOver() ? undefined : readFurther(result);
+    if (fields === undefined) {
+      this.#isDropped = true;
+      failed();
+      return;
+    }
+    used();
+    this.#take(fields);
+    ready();
+    this.#context.server.flushAll();
+  }
+
+  #take(fields: Buffer[]): void {
+    const { header, tail, result, ended } = this.#parts;
+    if (!this.#isStarted) fields.unshift(header);
+    this.#isStarted = true;
+    if (result.isRead) {
+      fields.push(tail);
+      ended();
+    }
+    this.#next = fields;
+  }
 }
 
 /** The next KeyValues; undefined if there is no way to read them any more. */
-function readFurther(result: RangeResult, maxBytes: number): Buffer[] | undefined {
+function readFurther(result: RangeResult): Buffer[] | undefined {
   try {
-    return result.read(maxBytes);
+    return result.readFields(BYTES_PER_SLICE);
   } catch (error) {
     if (error instanceof RevisionGoneError || error instanceof EngineReopenedError) return undefined;
     throw error;
   }
+}
+
+/** Bytes of the result's KeyValues as fields of a response. */
+export function fieldBytes(result: RangeResult): number {
+  let bytes = 0;
+  for (const size of result.sizes) bytes += 1 + varintSize(size) + size;
+  return bytes;
 }
 
 /** `more` and `count`. */

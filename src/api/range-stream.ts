@@ -5,19 +5,17 @@ import type { StreamCall } from '../grpc/stream-call.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { EtcdError, GrpcCode } from '../wire/errors.ts';
-import { KeyValueView } from '../wire/key-value.ts';
 import { RangeRequest, RangeRequestSortOrder, RangeRequestSortTarget } from '../wire/gen/etcdserverpb.ts';
 import { KV } from '../wire/services.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { ResponseBody } from '../apply/response-body.ts';
+import { fieldBytes, KEYS_PER_SLICE, SlicedResponse } from './range-response.ts';
 import type { ServiceContext } from './service-context.ts';
 import { admitStream, endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
 
 /** Keys in the first message; later ones have more or fewer, towards the size aimed at. */
 const FIRST_CHUNK_KEYS = 10;
-const KEYS_PER_SLICE = 1000;
 const RANGE_RESPONSE = 1;
-const KVS = 2;
 
 /** `KV.RangeStream`: a range in messages of about `--max-request-bytes`, all at one revision. */
 export function registerRangeStream(context: ServiceContext): void {
@@ -112,7 +110,9 @@ class ChunkedRange {
   run(): void {
     if (this.#options.countOnly) {
       this.#scan({ ...this.#options, revision: this.#revision }, (result) => {
-        const body = this.#lastBody(false, result.count);
+        const body = new ResponseBody();
+        body.bytes(this.#context.headerAt(this.#headerRevision));
+        body.varint(4, result.count);
         this.#write(body);
         this.#call.end();
       });
@@ -130,24 +130,24 @@ class ChunkedRange {
     return keyRange(this.#key, this.#rangeEnd);
   }
 
-  #send(result: RangeResult): void {
-    const kvs = this.#read(result);
-    this.#sent += kvs.length;
-    const isCut = kvs.length < result.length;
-    const isLast = !isCut && (!result.more || this.#sent >= this.#totalLimit);
+  #send(found: RangeResult): void {
+    const fitting = this.#fitting(found);
+    const isCut = fitting < found.length;
+    const result = isCut ? found.first(fitting) : found;
+    this.#sent += fitting;
+    const isLast = !isCut && (!found.more || this.#sent >= this.#totalLimit);
+    if (fitting > 0) this.#key = Buffer.concat([found.keyAt(fitting - 1), ZERO]);
     if (!isLast) {
-      const last = kvs[kvs.length - 1];
-      const bytes = this.#write(kvsBody(kvs));
-      if (last !== undefined) this.#key = Buffer.concat([new KeyValueView().read(last).key, ZERO]);
-      this.#adjust(bytes, isCut);
+      this.#adjust(fieldBytes(result), isCut);
+      this.#writeValues(result, NOTHING, NOTHING, () => this.#goOn());
       return;
     }
-    if (!result.more) {
-      this.#finish(kvs, false, this.#sent);
+    if (!found.more) {
+      this.#finish(result, false, this.#sent);
       return;
     }
-    const last = kvs[kvs.length - 1];
-    if (last !== undefined) this.#key = Buffer.concat([new KeyValueView().read(last).key, ZERO]);
+    // While the rest is counted, no compaction takes the values away that were found.
+    const hold = this.#context.member.compactor.hold(this.#revision);
     const count = {
       ...this.#options,
       revision: this.#revision,
@@ -155,29 +155,43 @@ class ChunkedRange {
       countOnly: true,
       range: this.#range(),
     };
-    this.#scan(count, (rest) => this.#finish(kvs, true, this.#sent + rest.count));
+    this.#scan(
+      count,
+      (rest) => {
+        this.#finish(result, true, this.#sent + rest.count);
+        hold.release();
+      },
+      true,
+      () => hold.release(),
+    );
   }
 
-  #finish(kvs: readonly Buffer[], more: boolean, count: number): void {
-    const body = this.#lastBody(more, count, kvs);
+  #finish(result: RangeResult, more: boolean, count: number): void {
+    const header = this.#context.headerAt(this.#headerRevision);
+    const tail = new ResponseBody();
+    if (more) tail.varint(3, 1);
+    tail.varint(4, count);
+    if (result.length > 0) {
+      this.#writeValues(result, header, Buffer.concat(tail.slices), () => this.#call.end());
+      return;
+    }
+    const body = new ResponseBody();
+    body.bytes(header);
+    for (const slice of tail.slices) body.bytes(slice);
     this.#write(body);
     this.#call.end();
   }
 
-  /** Not all of it where values are much larger than those before: a message is held in memory as a whole. */
-  #read(result: RangeResult): Buffer[] {
+  /** How many KeyValues the next message has: fewer where they are much larger than those before. */
+  #fitting(result: RangeResult): number {
     const most = this.#context.member.config.maxRequestBytes * 2;
-    const kvs: Buffer[] = [];
     let bytes = 0;
-    while (bytes < most) {
-      const part = result.read(most - bytes);
-      if (part.length === 0) break;
-      for (const kv of part) {
-        kvs.push(kv);
-        bytes += kv.length;
-      }
+    let fitting = 0;
+    while (fitting < result.length && bytes < most) {
+      bytes += result.sizes[fitting] ?? 0;
+      fitting += 1;
     }
-    return kvs;
+    return fitting;
   }
 
   /** As etcd: twice or half as many keys while a message is far from the size aimed at. */
@@ -188,23 +202,38 @@ class ChunkedRange {
     this.#limit = Math.min(this.#limit, this.#totalLimit - this.#sent);
   }
 
-  #lastBody(more: boolean, count: number, kvs: readonly Buffer[] = []): ResponseBody {
-    const body = new ResponseBody();
-    body.bytes(this.#context.headerAt(this.#headerRevision));
-    for (const kv of kvs) body.field(KVS, kv);
-    if (more) body.varint(3, 1);
-    body.varint(4, count);
-    return body;
+  #write(body: ResponseBody): void {
+    const head = fieldHead(RANGE_RESPONSE, body.size);
+    this.#call.write([head, ...body.slices], head.length + body.size);
   }
 
-  /** @returns the size of the range response; goes on with the next message where it is not the last */
-  #write(body: ResponseBody): number {
-    const head = fieldHead(RANGE_RESPONSE, body.size);
-    const hasRoom = this.#call.write([head, ...body.slices], head.length + body.size);
+  /** One message with values, read as the client takes them. `then` comes once the last of it is on its way. */
+  #writeValues(result: RangeResult, header: Buffer, tail: Buffer, then: () => void): void {
     const { member } = this.#context;
-    if (hasRoom) member.scheduler.soon(() => member.whenOpen(() => this.#goOn()));
-    else this.#call.onWritable = () => member.whenOpen(() => this.#goOn());
-    return body.size;
+    const call = this.#call;
+    const size = header.length + fieldBytes(result) + tail.length;
+    const head = fieldHead(RANGE_RESPONSE, size);
+    const hold = member.compactor.hold(this.#revision, () => call.abort());
+    const generation = member.storeGeneration;
+    const isOver = (): boolean => member.storeGeneration !== generation;
+    const source = new SlicedResponse(this.#context, {
+      ...{ header: Buffer.concat([head, header]), result, tail, isOver },
+      ready: () => call.sourceReady(),
+      taken: () => member.whenOpen(then),
+      failed: () => {
+        hold.release();
+        call.abort();
+      },
+      used: () => hold.used(),
+      ended: () => hold.release(),
+    });
+    try {
+      source.begin();
+    } catch (error) {
+      hold.release();
+      throw error;
+    }
+    call.writeSource(head.length + size, source);
   }
 
   #goOn(): void {
@@ -215,16 +244,24 @@ class ChunkedRange {
     else endStream(this.#call, refused);
   }
 
-  #scan(options: RangeOptions, then: (result: RangeResult) => void, withTotalCount = true): void {
+  #scan(
+    options: RangeOptions,
+    then: (result: RangeResult) => void,
+    withTotalCount = true,
+    failed?: () => void,
+  ): void {
     const { member } = this.#context;
     const scan = member.store.scan(options, withTotalCount);
     const step = (): void => {
       try {
-        if (this.#call.ended) scan.cancel();
-        else if (scan.step(KEYS_PER_SLICE)) then(scan.result());
-        else member.scheduler.soon(step);
+        if (this.#call.ended) {
+          scan.cancel();
+          failed?.();
+        } else if (scan.step(KEYS_PER_SLICE)) then(scan.result());
+        else member.longReads.soon(step);
       } catch (error) {
         scan.cancel();
+        failed?.();
         endStream(this.#call, error);
       }
     };
@@ -233,9 +270,4 @@ class ChunkedRange {
 }
 
 const ZERO = Buffer.from([0]);
-
-function kvsBody(kvs: readonly Buffer[]): ResponseBody {
-  const body = new ResponseBody();
-  for (const kv of kvs) body.field(KVS, kv);
-  return body;
-}
+const NOTHING = Buffer.alloc(0);

@@ -13,7 +13,7 @@ import { ResponseBody } from './response-body.ts';
 const NO_LEASE = 0n;
 const EMPTY = Buffer.alloc(0);
 /** A step takes about a millisecond with so much of one kind. */
-const KEYS_PER_STEP = 512;
+const KEYS_PER_STEP = 256;
 const VALUES_PER_STEP = 128;
 const BYTES_PER_STEP = 256 * 1024;
 
@@ -140,8 +140,12 @@ export function* scanRange(scan: RangeScan): Steps<RangeResult> {
 
 /** RangeResponse after its header. */
 export function* writeRangeBody(body: ResponseBody, result: RangeResult): Steps<void> {
-  for (let kvs = result.read(BYTES_PER_STEP); kvs.length > 0; kvs = result.read(BYTES_PER_STEP)) {
-    for (const kv of kvs) body.field(2, kv);
+  for (
+    let pieces = result.readFields(BYTES_PER_STEP);
+    pieces.length > 0;
+    pieces = result.readFields(BYTES_PER_STEP)
+  ) {
+    for (const piece of pieces) body.bytes(piece);
     if (result.isRead) break;
     yield;
   }

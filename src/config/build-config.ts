@@ -47,6 +47,7 @@ export function buildConfig({
     learnerReads: values['learner-reads'],
     autoPromoteLearners: values['auto-promote-learners'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
+    listCacheBytes: values['keystead-list-cache-bytes'],
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],
     maxHeldBytes: values['keystead-max-held-bytes'],

@@ -172,6 +172,8 @@ export interface Config {
   readonly learnerReads: boolean;
   readonly autoPromoteLearners: boolean;
   readonly blockCacheBytes: number;
+  /** Bytes for values that lists have read. */
+  readonly listCacheBytes: number;
   /** 0 means as many as the open-file limit leaves room for. */
   readonly maxConnections: number;
   /** 0 is no limit. */

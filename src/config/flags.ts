@@ -190,6 +190,7 @@ const operation = [
 // prettier-ignore
 const own = [
   { name: 'keystead-block-cache-bytes', kind: 'uint', default: '67108864', group: 'Keystead', help: 'Memory for blocks of the store.' },
+  { name: 'keystead-list-cache-bytes', kind: 'uint', default: '134217728', group: 'Keystead', help: 'Memory for values that lists have read, for the next ones. 0 keeps none.' },
   { name: 'keystead-max-logins-per-second', kind: 'uint', default: '500', group: 'Keystead', help: 'Authenticate requests begun in a second; further ones wait; 0 means no limit.' },
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Client connections served at once; 0 means the open-file limit less a reserve.' },
   { name: 'keystead-max-held-bytes', kind: 'uint', default: '0', group: 'Keystead', help: 'Bytes held for clients of requests not whole yet and responses not taken; above it those who hoard are disconnected; 0 means an eighth of the memory.' },

@@ -1,4 +1,5 @@
-import type { StreamListener } from '../http2/stream.ts';
+import { ErrorCode } from '../http2/constants.ts';
+import type { ByteSource, StreamListener } from '../http2/stream.ts';
 import { Call } from './call.ts';
 import { compress, decompress } from './compression.ts';
 import { MESSAGE_PREFIX_BYTES, MessageReader, type MessageSink } from './message-reader.ts';
@@ -84,6 +85,36 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     if (!this.stream.headersSent) this.sendHeaders();
     this.stream.sendMessage(parts, bytes);
     return this.#hasRoom();
+  }
+
+  /**
+   * Sends one response message of `totalBytes` that is made as the client takes it. Nothing else is written until the
+   * source has given all of it. A client that compresses gets it uncompressed, which every message may be.
+   */
+  writeSource(totalBytes: number, source: ByteSource): void {
+    if (this.ended || totalBytes > MAX_SEND_BYTES) {
+      source.dropped?.();
+      if (!this.ended) this.fault(Status.RESOURCE_EXHAUSTED, tooLargeToSend(totalBytes));
+      return;
+    }
+    this.stats.messagesSent++;
+    this.context.counters.messageBytesSent += totalBytes;
+    if (!this.stream.headersSent) this.sendHeaders();
+    const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
+    prefix[0] = 0;
+    prefix.writeUInt32BE(totalBytes, 1);
+    this.stream.write(prefix);
+    this.stream.writeSource(source, totalBytes);
+  }
+
+  /** The source of a message that had nothing has bytes now. */
+  sourceReady(): void {
+    this.stream.sourceReady();
+  }
+
+  /** Breaks off a message that is under way, so that nobody can take it for whole. */
+  abort(): void {
+    this.stream.reset(ErrorCode.CANCEL);
   }
 
   /** Bytes of messages that the client has not read yet. */

@@ -1,9 +1,9 @@
 import type { EngineIterator, WriteBatch } from '../ports/engine.ts';
 import { decodeEventRow } from './event-row.ts';
 import { KeyValueView } from '../wire/key-value.ts';
-import { encodeRevision } from './revision.ts';
+import { encodeRevision, eventRevision } from './revision.ts';
 import { decodeIndexMeta } from './index-meta.ts';
-import { type MvccStore, eventRevision, REVISION_OVERHEAD_BYTES } from './store.ts';
+import { type MvccStore, REVISION_OVERHEAD_BYTES } from './store.ts';
 import { versionKey } from './version-key.ts';
 
 /**

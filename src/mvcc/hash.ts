@@ -1,8 +1,8 @@
 import { crc32c } from '../lib/crc32c.ts';
 import type { Engine, EngineIterator } from '../ports/engine.ts';
 import { decodeEventRow } from './event-row.ts';
-import { encodeRevision } from './revision.ts';
-import { type MvccStore, eventRevision } from './store.ts';
+import { encodeRevision, eventRevision } from './revision.ts';
+import type { MvccStore } from './store.ts';
 
 export interface StoreHash {
   readonly hash: number;

@@ -80,7 +80,7 @@ test('writing and reading one key repeatedly evicts no other key', () => {
 /** Reads every key once with a range, and once with a transaction that compares its value. */
 test('values read one by one stay within the bound of the store', () => {
   const engine: Engine = new MemoryEngine();
-  const store = new MvccStore(engine, { cacheBytes: 8 * MIB, keyChangeCapacity: 1 });
+  const store = new MvccStore(engine, { cacheBytes: 8 * MIB, keyChangeCapacity: 1, listCacheBytes: 0 });
   const keys = Array.from({ length: 3_000 }, (_, n) => Buffer.from(`key/${n}`));
   for (const key of keys) {
     const txn = store.begin();

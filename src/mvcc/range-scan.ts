@@ -10,6 +10,7 @@ import {
 import type { IndexMeta } from './index-meta.ts';
 import type { KeyCursor, KeyEntry } from './key-cursor.ts';
 import type { KeyRange } from './key-range.ts';
+import { joinFields, type ReadValues } from './value-cache.ts';
 
 export interface RangeOptions {
   readonly range: KeyRange;
@@ -27,11 +28,17 @@ export interface RangeOptions {
   readonly maxCreateRevision: number;
 }
 
-/** Reads the values of revisions from the store. */
-export type ReadValues = (metas: readonly IndexMeta[]) => Buffer[];
+/** Values by revision. @throws RevisionGoneError */
+export interface ValueReads {
+  /** The encoded KeyValues. */
+  readonly values: ReadValues;
+  /** The same as fields `kvs` of a RangeResponse, in any number of pieces. */
+  readonly fields: ReadValues;
+}
 
 /** At most this many values are read in one call, to limit its time. */
 const VALUES_PER_READ = 1000;
+const FIELDS_PER_READ = 256;
 
 /** The result of a range read. The KeyValues are read in order, when the caller takes them. */
 export class RangeResult {
@@ -41,30 +48,46 @@ export class RangeResult {
   /** Number of KeyValues. */
   readonly length: number;
   readonly #sizes: readonly number[];
-  readonly #metas: readonly IndexMeta[];
-  readonly #readValues: ReadValues;
+  readonly #entries: readonly KeyEntry[];
+  readonly #reads: ValueReads;
   readonly #encoded: readonly Buffer[] | undefined;
   #at = 0;
 
   constructor(found: {
     count: number;
     more: boolean;
-    metas: readonly IndexMeta[];
-    readValues: ReadValues;
+    entries: readonly KeyEntry[];
+    reads: ValueReads;
     encoded?: readonly Buffer[];
   }) {
     this.count = found.count;
     this.more = found.more;
-    this.#metas = found.metas;
-    this.#readValues = found.readValues;
+    this.#entries = found.entries;
+    this.#reads = found.reads;
     this.#encoded = found.encoded;
-    this.#sizes = found.encoded?.map((kv) => kv.length) ?? found.metas.map((meta) => meta.size);
+    this.#sizes = found.encoded?.map((kv) => kv.length) ?? found.entries.map(({ meta }) => meta.size);
     this.length = this.#sizes.length;
   }
 
   /** Nothing is left to read. */
   get isRead(): boolean {
     return this.#at >= this.length;
+  }
+
+  /** The key at a place. */
+  keyAt(at: number): Buffer {
+    const entry = this.#entries[at];
+    assert(entry !== undefined, 'a range result has a key for each KeyValue');
+    return entry.key;
+  }
+
+  /** The first `length` KeyValues of a result of which nothing was read yet. Neither counts nor `more` change. */
+  first(length: number): RangeResult {
+    const entries = this.#entries.slice(0, length);
+    const found = { count: this.count, more: this.more, entries, reads: this.#reads };
+    return new RangeResult(
+      this.#encoded === undefined ? found : { ...found, encoded: this.#encoded.slice(0, length) },
+    );
   }
 
   /** Size of each encoded KeyValue, known before any is read. */
@@ -75,17 +98,40 @@ export class RangeResult {
   /** The next encoded KeyValues: about `maxBytes`, at least one. An empty array at the end. */
   read(maxBytes: number): Buffer[] {
     const from = this.#at;
-    let bytes = 0;
-    while (this.#at < this.length && this.#at - from < VALUES_PER_READ && (bytes === 0 || bytes < maxBytes)) {
-      bytes += this.#sizes[this.#at] ?? 0;
-      this.#at += 1;
-    }
+    this.#advance(maxBytes, VALUES_PER_READ);
     if (this.#encoded !== undefined) return this.#encoded.slice(from, this.#at);
-    const values = this.#readValues(this.#metas.slice(from, this.#at));
+    const values = this.#reads.values(this.#metas(from));
     for (let at = 0; at < values.length; at += 1) {
       assert(values[at]?.length === this.#sizes[from + at], 'the index knows the size of each KeyValue');
     }
     return values;
+  }
+
+  /**
+   * As `read`, but as fields `kvs` of a RangeResponse, in any number of pieces of any size; empty at the end. The
+   * pieces are memory that does not change.
+   */
+  readFields(maxBytes: number): Buffer[] {
+    const from = this.#at;
+    this.#advance(maxBytes, FIELDS_PER_READ);
+    if (from === this.#at) return [];
+    if (this.#encoded !== undefined) return [joinFields(this.#encoded.slice(from, this.#at))];
+    return this.#reads.fields(this.#metas(from));
+  }
+
+  #metas(from: number): IndexMeta[] {
+    const metas: IndexMeta[] = [];
+    for (let at = from; at < this.#at; at += 1) {
+      const entry = this.#entries[at];
+      if (entry !== undefined) metas.push(entry.meta);
+    }
+    return metas;
+  }
+
+  #advance(maxBytes: number, maxValues: number): void {
+    const end = Math.min(this.length, this.#at + maxValues);
+    for (let bytes = 0; this.#at < end && (bytes === 0 || bytes < maxBytes); this.#at += 1)
+      bytes += this.#sizes[this.#at] ?? 0;
   }
 
   readAll(): Buffer[] {
@@ -154,7 +200,7 @@ interface ValuedEntry {
 export class RangeScan {
   readonly #options: RangeOptions;
   readonly #cursor: KeyCursor;
-  readonly #readValues: ReadValues;
+  readonly #reads: ValueReads;
   readonly #knownCount: number | undefined;
   readonly #fetch: number;
   readonly #keep: boolean;
@@ -172,15 +218,10 @@ export class RangeScan {
   hold: (() => () => void) | undefined;
 
   /** @param knownCount number of keys in the whole range, if known without reading them */
-  constructor(
-    options: RangeOptions,
-    cursor: KeyCursor,
-    readValues: ReadValues,
-    knownCount: number | undefined,
-  ) {
+  constructor(options: RangeOptions, cursor: KeyCursor, reads: ValueReads, knownCount: number | undefined) {
     this.#options = options;
     this.#cursor = cursor;
-    this.#readValues = readValues;
+    this.#reads = reads;
     this.#knownCount = knownCount;
     const cut = isDefaultOrder(options) && !hasFilters(options) && options.limit > 0;
     this.#keep = !options.countOnly;
@@ -214,8 +255,7 @@ export class RangeScan {
     assert(this.#done, 'a range result is taken when the scan is done');
     this.#letGo();
     const count = this.#knownCount ?? this.#visited;
-    const metas = this.#entries.map((entry) => entry.meta);
-    const found = { count, more: this.#more, metas, readValues: this.#readValues };
+    const found = { count, more: this.#more, entries: this.#entries, reads: this.#reads };
     return new RangeResult(this.#encoded === undefined ? found : { ...found, encoded: this.#encoded });
   }
 
@@ -265,8 +305,8 @@ export class RangeScan {
   }
 
   *#sortByValue(ascending: boolean): Generator<void, void> {
-    const metas = this.#entries.map((entry) => entry.meta);
-    const values = new RangeResult({ count: 0, more: false, metas, readValues: this.#readValues });
+    const found = { count: 0, more: false, entries: this.#entries, reads: this.#reads };
+    const values = new RangeResult(found);
     const view = new KeyValueView();
     const valued: ValuedEntry[] = [];
     for (let kvs = values.read(SORT_READ_BYTES); kvs.length > 0; kvs = values.read(SORT_READ_BYTES)) {

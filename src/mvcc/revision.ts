@@ -1,3 +1,5 @@
+import { assert } from '../lib/assert.ts';
+
 /**
  * A revision: `main` counts the transactions that changed something, `sub` the changes within one. Rows are ordered by
  * both, so a scan reads changes in the order in which they were made.
@@ -30,4 +32,10 @@ export function readMain(source: Buffer, at: number): number {
 
 export function readSub(source: Buffer, at: number): number {
   return source.readUInt32BE(at + 8);
+}
+
+/** The revision an event row's key names. */
+export function eventRevision(key: Buffer): { main: number; sub: number } {
+  assert(key.length === REVISION_BYTES, 'an event row is keyed by its revision');
+  return { main: readMain(key, 0), sub: readSub(key, 0) };
 }

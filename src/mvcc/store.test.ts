@@ -126,7 +126,11 @@ describe('the store against a simple model', () => {
     it(`agrees on seed ${seed}`, () => {
       const random = new SeededRandom(seed);
       const engine = new MemoryEngine();
-      let store = new MvccStore(engine, { cacheBytes: 20_000, keyChangeCapacity: 16 });
+      let store = new MvccStore(engine, {
+        cacheBytes: 20_000,
+        keyChangeCapacity: 16,
+        listCacheBytes: 2 ** 20,
+      });
       const model = new Model();
       const anyKey = (): string =>
         String.fromCharCode(97 + random.int(4), 97 + random.int(26), random.int(3));
@@ -160,7 +164,11 @@ describe('the store against a simple model', () => {
         }
         commit(engine, store);
         if (random.int(20) === 0)
-          store = new MvccStore(engine, { cacheBytes: 20_000, keyChangeCapacity: 16 });
+          store = new MvccStore(engine, {
+            cacheBytes: 20_000,
+            keyChangeCapacity: 16,
+            listCacheBytes: 2 ** 20,
+          });
         if (random.int(15) === 0 && model.revision > store.compactRevision) {
           compact(engine, store, Math.max(store.compactRevision + 1, model.revision - random.int(30)));
         }

@@ -18,6 +18,7 @@
  */
 import { assert } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
+import { fieldHead } from '../wire/splice.ts';
 import { KeyCounts } from './key-counts.ts';
 import { HeldRevisions } from './held-revisions.ts';
 import { IndexMeta, decodeIndexMeta } from './index-meta.ts';
@@ -26,11 +27,12 @@ import { CurrentKeys, type KeyCursor, PastKeys, noKeys, oneKey } from './key-cur
 import { type KeyRange, isEmptyRange, keyString } from './key-range.ts';
 import { StoreMeta } from './store-meta.ts';
 import { MetaCache } from './meta-cache.ts';
-import { type RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
+import { type RangeOptions, RangeResult, RangeScan, type ValueReads } from './range-scan.ts';
 import { RowStager } from './row-stager.ts';
-import { REVISION_BYTES, readMain, readSub } from './revision.ts';
+import { defaultStoreOptions, type StoreOptions } from './store-options.ts';
 import { type Overlay, overlayOf, type PendingKey, UnsettledKeys } from './unsettled.ts';
 import { lastEventRevision, readValue, readValues, versionAt } from './revision-reads.ts';
+import { KVS, ValueCache } from './value-cache.ts';
 import { WriteTxn } from './write-txn.ts';
 
 /** One change of one key. */
@@ -46,15 +48,6 @@ export interface StoreEvent {
   readonly previous: IndexMeta | undefined;
 }
 
-export interface StoreOptions {
-  /** Bytes for index metas and values of recently used keys. */
-  readonly cacheBytes: number;
-  /** Creations and deletions kept in memory for counts at past revisions. */
-  readonly keyChangeCapacity: number;
-}
-
-export const defaultStoreOptions: StoreOptions = { cacheBytes: 160 * 2 ** 20, keyChangeCapacity: 32_768 };
-
 /** Why a read was refused. */
 export type RangeRefusal = 'compacted' | 'future';
 
@@ -69,6 +62,11 @@ export class MvccStore {
   keyCounts: KeyCounts;
   meta: StoreMeta;
   readonly #cache: MetaCache;
+  readonly #listed: ValueCache;
+  readonly #reads: ValueReads = {
+    values: (metas) => this.readValues(metas),
+    fields: (metas) => this.#listed.read(metas, this.#reads.values),
+  };
   readonly #rows = new RowStager();
   readonly #options: StoreOptions;
   #changes: KeyChanges;
@@ -91,12 +89,14 @@ export class MvccStore {
   #hidden = false;
   #unsettled: UnsettledKeys | undefined;
 
-  constructor(engine: Engine, options: StoreOptions = defaultStoreOptions) {
+  constructor(engine: Engine, given: Partial<StoreOptions> = {}) {
+    const options = { ...defaultStoreOptions, ...given };
     this.engine = engine;
     this.#options = options;
     this.meta = new StoreMeta(engine);
     this.keyCounts = new KeyCounts(engine);
     this.#cache = new MetaCache(options.cacheBytes);
+    this.#listed = new ValueCache(options.listCacheBytes);
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
@@ -108,6 +108,7 @@ export class MvccStore {
     this.meta = new StoreMeta(engine);
     this.keyCounts = new KeyCounts(engine);
     this.#cache.clear();
+    this.#listed.clear();
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
@@ -382,24 +383,24 @@ export class MvccStore {
 
   #beginScan(options: RangeOptions, withTotalCount: boolean): RangeScan {
     const past = options.revision > 0 && options.revision < this.revision;
-    const readValues = (metas: readonly IndexMeta[]): Buffer[] => this.readValues(metas);
+    const reads = this.#reads;
     const { range } = options;
     if (range.single) return this.#scanSingle(options, past);
-    if (isEmptyRange(range)) return new RangeScan(options, noKeys, readValues, 0);
+    if (isEmptyRange(range)) return new RangeScan(options, noKeys, reads, 0);
     if (past) {
       assert(
         options.revision <= this.#committedRevision,
         'a past revision is read once its batch is committed',
       );
       const cursor = new PastKeys(this.engine, range, options.revision);
-      return new RangeScan(options, cursor, readValues, this.#pastCount(options, withTotalCount));
+      return new RangeScan(options, cursor, reads, this.#pastCount(options, withTotalCount));
     }
     const overlay = this.#overlayOf(range);
     const current = new CurrentKeys(this.engine, range);
     const keys = overlay === undefined ? current : overlay.over(current);
     // A scan that reads all keys counts them itself.
-    if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, readValues, undefined);
-    return new RangeScan(options, keys, readValues, this.#count(range, overlay));
+    if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, reads, undefined);
+    return new RangeScan(options, keys, reads, this.#count(range, overlay));
   }
 
   /** A range read in one step, for small ranges and for transactions. */
@@ -470,15 +471,17 @@ export class MvccStore {
   #scanSingle(options: RangeOptions, past: boolean): RangeScan {
     const { start } = options.range;
     const meta = past ? this.getAt(start, options.revision) : this.get(start);
-    if (meta === undefined) return new RangeScan(options, noKeys, () => [], 0);
+    if (meta === undefined) return new RangeScan(options, noKeys, this.#reads, 0);
     const name = keyString(start);
-    const readValues = (metas: readonly IndexMeta[]): Buffer[] =>
+    const values = (metas: readonly IndexMeta[]): Buffer[] =>
       metas.map((found) => {
         const kv = this.readValue(found);
         this.#cache.keepValue(name, found, kv);
         return kv;
       });
-    return new RangeScan(options, oneKey(start, meta), readValues, 1);
+    const fields = (metas: readonly IndexMeta[]): Buffer[] =>
+      values(metas).flatMap((kv) => [fieldHead(KVS, kv.length), kv]);
+    return new RangeScan(options, oneKey(start, meta), { values, fields }, 1);
   }
 
   #pastCount(options: RangeOptions, withTotalCount: boolean): number | undefined {
@@ -487,10 +490,4 @@ export class MvccStore {
     const since = this.#changes.since(options.revision, options.range);
     return since === undefined ? undefined : this.#count(options.range) - since;
   }
-}
-
-/** Decodes the key of an event row. */
-export function eventRevision(key: Buffer): { main: number; sub: number } {
-  assert(key.length === REVISION_BYTES, 'an event row is keyed by its revision');
-  return { main: readMain(key, 0), sub: readSub(key, 0) };
 }

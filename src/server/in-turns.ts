@@ -1,8 +1,7 @@
 import type { Steps } from '../lib/steps.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** Steps of about a millisecond that are made at once. */
-const STEPS_PER_TURN = 3;
+type Turns = Pick<Scheduler, 'soon'>;
 
 export interface Outcome<Result> {
   /** Nobody waits for the result any more; the work is dropped. */
@@ -12,17 +11,16 @@ export interface Outcome<Result> {
   readonly failed: (error: unknown) => void;
 }
 
-/** Does a client's work at once where that is little, and else in parts, between which everybody else is served. */
-export function inTurns<Result>(scheduler: Scheduler, steps: Steps<Result>, outcome: Outcome<Result>): void {
+/** Does a client's work at once where that is one step, and else step by step, as the turns allow. */
+export function inTurns<Result>(turns: Turns, steps: Steps<Result>, outcome: Outcome<Result>): void {
   const turn = (): void => {
     try {
       if (outcome.isOver()) {
         steps.return(undefined as Result);
         return;
       }
-      for (let made = 0; made < STEPS_PER_TURN; made += 1) {
-        const step = steps.next();
-        if (step.done !== true) continue;
+      const step = steps.next();
+      if (step.done === true) {
         outcome.done(step.value);
         return;
       }
@@ -30,14 +28,14 @@ export function inTurns<Result>(scheduler: Scheduler, steps: Steps<Result>, outc
       outcome.failed(error);
       return;
     }
-    scheduler.soon(turn);
+    turns.soon(turn);
   };
   turn();
 }
 
 /** The same for work whose result a promise gives. It is not dropped. */
-export function promiseInTurns<Result>(scheduler: Scheduler, steps: Steps<Result>): Promise<Result> {
+export function promiseInTurns<Result>(turns: Turns, steps: Steps<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    inTurns(scheduler, steps, { isOver: () => false, done: resolve, failed: reject });
+    inTurns(turns, steps, { isOver: () => false, done: resolve, failed: reject });
   });
 }

@@ -33,6 +33,7 @@ import { Leadership } from './leadership.ts';
 import { promoteLeases } from './lease-promotion.ts';
 import { LeaderTimes } from './leader-times.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { LongReads } from './long-reads.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
 import { RaftLoop } from './raft-loop.ts';
@@ -73,6 +74,7 @@ export class Member {
   readonly scheduler: Scheduler;
   readonly metrics: Metrics;
   readonly durations: Durations;
+  readonly longReads: LongReads;
   /** What raft knows and may be asked. */
   readonly consensus: Consensus;
   /** Where the connections with other members report to. */
@@ -111,7 +113,7 @@ export class Member {
     this.engine = engine;
     this.#logger = options.logger('server/member.ts');
     settleAfterCrash(engine);
-    this.store = new MvccStore(engine);
+    this.store = new MvccStore(engine, { listCacheBytes: config.listCacheBytes });
     this.hub = new WatchHub(this.store, options.watchPacing);
     this.lessor = new Lessor({
       engine,
@@ -169,6 +171,7 @@ export class Member {
       propose: (data) => this.#loop.propose(data),
       ended: (field, seconds, isSettled) => this.durations.proposal(field, seconds, isSettled),
     });
+    this.longReads = new LongReads({ clock, scheduler, isBusy: () => this.#proposals.pending > 0 });
     this.#applier = this.#makeApplier();
     this.#recovery = new EngineRecovery({
       engine,

@@ -6,7 +6,7 @@ import { rows as memberRows, rowsWith } from '../membership/rows.ts';
 import { compareVersions, parseVersion } from '../membership/version.ts';
 import { eventIsDelete, eventKeyValue } from '../mvcc/event-row.ts';
 import { encodeRevision } from '../mvcc/revision.ts';
-import { eventRevision } from '../mvcc/store.ts';
+import { eventRevision } from '../mvcc/revision.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import { confStateToJson } from './conf-state-json.ts';

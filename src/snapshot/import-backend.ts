@@ -73,7 +73,11 @@ export function importBackend(
   const leases = copyLeases(writer, buckets.get(Bucket.lease));
   writer.flush();
 
-  const store = new MvccStore(engine, { cacheBytes: 32 << 20, keyChangeCapacity: 1 });
+  const store = new MvccStore(engine, {
+    cacheBytes: 32 << 20,
+    keyChangeCapacity: 1,
+    listCacheBytes: 0,
+  });
   const imported = new HistoryImport({ engine, store, leases, compactRevision: meta.compactRevision });
   const { events, lastRevision } = imported.run(history.elements(), onProgress);
 

@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { fieldHead } from '../wire/splice.ts';
+import { IndexMeta } from './index-meta.ts';
+import { joinFields, KVS, ValueCache } from './value-cache.ts';
+
+const MIB = 2 ** 20;
+
+function metaOf(mod: number, size: number, sub = 0): IndexMeta {
+  return new IndexMeta({ mod, sub, create: 1, version: 1, lease: 0n, size, kv: undefined });
+}
+
+/** A value that tells its revision. */
+function valueOf({ mod, sub, size }: IndexMeta): Buffer {
+  return Buffer.alloc(size, `${mod}.${sub};`);
+}
+
+function metas(from: number, count: number, size: number): IndexMeta[] {
+  return Array.from({ length: count }, (_, at) => metaOf(from + at, size));
+}
+
+function expected(of: readonly IndexMeta[]): Buffer {
+  return Buffer.concat(of.flatMap((meta) => [fieldHead(KVS, meta.size), valueOf(meta)]));
+}
+
+/** Counts what is read of the store. */
+function store() {
+  const read: number[] = [];
+  const values = (missing: readonly IndexMeta[]): Buffer[] => {
+    read.push(...missing.map(({ mod }) => mod));
+    return missing.map(valueOf);
+  };
+  return { read, values };
+}
+
+test('values read together come again as few pieces, without the store', () => {
+  const cache = new ValueCache(8 * MIB);
+  const { read, values } = store();
+  const list = metas(1, 1000, 1000);
+  expect(Buffer.concat(cache.read(list, values)).equals(expected(list))).toBe(true);
+  expect(read).toHaveLength(1000);
+  const again = cache.read(list, values);
+  expect(Buffer.concat(again).equals(expected(list))).toBe(true);
+  expect(read).toHaveLength(1000);
+  expect(again.length).toBeLessThanOrEqual(5);
+});
+
+test('a list with a value that changed reads that one alone', () => {
+  const cache = new ValueCache(8 * MIB);
+  const { read, values } = store();
+  const list = metas(1, 100, 1000);
+  cache.read(list, values);
+  read.length = 0;
+  list[50] = metaOf(500, 2000);
+  expect(Buffer.concat(cache.read(list, values)).equals(expected(list))).toBe(true);
+  expect(read).toEqual([500]);
+});
+
+test.each([100, 10_000, 60_000])('memory stays within the bound with values of %d bytes', (size) => {
+  const cache = new ValueCache(2 * MIB);
+  const { values } = store();
+  for (let from = 1; from < (20 * MIB) / size; from += 100) {
+    const list = metas(from, 100, size);
+    const kept = cache.read(list, values);
+    expect(Buffer.concat(kept).equals(expected(list))).toBe(true);
+    // What was handed out stays as it is, though it may have been dropped since.
+    expect(cache.bytes).toBeLessThanOrEqual(2 * MIB + 120 * 3000);
+  }
+});
+
+test('what was handed out does not change when its memory is dropped', () => {
+  const cache = new ValueCache(MIB);
+  const { values } = store();
+  const list = metas(1, 50, 5000);
+  const pieces = cache.read(list, values);
+  for (let from = 100; from < 2000; from += 100) cache.read(metas(from, 100, 5000), values);
+  expect(Buffer.concat(pieces).equals(expected(list))).toBe(true);
+});
+
+test('revisions of one transaction are told apart, and those beyond the bounds are not kept', () => {
+  const cache = new ValueCache(8 * MIB);
+  const { read, values } = store();
+  const list = [0, 1, 4095, 4096, 5000, 9000].map((sub) => metaOf(7, 100, sub));
+  list.push(metaOf(2 ** 42, 100), metaOf(2 ** 42 + 1, 100), metaOf(8, 200_000));
+  for (let round = 0; round < 2; round += 1)
+    expect(Buffer.concat(cache.read(list, values)).equals(expected(list))).toBe(true);
+  expect(read).toEqual([7, 7, 7, 7, 7, 7, 2 ** 42, 2 ** 42 + 1, 8, 7, 7, 7, 2 ** 42, 2 ** 42 + 1, 8]);
+});
+
+test('nothing is kept without room, nor after it was cleared', () => {
+  const { read, values } = store();
+  const list = metas(1, 10, 100);
+  const none = new ValueCache(0);
+  none.read(list, values);
+  none.read(list, values);
+  expect([read.length, none.bytes]).toEqual([20, 0]);
+  const cache = new ValueCache(MIB);
+  cache.read(list, values);
+  cache.clear();
+  cache.read(list, values);
+  expect(read).toHaveLength(40);
+});
+
+test('values are joined as fields', () => {
+  const list = metas(1, 3, 300);
+  expect(joinFields(list.map(valueOf)).equals(expected(list))).toBe(true);
+});
