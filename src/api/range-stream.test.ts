@@ -98,7 +98,7 @@ test('a compaction takes nothing from a scan that is spread over turns', async (
   const { store } = server.member;
   const scans = stopScans(server);
   const reading = streamed({});
-  await expect.poll(scans.stopped).toBe(1);
+  await expect.poll(scans.stopped, { timeout: 10_000 }).toBe(1);
   await overwrite('after');
   const { revision } = store;
   const compact = client.unary(
@@ -122,7 +122,7 @@ test('a value that is gone ends its stream, and nothing else', async () => {
   const scans = stopScans(server);
   const { engine } = server.member.store;
   const reading = streamed({});
-  await expect.poll(scans.stopped).toBe(1);
+  await expect.poll(scans.stopped, { timeout: 10_000 }).toBe(1);
   vi.spyOn(engine, 'getMany').mockImplementation((_column, keys) => keys.map(() => undefined));
   scans.goOn();
   expect((await reading).error).toBe('etcdserver: mvcc: required revision has been compacted');
