@@ -124,6 +124,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       ...{ localId: self.id, clusterId: cluster.clusterId, serverVersion: '3.7.1', logger, urls: [] },
       clock: { now: () => performance.now(), wall: () => Date.now() },
       dialTimeoutMs: TIMEOUT_MS,
+      reconnectTimeoutMs: TIMEOUT_MS,
       handler: {
         onMessages: silent,
         isIdRemoved: () => false,
@@ -131,7 +132,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
         reportSnapshot: silent,
         keptOfSnapshot: () => 0,
         onSnapshot: () => Promise.resolve(),
-        onConnectionClosed: silent,
+        onPeerGone: silent,
         onRemoved: silent,
       },
     });

@@ -52,7 +52,7 @@ export class RaftMember implements PeerTransportHandler {
   readonly id: bigint;
   readonly received: MessageCounts = {};
   readonly sent: MessageCounts = {};
-  readonly closed: bigint[] = [];
+  readonly gone: bigint[] = [];
   readonly snapshots: { message: Message; bytes: Buffer }[] = [];
   readonly log: string[] = [];
   removed = false;
@@ -126,6 +126,7 @@ export class RaftMember implements PeerTransportHandler {
       logger: this.#logger(),
       clock: { now: () => performance.now(), wall: () => Date.now() },
       dialTimeoutMs: 2_000,
+      reconnectTimeoutMs: 500,
     });
     late.transport = transport;
     for (const { id, peerUrls } of this.#cluster.members) if (id !== this.id) transport.addPeer(id, peerUrls);
@@ -178,8 +179,8 @@ export class RaftMember implements PeerTransportHandler {
     return 0;
   }
 
-  onConnectionClosed(id: bigint): void {
-    this.closed.push(id);
+  onPeerGone(id: bigint): void {
+    this.gone.push(id);
   }
 
   onRemoved(): void {

@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, ()
     const [etcd] = etcds;
     const killedAt = performance.now();
     const killed = etcd?.kill();
-    await eventually('the closed connections noticed', () => own.closed.includes(etcdId), { everyMs: 1 });
+    await eventually('that it is gone noticed', () => own.gone.includes(etcdId), { everyMs: 1 });
     expect(performance.now() - killedAt).toBeLessThan(500);
     await killed;
     await etcd?.start();

@@ -129,6 +129,7 @@ export class PeerConnections {
       readTimeoutMs: config.raftReadTimeoutMs,
       writeTimeoutMs: config.raftWriteTimeoutMs,
       localAddress: config.localAddress,
+      reconnectTimeoutMs: config.electionTimeoutMs / 2,
       tls: this.#tls,
       observer: {
         roundTrip: (id, seconds) => network.peerRoundTrip.with(formatId(id)).observe(seconds),

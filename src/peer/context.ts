@@ -19,6 +19,8 @@ export interface PeerContext {
   readonly writeTimeoutMs: number;
   /** Local address of connections to members; undefined for the system's choice. */
   readonly localAddress: string | undefined;
+  /** Milliseconds for which a member whose connections were closed may leave new ones without an answer. */
+  readonly reconnectTimeoutMs: number;
   readonly observer: PeerObserver | undefined;
 }
 

@@ -6,6 +6,7 @@ import { formatId } from './member-id.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { Prober } from './prober.ts';
+import { Reconnection } from './reconnection.ts';
 import type { RequestAgents } from './request-agents.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
@@ -39,6 +40,7 @@ export class Peer {
   readonly #pipeline: Pipeline;
   readonly #snapshots: SnapshotSender;
   readonly #prober: Prober;
+  readonly #reconnection: Reconnection;
   #lossPending = false;
   #lossLoggedAt = -Infinity;
   #stopped = false;
@@ -56,6 +58,14 @@ export class Peer {
     this.#pipeline = new Pipeline({ context, status, picker, agents, failed });
     this.#snapshots = new SnapshotSender({ context, status, picker, failed });
     this.#prober = new Prober({ context, status, picker });
+    this.#reconnection = new Reconnection({
+      silenceMs: context.reconnectTimeoutMs,
+      after: (delayMs, task) => {
+        const timer = setTimeout(task, delayMs);
+        return () => clearTimeout(timer);
+      },
+      gone: () => context.handler.onPeerGone(id),
+    });
     for (const reader of this.#readers) reader.start();
   }
 
@@ -73,6 +83,11 @@ export class Peer {
     this.#snapshots.send(message, snapshot);
   }
 
+  /** Smoothed milliseconds; undefined before the first one was measured. */
+  get roundTripMs(): number | undefined {
+    return this.#prober.roundTripMs;
+  }
+
   updateUrls(urls: readonly string[]): void {
     this.#picker.update(urls);
   }
@@ -80,11 +95,12 @@ export class Peer {
   /** Takes over the socket of a stream that the other member requested. */
   attach(kind: StreamKind, socket: Socket): void {
     this.#writers[kind].attach(socket);
-    this.status.activate();
+    this.#connected();
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#reconnection.stop();
     for (const reader of this.#readers) reader.stop();
     for (const kind of streamKinds) this.#writers[kind].close();
     this.#pipeline.stop();
@@ -144,9 +160,14 @@ export class Peer {
       status: this.status,
       picker: this.#picker,
       received: (messages) => this.#received(messages),
-      opened: () => this.status.activate(),
+      opened: () => this.#connected(),
       ended: (end) => this.#ended(kind, end),
     });
+  }
+
+  #connected(): void {
+    this.status.activate();
+    this.#reconnection.answered();
   }
 
   get #isConnected(): boolean {
@@ -163,10 +184,11 @@ export class Peer {
     // Writes to a silent member only fill the system's buffers. POST requests detect when it is back.
     if (end.cause === 'silence' && !this.#readers.some(({ isOpen }) => isOpen))
       for (const other of streamKinds) this.#writers[other].close();
+    if (end.cause === 'refused') this.#reconnection.refused();
+    if (end.cause === 'answered') this.#reconnection.answered();
     if (this.#isConnected) return;
     this.status.deactivate(`stream ${kind}: ${end.reason}`);
-    if (end.wasOpen && end.cause === 'closed-by-remote')
-      this.#context.handler.onConnectionClosed(this.status.id);
+    if (end.wasOpen && end.cause === 'closed-by-remote') this.#reconnection.closed();
   }
 
   #received(messages: readonly Message[]): void {

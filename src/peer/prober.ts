@@ -39,6 +39,11 @@ export class Prober {
     this.#timer = setInterval(() => this.#probe(), PROBE_INTERVAL_MS);
   }
 
+  /** Smoothed milliseconds; undefined before the first one was measured. */
+  get roundTripMs(): number | undefined {
+    return this.#smoothedMs;
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#agents.destroy();

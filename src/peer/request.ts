@@ -13,13 +13,19 @@ export interface PeerTls {
   createServer(onSocket: (socket: TLSSocket) => void): Server;
 }
 
+/**
+ * Milliseconds for a TLS handshake, on top of the connection; etcd's. A member that is busy or was stopped has many
+ * handshakes to do: those that were given up meanwhile only delay the next ones.
+ */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
+
 export interface RequestOptions {
   readonly method: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: PeerTls | undefined;
   /** Keeps connections for further requests; undefined for a new connection. */
   readonly agents: RequestAgents | undefined;
-  /** Timeout for connecting, in milliseconds. */
+  /** Milliseconds in which the connection must stand, without TLS. */
   readonly dialTimeoutMs: number;
   /** Local address of the connection; undefined for the system's choice. */
   readonly localAddress?: string | undefined;
@@ -39,7 +45,7 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
     : httpRequest({ ...place.options, method, headers, localAddress, agent: agents?.http ?? false });
   request.setNoDelay(true);
   request.once('socket', (socket: Socket) => {
-    bound(request, socket, place.isSecure ? 'secureConnect' : 'connect', options);
+    bound(request, socket, place.isSecure, options);
   });
   return request;
 }
@@ -47,7 +53,7 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
 function bound(
   request: ClientRequest,
   socket: Socket,
-  connected: string,
+  isSecure: boolean,
   { dialTimeoutMs, idleTimeoutMs }: RequestOptions,
 ): void {
   request.setTimeout(idleTimeoutMs, () => {
@@ -59,11 +65,14 @@ function bound(
     });
   });
   if (!socket.connecting) return;
-  const timer = setTimeout(() => {
-    request.destroy(new Error(`no connection within ${dialTimeoutMs} ms`));
-  }, dialTimeoutMs);
-  socket.once(connected, () => clearTimeout(timer));
-  request.once('close', () => clearTimeout(timer));
+  const limit = (step: string, limitMs: number, end: string): void => {
+    const timer = setTimeout(() => request.destroy(new Error(`no ${step} within ${limitMs} ms`)), limitMs);
+    socket.once(end, () => clearTimeout(timer));
+    request.once('close', () => clearTimeout(timer));
+  };
+  limit('connection', dialTimeoutMs, 'connect');
+  if (isSecure)
+    socket.once('connect', () => limit('TLS handshake', TLS_HANDSHAKE_TIMEOUT_MS, 'secureConnect'));
 }
 
 /** The connection may still be open, but no bytes arrive. */

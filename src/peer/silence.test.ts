@@ -77,7 +77,7 @@ it('silent connections are closed and opened again', async () => {
   toB.cable.isCut = true;
   await until(() => expect([...a.transport.counts()][0]?.disconnects).toBe(1));
   // No connection was closed by the other side, so its process may still run.
-  expect(atA.closed).toEqual([]);
+  expect(atA.gone).toEqual([]);
 
   toA.cable.isCut = false;
   toB.cable.isCut = false;

@@ -90,15 +90,15 @@ export class StreamReader {
       }
       isRefused = true;
       this.#refused(response).then(
-        (reason) => ended(reason, 'other'),
-        (error: unknown) => ended(String(error), 'other'),
+        (reason) => ended(reason, 'answered'),
+        (error: unknown) => ended(String(error), 'answered'),
       );
     });
     request.on('error', (error) => {
-      if (!isRefused) ended(error.message, causeOf(error));
+      if (!isRefused) ended(error.message, causeOf(error, this.#isOpen));
     });
     request.on('close', () => {
-      if (!isRefused) ended('closed', 'closed-by-remote');
+      if (!isRefused) ended('closed', this.#isOpen ? 'closed-by-remote' : 'refused');
     });
     request.end();
   }
@@ -190,8 +190,12 @@ function boundSilence(request: ClientRequest, response: IncomingMessage, readTim
   request.socket?.setTimeout(Math.min(readTimeoutMs, MISSED_HEARTBEATS * intervalMs));
 }
 
-function causeOf(error: Error): StreamEnd['cause'] {
+/** What says that nobody listens: no such port or socket file, or a connection that ends before any answer. */
+const REFUSALS: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
+
+function causeOf(error: Error, wasOpen: boolean): StreamEnd['cause'] {
   if (error instanceof IdleTimeoutError) return 'silence';
   if (error instanceof StreamFormatError || error instanceof WireError) return 'other';
-  return 'closed-by-remote';
+  if (wasOpen) return 'closed-by-remote';
+  return 'code' in error && REFUSALS.has(error.code) ? 'refused' : 'other';
 }

@@ -104,7 +104,7 @@ describe('two transports', () => {
     const { a, b, atA, atB } = await connectedPair();
     const { port } = b;
     await b.stop();
-    await until(() => expect(atA.closed).toEqual([B]));
+    await until(() => expect(atA.gone).toEqual([B]));
     expect(a.transport.activeSince(B)).toBeUndefined();
     a.transport.send([heartbeat(B, A, 1)]);
     await until(() => expect(atA.unreachable).toContain(B));
@@ -207,7 +207,7 @@ describe('two transports', () => {
     atB.removedIds.add(A);
     b.transport.removePeer(A);
     await until(() => expect(atA.removed).toBeGreaterThan(0));
-    expect(atB.closed).toEqual([]);
+    expect(atB.gone).toEqual([]);
     a.transport.stop();
   });
 });

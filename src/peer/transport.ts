@@ -36,6 +36,8 @@ export interface TransportOptions {
   readonly writeTimeoutMs?: number;
   /** Local address of connections to other members. */
   readonly localAddress?: string | undefined;
+  /** Milliseconds for which a member whose connections were closed may leave new ones without an answer. */
+  readonly reconnectTimeoutMs: number;
   readonly tls?: PeerTls | undefined;
   readonly observer?: PeerObserver | undefined;
 }
@@ -56,9 +58,11 @@ export class Transport implements PeerTransport {
   #stopped = false;
 
   constructor(options: TransportOptions) {
-    const { localId, clusterId, serverVersion, urls, handler, logger, clock, dialTimeoutMs } = options;
+    const { localId, clusterId, serverVersion, urls, handler, logger, clock } = options;
     this.#context = {
-      ...{ handler, logger, clock, dialTimeoutMs },
+      ...{ handler, logger, clock },
+      dialTimeoutMs: options.dialTimeoutMs,
+      reconnectTimeoutMs: options.reconnectTimeoutMs,
       local: { localId, clusterId, serverVersion, urls },
       tls: options.tls,
       readTimeoutMs: options.readTimeoutMs ?? STREAM_TIMEOUT_MS,
@@ -133,6 +137,10 @@ export class Transport implements PeerTransport {
 
   activeSince(id: bigint): number | undefined {
     return this.#peers.get(id)?.status.activeSince;
+  }
+
+  roundTripMs(id: bigint): number | undefined {
+    return this.#peers.get(id)?.roundTripMs;
   }
 
   activePeers(): number {

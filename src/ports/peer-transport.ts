@@ -49,10 +49,11 @@ export interface PeerTransportHandler {
   /** Bytes of a file that are kept from an interrupted transfer. */
   keptOfSnapshot(id: string): number;
   /**
-   * All connections with `id` have ended, and the last ones were closed by the other side. Its process has most likely
-   * ended, so its followers need not wait for the election timeout.
+   * All connections with `id` have ended, the last one closed by the other side, and new ones are refused or not
+   * answered: its process is most likely gone, so a follower that had it as leader need not wait for the election
+   * timeout.
    */
-  onConnectionClosed(id: bigint): void;
+  onPeerGone(id: bigint): void;
   /** Another member reports that this one was removed from the cluster. It must stop. */
   onRemoved(): void;
 }
@@ -108,6 +109,8 @@ export interface PeerTransport {
   sendSnapshot(message: Message, snapshot: OutgoingSnapshot): void;
   /** Time since which a connection with the member works, by the given clock; undefined if none works. */
   activeSince(id: bigint): number | undefined;
+  /** Smoothed round trip to the member in milliseconds; undefined while none was measured. */
+  roundTripMs(id: bigint): number | undefined;
   /** Number of members with a working connection. */
   activePeers(): number;
   counts(): Iterable<PeerCounts>;

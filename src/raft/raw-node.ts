@@ -106,6 +106,11 @@ export class RawNode {
     return this.raft.lead;
   }
 
+  /** Whom this node has voted for in its term; `None` if for nobody. */
+  get vote(): bigint {
+    return this.raft.vote;
+  }
+
   get role(): Role {
     return this.raft.role;
   }

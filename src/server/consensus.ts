@@ -23,6 +23,9 @@ export interface Consensus {
 export interface ConsensusInput {
   readonly lead: bigint;
   readonly role: Role;
+  readonly term: number;
+  /** Whom this member has voted for in its term; `None` if for nobody. */
+  readonly vote: bigint;
   /** One tick of raft's clock. */
   tick(): void;
   step(message: Message): void;

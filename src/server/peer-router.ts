@@ -4,13 +4,11 @@ import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
-import { type Message, MessageType, None, Role } from '../raft/types.ts';
+import { type Message, MessageType, Role } from '../raft/types.ts';
+import { EarlyElection } from './early-election.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
-
-/** Followers that lost the leader campaign this long after each other, in the order of their ids. */
-const CAMPAIGN_STEP_MS = 40;
 
 export interface PeerRouterOptions {
   readonly member: Member;
@@ -37,6 +35,7 @@ export class PeerRouter implements PeerTransportHandler {
   readonly #options: PeerRouterOptions;
   readonly #heldCommits: HeldCommits;
   readonly #snapshots: OutgoingSnapshots;
+  readonly #election: EarlyElection;
   readonly transport: PeerTransport;
   #receiving = false;
   #isRemoved = false;
@@ -52,6 +51,7 @@ export class PeerRouter implements PeerTransportHandler {
       send: (messages) => transport.send(messages),
     });
     this.#snapshots = new OutgoingSnapshots({ ...options, transport });
+    this.#election = new EarlyElection(member, (id) => transport.roundTripMs(id));
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
@@ -78,6 +78,7 @@ export class PeerRouter implements PeerTransportHandler {
         if (hasAppendResponse && !message.reject) continue;
         hasAppendResponse = true;
       }
+      if (isGrantedVote(message)) this.#election.voted();
       if (message.type === MessageType.MsgSnap) this.#snapshots.send(message);
       else outgoing.push(message);
     }
@@ -132,26 +133,16 @@ export class PeerRouter implements PeerTransportHandler {
   /**
    * The leader's process is most likely gone: instead of waiting for the election timeout, its followers forget it,
    * so that they grant pre-votes, and ask for them one after the other. A leader that lives on stays one, as its
-   * next heartbeat says.
+   * next heartbeat says, and as those say that still hear of it. Without pre-vote a campaign would depose it.
    */
-  onConnectionClosed(id: bigint): void {
+  onPeerGone(id: bigint): void {
     const { member, logger } = this.#options;
     const { consensusInput } = member;
-    if (id !== consensusInput.lead || consensusInput.role === Role.Leader) return;
-    logger.info('lost the connections with the leader', { leader: formatId(id) });
+    if (!member.config.preVote || id !== consensusInput.lead || consensusInput.role === Role.Leader) return;
+    logger.info('the leader is gone', { leader: formatId(id) });
     consensusInput.forgetLeader();
     member.leaderGone();
-    const self = member.identity.memberId;
-    const candidates = member.cluster
-      .votingMembers()
-      .map((voter) => voter.id)
-      .filter((voter) => voter !== id);
-    const rank = candidates.indexOf(self);
-    if (rank < 0) return;
-    member.scheduler.after(rank * CAMPAIGN_STEP_MS, () => {
-      if (consensusInput.lead !== None || consensusInput.role !== Role.Follower) return;
-      consensusInput.campaign();
-    });
+    this.#election.begin(id);
   }
 
   onRemoved(): void {
@@ -192,4 +183,8 @@ export class PeerRouter implements PeerTransportHandler {
         else transport.removePeer(change.id);
     }
   }
+}
+
+function isGrantedVote({ type, reject }: Message): boolean {
+  return (type === MessageType.MsgVoteResp || type === MessageType.MsgPreVoteResp) && !reject;
 }

@@ -108,6 +108,14 @@ export class RaftLoop implements Consensus, ConsensusInput {
     return this.node.lead;
   }
 
+  get term(): number {
+    return this.node.term;
+  }
+
+  get vote(): bigint {
+    return this.node.vote;
+  }
+
   get role(): Role {
     return this.node.role;
   }

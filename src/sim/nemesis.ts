@@ -80,6 +80,8 @@ export class Nemesis {
       () => this.#halve(),
       () => this.#cutOneWay(),
       () => this.#flap(),
+      () => this.#closeConnections(this.#leader()),
+      () => this.#closeConnections(this.#any()),
       () => this.#storm(),
       () => this.#slowDisk(),
       () => this.#transfer(),
@@ -164,6 +166,12 @@ export class Nemesis {
     this.#say(`${process.name} is cut off`);
     for (const other of this.#options.processes()) this.#cutBoth(process, other);
     this.#heal();
+  }
+
+  #closeConnections(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`connections of ${process.name} are closed`);
+    this.#options.network.closeConnections(process.id);
   }
 
   #halve(): void {

@@ -6,7 +6,8 @@ import type {
   PeerTransportHandler,
 } from '../ports/peer-transport.ts';
 import { type Message, MessageType } from '../wire/gen/raftpb.ts';
-import type { Life, SimTime } from './time.ts';
+import { Reconnection } from '../peer/reconnection.ts';
+import { type Life, schedulerOf, type SimTime } from './time.ts';
 
 /** How well messages travel at the moment; probabilities from 0 to 1. */
 export interface Weather {
@@ -20,9 +21,14 @@ export interface Weather {
 
 export const fairWeather: Readonly<Weather> = { loss: 0, duplication: 0, reordering: 0, delayMs: 2 };
 
-interface Station {
-  readonly life: Life;
+/** What a member has of the network. */
+export interface NetworkEnd {
   readonly handler: PeerTransportHandler;
+  readonly transport: SimTransport;
+}
+
+interface Station extends NetworkEnd {
+  readonly life: Life;
   readonly sinceMs: number;
 }
 
@@ -34,6 +40,9 @@ const WHOLE = { id: undefined, offset: 0 };
 const SNAPSHOT_MS = { least: 5, most: 150 } as const;
 const REFUSED_MS = 20;
 const OVERTAKEN_MS = 40;
+/** Between two attempts to connect, and without an answer until a member counts as gone: as real members have it. */
+const REDIAL_MS = 100;
+const SILENCE_MS = 500;
 
 /** The network between the members: late, lossy, and cut where it is told to be. */
 export class SimNetwork {
@@ -66,13 +75,23 @@ export class SimNetwork {
   }
 
   /** A member's end of the network, through which it sends. */
-  transport(id: bigint): PeerTransport {
-    return new SimTransport(this, id);
+  transport(id: bigint, life: Life, handler: PeerTransportHandler): SimTransport {
+    const scheduler = schedulerOf(this.#time, life);
+    return new SimTransport(
+      this,
+      id,
+      (there) =>
+        new Reconnection({
+          silenceMs: SILENCE_MS,
+          after: (delayMs, task) => scheduler.after(delayMs, task),
+          gone: () => handler.onPeerGone(there),
+        }),
+    );
   }
 
   /** The member listens from now on. */
-  attach(id: bigint, life: Life, handler: PeerTransportHandler): void {
-    this.#stations.set(id, { life, handler, sinceMs: this.#time.now() });
+  attach(id: bigint, life: Life, { handler, transport }: NetworkEnd): void {
+    this.#stations.set(id, { life, handler, sinceMs: this.#time.now(), transport });
   }
 
   /** Carries something that is not a message of raft. Like those, it may be lost. */
@@ -86,12 +105,49 @@ export class SimNetwork {
   /** The process is gone, and its peers see their connections close where they can. */
   detach(id: bigint): void {
     this.#stations.delete(id);
-    for (const [other, { life, handler }] of this.#stations) {
-      if (this.isCut(id, other)) continue;
-      this.#time.after(1 + this.#random.int(5), () => {
-        if (!life.isOver) handler.onConnectionClosed(id);
-      });
+    for (const other of this.#stations.keys()) if (!this.isCut(id, other)) this.#seeClosed(other, id);
+  }
+
+  /** Something between the members closes all connections of one; new ones are let through. */
+  closeConnections(id: bigint): void {
+    for (const other of this.#stations.keys()) {
+      if (other === id || this.isCut(id, other) || this.isCut(other, id)) continue;
+      this.#seeClosed(other, id);
+      this.#seeClosed(id, other);
     }
+  }
+
+  #seeClosed(here: bigint, there: bigint): void {
+    const station = this.#stations.get(here);
+    if (station === undefined) return;
+    const { life, transport } = station;
+    // After everything that was sent before.
+    const arrival = this.#arrivals.get(`${there}>${here}`) ?? 0;
+    this.#time.after(1 + this.#random.int(5) + Math.max(0, arrival - this.#time.now()), () => {
+      if (life.isOver) return;
+      const connection = transport.connection(there);
+      connection.closed();
+      this.#dial(station, { here, there, connection });
+    });
+  }
+
+  /** Tries until the other side answers. */
+  #dial(station: Station, way: { here: bigint; there: bigint; connection: Reconnection }): void {
+    const { here, there, connection } = way;
+    this.#time.after(2 * this.#travelMs(), () => {
+      if (station.life.isOver || !station.transport.knows(there)) return;
+      const isSilent = this.isCut(here, there) || this.isCut(there, here);
+      if (!isSilent && this.#stations.has(there)) {
+        connection.answered();
+        return;
+      }
+      if (!isSilent) connection.refused();
+      this.#time.after(REDIAL_MS, () => this.#dial(station, way));
+    });
+  }
+
+  #travelMs(): number {
+    return 0.2 + this.#random.next() * this.weather.delayMs;
   }
 
   /** Since when both can reach each other. */
@@ -140,7 +196,7 @@ export class SimNetwork {
     const way = `${from}>${to}`;
     const now = this.#time.now();
     const isOvertaken = this.#random.chance(this.weather.reordering);
-    const travelMs = 0.2 + this.#random.next() * this.weather.delayMs;
+    const travelMs = this.#travelMs();
     const arrival = isOvertaken
       ? now + travelMs + this.#random.next() * OVERTAKEN_MS
       : Math.max(now + travelMs, this.#arrivals.get(way) ?? 0);
@@ -164,15 +220,33 @@ export class SimNetwork {
 }
 
 /** One member's end of the network. */
-class SimTransport implements PeerTransport {
+export class SimTransport implements PeerTransport {
   readonly #network: SimNetwork;
   readonly #id: bigint;
   readonly #known = new Set<bigint>();
+  readonly #connections = new Map<bigint, Reconnection>();
+  readonly #connect: (id: bigint) => Reconnection;
   #stopped = false;
 
-  constructor(network: SimNetwork, id: bigint) {
+  constructor(network: SimNetwork, id: bigint, connect: (id: bigint) => Reconnection) {
     this.#network = network;
     this.#id = id;
+    this.#connect = connect;
+  }
+
+  knows(id: bigint): boolean {
+    return this.#known.has(id);
+  }
+
+  connection(id: bigint): Reconnection {
+    let connection = this.#connections.get(id);
+    if (connection === undefined) this.#connections.set(id, (connection = this.#connect(id)));
+    return connection;
+  }
+
+  /** On average. */
+  roundTripMs(id: bigint): number | undefined {
+    return this.activeSince(id) === undefined ? undefined : this.#network.weather.delayMs;
   }
 
   addPeer(id: bigint): void {

@@ -7,7 +7,6 @@ import { Metrics } from '../metrics/metrics.ts';
 import type { WatchReceiver } from '../mvcc/watcher.ts';
 import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
-import type { PeerTransportHandler } from '../ports/peer-transport.ts';
 import type { ResumableExport } from '../ports/snapshot.ts';
 import { encodeIdentity, type Founding } from '../server/identity.ts';
 import type { Member } from '../server/member.ts';
@@ -18,7 +17,7 @@ import { type AnsweringPeer, SERVER_VERSION, SimPeerClient } from './peer-client
 import { ObservedLog } from './observed-log.ts';
 import { KilledAtStart, SimDisk } from './sim-disk.ts';
 import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
-import type { SimNetwork } from './network.ts';
+import type { NetworkEnd, SimNetwork } from './network.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
 
@@ -163,7 +162,7 @@ export class SimProcess {
     const scheduler = schedulerOf(time, life);
     const logger = this.#logger();
     const received: { copy: StoreCopy | undefined } = { copy: undefined };
-    const handlers: PeerTransportHandler[] = [];
+    const ends: NetworkEnd[] = [];
     const whole: WholeMember = new WholeMember({
       config: { ...config, name: this.name },
       storage: { ...{ engine, log, contents, isNew }, space: { hasRoom: true } },
@@ -180,8 +179,9 @@ export class SimProcess {
       serverVersion: SERVER_VERSION,
       client: new SimPeerClient({ id: this.id, life, time, network, find: this.#world.listening }),
       openTransport: (handler) => {
-        handlers.push(handler);
-        return network.transport(this.id);
+        const transport = network.transport(this.id, life, handler);
+        ends.push({ handler, transport });
+        return transport;
       },
       snapshots: {
         export: () => Promise.resolve(this.#export(whole.member, engine)),
@@ -201,7 +201,7 @@ export class SimProcess {
     this.#run = run;
     const serve = (): void => {
       run.isServing = true;
-      for (const handler of handlers) network.attach(this.id, life, handler);
+      for (const end of ends) network.attach(this.id, life, end);
       this.#observer.started();
       whole.connect();
       if (life.isOver) return;

@@ -25,6 +25,8 @@ export interface SimulationOptions {
   /** Simulated time with troubles, before everything is healed. */
   readonly minutes: number;
   readonly bug?: PlantedBug;
+  /** What differs from the default configuration. */
+  readonly settings?: Partial<Config>;
   /** Among the troubles are disks that sync nothing for a while. */
   readonly stuckDisks?: boolean;
   /** In place of the random troubles: this one, some times over, and nothing else. */
@@ -114,6 +116,7 @@ class Simulation {
     const initialCluster = new Map(names.map((name, at) => [name, [`http://127.0.0.1:${2380 + at}`]]));
     const configured: Config = {
       ...base,
+      ...options.settings,
       initialCluster,
       snapshotCount: SNAPSHOT_COUNT,
       snapshotCatchupEntries: CATCHUP_ENTRIES,

@@ -13,6 +13,7 @@ const transport: PeerTransport = {
   send: ignore,
   sendSnapshot: ignore,
   activeSince: () => undefined,
+  roundTripMs: () => undefined,
   activePeers: () => 0,
   counts: () => [],
   stop: ignore,

@@ -20,7 +20,7 @@ export class Recorder implements PeerTransportHandler {
   readonly messages: Message[] = [];
   readonly unreachable: bigint[] = [];
   readonly snapshotReports: [bigint, boolean][] = [];
-  readonly closed: bigint[] = [];
+  readonly gone: bigint[] = [];
   readonly removedIds = new Set<bigint>();
   readonly snapshots: { message: Message; bytes: Buffer; part: SnapshotPart }[] = [];
   /** The received part of the last interrupted snapshot. */
@@ -63,8 +63,8 @@ export class Recorder implements PeerTransportHandler {
     return this.kept?.id === id ? this.kept.bytes.length : 0;
   }
 
-  onConnectionClosed(id: bigint): void {
-    this.closed.push(id);
+  onPeerGone(id: bigint): void {
+    this.gone.push(id);
   }
 
   onRemoved(): void {
@@ -141,6 +141,7 @@ export class TestMember {
       logger: silentLogger,
       clock: wallClock,
       dialTimeoutMs: 2_000,
+      reconnectTimeoutMs: 500,
     });
     late.transport = transport;
     return new TestMember(id, url, transport, server);
