@@ -364,6 +364,12 @@ describe('requests that are refused', () => {
       },
     ],
     ['no message', [...base, grpcType], { 'grpc-status': '2', 'grpc-message': 'EOF' }],
+    [
+      'no path',
+      [...base.slice(0, 2), grpcType],
+      { ':status': '200', 'grpc-status': '12', 'grpc-message': 'malformed method name: ""' },
+    ],
+    ['no method', [...base.slice(1), grpcType], { ':status': '405', 'grpc-status': '13' }],
   ])('%s', async (_, headers, expected) => {
     const raw = await rawClient(await start());
     raw.send(FrameType.HEADERS, END_BOTH, 1, encodeStatic(headers));
@@ -383,6 +389,55 @@ describe('requests that are refused', () => {
     await raw.ended(1);
     expect(raw.headers(1)).toMatchObject({ 'content-type': 'application/grpc+proto', 'grpc-status': '0' });
     expect(raw.data(1).subarray(5).toString()).toBe('abc');
+  });
+
+  test.each<[string, HeaderPair[]]>([
+    ['no scheme', base.filter(([name]) => name !== ':scheme')],
+    ['an odd te', [...base, ['te', 'gzip']]],
+  ])('a gRPC request with %s is served, another one is malformed', async (_, headers) => {
+    const raw = await rawClient(await start());
+    raw.send(FrameType.HEADERS, FrameFlag.END_HEADERS, 1, encodeStatic([...headers, grpcType]));
+    raw.message(1, 'abc');
+    raw.send(FrameType.HEADERS, END_BOTH, 3, encodeStatic(headers));
+    await raw.ended(1);
+    await raw.ended(3);
+    expect(raw.headers(1)).toMatchObject({ 'grpc-status': '0' });
+    expect(raw.resetCode(3)).toBe(ErrorCode.PROTOCOL_ERROR);
+  });
+
+  test.each([3, 100_000])('a call is answered when its message of %i bytes has arrived', async (bytes) => {
+    const raw = await rawClient(await start());
+    const message = Buffer.alloc(bytes, 'm');
+    raw.request(1, '/test.Test/Echo');
+    const framed = Buffer.concat([Buffer.alloc(5), message]);
+    framed.writeUInt32BE(bytes, 1);
+    for (let at = 0; at < framed.length; at += 16_000)
+      raw.send(FrameType.DATA, 0, 1, framed.subarray(at, at + 16_000));
+    raw.windowUpdate(0, 1 << 20);
+    raw.windowUpdate(1, 1 << 20);
+    await raw.until(() => raw.resetCode(1) !== undefined);
+    expect(raw.headers(1)).toMatchObject({ ':status': '200', 'grpc-status': '0' });
+    expect(raw.data(1).subarray(5).equals(message)).toBe(true);
+    // The client learns that nobody reads the rest of its request.
+    expect(raw.resetCode(1)).toBe(ErrorCode.NO_ERROR);
+    // What it had sent by then is no fault.
+    raw.send(FrameType.DATA, FrameFlag.END_STREAM, 1);
+    raw.request(3, '/test.Test/Echo');
+    raw.message(3, 'next');
+    await raw.ended(3);
+    expect(raw.headers(3)).toMatchObject({ 'grpc-status': '0' });
+  });
+
+  test('an end of the stream right behind the message is waited for', async () => {
+    const raw = await rawClient(await start());
+    raw.socket.cork();
+    raw.request(1, '/test.Test/Echo');
+    raw.message(1, 'abc', false);
+    raw.send(FrameType.DATA, FrameFlag.END_STREAM, 1);
+    raw.socket.uncork();
+    await raw.ended(1);
+    expect(raw.headers(1)).toMatchObject({ 'grpc-status': '0' });
+    expect(raw.resetCode(1)).toBeUndefined();
   });
 
   test('an incomplete message', async () => {

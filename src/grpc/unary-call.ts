@@ -8,7 +8,7 @@ import { OK_TRAILERS_TEMPLATE, PLAIN_CONTENT_TYPE, PLAIN_RESPONSE } from './resp
 import { MAX_SEND_BYTES, tooLargeToSend } from './send-limit.ts';
 import { Status } from './status.ts';
 
-/** Called with the bytes of the complete request. It responds at once or later through `call`. */
+/** Called with the request's bytes once they have arrived. It responds at once or later through `call`. */
 export type UnaryHandler = (call: UnaryCall, request: Buffer) => void;
 
 /** A call with one request message and one response message. */
@@ -17,7 +17,11 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
   handler: UnaryHandler | undefined;
   #reader: MessageReader | undefined;
   #message: Buffer | undefined;
+  /** The message has arrived; what follows it counts for nothing. */
+  #hasMessage = false;
   #compressed = false;
+  /** Of a message that arrives in parts. */
+  #receivedBytes = 0;
   #claim: ReceiveClaim | undefined;
   /** Kept only if slow calls are reported. */
   #request: Buffer | undefined;
@@ -81,16 +85,24 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
 
   onData(data: Buffer, endStream: boolean): void {
     if (this.ended) return;
-    if (endStream && this.#reader === undefined && data.length >= MESSAGE_PREFIX_BYTES && data[0] === 0) {
+    if (this.#hasMessage) {
+      if (endStream) this.#deliverWaiting();
+      else this.stream.consume(0, data.length);
+      return;
+    }
+    if (this.#reader === undefined && data.length >= MESSAGE_PREFIX_BYTES && data[0] === 0) {
       const length = data.readUInt32BE(1);
       if (length === data.length - MESSAGE_PREFIX_BYTES && length <= this.context.maxReceiveBytes) {
-        this.#dispatch(data.subarray(MESSAGE_PREFIX_BYTES));
+        this.#message = data.subarray(MESSAGE_PREFIX_BYTES);
+        this.#onMessage(data.length, endStream);
         return;
       }
     }
     this.#reader ??= new MessageReader(this, this.context.maxReceiveBytes);
     this.#reader.push(data);
-    if (endStream) this.#onEnd(this.#reader);
+    this.#receivedBytes += data.length;
+    if (this.#message !== undefined) this.#onMessage(this.#receivedBytes, endStream);
+    else if (endStream) this.fault(Status.UNKNOWN, this.#reader.atBoundary ? 'EOF' : 'unexpected EOF');
   }
 
   onDrain(): void {
@@ -138,13 +150,24 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     this.#response = undefined;
   }
 
-  #onEnd(reader: MessageReader): void {
+  /** As grpc-go, a call waits for its message and not for the end of the stream. */
+  #onMessage(receivedBytes: number, endStream: boolean): void {
     if (this.ended) return;
-    const message = this.#message;
-    if (message === undefined) {
-      this.fault(Status.UNKNOWN, reader.atBoundary ? 'EOF' : 'unexpected EOF');
+    this.#hasMessage = true;
+    if (endStream) {
+      this.#deliverWaiting();
       return;
     }
+    this.stream.consume(0, receivedBytes);
+    // The end of the stream mostly comes in the next frame: answered before, the client would get a reset as well.
+    queueMicrotask(() => this.#deliverWaiting());
+  }
+
+  /** Hands over the message unless that has been done. */
+  #deliverWaiting(): void {
+    const message = this.#message;
+    if (this.ended || message === undefined) return;
+    this.#message = undefined;
     if (!this.#compressed) {
       this.#dispatch(message);
       return;
@@ -169,7 +192,6 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
 
   #dispatch(request: Buffer): void {
     this.#reader = undefined;
-    this.#message = undefined;
     if (this.#claim !== undefined) this.releaseRoom(this.#claim);
     this.stats.messagesReceived++;
     this.context.counters.messageBytesReceived += request.length;

@@ -10,13 +10,19 @@ export interface RequestHead {
   contentLength: number;
 }
 
+const GRPC_CONTENT_TYPE = 'application/grpc';
+
 /**
  * Fills `head` from a decoded header list. False if the request is malformed in the sense of RFC 9113 section 8.1.1:
  * pseudo fields missing, repeated, unknown or late, names or values with forbidden bytes, connection-specific fields.
+ * A gRPC request may lack pseudo fields, which then are empty, and may have any `te`: grpc-go takes that, and answers
+ * what it misses.
  */
 export function readRequestHead(fields: readonly HeaderField[], head: RequestHead): boolean {
   let seen = 0;
   let regular = false;
+  let isGrpc = false;
+  let teIsOdd = false;
   head.contentLength = -1;
   head.authority = '';
   for (const field of fields) {
@@ -39,7 +45,11 @@ export function readRequestHead(fields: readonly HeaderField[], head: RequestHea
       case HeaderToken.CONNECTION_SPECIFIC:
         return false;
       case HeaderToken.TE:
-        if (field.value !== 'trailers') return false;
+        teIsOdd ||= field.value !== 'trailers';
+        regular = true;
+        continue;
+      case HeaderToken.CONTENT_TYPE:
+        isGrpc ||= field.value.startsWith(GRPC_CONTENT_TYPE);
         regular = true;
         continue;
       case HeaderToken.CONTENT_LENGTH:
@@ -56,8 +66,9 @@ export function readRequestHead(fields: readonly HeaderField[], head: RequestHea
     if (regular || (seen & bit) !== 0) return false;
     seen |= bit;
   }
+  if (isGrpc) return true;
   const required = (1 << HeaderToken.METHOD) | (1 << HeaderToken.SCHEME) | (1 << HeaderToken.PATH);
-  return (seen & required) === required && head.path !== '';
+  return !teIsOdd && (seen & required) === required && head.path !== '';
 }
 
 /** Trailing fields may hold no pseudo field (RFC 9113 section 8.1). */
