@@ -1,9 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { None } from '../raft/types.ts';
 import type { Partition, PartitionScene } from './partitions.ts';
 import { type SimulationOptions, type SimulationResult, simulate } from './simulation.ts';
 
 const SEEDS = 10;
+
+/** Ten histories take 5 s of processor time. */
+vi.setConfig({ testTimeout: 120_000 });
 /** Each simulation has as many times of trouble. */
 const TIMES = 3;
 /** Rounds of 400 ms. */
