@@ -74,11 +74,12 @@ export class PendingProposals<Result> {
     return expired;
   }
 
-  /** Fails those up to a sequence number, which are the oldest. */
-  failUpTo(sequence: number, error: Error): number {
+  /** Fails those up to a sequence number, which are the oldest, as far as `isMeant` says so. */
+  failUpTo(sequence: number, error: Error, isMeant: (sequence: number) => boolean): number {
     let failed = 0;
     for (const pending of [...this.#pending.values()]) {
       if (pending.sequence > sequence) break;
+      if (!isMeant(pending.sequence)) continue;
       this.#pending.delete(pending.sequence);
       failed += 1;
       this.#fail(pending, error);

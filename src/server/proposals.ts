@@ -2,12 +2,11 @@ import type { ApplyResult } from '../apply/results.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 import { TOO_MANY_REQUESTS } from './admission.ts';
+import { LargeRequests } from './large-requests.ts';
 import type { RequestIds } from './request-ids.ts';
 import { encodeRaftRequest, type RaftRequestField, type RequestAuth } from './raft-request.ts';
 import { type Waiter, PendingProposals } from './pending-proposals.ts';
 
-/** Requests below it count by their number alone. */
-const LARGE_BYTES = 4096;
 const LOW_48_BITS = 0xffff_ffff_ffffn;
 
 export type ResultWaiter = Waiter<ApplyResult>;
@@ -36,19 +35,19 @@ export class Proposals {
   /** The last request that may have gone to a leader that has died since. */
   #sentToGone: number | undefined;
   readonly #pending: PendingProposals<ApplyResult>;
-  /** Sizes of the large requests under way, by sequence; the small ones are bounded by their number. */
-  readonly #large = new Map<number, number>();
-  #largeBytes = 0;
+  /** The small ones are bounded by their number. */
+  readonly #large: LargeRequests;
 
   constructor(options: ProposalsOptions) {
     this.#options = options;
-    const { ended, now, timeoutMs } = options;
+    const { ended, now, timeoutMs, maxInflightBytes } = options;
     this.#pending = new PendingProposals(
       ended &&
         ((field, deadlineMs, isSettled) => {
           ended(field as RaftRequestField, (now() - deadlineMs + timeoutMs) / 1000, isSettled);
         }),
     );
+    this.#large = new LargeRequests(maxInflightBytes, (sequence) => this.#pending.has(sequence));
   }
 
   get pending(): number {
@@ -60,30 +59,18 @@ export class Proposals {
     const { ids, now, timeoutMs, refusal, propose } = this.#options;
     const sequence = ids.next();
     const data = encodeRaftRequest(field, body, ids.prefix, sequence, auth);
-    const refused = this.#isFull(data.length) ? TOO_MANY_REQUESTS : refusal(field, data.length);
+    const refused = this.#large.isFull(data.length) ? TOO_MANY_REQUESTS : refusal(field, data.length);
     if (refused !== undefined) {
       waiter.failed(refused);
       return;
     }
     this.#pending.register(sequence, field, now() + timeoutMs, waiter);
-    if (data.length >= LARGE_BYTES) {
-      this.#large.set(sequence, data.length);
-      this.#largeBytes += data.length;
-    }
-    propose(data);
-  }
-
-  #isFull(bytes: number): boolean {
-    const { maxInflightBytes } = this.#options;
-    if (bytes < LARGE_BYTES || this.#largeBytes + bytes <= maxInflightBytes) return false;
-    // Those that were given up have left no word.
-    for (const sequence of this.#large.keys()) if (!this.#pending.has(sequence)) this.#forget(sequence);
-    return this.#largeBytes + bytes > maxInflightBytes;
-  }
-
-  #forget(sequence: number): void {
-    this.#largeBytes -= this.#large.get(sequence) ?? 0;
-    this.#large.delete(sequence);
+    this.#large.add(sequence, data.length, () => {
+      // The disk may have filled while it waited.
+      const refusedNow = refusal(field, data.length);
+      if (refusedNow === undefined) propose(data);
+      else this.#pending.fail(sequence, refusedNow);
+    });
   }
 
   /** Raft dropped these for certain; their waiters may be told so. */
@@ -92,6 +79,7 @@ export class Proposals {
       const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
       this.failed += 1;
       this.#pending.fail(Number(id & LOW_48_BITS), error);
+      this.#large.done(Number(id & LOW_48_BITS));
     }
   }
 
@@ -100,8 +88,9 @@ export class Proposals {
   }
 
   take(sequence: number): ResultWaiter | undefined {
-    if (this.#large.size > 0) this.#forget(sequence);
-    return this.#pending.take(sequence);
+    const waiter = this.#pending.take(sequence);
+    this.#large.done(sequence);
+    return waiter;
   }
 
   expire(error: (startedAtMs: number) => Error): number {
@@ -109,6 +98,7 @@ export class Proposals {
     const time = now();
     const expired = this.#pending.expire(time, () => error(time - timeoutMs));
     this.failed += expired;
+    if (expired > 0) this.#large.sweep();
     return expired;
   }
 
@@ -125,10 +115,13 @@ export class Proposals {
     if (this.#sentToGone === undefined) return;
     const lost = this.#sentToGone;
     this.#sentToGone = undefined;
-    this.failed += this.#pending.failUpTo(lost, errors.TimeoutDueToLeaderFail);
+    const isSent = (sequence: number): boolean => !this.#large.isHeld(sequence);
+    this.failed += this.#pending.failUpTo(lost, errors.TimeoutDueToLeaderFail, isSent);
+    this.#large.sweep();
   }
 
   failAll(error: Error): void {
     this.#pending.failAll(error);
+    this.#large.sweep();
   }
 }
