@@ -125,6 +125,7 @@ export class FileLog implements LogStore {
         onDiskFull: () => {
           if (this.#closing !== undefined) this.#flush();
         },
+        waitingBytes: () => this.#queuedBytes,
         isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
       },
     );

@@ -44,7 +44,7 @@ export function createLog(
     RecordType.snapshot,
     Snapshot.encode(mark.index === 0 ? Snapshot.create() : Snapshot.create(mark)),
   );
-  tail.prepareNow(Math.max(sliceBytes, encoder.length));
+  tail.prepareNow(Math.max(Math.min(sliceBytes, segmentBytes), encoder.length));
   tail.writeNow(encoder.buffer.subarray(0, encoder.length), 0);
   disk.syncDirectoryNow(temporary);
   disk.removeNow(directory);

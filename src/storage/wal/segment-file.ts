@@ -1,7 +1,7 @@
 import type { DiskDone, LogDisk, WritableFile } from '../../ports/log-disk.ts';
 import { zeros } from './file-window.ts';
 
-/** Bytes that are filled with zeros by one write. */
+/** Bytes that are filled with zeros by one write, as long as no append waits for more. */
 export const defaultSliceBytes = 128 << 10;
 
 /**
@@ -48,7 +48,7 @@ export class SegmentFile {
 
   /** Fills the next slice with zeros. Rejects with ENOSPC if the disk is full. It may be called again. */
   prepareSlice(sliceBytes: number): Promise<void> {
-    const length = Math.min(sliceBytes, this.size - this.ready);
+    const length = Math.min(sliceBytes, zeros.length, this.size - this.ready);
     return new Promise((resolve, reject) => {
       this.#file.write(zeros.subarray(0, length), this.ready, (error) => {
         if (error !== null) return reject(error);

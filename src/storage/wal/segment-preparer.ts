@@ -5,6 +5,8 @@ import { SegmentFile } from './segment-file.ts';
 /** Pause between two slices, so that preparing uses at most about 20 MB/s of the disk while there is time. */
 const pauseMs = 6;
 const retryMs = 500;
+/** Most that one write fills with zeros. */
+const maxSliceBytes = 1 << 20;
 
 const isDiskFull = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
@@ -26,6 +28,8 @@ export interface PreparerOwner {
   onDiskFull(): void;
   /** Whether there is no time for pauses. */
   isUrgent(): boolean;
+  /** Bytes of appends that wait to be written. */
+  waitingBytes(): number;
 }
 
 /**
@@ -100,7 +104,7 @@ export class SegmentPreparer {
   async #run(): Promise<void> {
     for (let target = this.#targets[0]; target !== undefined && !this.#stopped; target = this.#targets[0]) {
       try {
-        if (!target.isReady) await target.prepareSlice(this.#options.sliceBytes);
+        if (!target.isReady) await target.prepareSlice(this.#nextBytes());
         this.#isDiskFull = false;
         this.#owner.onPrepared();
         if (target.isReady) this.forget(target);
@@ -115,6 +119,14 @@ export class SegmentPreparer {
         await this.#pause(retryMs);
       }
     }
+  }
+
+  /** As much as is waited for in one write: each write waits for the disk, however short it is. */
+  #nextBytes(): number {
+    const { sliceBytes } = this.#options;
+    // On a disk that is nearly full a short slice may still find space.
+    if (this.#isDiskFull) return sliceBytes;
+    return Math.max(sliceBytes, Math.min(this.#owner.waitingBytes(), maxSliceBytes));
   }
 
   #pause(ms: number): Promise<void> {
