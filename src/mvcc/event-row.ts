@@ -23,35 +23,31 @@ interface EventKind {
   readonly isCreate: boolean;
 }
 
-export function eventRowSize(previousMain: number, kv: Buffer): number {
-  return (previousMain === 0 ? 1 : 1 + REVISION_BYTES) + kv.length;
-}
-
 export function encodeEventRow(
   kind: EventKind,
   previousMain: number,
   previousSub: number,
   kv: Buffer,
 ): Buffer {
-  const row = Buffer.allocUnsafe(eventRowSize(previousMain, kv));
-  writeEventRow(row, kind, { main: previousMain, sub: previousSub }, kv);
+  const row = beginEventRow(kind, { main: previousMain, sub: previousSub }, kv.length);
+  row.set(kv, row.length - kv.length);
   return row;
 }
 
 /**
- * Fills `row`, which has exactly the size of the row. A `previous.main` of 0 means that the key did not exist before.
+ * A row whose last `kvBytes` bytes, the KeyValue, are for the caller to fill: the KeyValue is encoded right where it is
+ * stored from. A `previous.main` of 0 means that the key did not exist before.
  */
-export function writeEventRow(
-  row: Buffer,
+export function beginEventRow(
   kind: EventKind,
   previous: { readonly main: number; readonly sub: number },
-  kv: Buffer,
-): void {
-  const { main: previousMain, sub: previousSub } = previous;
-  row[0] =
-    (kind.isDelete ? DELETE : 0) | (kind.isCreate ? CREATE : 0) | (previousMain === 0 ? 0 : SUPERSEDES);
-  if (previousMain !== 0) writeRevision(row, 1, previousMain, previousSub);
-  row.set(kv, row.length - kv.length);
+  kvBytes: number,
+): Buffer {
+  const { main, sub } = previous;
+  const row = Buffer.allocUnsafe((main === 0 ? 1 : 1 + REVISION_BYTES) + kvBytes);
+  row[0] = (kind.isDelete ? DELETE : 0) | (kind.isCreate ? CREATE : 0) | (main === 0 ? 0 : SUPERSEDES);
+  if (main !== 0) writeRevision(row, 1, main, sub);
+  return row;
 }
 
 export function eventKeyValue(row: Buffer): Buffer {

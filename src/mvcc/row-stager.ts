@@ -1,19 +1,18 @@
 import type { WriteBatch } from '../ports/engine.ts';
-import { eventRowSize, writeEventRow } from './event-row.ts';
 import { IndexMeta, indexMetaSize, writeIndexMeta } from './index-meta.ts';
 import { REVISION_BYTES, writeRevision } from './revision.ts';
 import { ScratchBuffers } from './scratch-buffers.ts';
 import type { StoreEvent } from './store.ts';
 import { versionKeyIn } from './version-key.ts';
 
-const NOTHING_BEFORE = { main: 0, sub: 0 };
-
-/** Puts the rows of changes into a batch. A batch copies its arguments, so the same buffers are reused for all rows. */
+/**
+ * Puts the rows of changes into a batch. A batch copies its arguments, so the same buffers are reused for all rows but
+ * those of events.
+ */
 export class RowStager {
   readonly #revision = Buffer.allocUnsafeSlow(REVISION_BYTES);
   readonly #metas = new ScratchBuffers();
   readonly #keys = new ScratchBuffers();
-  readonly #events = new ScratchBuffers();
 
   /** The index entry of a live key. */
   latest(batch: WriteBatch, key: Buffer, meta: IndexMeta): void {
@@ -22,14 +21,11 @@ export class RowStager {
 
   /** The change, and the previous index entry of the key for reads at past revisions. */
   event(batch: WriteBatch, event: StoreEvent): void {
-    const { main, sub, key, previous, kv } = event;
-    const before = previous === undefined ? NOTHING_BEFORE : { main: previous.mod, sub: previous.sub };
-    const row = this.#events.ofSize(eventRowSize(before.main, kv));
-    writeEventRow(row, event, before, kv);
+    const { main, sub, key, previous, row } = event;
     writeRevision(this.#revision, 0, main, sub);
     batch.put('event', this.#revision, row);
     if (previous !== undefined) this.#version(batch, key, previous);
-    if (event.isDelete) this.#version(batch, key, tombstone(main, sub, kv.length));
+    if (event.isDelete) this.#version(batch, key, tombstone(main, sub, event.kv.length));
   }
 
   #version(batch: WriteBatch, key: Buffer, meta: IndexMeta): void {

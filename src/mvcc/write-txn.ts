@@ -1,8 +1,9 @@
 import { assert } from '../lib/assert.ts';
 import { runSteps, type Steps } from '../lib/steps.ts';
-import { encodeKeyValue } from '../wire/key-value.ts';
+import { encodeKeyValue, keyValueSize, writeKeyValue } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { varintSize } from '../wire/varint.ts';
+import { beginEventRow, encodeEventRow } from './event-row.ts';
 import { IndexMeta } from './index-meta.ts';
 import { type KeyRange, keyString } from './key-range.ts';
 import type { RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
@@ -10,6 +11,7 @@ import type { MvccStore } from './store.ts';
 
 /** Keys deleted in one step. */
 const KEYS_PER_STEP = 256;
+const NOTHING_BEFORE = { main: 0, sub: 0 };
 
 /** A deleted key. */
 export interface DeletedKey {
@@ -53,12 +55,17 @@ export class WriteTxn {
     const sub = this.#changes;
     const create = previous === undefined ? main : previous.create;
     const version = previous === undefined ? 1 : previous.version + 1;
-    const kv = encodeKeyValue({ key, createRevision: create, modRevision: main, version, value, lease });
-    const meta = new IndexMeta({ mod: main, sub, create, version, lease, size: kv.length, kv });
     const isCreate = previous === undefined;
+    const fields = { key, createRevision: create, modRevision: main, version, value, lease };
+    const size = keyValueSize(fields);
+    const before = previous === undefined ? NOTHING_BEFORE : { main: previous.mod, sub: previous.sub };
+    const row = beginEventRow({ isDelete: false, isCreate }, before, size);
+    const kv = row.subarray(row.length - size);
+    writeKeyValue(kv, 0, fields);
+    const meta = new IndexMeta({ mod: main, sub, create, version, lease, size, kv });
     this.#store.record(
       name,
-      { main, sub, isDelete: false, isCreate, key: ownKey(key, kv), kv, previous },
+      { main, sub, isDelete: false, isCreate, key: ownKey(key, kv), kv, row, previous },
       meta,
     );
     this.#changes += 1;
@@ -107,9 +114,10 @@ export class WriteTxn {
       value: EMPTY,
       lease: 0n,
     });
+    const row = encodeEventRow({ isDelete: true, isCreate: false }, previous.mod, previous.sub, kv);
     this.#store.record(
       keyString(key),
-      { main, sub, isDelete: true, isCreate: false, key, kv, previous },
+      { main, sub, isDelete: true, isCreate: false, key, kv, row, previous },
       undefined,
     );
     this.#changes += 1;

@@ -101,7 +101,8 @@ export class HistoryImport {
     const isCreate = !isDelete && kv.version === 1;
     const previous = isCreate ? undefined : store.lookup(kv.key, name);
     const meta = isDelete ? undefined : indexMeta(change);
-    store.record(name, { main, sub, isDelete, isCreate, key: kv.key, kv: bytes, previous }, meta);
+    const row = encodeEventRow({ isDelete, isCreate }, previous?.mod ?? 0, previous?.sub ?? 0, bytes);
+    store.record(name, { main, sub, isDelete, isCreate, key: kv.key, kv: bytes, row, previous }, meta);
     store.finish(main, 1);
     this.#moveLease(batch, kv.key, previous?.lease ?? 0n, isDelete ? 0n : kv.lease);
   }
