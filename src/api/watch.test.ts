@@ -304,11 +304,11 @@ describe('Watch', () => {
       server.put('a', `${n}`.padEnd(50_000, '.'));
       if (n % 10 === 0) await new Promise((wake) => setImmediate(wake));
     }
-    await vi.waitFor(() => expect(values(fast)).toHaveLength(count), 5_000);
+    await vi.waitFor(() => expect(values(fast)).toHaveLength(count), 15_000);
     expect(server.hub.counters.slowWatchers).toBe(1);
     expect(values(slow).length).toBeLessThan(count);
     slow.call.resume();
-    await vi.waitFor(() => expect(values(slow)).toHaveLength(count), 5_000);
+    await vi.waitFor(() => expect(values(slow)).toHaveLength(count), 15_000);
     expect(values(slow)).toEqual(values(fast));
     expect(server.hub.counters.slowWatchers).toBe(0);
   });

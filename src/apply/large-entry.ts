@@ -103,7 +103,8 @@ export class LargeEntry {
       this.#writePart();
       yield;
     }
-    const isLarge = store.isLarge;
+    const { isLarge } = store;
+    if (isLarge) yield* store.prepareLarge();
     applied.advance(entry.index, entry.term);
     const batch = engine.batch();
     store.stage(batch);

@@ -4,7 +4,7 @@ import { KeyValueView } from '../wire/key-value.ts';
 import { decodeEventRow } from './event-row.ts';
 import { encodeRevision, readMain } from './revision.ts';
 import type { MvccStore } from './store.ts';
-import { deliver, readPrevious, type WatchCounters } from './watch-delivery.ts';
+import { deliver, prepare, type WatchCounters } from './watch-delivery.ts';
 import { WatchEvent } from './watch-event.ts';
 import { WatchIndex } from './watch-index.ts';
 import type { Watcher } from './watcher.ts';
@@ -35,7 +35,9 @@ export class CatchUp {
   /** Read and not delivered yet. */
   #events: WatchEvent[] = [];
   #bytes = 0;
-  /** Changes read since the last delivery. */
+  /** How many of them are ready to be delivered. */
+  #prepared = 0;
+  /** Changes looked at since the last delivery. */
   #looked = 0;
 
   constructor(store: MvccStore, position: number, changes: number) {
@@ -127,8 +129,11 @@ export class CatchUp {
       const key = this.#chunk[this.#at];
       const row = this.#chunk[this.#at + 1];
       if (key === undefined || row === undefined) {
-        // A revision with very many changes is read in several steps and delivered at once.
-        if (visited >= count) return [];
+        // A revision with very many changes is read in several steps, and delivered as one.
+        if (visited >= count) {
+          this.#prepare();
+          return [];
+        }
         if (this.#fill(count - visited)) continue;
         this.#rows.close();
         this.#rows = undefined;
@@ -181,15 +186,17 @@ export class CatchUp {
   }
 
   #deliver(revision: number, counters: WatchCounters): readonly Watcher[] {
-    readPrevious(
-      this.#store.engine,
-      this.#events.filter(({ previousWanted }) => previousWanted),
-    );
+    this.#prepare();
     this.#clear(revision + 1);
     const blocked = deliver(this.#index, revision, counters);
     const open = blocked.filter(({ state }) => state !== 'closed');
     for (const watcher of open) this.leave(watcher);
     return open;
+  }
+
+  #prepare(): void {
+    prepare(this.#store.engine, this.#events.slice(this.#prepared));
+    this.#prepared = this.#events.length;
   }
 
   #restart(position: number): void {
@@ -203,6 +210,7 @@ export class CatchUp {
 
   #clear(position: number): void {
     this.#events = [];
+    this.#prepared = 0;
     this.#bytes = 0;
     this.#looked = 0;
     this.#position = position;

@@ -17,6 +17,7 @@
  * `settleAfterCrash` does that from the events.
  */
 import { assert } from '../lib/assert.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { KeyCounts } from './key-counts.ts';
@@ -29,26 +30,14 @@ import { StoreMeta } from './store-meta.ts';
 import { MetaCache } from './meta-cache.ts';
 import { type RangeOptions, RangeResult, RangeScan, type ValueReads } from './range-scan.ts';
 import { RowStager } from './row-stager.ts';
+import type { StoreEvent } from './store-event.ts';
 import { defaultStoreOptions, type StoreOptions } from './store-options.ts';
 import { type Overlay, overlayOf, type PendingKey, UnsettledKeys } from './unsettled.ts';
 import { lastEventRevision, readValue, readValues, versionAt } from './revision-reads.ts';
 import { KVS, ValueCache } from './value-cache.ts';
 import { WriteTxn } from './write-txn.ts';
 
-/** One change of one key. */
-export interface StoreEvent {
-  readonly main: number;
-  readonly sub: number;
-  readonly isDelete: boolean;
-  readonly isCreate: boolean;
-  readonly key: Buffer;
-  /** The encoded KeyValue. For a delete it has only the key and the modification revision. */
-  readonly kv: Buffer;
-  /** The row of the column `event`, which ends with `kv`. */
-  readonly row: Buffer;
-  /** The index entry that the change superseded; undefined if the change created the key. */
-  readonly previous: IndexMeta | undefined;
-}
+export type { StoreEvent };
 
 /** Why a read was refused. */
 export type RangeRefusal = 'compacted' | 'future';
@@ -90,6 +79,8 @@ export class MvccStore {
   /** Whether reads see only what is committed, without the running transaction. */
   #hidden = false;
   #unsettled: UnsettledKeys | undefined;
+  /** What a large change leaves unsettled once it is committed. */
+  #toSettle: UnsettledKeys | undefined;
 
   constructor(engine: Engine, given: Partial<StoreOptions> = {}) {
     const options = { ...defaultStoreOptions, ...given };
@@ -121,7 +112,7 @@ export class MvccStore {
     this.#unstagedBytes = 0;
     this.#staged = false;
     this.#hidden = false;
-    this.#unsettled = undefined;
+    this.#unsettled = this.#toSettle = undefined;
   }
 
   /** The revision of the last transaction that changed something; a new store begins at 1. */
@@ -244,6 +235,11 @@ export class MvccStore {
     this.#written = to;
   }
 
+  /** All changes of a large transaction are made and written: gets ready for its commit. */
+  *prepareLarge(): Steps<void> {
+    this.#toSettle = yield* UnsettledKeys.of(this.#pending);
+  }
+
   /** Puts all changes since the last commit into the batch. The caller writes it and then calls `committed`. */
   stage(batch: WriteBatch): void {
     assert(!this.#staged, 'a batch is committed before the next one is staged');
@@ -254,6 +250,7 @@ export class MvccStore {
         this.#written === this.#events.length,
         'all events of a large change are written before it is committed',
       );
+      assert(this.#toSettle !== undefined, 'a large change is prepared before it is committed');
       this.meta.stageUnsettled(batch, this.#revision);
       this.#stageMeta(batch, this.#unstagedBytes);
       return;
@@ -290,7 +287,8 @@ export class MvccStore {
     if (this.#written > 0) {
       this.#written = 0;
       this.#unstagedBytes = 0;
-      this.#unsettled = new UnsettledKeys(this.#pending);
+      this.#unsettled = this.#toSettle;
+      this.#toSettle = undefined;
       this.#changes = new KeyChanges(this.#options.keyChangeCapacity, this.#revision);
       return events;
     }

@@ -1,6 +1,11 @@
+import { SlicedSort } from '../lib/sliced-sort.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { IndexMeta } from './index-meta.ts';
 import { type KeyCursor, OverlaidKeys } from './key-cursor.ts';
 import { inRange, type KeyRange, keyString } from './key-range.ts';
+
+/** Keys looked at or moved in one step. */
+const KEYS_PER_STEP = 1024;
 
 /** A key changed since the last commit. */
 export interface PendingKey {
@@ -45,15 +50,37 @@ export class UnsettledKeys {
   readonly #sums: Int32Array;
   #settled = 0;
 
-  constructor(pending: ReadonlyMap<string, PendingKey>) {
-    const names = [...pending.keys()];
-    // A delete of a range finds keys in this order already, and then sorting takes one pass.
-    names.sort(byBytes);
+  private constructor(names: readonly string[], keys: readonly PendingKey[], sums: Int32Array) {
     this.#names = names;
-    this.#keys = names.map((name) => pending.get(name) as PendingKey);
-    this.#sums = new Int32Array(names.length + 1);
+    this.#keys = keys;
+    this.#sums = sums;
+  }
+
+  /** @param pending does not change any more */
+  static *of(pending: ReadonlyMap<string, PendingKey>): Steps<UnsettledKeys> {
+    let names: string[] = [];
+    let isSorted = true;
+    for (const name of pending.keys()) {
+      // A delete finds keys in this order.
+      if (isSorted && names.length > 0) isSorted = byBytes(names[names.length - 1] ?? '', name) < 0;
+      names.push(name);
+      if (names.length % KEYS_PER_STEP === 0) yield;
+    }
+    if (!isSorted) {
+      const sort = new SlicedSort(names, byBytes);
+      while (!sort.step(KEYS_PER_STEP)) yield;
+      names = sort.result;
+    }
+    const keys: PendingKey[] = [];
+    const sums = new Int32Array(names.length + 1);
     let sum = 0;
-    for (const [at, key] of this.#keys.entries()) this.#sums[at + 1] = sum += keyDelta(key);
+    for (const name of names) {
+      const key = pending.get(name) as PendingKey;
+      keys.push(key);
+      sums[keys.length] = sum += keyDelta(key);
+      if (keys.length % KEYS_PER_STEP === 0) yield;
+    }
+    return new UnsettledKeys(names, keys, sums);
   }
 
   /** Undefined if the range has none of the keys that are not in `latest` yet. */

@@ -36,9 +36,17 @@ export function readPrevious(engine: Engine, events: readonly WatchEvent[]): voi
 }
 
 /**
- * The value of the key before a revision. The revision may have changed it more than once, and watchers see whole
- * revisions.
+ * Reads and encodes what a delivery of these events needs, where that delivery comes in a later turn with many more.
  */
+export function prepare(engine: Engine, events: readonly WatchEvent[]): void {
+  readPrevious(
+    engine,
+    events.filter(({ previousWanted }) => previousWanted),
+  );
+  for (const event of events) event.encode();
+}
+
+/** What the key held before a revision that may have changed it more than once: watchers see whole revisions. */
 function beforeRevision(
   engine: Engine,
   main: number,

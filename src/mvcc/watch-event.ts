@@ -26,7 +26,9 @@ export class WatchEvent {
   readonly superseded: Superseded | undefined;
   /** Whether any watcher wants the previous value. */
   previousWanted = false;
-  /** The previous KeyValue, after it is read; undefined if the key did not exist or the revision is compacted. */
+  /** Some watcher did not. */
+  plainWanted = false;
+  /** What the key held before, once read; undefined if it did not exist or is compacted. */
   previousKv: Buffer | undefined;
   readonly #kv: Buffer;
   #plain: Buffer | undefined;
@@ -49,6 +51,12 @@ export class WatchEvent {
   field(withPrevious: boolean): Buffer {
     if (withPrevious && this.previousKv !== undefined) return (this.#full ??= this.#encode(this.previousKv));
     return (this.#plain ??= this.#encode(undefined));
+  }
+
+  /** Does now what `field` would do, with the previous value read. */
+  encode(): void {
+    if (this.previousWanted) this.field(true);
+    if (this.plainWanted) this.field(false);
   }
 
   #encode(previous: Buffer | undefined): Buffer {

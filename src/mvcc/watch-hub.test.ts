@@ -48,7 +48,7 @@ class World {
   meanwhile: (() => void) | undefined;
   #job: CompactionJob | undefined;
 
-  constructor(options: { responsesPerPauseMs?: number; stepChanges?: number } = {}) {
+  constructor(options: { responsesPerPauseMs?: number; stepChanges?: number; largeEvents?: number } = {}) {
     this.hub = new WatchHub(this.store, options);
   }
 
@@ -217,6 +217,38 @@ describe('WatchHub', () => {
     expect(steps).toBeGreaterThan(3);
     recorder.check(world, world.store.revision);
     expect(recorder.revisions.at(-1)).toBe(3);
+  });
+
+  it('gathers very many changes in steps, and gives them to watchers that have seen all before as a whole', () => {
+    const world = new World();
+    let backlogs = 0;
+    world.hub.onBacklog = () => (backlogs += 1);
+    const outlet = world.hub.open();
+    const early = new Recorder(world, outlet, { ...range('k', 'l'), prevKv: true });
+    const changes = Array.from({ length: 3000 }, (_, n) => ({
+      key: `k${String(n).padStart(4, '0')}`,
+      value: 'v',
+    }));
+    world.apply([changes]);
+    expect(early.events).toHaveLength(0);
+    world.put('k', 'after');
+    world.hub.step();
+    // One that begins meanwhile sees only what comes after that.
+    const late = new Recorder(world, outlet, range('k', 'l'));
+    world.hub.flush();
+    expect(world.hub.isCurrent(early.watcher) || world.hub.isCurrent(late.watcher)).toBe(false);
+    expect(early.events).toHaveLength(0);
+    let steps = 1;
+    while (world.hub.step()) steps += 1;
+    expect(steps).toBeGreaterThan(4);
+    world.put('k', 'last');
+    early.check(world, world.hub.revision);
+    late.check(world, world.hub.revision);
+    expect(late.events).toHaveLength(1);
+    expect(early.revisions).toHaveLength(3);
+    expect(backlogs).toBe(1);
+    expect(world.hub.isCurrent(early.watcher)).toBe(true);
+    expect(world.hub.pendingEvents).toBe(0);
   });
 
   it('pauses after many responses, and gathers events during the pause', () => {
@@ -398,6 +430,7 @@ function randomHistory(random: SeededRandom, isReentrant: boolean): void {
   const world = new World({
     ...(random.chance(0.5) ? { responsesPerPauseMs: 1 } : {}),
     ...(random.chance(0.5) ? { stepChanges: random.between(1, 4) } : {}),
+    ...(random.chance(0.5) ? { largeEvents: random.int(4) } : {}),
   });
   let pauses = 0;
   world.hub.onPause = () => (pauses += 1);
@@ -457,13 +490,15 @@ function randomHistory(random: SeededRandom, isReentrant: boolean): void {
   };
 
   let depth = 0;
+  let isEnding = false;
   if (isReentrant)
     world.meanwhile = () => {
       if (depth > 0 || !random.chance(0.3)) return;
       depth += 1;
       const dice = random.int(10);
       if (dice < 6) world.hub.writable(random.pick(outlets));
-      else if (dice < 8) watch();
+      // In the end there might be more new ones than get everything.
+      else if (dice < 8 && !isEnding) watch();
       else if (dice < 9) remove();
       else checkCurrent();
       depth -= 1;
@@ -481,10 +516,13 @@ function randomHistory(random: SeededRandom, isReentrant: boolean): void {
     else if (dice < 97) endPause();
     else checkCurrent();
   }
-  world.hub.flush();
+  isEnding = true;
   for (let round = 0; round < 100_000; round += 1) {
     for (const outlet of outlets) world.hub.writable(outlet);
-    if (!world.hub.step() && outlets.every(({ parked }) => parked.size === 0)) break;
+    world.hub.flush();
+    if (world.hub.step() || outlets.some(({ parked }) => parked.size > 0)) continue;
+    // Events that waited to be gathered may now wait for the end of a pause.
+    if (world.hub.pendingEvents === 0) break;
   }
   expect(outlets.every(({ parked }) => parked.size === 0)).toBe(true);
   for (const recorder of recorders) {

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { CatchUp } from './catch-up.ts';
 import type { MvccStore, StoreEvent } from './store.ts';
-import { deliver, readPrevious } from './watch-delivery.ts';
+import { deliver, prepare, readPrevious } from './watch-delivery.ts';
 import { WatchEvent } from './watch-event.ts';
 import { WatchIndex } from './watch-index.ts';
 import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher, type WatcherState } from './watcher.ts';
@@ -15,7 +15,9 @@ const STEP_CHANGES = 512;
 /** A pause lasts one millisecond for each this many responses sent before it. */
 const RESPONSES_PER_PAUSE_MS = 64;
 const MAX_PAUSE_MS = 16;
-/** Gathered events of this size are delivered without waiting for the end of a pause. */
+/** More events than this are gathered over several steps. */
+const LARGE_EVENTS = 1024;
+/** So much gathered is delivered without waiting further. */
 const MAX_GATHERED_BYTES = 2 ** 20;
 
 export interface WatchPacing {
@@ -23,6 +25,8 @@ export interface WatchPacing {
   readonly responsesPerPauseMs?: number;
   /** Changes read at least in one step for watchers that are behind. */
   readonly stepChanges?: number;
+  /** Events announced at once beyond which they are gathered in steps. */
+  readonly largeEvents?: number;
 }
 
 /**
@@ -35,7 +39,10 @@ export interface WatchPacing {
  * A watcher whose outlet is full, or that starts in the past, is behind. The history is read for it in slices, one in
  * each `step`, until it has caught up.
  *
- * In both cases each event goes to each of its watchers exactly once, in order, and all events of a revision together.
+ * Very many events at once, as of a delete of many keys, are gathered in steps, each a `step` of the hub. What is
+ * announced meanwhile waits behind them.
+ *
+ * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
  *
  * A receiver may call `watch`, `remove`, `writable`, `close` and `isCurrent` during a delivery: a write to one stream
  * may find that another one is writable or closed. No watcher moves between indexes during a delivery. Such calls are
@@ -53,9 +60,14 @@ export class WatchHub {
   readonly #catchUps: CatchUp[] = [];
   /** Watchers that are behind, while the store is closed. */
   #suspended: Watcher[] | undefined;
-  /** Synced watchers have seen everything up to this revision. */
+  /** The newest revision announced. */
   #revision: number;
-  /** Number of changes since the start. It is used to read the history faster than it grows. */
+  /** Events for synced watchers are gathered up to it, or delivered. */
+  #gatheredRevision: number;
+  /** Announced after it and not gathered yet: whole revisions in order, of the first ones those from a place on. */
+  readonly #waiting: (readonly StoreEvent[])[] = [];
+  #waitingFrom = 0;
+  /** Changes since the start, to read a history faster than it grows. */
   #changes = 0;
   /** Size of events for synced watchers that wait for the end of a pause. */
   #gatheredBytes = 0;
@@ -68,15 +80,22 @@ export class WatchHub {
   readonly #responsesPerPauseMs: number;
 
   readonly #stepChanges: number;
+  readonly #largeEvents: number;
 
   constructor(
     store: MvccStore,
-    { responsesPerPauseMs = RESPONSES_PER_PAUSE_MS, stepChanges = STEP_CHANGES }: WatchPacing = {},
+    {
+      responsesPerPauseMs = RESPONSES_PER_PAUSE_MS,
+      stepChanges = STEP_CHANGES,
+      largeEvents = LARGE_EVENTS,
+    }: WatchPacing = {},
   ) {
     this.#store = store;
     this.#stepChanges = stepChanges;
+    this.#largeEvents = largeEvents;
     this.#responsesPerPauseMs = responsesPerPauseMs;
     this.#revision = store.committedRevision;
+    this.#gatheredRevision = this.#revision;
   }
 
   /** The newest revision that was announced to watchers. */
@@ -88,7 +107,8 @@ export class WatchHub {
   get pendingEvents(): number {
     let events = this.#gatheredEvents;
     for (const catchUp of this.#catchUps) events += catchUp.pendingEvents;
-    return events;
+    for (const waiting of this.#waiting) events += waiting.length;
+    return events - this.#waitingFrom;
   }
 
   /** Opens an outlet for a new stream. */
@@ -132,6 +152,7 @@ export class WatchHub {
   isCurrent(watcher: Watcher): boolean {
     if (this.#delivering) return false;
     this.flush();
+    if (this.#waiting.length > 0) return false;
     return watcher.state === 'synced' && watcher.options.startRevision <= this.#revision;
   }
 
@@ -157,10 +178,21 @@ export class WatchHub {
     if (last === undefined) return;
     assert((events[0]?.main ?? 0) > this.#revision, 'each revision is announced once, in order');
     this.#revision = last.main;
-    this.#changes += events.length;
+    // One large revision was made over many turns.
+    const isOne = events[0]?.main === last.main;
+    this.#changes += isOne ? Math.min(events.length, this.#largeEvents) : events.length;
+    if (this.#waiting.length > 0 || (events.length > this.#largeEvents && this.#synced.size > 0)) {
+      const isFirst = !this.#hasBacklog;
+      this.#waiting.push(events);
+      if (isFirst) this.onBacklog?.();
+      return;
+    }
+    this.#gatheredRevision = last.main;
     if (this.#synced.size === 0) return;
-    this.#gather(events);
-    if (!this.#pausing || this.#gatheredBytes >= MAX_GATHERED_BYTES) this.#deliver();
+    const wanted = this.#gather(events).filter(({ previousWanted }) => previousWanted);
+    // Now, as a compaction may remove them before the events are delivered.
+    if (wanted.length > 0) readPrevious(this.#store.engine, wanted);
+    this.#deliverUnlessPausing();
   }
 
   /** Delivers the gathered events: the pause of `onPause` is over, or a caller cannot wait for its end. */
@@ -169,28 +201,51 @@ export class WatchHub {
     if (!this.#delivering) this.#deliver();
   }
 
-  #gather(events: readonly StoreEvent[]): void {
-    const wanted: WatchEvent[] = [];
+  #deliverUnlessPausing(): void {
+    if (!this.#pausing || this.#gatheredBytes >= MAX_GATHERED_BYTES) this.#deliver();
+  }
+
+  /** Gathers some of the events that wait. */
+  #gatherWaiting(count: number): void {
+    const events = this.#waiting[0];
+    if (events === undefined) return;
+    const to = this.#waitingFrom + count;
+    prepare(this.#store.engine, this.#gather(events.slice(this.#waitingFrom, to)));
+    this.#waitingFrom = to;
+    if (to < events.length) return;
+    this.#waiting.shift();
+    this.#waitingFrom = 0;
+    this.#gatheredRevision = events[events.length - 1]?.main ?? this.#gatheredRevision;
+    this.#deliverUnlessPausing();
+  }
+
+  /** All that waits, and at once, as the store is about to be closed. */
+  #gatherAllWaiting(): void {
+    while (this.#waiting.length > 0) this.#gatherWaiting(Infinity);
+  }
+
+  #gather(events: readonly StoreEvent[]): WatchEvent[] {
+    const gathered: WatchEvent[] = [];
     for (const event of events) {
       const groups = this.#synced.match(event.key);
       if (groups.length === 0) continue;
       const watchEvent = new WatchEvent(event.main, event.isDelete, event.kv, event.previous);
       this.#synced.gather(groups, watchEvent);
       this.#gatheredBytes += event.kv.length;
-      this.#gatheredEvents += 1;
-      if (watchEvent.previousWanted) wanted.push(watchEvent);
+      gathered.push(watchEvent);
     }
-    // Read now, since a compaction may remove them before the events are delivered.
-    if (wanted.length > 0) readPrevious(this.#store.engine, wanted);
+    this.#gatheredEvents += gathered.length;
+    return gathered;
   }
 
   #deliver(): void {
-    if (this.#gatheredEvents === 0) return;
+    // Watchers see whole revisions.
+    if (this.#gatheredEvents === 0 || this.#waitingFrom > 0) return;
     this.#gatheredEvents = 0;
     this.#gatheredBytes = 0;
     const before = this.counters.responses;
     this.#exclusively(() => {
-      for (const watcher of deliver(this.#synced, this.#revision, this.counters)) {
+      for (const watcher of deliver(this.#synced, this.#gatheredRevision, this.counters)) {
         if (watcher.state === 'closed') continue;
         this.#synced.delete(watcher);
         this.counters.slowWatchers += 1;
@@ -205,23 +260,31 @@ export class WatchHub {
   }
 
   /**
-   * Reads the next slice for watchers that are behind, one catch-up after the other.
+   * Gathers events that wait, and reads on for those who are behind, one history after the other.
    *
-   * @returns whether some watchers are still behind and writable
+   * @returns whether events still wait, or some are still behind and have room
    */
   step(): boolean {
+    if (this.#waiting.length > 0) {
+      this.#gatherWaiting(this.#stepChanges);
+    }
     const catchUp = this.#catchUps.shift();
-    if (catchUp === undefined) return false;
+    if (catchUp === undefined) return this.#hasBacklog;
     this.#catchUps.push(catchUp);
     // At least twice the changes since its last step, so that the history does not grow faster than it is read.
     const count = Math.max(this.#stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
     catchUp.changesAtStep = this.#changes;
     this.#exclusively(() => this.#advance(catchUp, count));
-    return this.#catchUps.length > 0;
+    return this.#hasBacklog;
+  }
+
+  get #hasBacklog(): boolean {
+    return this.#catchUps.length + this.#waiting.length > 0;
   }
 
   /** The store is about to be closed for a moment. Its history is read again after `restored`. */
   suspend(): void {
+    this.#gatherAllWaiting();
     this.flush();
     const suspended = [...this.#catchUps].flatMap((catchUp) => this.#endCatchUp(catchUp));
     this.#suspended = suspended;
@@ -229,6 +292,7 @@ export class WatchHub {
 
   /** The store was replaced by a newer one. All watchers resume in its history. */
   restored(store: MvccStore): void {
+    this.#gatherAllWaiting();
     this.flush();
     const synced = this.#synced.watchers();
     const seen = this.#revision;
@@ -238,6 +302,7 @@ export class WatchHub {
     this.#suspended = undefined;
     this.#store = store;
     this.#revision = store.committedRevision;
+    this.#gatheredRevision = this.#revision;
     for (const watcher of synced) {
       watcher.nextRevision = Math.max(watcher.nextRevision, seen + 1);
       if (watcher.nextRevision > this.#revision) continue;
@@ -313,8 +378,9 @@ export class WatchHub {
   #begin(position: number, hasRoom: boolean): CatchUp {
     if (hasRoom) {
       const catchUp = new CatchUp(this.#store, position, this.#changes);
+      const isFirst = !this.#hasBacklog;
       this.#catchUps.push(catchUp);
-      if (this.#catchUps.length === 1) this.onBacklog?.();
+      if (isFirst) this.onBacklog?.();
       return catchUp;
     }
     let earliest: CatchUp | undefined;

@@ -36,6 +36,8 @@ export class WatchGroup {
   events: WatchEvent[] = [];
   /** Whether any watcher wants previous values. */
   wantsPrevious = false;
+  /** Some watcher does not. */
+  wantsPlain = false;
 
   constructor(start: string, end: string) {
     this.start = start;
@@ -84,7 +86,7 @@ export class WatchIndex {
     this.#size -= 1;
     if (form.watchers.length > 0) return;
     group.forms.splice(group.forms.indexOf(form), 1);
-    group.wantsPrevious = group.forms.some(({ prevKv }) => prevKv);
+    noteWishes(group);
     if (group.forms.length > 0) return;
     if (range.single) this.#keys.delete(start);
     else this.#ranges.delete(start, end);
@@ -108,6 +110,7 @@ export class WatchIndex {
       if (group.events.length === 0) this.#touched.push(group);
       group.events.push(event);
       if (group.wantsPrevious) event.previousWanted = true;
+      if (group.wantsPlain) event.plainWanted = true;
     }
   }
 
@@ -152,8 +155,13 @@ function formOf(group: WatchGroup, options: WatchOptions): WatchForm {
   if (known !== undefined) return known;
   const form = new WatchForm(options);
   group.forms.push(form);
-  if (options.prevKv) group.wantsPrevious = true;
+  noteWishes(group);
   return form;
+}
+
+function noteWishes(group: WatchGroup): void {
+  group.wantsPrevious = group.forms.some(({ prevKv }) => prevKv);
+  group.wantsPlain = group.forms.some(({ prevKv }) => !prevKv);
 }
 
 function appendAll(group: WatchGroup, all: Watcher[]): void {
