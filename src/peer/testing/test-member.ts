@@ -148,7 +148,9 @@ export class TestMember {
   }
 
   async stop(): Promise<void> {
+    // The listener goes first: otherwise the other side may connect once more, and lose that connection too.
+    const closed = this.#server.close();
     this.transport.stop();
-    await this.#server.close();
+    await closed;
   }
 }
