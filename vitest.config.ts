@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'forks', testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'forks', testTimeout: 60_000 } },
       {
         test: {
           name: 'e2e',
