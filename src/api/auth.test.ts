@@ -74,7 +74,7 @@ describe('simple tokens', () => {
   afterAll(stop);
   let root = '';
 
-  test('auth goes on once there is a root', async () => {
+  test('auth can be enabled once the root user exists', async () => {
     expect(outcome(await authenticate('root', 'x'))).toEqual(answer(errors.AuthNotEnabled));
     expect(outcome(await call(methods.authEnable.path, Buffer.alloc(0)))).toEqual(
       answer(errors.RootUserNotExist),
@@ -89,7 +89,7 @@ describe('simple tokens', () => {
     });
   });
 
-  test('users are what their roles permit', async () => {
+  test('users may do what their roles permit', async () => {
     expect(outcome(await user('u', 'u-password'))).toEqual(answer(errors.UserEmpty));
     expect((await user('u', 'u-password', root)).code).toBe(0);
     await call(methods.roleAdd.path, AuthRoleAddRequest.encode({ name: 'r' }), root);
@@ -114,7 +114,7 @@ describe('simple tokens', () => {
     expect(bearer.code).toBe(0);
   });
 
-  test('users see themselves and their roles, root sees all', async () => {
+  test('users see themselves and their roles, and root sees everything', async () => {
     const token = await login('u', 'u-password');
     const get = (name: string, by: string): Promise<CallResult> =>
       call(methods.userGet.path, AuthUserGetRequest.encode({ name }), by);
@@ -134,7 +134,7 @@ describe('simple tokens', () => {
     });
   });
 
-  test('no password goes into the log or the output', () => {
+  test('no password is written to the raft log or the log output', () => {
     const written = JSON.stringify(server.logLines);
     expect(written).not.toContain('password"');
     expect(server.member.auth.passwordHash('u')).toMatchObject({ hash: expect.any(Buffer) as Buffer });
@@ -142,7 +142,7 @@ describe('simple tokens', () => {
     expect(stored.hash.toString()).toMatch(/^\$2a\$04\$/);
   });
 
-  test('wrong logins', async () => {
+  test('failed logins get etcd errors', async () => {
     expect(outcome(await authenticate('u', 'wrong'))).toEqual(answer(errors.AuthFailed));
     expect(outcome(await authenticate('u', ''))).toEqual(answer(errors.AuthFailed));
     const stale = { name: 'u', password: 'u-password' };
@@ -165,7 +165,7 @@ describe('simple tokens', () => {
     ]);
   });
 
-  test('tokens end with a changed password and a deleted user', async () => {
+  test('tokens end when the password changes or the user is deleted', async () => {
     const token = await login('u', 'u-password');
     expect((await put('a', token)).code).toBe(0);
     const change = AuthUserChangePasswordRequest.create({ name: 'u', password: 'next' });
@@ -179,7 +179,7 @@ describe('simple tokens', () => {
     expect(outcome(await authenticate('u', 'next'))).toEqual(answer(errors.AuthFailed));
   });
 
-  test('many logins at once', async () => {
+  test('many logins at once succeed', async () => {
     const tokens = await Promise.all(Array.from({ length: 200 }, () => login('root', 'root-password')));
     expect(new Set(tokens).size).toBe(200);
     expect((await put('a', tokens[7])).code).toBe(0);
@@ -193,7 +193,7 @@ describe('simple tokens', () => {
   });
 });
 
-describe('names that a snapshot could not hold', () => {
+describe('names that do not fit into a snapshot', () => {
   beforeAll(() => start());
   afterAll(stop);
   const role = (name: string): Promise<CallResult> =>
@@ -202,7 +202,7 @@ describe('names that a snapshot could not hold', () => {
   test.each([
     ['a user', (name: string) => user(name, 'x')],
     ['a role', role],
-  ])('%s has one of at most 32,768 bytes', async (_, add) => {
+  ])('the name of %s has at most 32,768 bytes', async (_, add) => {
     expect(outcome(await add('n'.repeat(32_768)))).toEqual([0, '']);
     for (const long of ['n'.repeat(32_769), 'é'.repeat(16_385)])
       expect(outcome(await add(long))).toEqual([

@@ -13,19 +13,22 @@ import {
   InternalAuthenticateRequest,
 } from '../wire/gen/etcdserverpb.ts';
 import { Auth } from '../wire/services.ts';
-import type { LoginPace } from './auth/login-pace.ts';
+import type { LoginLimiter } from './auth/login-limiter.ts';
 import type { PasswordHasher } from './auth/password-hasher.ts';
 import type { TokenProvider } from './auth/token-provider.ts';
 import { failCall, type ServiceContext, type UnaryMethod } from './service-context.ts';
 
 export interface AuthServiceOptions {
   readonly passwords: PasswordHasher;
-  readonly pace: LoginPace;
+  readonly limiter: LoginLimiter;
   readonly tokens: TokenProvider;
   readonly logger: Logger;
 }
 
-/** Names are keys of etcd's database files, which take no longer ones: a snapshot could not hold them. */
+/**
+ * The longest name of a user or role, in bytes. Names are keys in etcd's database file, and bbolt limits the key
+ * length.
+ */
 const MAX_NAME_BYTES = 32_768;
 const NAME_TOO_LONG = new EtcdError(
   GrpcCode.InvalidArgument,
@@ -36,7 +39,7 @@ function isTooLong(name: string): boolean {
   return name.length > MAX_NAME_BYTES || Buffer.byteLength(name) > MAX_NAME_BYTES;
 }
 
-/** The Auth service. All of it goes through the log, reading included, so that an answer is never out of date. */
+/** The Auth service. Every request goes through raft, reads included, so that a response is never stale. */
 export function registerAuth(context: ServiceContext, options: AuthServiceOptions): void {
   const { methods } = Auth;
   const { passwords } = options;
@@ -66,7 +69,7 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
     });
   }
 
-  // The log carries hashes alone: no password reaches another member or the disk.
+  // Only the hash goes into the raft log. The password never reaches another member or the disk.
   context.unary(methods.userAdd, (call, request) => {
     if (isTooLong(request.name)) throw NAME_TOO_LONG;
     context.asCaller(call, (who) => {
@@ -92,7 +95,7 @@ export function registerAuth(context: ServiceContext, options: AuthServiceOption
 
   context.unary(methods.authenticate, (call, request) => {
     const failed = (error: unknown): void => failCall(call, error);
-    options.pace
+    options.limiter
       .pass(() => !call.ended)
       .then(() => {
         if (call.ended) return;
@@ -121,7 +124,7 @@ function withHash(passwords: PasswordHasher, call: UnaryCall, { password, who, n
     .catch((error: unknown) => failCall(call, error));
 }
 
-/** One login: its password is compared here, and the log makes its token, which is good on every member. */
+/** One login. The password is compared here. The raft entry creates the token, so that every member accepts it. */
 class Authentication {
   readonly #context: ServiceContext;
   readonly #options: AuthServiceOptions;
@@ -142,7 +145,7 @@ class Authentication {
         if (this.#call.ended) return;
         const result = await this.#propose(name);
         if (isError(result)) throw result;
-        // Users may have changed meanwhile, this one's password too: then it is compared anew.
+        // Users may have changed in the meantime, also this user's password. Then the password is compared again.
         if (checkedRevision === member.auth.revision) {
           await this.#answer(name, result);
           return;
@@ -153,7 +156,7 @@ class Authentication {
     }
   }
 
-  /** @returns the auth revision at which the password was the user's */
+  /** @returns the auth revision at which the password was correct */
   async #checkPassword({ name, password }: AuthenticateRequest): Promise<number> {
     const { auth } = this.#context.member;
     const { passwords, logger } = this.#options;
@@ -174,7 +177,7 @@ class Authentication {
   #propose(name: string): Promise<ApplyResult> {
     const simpleToken = this.#options.tokens.drawPrefix();
     const body = InternalAuthenticateRequest.encode({ name, password: '', simpleToken });
-    // Whatever token came along plays no part: logging in is how a client gets rid of one that has ended.
+    // A token sent with the login is ignored: a client logs in to replace a token that has expired.
     return new Promise((resolve, reject) => {
       this.#context.member.propose(RaftRequestField.authenticate, body, undefined, {
         settled: resolve,

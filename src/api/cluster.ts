@@ -10,7 +10,7 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 import { Cluster } from '../wire/services.ts';
 import { afterConsensus } from './kv.ts';
-import { requireAdmin, requireSomebody } from './privileges.ts';
+import { requireAdmin, requireUser } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 
 /** The Cluster service. */
@@ -21,9 +21,9 @@ export function registerCluster(context: ServiceContext, memberships: Membership
   context.unary(methods.memberList, (call, request) => {
     const answer = (): void =>
       context.asCaller(call, (who) => {
-        requireSomebody(context, who);
+        requireUser(context, who);
         const members = member.cluster.members().map(toWire);
-        // etcd leaves the revision out of these headers.
+        // As in etcd, these headers have no revision.
         call.respond([context.headerAt(0), MemberListResponse.encode({ header: undefined, members })]);
       });
     if (request.linearizable) afterConsensus(context, call, answer);

@@ -79,7 +79,7 @@ test('the first to campaign leads, and the next when it resigns', async () => {
   expect(await leaderValue('turns')).toBe('second');
 });
 
-test('a leader proclaims new values until it is none any more', async () => {
+test('a leader proclaims new values as long as it leads', async () => {
   await grant(10n);
   const held = await campaign('values', 10n, 'a');
   expect((await proclaim(held, 'b')).code).toBe(0);
@@ -103,7 +103,7 @@ test('a candidate whose deadline passes leaves the queue', async () => {
   expect(await leaderValue('leave')).toBe('patient');
 });
 
-test('an observer sees each leader and all it proclaims', async () => {
+test('an observer sees each leader and all its proclaimed values', async () => {
   for (const id of [30n, 31n]) await grant(id);
   const seen: string[] = [];
   const stream = client.serverStream(
@@ -128,7 +128,7 @@ test('an observer sees each leader and all it proclaims', async () => {
   await expect.poll(() => server.member.hub.counters).toMatchObject({ watchers: 0, outlets: 0 });
 });
 
-test('what a request lacks is said', async () => {
+test('a missing field is named in the error', async () => {
   const missing = { code: 2, details: '"leader" field must be provided' };
   expect(await proclaim(undefined, 'x')).toMatchObject(missing);
   expect(await resign(undefined)).toMatchObject(missing);

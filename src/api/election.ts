@@ -19,14 +19,14 @@ import type { KeyEventBatch } from './concurrency/key-events.ts';
 import { createdAt, get, put, QueueKeys, remove } from './concurrency/queue-keys.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
 import type { ServiceContext } from './service-context.ts';
-import { admitStream, endStream, whenWritable, whileLed } from './stream-calls.ts';
+import { admitStream, endStream, whenWritable, endWithoutLeader } from './stream-calls.ts';
 
 const NO_END = Buffer.alloc(0);
 const NO_LEADER = recipeError('election: no leader');
 const NOT_LEADER = recipeError('election: not leader');
 const LEADER_MISSING = recipeError('"leader" field must be provided');
 
-/** The Election service: of those who campaign, who came first leads until it resigns or its lease ends. */
+/** The Election service. The first candidate leads until it resigns or its lease ends. */
 export function registerElection(context: ServiceContext, leaders: LeaderMonitor): void {
   const { methods } = Election;
 
@@ -48,7 +48,7 @@ export function registerElection(context: ServiceContext, leaders: LeaderMonitor
 
   context.server.stream(methods.observe, (call) => {
     if (!admitStream(context, call)) return;
-    whileLed(leaders, call);
+    endWithoutLeader(leaders, call);
     call.onMessage = (bytes) => {
       try {
         const keys = new QueueKeys(LeaderRequest.decode(bytes).name);
@@ -73,7 +73,7 @@ async function campaign(client: CallerClient, request: CampaignRequest): Promise
   const existing = entered.found[0]?.[0];
   const rev = entered.succeeded ? entered.revision : (existing?.createRevision ?? 0);
   const candidate: LeaderKey = { name, key, rev, lease };
-  // Now, so that a long wait does not keep the memory that the request came in.
+  // Released now, so that a long wait does not keep the memory of the request.
   const body = CampaignResponse.encode({ header: undefined, leader: candidate });
   if (existing !== undefined && !existing.value.equals(value)) await enterAgain(client, candidate, value);
   await whenLeading(client, keys, { key, rev });
@@ -86,13 +86,13 @@ async function whenLeading(client: CallerClient, keys: QueueKeys, candidacy: Can
   try {
     await keys.whenGone(client, candidacy.rev - 1);
   } catch (error) {
-    // A client that is gone does not come to lead. Otherwise it may still try again.
+    // A client that has left must not become leader. Otherwise it may still try again.
     if (error instanceof CallEndedError) await giveUp(client, candidacy);
     throw error;
   }
 }
 
-/** The candidate has been in the queue before, with another value. */
+/** The candidate is already in the queue, with another value. */
 async function enterAgain(client: CallerClient, candidate: LeaderKey, value: Buffer): Promise<void> {
   try {
     await putIfOwn(client, candidate, value);
@@ -132,7 +132,7 @@ function removeIfOwn(client: CallerClient, { key, rev }: Candidacy): Promise<Txn
   return client.txn({ compare: [createdAt(key, rev)], success: [remove(key)], failure: [] });
 }
 
-/** The lease ends it anyway, if this fails. */
+/** If this fails, the lease ends the candidacy. */
 async function giveUp(client: CallerClient, candidate: Candidacy): Promise<void> {
   try {
     await removeIfOwn(client, candidate);
@@ -148,7 +148,7 @@ async function leader(client: CallerClient, { name }: LeaderRequest): Promise<Ou
   return { revision, body: LeaderResponse.encode({ header: undefined, kv }) };
 }
 
-/** Tells of the leader, of what it proclaims, and of each leader after it, until the client has enough. */
+/** Sends the leader, its proclaimed values, and each later leader, until the client ends the call. */
 async function observe(context: ServiceContext, call: StreamCall, keys: QueueKeys): Promise<void> {
   const client = new CallerClient(context, call);
   const tell = async (revision: number, kv: KeyValue): Promise<void> => {
@@ -171,7 +171,7 @@ async function observe(context: ServiceContext, call: StreamCall, keys: QueueKey
   }
 }
 
-/** The history went away below an observer that was too slow. */
+/** The observer was too slow, and the next events were compacted. */
 const COMPACTED = recipeError('election: events are compacted');
 
 async function firstPut(client: CallerClient, keys: QueueKeys, revision: number): Promise<KeyValue> {
@@ -195,7 +195,7 @@ function hasDelete({ events }: KeyEventBatch): boolean {
   return events.some(({ type }) => type === EventEventType.DELETE);
 }
 
-/** As etcd, which ends the stream without a word where it cannot go on. */
+/** As etcd, which ends the stream without an error when it cannot continue. */
 function endObserved(call: StreamCall, error: unknown): void {
   if (error instanceof EtcdError) call.end();
   else if (!(error instanceof CallEndedError)) endStream(call, error);

@@ -2,7 +2,7 @@ import type { StreamCall } from '../grpc/stream-call.ts';
 import { EtcdError, GrpcCode } from '../wire/errors.ts';
 import type { ServiceContext } from './service-context.ts';
 
-/** The standard health service, by hand: its messages are a name and an enum. */
+/** The standard gRPC health service, written by hand: its messages are a name and an enum. */
 const SERVICE = 'grpc.health.v1.Health';
 const SERVING = Buffer.from([0x08, 0x01]);
 const NOT_SERVING = Buffer.from([0x08, 0x02]);
@@ -12,13 +12,13 @@ const NAME_TAG = 0x0a;
 const check = { name: 'Check', path: `/${SERVICE}/Check`, clientStreaming: false, serverStreaming: false };
 const watch = { name: 'Watch', path: `/${SERVICE}/Watch`, clientStreaming: false, serverStreaming: true };
 
-/** Whether the server serves, as health checks see it. */
+/** The serving status for health checks. */
 export interface Health {
-  /** Those who watch are told at once. */
+  /** Watchers are told at once. */
   setServing(isServing: boolean): void;
 }
 
-/** etcd reports the whole server, under the empty name. */
+/** etcd reports the whole server under the empty name. */
 export function registerHealth({ server }: ServiceContext): Health {
   let status = SERVING;
   const watching = new Set<StreamCall>();
@@ -49,7 +49,7 @@ export function registerHealth({ server }: ServiceContext): Health {
 
 const unknownService = new EtcdError(GrpcCode.NotFound, 'unknown service');
 
-/** Names are short: one byte of length is enough for any that exists. */
+/** Names are short: one byte of length is enough for each name that exists. */
 function serviceName(request: Buffer): string {
   if (request[0] !== NAME_TAG) return '';
   return request.subarray(2, 2 + (request[1] ?? 0)).toString();

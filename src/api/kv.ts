@@ -43,7 +43,7 @@ export function registerKv(context: ServiceContext): void {
 
   context.unary(methods.put, (call, request, bytes) => {
     refuse(checkPut(request));
-    withRoom(context, call, putCost(request.key.length, request.value.length), () =>
+    withQuota(context, call, putCost(request.key.length, request.value.length), () =>
       context.asCaller(call, (who) => context.propose(call, RaftRequestField.put, bytes, who)),
     );
   });
@@ -65,7 +65,7 @@ export function registerKv(context: ServiceContext): void {
         else afterConsensus(context, call, () => readTxn(context, call, request));
         return;
       }
-      withRoom(context, call, txnCost(request), () =>
+      withQuota(context, call, txnCost(request), () =>
         context.asCaller(call, (who) => context.propose(call, RaftRequestField.txn, bytes, who)),
       );
     },
@@ -88,12 +88,12 @@ function refuse(error: EtcdError | undefined): void {
   if (error !== undefined) throw error;
 }
 
-/** etcd's learners answer serializable reads alone. */
+/** As in etcd, a learner answers only serializable reads. */
 function refuseLearner({ cluster, config }: Member): EtcdError | undefined {
   return cluster.isLocalLearner && !config.learnerReads ? errors.NotSupportedForLearner : undefined;
 }
 
-/** Goes on once the read may see everything acknowledged before it began. */
+/** Calls `next` when the read sees every write that was acknowledged before it began. */
 export function afterConsensus(context: ServiceContext, call: UnaryCall, next: () => void): void {
   call.onCancel = context.member.read({
     readable: () => {
@@ -108,8 +108,11 @@ export function afterConsensus(context: ServiceContext, call: UnaryCall, next: (
   });
 }
 
-/** The quota is looked at before proposing, so that a full store fills no log either; the alarm goes up first. */
-export function withRoom(context: ServiceContext, call: UnaryCall, cost: number, next: () => void): void {
+/**
+ * Checks the quota before the proposal, so that requests to a full store do not fill the raft log. The alarm is
+ * raised before the error is sent.
+ */
+export function withQuota(context: ServiceContext, call: UnaryCall, cost: number, next: () => void): void {
   const { member } = context;
   if (member.quota.fits(cost)) next();
   else member.spaceAlarm.raise(() => call.fail(errors.NoSpace.code, errors.NoSpace.message));
@@ -155,7 +158,7 @@ function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest):
   });
 }
 
-/** The earliest revision that a transaction of ranges reads. */
+/** The earliest revision that a read-only transaction reads. */
 function earliestRevision({ success, failure }: TxnRequest, present: number): number {
   let earliest = present;
   for (const { request: op } of [...success, ...failure])

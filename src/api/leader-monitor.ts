@@ -1,6 +1,6 @@
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** Election timeouts without a leader after which streams that asked for one are ended. */
+/** After this many election timeouts without a leader, streams that require a leader are ended. */
 const MAX_TIMEOUTS = 3;
 
 export interface LeaderMonitorOptions {
@@ -10,8 +10,9 @@ export interface LeaderMonitorOptions {
 }
 
 /**
- * Tells streams that want a leader when there has been none for three election timeouts. Ending a stream costs its
- * client far more than a refused request, so a short election must not do it. It looks only while there are streams.
+ * Tells streams that require a leader when there has been none for three election timeouts. To open a stream again
+ * costs a client far more than to repeat a request, so a short election must not end streams. The check runs only
+ * while there are such streams.
  */
 export class LeaderMonitor {
   readonly #options: LeaderMonitorOptions;
@@ -23,7 +24,7 @@ export class LeaderMonitor {
     this.#options = options;
   }
 
-  /** Calls back once when the leader is lost. The function returned takes that back. */
+  /** Calls back once when the leader is lost. Returns a function that cancels this. */
   onLost(listener: () => void): () => void {
     this.#listeners.add(listener);
     const { scheduler, electionTimeoutMs } = this.#options;

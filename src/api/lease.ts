@@ -14,12 +14,12 @@ import {
   type LeaseTimeToLiveRequest,
 } from '../wire/gen/etcdserverpb.ts';
 import { Lease } from '../wire/services.ts';
-import { withRoom } from './kv.ts';
+import { withQuota } from './kv.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
 import type { Leases } from '../server/leases.ts';
 import { inTurns } from '../server/in-turns.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
-import { admitStream, endStream, streamIdentity, whileLed } from './stream-calls.ts';
+import { admitStream, endStream, streamIdentity, endWithoutLeader } from './stream-calls.ts';
 
 /** The Lease service. */
 export function registerLease(context: ServiceContext, leases: Leases, leaders: LeaderMonitor): void {
@@ -27,9 +27,9 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   const { methods } = Lease;
 
   context.unary(methods.leaseGrant, (call, request, bytes) => {
-    withRoom(context, call, LEASE_GRANT_COST, () =>
+    withQuota(context, call, LEASE_GRANT_COST, () =>
       context.asCaller(call, (who) => {
-        requireSomebody(context, who);
+        requireUser(context, who);
         const body =
           request.id === 0n ? LeaseGrantRequest.encode({ ...request, id: member.ids.leaseId() }) : bytes;
         context.propose(call, RaftRequestField.leaseGrant, body, who);
@@ -39,14 +39,14 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
 
   context.unary(methods.leaseRevoke, (call, _request, bytes) => {
     context.asCaller(call, (who) => {
-      requireSomebody(context, who);
+      requireUser(context, who);
       context.propose(call, RaftRequestField.leaseRevoke, bytes, who);
     });
   });
 
   context.unary(methods.leaseTimeToLive, (call, request) => {
     context.asCaller(call, (who) => {
-      requireSomebody(context, who);
+      requireUser(context, who);
       const answer = (): void => answerTimeToLive(context, call, { request, leases, who });
       if (!request.keys) answer();
       else
@@ -59,7 +59,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
 
   context.unary(methods.leaseLeases, (call) => {
     context.asCaller(call, (who) => {
-      if (member.auth.isEnabled) requireSomebody(context, who);
+      if (member.auth.isEnabled) requireUser(context, who);
       inTurns(member.longReads, listLeases(context, who), {
         ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
         done: (parts) => call.respond([context.header(), ...parts]),
@@ -70,11 +70,14 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   context.server.stream(methods.leaseKeepAlive, (call) => keepAlive(context, call, { leases, leaders }));
 }
 
-function requireSomebody({ member }: ServiceContext, who: AuthInfo | undefined): void {
+function requireUser({ member }: ServiceContext, who: AuthInfo | undefined): void {
   if (member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
 }
 
-/** All leases, if the caller may read the keys of each. @returns LeaseLeasesResponse after its header, in parts */
+/**
+ * Lists all leases. With auth enabled, the caller must be allowed to read the keys of each. @returns
+ * LeaseLeasesResponse after its header, in parts
+ */
 function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<Buffer[]> {
   const ids = yield* context.member.lessor.list();
   const isChecked = context.member.auth.isEnabled;
@@ -88,12 +91,12 @@ function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<
   return parts;
 }
 
-/** Leases checked and encoded in one step. */
+/** How many leases are checked and encoded in one step. */
 const LEASES_PER_STEP = 500;
-/** Keys checked in one step. */
+/** How many keys are checked in one step. */
 const KEYS_PER_STEP = 256;
 
-/** Whoever asks about a lease's keys, or prolongs their life, needs to be allowed that of each of them. */
+/** To see a lease's keys or to renew the lease, the caller needs the permission for each of its keys. */
 function* checkKeys(
   { member }: ServiceContext,
   id: bigint,
@@ -140,10 +143,10 @@ interface KeepAlive {
   readonly leaders: LeaderMonitor;
 }
 
-/** Requests of one stream are answered in their order; the next is read when the one before is answered. */
+/** Requests of one stream are answered in order. The next is read when the one before has been answered. */
 function keepAlive(context: ServiceContext, call: StreamCall, { leases, leaders }: KeepAlive): void {
   if (!admitStream(context, call)) return;
-  whileLed(leaders, call);
+  endWithoutLeader(leaders, call);
   let busy = false;
   let halfClosed = false;
   const waiting: Buffer[] = [];
@@ -181,7 +184,7 @@ interface Renewal {
 
 function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, done }: Renewal): void {
   const { id } = LeaseKeepAliveRequest.decode(bytes);
-  // Before the renewal: a client must not see a revision at which the lease may be gone already.
+  // Taken before the renewal: the client must not see a revision at which the lease may already be gone.
   const header = context.header();
   const answer = (ttl: number): void => {
     call.write([header, LeaseKeepAliveResponse.encode({ header: undefined, id, ttl })]);
@@ -201,7 +204,7 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
       .catch((error: unknown) => endStream(call, error));
   };
   streamIdentity(context, call, (who) => {
-    requireSomebody(context, who);
+    requireUser(context, who);
     inTurns(context.member.longReads, checkKeys(context, id, who, 'write'), {
       ...{ isOver: () => call.ended, failed: (error) => endStream(call, error) },
       done: renew,

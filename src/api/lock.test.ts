@@ -61,12 +61,12 @@ async function keys(prefix: string): Promise<string[]> {
   return RangeResponse.decode(message ?? Buffer.alloc(0)).kvs.map(({ key }) => key.toString());
 }
 
-/** Until so many hold or wait for the lock. */
+/** Waits until this many callers hold or wait for the lock. */
 async function untilQueued(name: string, count: number): Promise<void> {
   await expect.poll(async () => (await keys(name)).length).toBe(count);
 }
 
-test('a lock goes to those who wait in the order they came', async () => {
+test('callers get a lock in the order in which they asked', async () => {
   for (const id of [1n, 2n, 3n]) await grant(id);
   const first = await lock('order', 1n);
   expect(keyOf(first)).toBe('order/1');
@@ -84,14 +84,14 @@ test('a lock goes to those who wait in the order they came', async () => {
   expect(got).toEqual(['order/2', 'order/3']);
 });
 
-test('who holds the lock gets it again, and a lease is made where none is given', async () => {
+test('the owner gets the lock again, and without a lease one is granted', async () => {
   await grant(10n);
   const held = await lock('again', 10n);
   expect(keyOf(await lock('again', 10n))).toBe(keyOf(held));
   expect(keyOf(await lock('own lease', 0n))).toMatch(/^own lease\/[0-9a-f]{16}$/);
 });
 
-test('an ended lease lets the next one in', async () => {
+test('the next caller gets the lock when the lease ends', async () => {
   for (const id of [20n, 21n]) await grant(id);
   await lock('lease', 20n);
   const next = lock('lease', 21n);
@@ -100,7 +100,7 @@ test('an ended lease lets the next one in', async () => {
   expect(keyOf(await next)).toBe('lease/15');
 });
 
-test('whose deadline passes leaves the queue', async () => {
+test('a caller whose deadline passes leaves the queue', async () => {
   for (const id of [30n, 31n, 32n]) await grant(id);
   await lock('leave', 30n);
   const impatient = lock('leave', 31n, { deadline: Date.now() + 300 });
@@ -113,7 +113,7 @@ test('whose deadline passes leaves the queue', async () => {
   expect(keyOf(await patient)).toBe('leave/20');
 });
 
-test('whose key was taken away while it waited has no session any more', async () => {
+test('a caller whose key was deleted while it waited has lost its session', async () => {
   for (const id of [40n, 41n]) await grant(id);
   await lock('expired', 40n);
   const waiting = lock('expired', 41n);

@@ -9,7 +9,7 @@ import type { ServiceContext } from './service-context.ts';
 
 const NO_VALUE = Buffer.alloc(0);
 
-/** The Lock service: mutexes that end with the leases of those who hold them. */
+/** The Lock service. A mutex is released when its owner's lease ends. */
 export function registerLock(context: ServiceContext): void {
   const { methods } = Lock;
 
@@ -55,7 +55,10 @@ async function lock(client: CallerClient, request: LockRequest): Promise<Outcome
 
 const EXPIRED = recipeError('mutex: session is expired');
 
-/** Whoever gives up does not keep the others waiting until the lease ends; which it does if this fails. */
+/**
+ * A caller that gives up deletes its key, so that the others need not wait until its lease ends. If the deletion
+ * fails, the lease ends it.
+ */
 async function leave(client: CallerClient, key: Buffer): Promise<void> {
   try {
     await client.delete(key);

@@ -14,7 +14,7 @@ let server: ApiServer;
 let client: TestClient;
 const exports = { open: 0, most: 0, made: 0 };
 
-/** Counts how many are open at a time. */
+/** Counts how many exports are open at a time. */
 function exportNothing(): Promise<ResumableExport> {
   exports.made += 1;
   exports.open += 1;
@@ -69,11 +69,11 @@ afterAll(async () => {
   await server.stop();
 });
 
-test('snapshots that nobody takes keep few exports open, and the others get their turn', async () => {
+test('slow clients keep only a few snapshot exports open, and other clients get their turn', async () => {
   const streams = Array.from({ length: 16 }, () => client.serverStream(Maintenance.methods.snapshot.path));
   for (const stream of streams) stream.pause().on('error', () => undefined);
   await expect.poll(() => exports.open).toBe(3);
-  // Two that wait and one that is served go away.
+  // Two waiting clients and the one that is served disconnect.
   for (const gone of [0, 14, 15]) streams[gone]!.cancel();
   const ended = await Promise.all(streams.slice(1, 14).map((stream) => collect(stream.resume())));
   for (const { code, messages } of ended) {
@@ -84,7 +84,7 @@ test('snapshots that nobody takes keep few exports open, and the others get thei
   expect(exports).toEqual({ open: 0, most: 3, made: 14 });
 });
 
-test('hashes for clients wait in line', async () => {
+test('hash requests wait in a queue', async () => {
   const { member } = server;
   let running = 0;
   let most = 0;

@@ -19,20 +19,20 @@ import {
   StatusResponse,
 } from '../wire/gen/etcdserverpb.ts';
 import { Maintenance } from '../wire/services.ts';
-import { requireAdmin, requireSomebody } from './privileges.ts';
+import { requireAdmin, requireUser } from './privileges.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { type Slot, Slots } from './slots.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
 import { admitStream, endStream, streamIdentity, whenWritable } from './stream-calls.ts';
 
-/** What a store that holds nothing takes, as the quota sees it. */
+/** The size of an empty store, as the quota counts it. */
 const BASE_BYTES = 16 * 1024;
 const LEADER_POLL_MS = 20;
 
 const CANCELED = new EtcdError(GrpcCode.Canceled, 'context canceled');
 const NOT_TAKEN = new EtcdError(
   GrpcCode.Unavailable,
-  'etcdserver: the snapshot is not taken, and others wait for one',
+  'etcdserver: the client does not read its snapshot, and other clients are waiting',
 );
 
 export interface MaintenanceDeps {
@@ -40,7 +40,7 @@ export interface MaintenanceDeps {
   readonly downgrades: Downgrades;
   readonly health: Health;
   readonly logger: Logger;
-  /** The release this server answers as. */
+  /** The etcd release that this server reports. */
   readonly serverVersion: string;
 }
 
@@ -57,7 +57,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
     methods.status,
     (call) =>
       context.asCaller(call, (who) => {
-        requireSomebody(context, who);
+        requireUser(context, who);
         call.respond([context.header(), status(context, deps)]);
       }),
     { learner: true },
@@ -65,7 +65,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
 
   context.unary(methods.alarm, (call, request, bytes) =>
     context.asCaller(call, (who) => {
-      if (request.action === AlarmRequestAlarmAction.GET) requireSomebody(context, who);
+      if (request.action === AlarmRequestAlarmAction.GET) requireUser(context, who);
       else requireAdmin(context, who);
       context.propose(call, RaftRequestField.alarm, bytes, who);
     }),
@@ -123,7 +123,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
   );
 
   context.server.stream(methods.snapshot, (call) => {
-    // Of all streams the one that a learner serves.
+    // The only stream that a learner serves.
     if (!admitStream(context, call, { learner: true })) return;
     call.onMessage = () => {
       try {
@@ -174,7 +174,7 @@ function status({ member }: ServiceContext, { serverVersion }: MaintenanceDeps):
   });
 }
 
-/** Nothing stops meanwhile: the store gives space back in the background, and the call waits for that. */
+/** Requests are served meanwhile. The store frees space in the background, and the call waits for that. */
 async function defragment(
   { member }: ServiceContext,
   call: UnaryCall,
@@ -213,7 +213,7 @@ function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint)
   look();
 }
 
-/** Waits for a place. Rejects when the call ends before it has one. */
+/** Waits for a slot. Rejects if the call ends first. */
 function inTurn(call: UnaryCall | StreamCall, slots: Slots, abandon?: () => void): Promise<Slot> {
   return new Promise((resolve, reject) => {
     let leave = (): void => undefined;
@@ -228,7 +228,7 @@ function inTurn(call: UnaryCall | StreamCall, slots: Slots, abandon?: () => void
   });
 }
 
-/** No faster than the client takes it. */
+/** Sends no faster than the client reads. */
 async function sendSnapshot(
   { member }: ServiceContext,
   call: StreamCall,

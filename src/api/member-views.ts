@@ -8,7 +8,7 @@ const alarmNames: Readonly<Record<number, string>> = {
   [AlarmType.CORRUPT]: 'CORRUPT',
 };
 
-/** The member as the health endpoints see it. */
+/** The member, as the health endpoints need it. */
 export function healthSource(member: Member): HealthSource {
   return {
     hasLeader: () => member.hasLeader,
@@ -23,12 +23,12 @@ export function healthSource(member: Member): HealthSource {
   };
 }
 
-/** The versions as clients are shown them. */
+/** The versions that clients see. */
 export function versionSource(member: Member): VersionSource {
   const clusterVersion = (): string | undefined => {
     const { version } = member.cluster;
     return version === undefined ? undefined : formatVersion(version);
   };
-  // The store's format follows the cluster's version, as etcd's does.
+  // As in etcd, the storage version follows the cluster version.
   return { clusterVersion, storageVersion: clusterVersion };
 }

@@ -18,7 +18,7 @@ const AT_ONCE_BYTES = 128 * 1024;
 const MORE_FIELD = Buffer.from([0x18, 0x01]);
 const COUNT_TAG = 0x20;
 
-/** Scans in slices and answers with what is found, unless users or roles have changed meanwhile. */
+/** Scans in slices and sends the result. If users or roles have changed during the scan, it fails instead. */
 export function answerRange(
   context: ServiceContext,
   call: UnaryCall,
@@ -55,7 +55,7 @@ export function answerRange(
   member.longReads.soon(step);
 }
 
-/** The revision that a range read sees. */
+/** The revision at which a range is read. */
 export function readRevision({ store }: Pick<Member, 'store'>, asked: number): number {
   return asked > 0 ? asked : store.revision;
 }
@@ -86,7 +86,7 @@ interface LargeResponse extends Found {
   readonly total: number;
 }
 
-/** The values are read as the client takes them; until then no compaction takes them away. */
+/** Reads the values as fast as the client takes them. Until the end, compaction keeps the revisions that it needs. */
 function respondLarge(
   context: ServiceContext,
   call: UnaryCall,

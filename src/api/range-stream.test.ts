@@ -33,7 +33,7 @@ afterAll(async () => {
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Gives all keys the same value, some thousands at a revision. */
+/** Writes the same value to all keys, some thousands at one revision. */
 async function overwrite(value: string): Promise<void> {
   for (let from = 0; from < KEYS; from += MAX_OPS) {
     const success = Array.from({ length: MAX_OPS }, (_, n): RequestOp => {
@@ -68,7 +68,7 @@ async function streamed(request: Partial<RangeRequest>): Promise<Streamed> {
   };
 }
 
-/** Scans of many keys stop amid them until `goOn` is called. */
+/** Pauses scans of many keys in the middle until `goOn` is called. */
 function stopScans({ member: { store } }: ApiServer): { readonly stopped: () => number; goOn: () => void } {
   const begin = store.scan.bind(store);
   let isOpen = false;
@@ -93,7 +93,7 @@ function stopScans({ member: { store } }: ApiServer): { readonly stopped: () => 
   return { stopped: () => stopped, goOn };
 }
 
-test('a compaction takes nothing from a scan that is spread over turns', async () => {
+test('a compaction removes nothing that a running scan still needs', async () => {
   await overwrite('before');
   const { store } = server.member;
   const scans = stopScans(server);
@@ -106,7 +106,7 @@ test('a compaction takes nothing from a scan that is spread over turns', async (
     CompactionRequest.encode({ revision, physical: true }),
   );
   await expect.poll(() => store.compactRevision).toBe(revision);
-  // Time enough for a removal that does not wait.
+  // Long enough for a removal that would not wait.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   expect(store.meta.finishedRevision).toBeLessThan(revision);
   scans.goOn();
@@ -117,7 +117,7 @@ test('a compaction takes nothing from a scan that is spread over turns', async (
   expect(store.meta.finishedRevision).toBe(revision);
 });
 
-test('a value that is gone ends its stream, and nothing else', async () => {
+test('a missing value ends only its own stream', async () => {
   await overwrite('before');
   const scans = stopScans(server);
   const { engine } = server.member.store;
@@ -130,7 +130,7 @@ test('a value that is gone ends its stream, and nothing else', async () => {
   expect((await streamed({})).kvs).toHaveLength(KEYS);
 });
 
-test('values much larger than those before them come in messages of about the size aimed at', async () => {
+test('messages keep about the target size when values become much larger', async () => {
   const large = Buffer.alloc(400_000, 'x');
   for (let n = 0; n < 40; n += 1) {
     const put = PutRequest.create({ key: Buffer.from(`k9${`${n}`.padStart(4, '0')}`), value: large });

@@ -13,7 +13,7 @@ import { fieldBytes, KEYS_PER_SLICE, SlicedResponse } from './range-response.ts'
 import type { ServiceContext } from './service-context.ts';
 import { admitStream, endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
 
-/** Keys in the first message; later ones have more or fewer, towards the size aimed at. */
+/** How many keys the first message has. Later messages have more or fewer, to reach the target size. */
 const FIRST_CHUNK_KEYS = 10;
 const RANGE_RESPONSE = 1;
 
@@ -80,7 +80,7 @@ function start(context: ServiceContext, call: StreamCall, request: RangeRequest)
     });
 }
 
-/** One request's way through its range, a message at a time, no faster than the client takes them. */
+/** Answers one request message by message, no faster than the client reads. */
 class ChunkedRange {
   readonly #context: ServiceContext;
   readonly #call: StreamCall;
@@ -194,7 +194,7 @@ class ChunkedRange {
     return fitting;
   }
 
-  /** As etcd: twice or half as many keys while a message is far from the size aimed at. */
+  /** As in etcd: twice or half as many keys while a message is far from the target size. */
   #adjust(bytes: number, isCut: boolean): void {
     const aim = this.#context.member.config.maxRequestBytes;
     if (bytes < aim / 2) this.#limit *= 2;

@@ -12,9 +12,9 @@ import * as messages from '../wire/gen/etcdserverpb.ts';
 import { enums, messages as descriptors } from '../wire/gen/descriptors.ts';
 import { formatGoDuration } from '../config/go-syntax.ts';
 
-/** Longer answers are not decoded for a log line: that would hold up all other calls. */
+/** Larger responses are not decoded for a log line, because that would delay all other calls. */
 const MAX_DECODED_BYTES = 64 * 1024;
-/** As much of a request as a line shows; etcd shows all of it. */
+/** The longest part of a request that a line shows; etcd shows all of it. */
 const MAX_CONTENT_CHARS = 4096;
 
 interface Stats {
@@ -24,7 +24,7 @@ interface Stats {
   readonly content: string;
 }
 
-/** etcd's `request stats` line for each unary call that takes long, or for every one at log level debug. */
+/** Writes etcd's `request stats` line for each slow unary call, or for every unary call at log level debug. */
 export class RequestStats implements SlowCalls {
   readonly thresholdMs: number;
   readonly #logger: Logger;
@@ -54,7 +54,7 @@ export class RequestStats implements SlowCalls {
   }
 }
 
-/** Undefined for the calls of which etcd tells no more than their time. */
+/** Undefined for calls of which etcd logs only the time. */
 function statsOf({ path, request, response, responseBytes }: SlowCall): Stats | undefined {
   const answer = responseBytes > MAX_DECODED_BYTES ? undefined : joined(response);
   const unknown = responseBytes > MAX_DECODED_BYTES ? -1 : 0;
@@ -81,7 +81,7 @@ function statsOf({ path, request, response, responseBytes }: SlowCall): Stats | 
         return undefined;
     }
   } catch {
-    // A request that cannot be read was answered with an error that says so.
+    // A request that cannot be decoded was answered with an error that says so.
     return undefined;
   }
 }
@@ -123,7 +123,7 @@ function opsText(ops: readonly RequestOp[]): string {
     .join(' ');
 }
 
-/** The fields that are set, as protobuf's text format has them. A value is told by its size alone. */
+/** The fields that are set, in protobuf's text format. For a value only the size is shown. */
 function text(type: string, message: object): string {
   const values = message as Readonly<Record<string, unknown>>;
   const parts: string[] = [];
@@ -135,7 +135,7 @@ function text(type: string, message: object): string {
     else if (kind === 'enum') parts.push(`${protoName}:${enumName(enumType, held)}`);
     else parts.push(`${protoName}:${String(held)}`);
   }
-  // etcd prints what it redacts in protobuf's older format, which ends with a space.
+  // etcd prints redacted messages in protobuf's older format, which ends with a space.
   const isRedacted =
     type === 'etcdserverpb.PutRequest' || parts.some((part) => part.startsWith('value_size:'));
   return parts.join(' ') + (isRedacted ? ' ' : '');

@@ -18,8 +18,8 @@ function idField(tag: number, id: bigint): number[] {
 }
 
 /**
- * Encodes `ResponseHeader` as field 1 of a response, which is its place in every response of etcd's services.
- * Cluster and member id never change, so that only revision and term are written anew.
+ * Encodes `ResponseHeader` as field 1 of a response; it has this number in every response of etcd's services. The
+ * cluster ID and the member ID never change, so only revision and term are written each time.
  */
 export class ResponseHeaders {
   readonly #ids: Buffer;
@@ -34,7 +34,7 @@ export class ResponseHeaders {
     this.#ids = Buffer.from([...idField(0x08, clusterId), ...idField(0x10, memberId)]);
   }
 
-  /** Tag, length and body; the result must not be written to, as equal headers share it. */
+  /** Tag, length and body. The result is shared by equal headers, so it must not be changed. */
   field(revision: number, term: number): Buffer {
     if (revision === this.#lastRevision && term === this.#lastTerm) return this.#last;
     const ids = this.#ids;

@@ -16,7 +16,7 @@ import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
 import { ResponseHeaders } from './response-header.ts';
 
-/** What of a call tells who makes it. */
+/** The parts of a call that identify its user. */
 export interface Caller {
   readonly metadata: Metadata;
   readonly session: Session;
@@ -24,13 +24,14 @@ export interface Caller {
 }
 
 /**
- * Who makes a call: undefined for nobody in particular. A promise where a token takes work to verify.
+ * Identifies the user of a call; undefined for an anonymous call. Returns a promise if the token takes time to
+ * verify.
  *
- * @throws (or rejects) EtcdError for a token that is not valid
+ * @throws (or rejects) EtcdError for an invalid token
  */
 export type Identify = (caller: Caller) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
-/** The part of a method's descriptor that a service needs. */
+/** The parts of a method's descriptor that a service needs. */
 export interface UnaryMethod<Request> {
   readonly path: string;
   readonly name: string;
@@ -48,7 +49,7 @@ export const STORE_REPLACED = 'etcdserver: the store was replaced by a newer one
 const HAS_LEADER = 'hasleader';
 const DECODE_FAULT = 'grpc: error unmarshalling request: ';
 
-/** What all services share: the server, the member behind it, and how calls are let in and answered. */
+/** What all services share: the gRPC server, the member, and the functions that admit and answer calls. */
 export class ServiceContext {
   readonly server: GrpcServer;
   readonly member: Member;
@@ -62,19 +63,19 @@ export class ServiceContext {
     this.headers = new ResponseHeaders(member.identity.clusterId, member.identity.memberId);
   }
 
-  /** The header field of a response that shows `revision`. */
+  /** The header field of a response with this revision. */
   headerAt(revision: number): Buffer {
     return this.headers.field(revision, this.member.term);
   }
 
-  /** The header field as of now. */
+  /** The header field with the current revision. */
   header(): Buffer {
     return this.headerAt(this.member.store.revision);
   }
 
   /**
-   * Registers a unary method. The handler answers through the call, now or later; an EtcdError it throws is the
-   * answer.
+   * Registers a unary method. The handler answers the call at once or later. If it throws an EtcdError, the call
+   * fails with it.
    */
   unary<Request>(
     method: UnaryMethod<Request>,
@@ -101,7 +102,7 @@ export class ServiceContext {
     };
   }
 
-  /** Goes on with who makes the call; without auth at once, with nobody. */
+  /** Calls back with the user of the call. Without auth it calls back at once, without a user. */
   asCaller(call: UnaryCall, next: (who: AuthInfo | undefined) => void): void {
     if (!this.member.auth.isEnabled) {
       next(undefined);
@@ -115,12 +116,12 @@ export class ServiceContext {
     who.then(next).catch((error: unknown) => failCall(call, error));
   }
 
-  /** Proposes the request as it came and answers with what comes of it. */
+  /** Proposes the request unchanged and answers with the result. */
   propose(call: UnaryCall, field: RaftRequestField, body: Buffer, who: AuthInfo | undefined): void {
     this.member.propose(field, body, who, new Answer(this, call));
   }
 
-  /** Answers a call with a result of applying. */
+  /** Answers a call with the result of an applied request. */
   answer(call: UnaryCall, result: ApplyResult): void {
     if (isError(result)) {
       call.fail(result.code, result.message);
@@ -152,7 +153,9 @@ class Answer implements Waiter<ApplyResult> {
   }
 }
 
-/** Ends a call with an error: etcd's own, or a request that cannot be read. Anything else is a fault of the server. */
+/**
+ * Ends a call with an error: etcd's own, or a request that cannot be decoded. Any other error is a bug in the server.
+ */
 export function failCall(call: UnaryCall, error: unknown): void {
   if (error instanceof EtcdError) call.fail(error.code, error.message);
   else if (error instanceof WireError) call.fail(GrpcCode.Internal, DECODE_FAULT + error.answer);

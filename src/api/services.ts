@@ -2,7 +2,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import type { Downgrades } from '../server/downgrades.ts';
 import type { Memberships } from '../server/memberships.ts';
-import { LoginPace } from './auth/login-pace.ts';
+import { LoginLimiter } from './auth/login-limiter.ts';
 import type { Logins } from './auth/logins.ts';
 import { registerAuth } from './auth.ts';
 import { registerCluster } from './cluster.ts';
@@ -29,7 +29,7 @@ export interface ServicesDeps {
   readonly randomInt: (bound: number) => number;
 }
 
-/** Registers every service of the client port. The function returned ends what they do beside their calls. */
+/** Registers every service of the client port. Returns a function that stops their background work. */
 export function registerServices(context: ServiceContext, deps: ServicesDeps): () => void {
   const { member } = context;
   const { config, scheduler } = member;
@@ -52,7 +52,7 @@ export function registerServices(context: ServiceContext, deps: ServicesDeps): (
   });
   registerAuth(context, {
     passwords: deps.logins.passwords,
-    pace: new LoginPace({
+    limiter: new LoginLimiter({
       perSecond: config.maxLoginsPerSecond,
       scheduler,
       now: () => performance.now(),

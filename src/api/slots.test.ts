@@ -37,7 +37,7 @@ function setUp(limit: number) {
   };
 }
 
-test('calls beyond the limit wait in line, and those that leave it are passed over', () => {
+test('calls above the limit wait in a queue, and calls that leave it are skipped', () => {
   const { take, granted, isLooking } = setUp(2);
   take('a');
   take('b');
@@ -51,7 +51,7 @@ test('calls beyond the limit wait in line, and those that leave it are passed ov
   expect(isLooking()).toBe(false);
 });
 
-test('whose client takes nothing keeps its place only while nobody waits', () => {
+test('a call with an idle client keeps its slot only while no other call waits', () => {
   const { take, granted, abandoned, pass } = setUp(2);
   take('idle');
   take('used');
@@ -68,7 +68,7 @@ test('whose client takes nothing keeps its place only while nobody waits', () =>
   expect(granted.has('last')).toBe(false);
 });
 
-test('a call that cannot be abandoned keeps its place', () => {
+test('a call that cannot be aborted keeps its slot', () => {
   const { slots, take, granted, pass } = setUp(1);
   slots.take((slot) => granted.set('hash', slot));
   take('next');

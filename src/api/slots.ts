@@ -1,13 +1,13 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** While calls wait, one whose client takes nothing for this long gives its place to the next, in milliseconds. */
+/** While other calls wait, a call whose client reads nothing for this many milliseconds loses its slot. */
 export const IDLE_MS = 30_000;
-const LOOK_MS = 1_000;
+const CHECK_MS = 1_000;
 
-/** A place that a call has. */
+/** A slot that a call holds. */
 export interface Slot {
-  /** The client has taken something. */
+  /** Call this when the client has read something. */
   readonly used: () => void;
   /** Idempotent. */
   readonly release: () => void;
@@ -24,8 +24,8 @@ interface Waiting {
 }
 
 /**
- * Bounds how many calls of a kind run at a time; the others wait in line. For calls that take a thread, or much of the
- * disk, each.
+ * Limits how many calls of a kind run at a time. The others wait in a queue. It is for calls that each use a thread
+ * or much disk bandwidth.
  */
 export class Slots {
   readonly #limit: number;
@@ -33,9 +33,9 @@ export class Slots {
   readonly #scheduler: Scheduler;
   readonly #holders = new Set<Holder>();
   readonly #waiting = new Set<Waiting>();
-  #stopLooking: (() => void) | undefined;
+  #stopChecking: (() => void) | undefined;
 
-  /** @param limit calls at a time, at least one */
+  /** @param limit how many calls run at a time, at least one */
   constructor(limit: number, { clock, scheduler }: { clock: Clock; scheduler: Scheduler }) {
     this.#limit = Math.max(1, limit);
     this.#clock = clock;
@@ -43,20 +43,21 @@ export class Slots {
   }
 
   /**
-   * Asks for a place.
+   * Asks for a slot.
    *
-   * @param granted called with it, at once or later
-   * @param abandon ends a call whose client takes nothing; the place is given away by then
-   * @returns leaves the line
+   * @param granted called with the slot, at once or later
+   * @param abandon ends a call whose client reads nothing; its slot is given to another call then
+   * @returns leaves the queue
    */
   take(granted: (slot: Slot) => void, abandon?: () => void): () => void {
     const waiting = { granted, abandon };
     this.#waiting.add(waiting);
     this.#grant();
-    if (this.#waiting.size > 0) this.#stopLooking ??= this.#scheduler.every(LOOK_MS, () => this.#look());
+    if (this.#waiting.size > 0)
+      this.#stopChecking ??= this.#scheduler.every(CHECK_MS, () => this.#takeIdleSlots());
     return () => {
       this.#waiting.delete(waiting);
-      this.#lookNoFurther();
+      this.#stopIfIdle();
     };
   }
 
@@ -74,15 +75,15 @@ export class Slots {
         release: () => this.#release(holder),
       });
     }
-    this.#lookNoFurther();
+    this.#stopIfIdle();
   }
 
   #release(holder: Holder): void {
     if (this.#holders.delete(holder)) this.#grant();
   }
 
-  /** Takes places from those whose clients are idle, as many as are waited for. */
-  #look(): void {
+  /** Takes slots from calls with idle clients, as many as other calls wait for. */
+  #takeIdleSlots(): void {
     const nowMs = this.#clock.now();
     const idle = [...this.#holders].filter(
       ({ abandon, usedMs }) => abandon !== undefined && nowMs - usedMs > IDLE_MS,
@@ -93,9 +94,9 @@ export class Slots {
     }
   }
 
-  #lookNoFurther(): void {
+  #stopIfIdle(): void {
     if (this.#waiting.size > 0) return;
-    this.#stopLooking?.();
-    this.#stopLooking = undefined;
+    this.#stopChecking?.();
+    this.#stopChecking = undefined;
   }
 }

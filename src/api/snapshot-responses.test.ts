@@ -3,7 +3,7 @@ import type { SnapshotExport } from '../ports/snapshot.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import { snapshotResponses } from './snapshot-responses.ts';
 
-it('a snapshot leaves in pieces of at most 32 KiB, its checksum last', async () => {
+it('a snapshot is sent in messages of at most 32 KiB, with its checksum last', async () => {
   const chunks = [100_000, 4096, 40_000].map((bytes, n) => Buffer.alloc(bytes, n + 1));
   const file = Buffer.concat(chunks);
   let closed = 0;

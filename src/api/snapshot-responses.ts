@@ -1,12 +1,12 @@
 import type { SnapshotExport } from '../ports/snapshot.ts';
 import { SnapshotResponse } from '../wire/gen/etcdserverpb.ts';
 
-/** As etcd sends them; some clients count on messages of a modest size. */
+/** etcd's message size. Some clients need messages of a modest size. */
 const BLOB_BYTES = 32 * 1024;
 
 /**
- * The messages of Maintenance.Snapshot: the file piece by piece, then its SHA-256, which clients save behind it and
- * check on restoring. The export is closed at the end, also when the client goes away before.
+ * The messages of Maintenance.Snapshot: the file in parts, then its SHA-256. Clients save the hash after the file and
+ * check it on restore. The export is closed at the end, also when the client disconnects.
  */
 export async function* snapshotResponses(snapshot: SnapshotExport): AsyncGenerator<SnapshotResponse, void> {
   const version = snapshot.storageVersion;

@@ -7,7 +7,7 @@ interface Call {
   onCancel: ((reason: CancelReason) => void) | undefined;
 }
 
-test('however often a client is slow, waiting for it leaves nothing at the call', async () => {
+test('waiting for a slow client leaves no callbacks at the call', async () => {
   const canceled = vi.fn();
   const call: Call = { onWritable: undefined, onCancel: canceled };
   for (let slow = 0; slow < 3; slow += 1) {
@@ -19,7 +19,7 @@ test('however often a client is slow, waiting for it leaves nothing at the call'
   expect(canceled).not.toHaveBeenCalled();
 });
 
-test('a call that ends is not waited for, and its end is told on', async () => {
+test('the wait ends with the call, and its own callback still runs', async () => {
   const canceled = vi.fn();
   const call: Call = { onWritable: undefined, onCancel: canceled };
   const waited = whenWritable(call);

@@ -11,7 +11,10 @@ export type StreamIdentity = AuthInfo | undefined;
 
 const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
 
-/** Ends a stream with an error: etcd's own, or a message that cannot be read. Anything else is a fault of the server. */
+/**
+ * Ends a stream with an error: etcd's own, or a message that cannot be decoded. Any other error is a bug in the
+ * server.
+ */
 export function endStream(call: StreamCall, error: unknown): void {
   if (error instanceof EtcdError) call.end(error.code, error.message);
   else if (error instanceof WireError) call.end(GrpcCode.Internal, DECODE_FAULT + error.answer);
@@ -20,7 +23,7 @@ export function endStream(call: StreamCall, error: unknown): void {
   else throw error;
 }
 
-/** Goes on with who opened the stream; without auth at once, with nobody. */
+/** Calls back with the user that opened the stream. Without auth it calls back at once, without a user. */
 export function streamIdentity(
   context: ServiceContext,
   call: StreamCall,
@@ -44,7 +47,7 @@ function wantsLeader(call: StreamCall): boolean {
   return call.metadata.get(HAS_LEADER) === 'true';
 }
 
-/** Whether the stream may begin here and now; ends it otherwise. */
+/** Whether this member may serve the stream now. If not, ends it. */
 export function admitStream(
   { member }: ServiceContext,
   call: StreamCall,
@@ -57,10 +60,10 @@ export function admitStream(
 }
 
 /**
- * Ends a stream that asked for a leader when there has been none for too long, and then calls its `onCancel` as for
- * any other end from outside. Takes the call's `onEnded`.
+ * Ends a stream that requires a leader when there has been none for too long. It then calls the stream's `onCancel`,
+ * as for any other end from outside. It sets the call's `onEnded`.
  */
-export function whileLed(leaders: LeaderMonitor, call: StreamCall): void {
+export function endWithoutLeader(leaders: LeaderMonitor, call: StreamCall): void {
   if (!wantsLeader(call)) return;
   call.onEnded = leaders.onLost(() => {
     if (call.ended) return;
@@ -69,13 +72,13 @@ export function whileLed(leaders: LeaderMonitor, call: StreamCall): void {
   });
 }
 
-/** After `write` returned false: waits until the client has taken enough, or until the call has ended. */
+/** Call this after `write` returned false. Waits until the client has read enough, or until the call has ended. */
 export function whenWritable(call: Pick<StreamCall, 'onWritable' | 'onCancel'>): Promise<void> {
   const canceled = call.onCancel;
   return new Promise((resolve) => {
     const goOn = (): void => {
       call.onWritable = undefined;
-      // As it was before, or each wait would leave something behind.
+      // Restored, so that waits leave no callbacks behind.
       call.onCancel = canceled;
       resolve();
     };

@@ -4,14 +4,14 @@ import { errors, GrpcCode } from '../wire/errors.ts';
 import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
 import { bigVarintSize, writeBigVarint } from '../wire/varint.ts';
 
-/** The watch id of responses that are about no watch in particular. */
+/** The watch ID of responses that belong to no single watch. */
 export const NO_WATCH = -1n;
 
 const TAG_WATCH_ID = 0x10;
-/** `fragment`, field 7, set. */
+/** `fragment`, field 7, set to true. */
 const FRAGMENT = Buffer.from([0x38, 1]);
 
-/** `watch_id` as a field; nothing for 0. */
+/** `watch_id` as a field; empty for 0. */
 export function watchIdField(id: bigint): Buffer {
   if (id === 0n) return Buffer.alloc(0);
   const field = Buffer.alloc(1 + bigVarintSize(id));
@@ -20,22 +20,22 @@ export function watchIdField(id: bigint): Buffer {
   return field;
 }
 
-/** A response without events, but for its header. */
+/** A response without events, without its header. */
 export function controlBody(fields: Partial<WatchResponse>): Buffer {
   return WatchResponse.encode(WatchResponse.create(fields));
 }
 
-/** Slices of one response and their size. */
+/** The slices of one response and their total size. */
 export interface ResponseParts {
   readonly parts: readonly Buffer[];
   readonly bytes: number;
 }
 
 /**
- * Splits events into responses below `limit` bytes where one event alone is not larger, all marked as fragments but
- * the last. As etcd counts: each response is measured with the mark.
+ * Splits events into responses that are smaller than `limit` bytes, except where one event alone is larger. All but
+ * the last are marked as fragments. As in etcd, the size of each response includes the mark.
  *
- * @param head header and watch id
+ * @param head header and watch ID
  */
 export function fragments(head: readonly Buffer[], batch: EventBatch, limit: number): ResponseParts[] {
   const headBytes = head.reduce((sum, { length }) => sum + length, 0);
@@ -66,14 +66,17 @@ const codeNames = new Map<GrpcCode, string>(
   Object.entries(GrpcCode).map(([name, code]): [GrpcCode, string] => [code, name]),
 );
 
-/** What may be said about why a watch is not permitted; anything else is a denial. */
+/**
+ * The errors whose code a client may see when a watch is not permitted. Any other error is reported as
+ * PermissionDenied.
+ */
 const reasons: ReadonlySet<string> = new Set([
   errors.InvalidAuthToken.message,
   errors.AuthOldRevision.message,
   errors.UserEmpty.message,
 ]);
 
-/** The cancel reason of a watch that is not permitted: a gRPC error in the words of Go's library. */
+/** The cancel reason of a watch that is not permitted: the text of a gRPC error as Go's library writes it. */
 export function denialReason(error: EtcdError): string {
   const { code, message } = reasons.has(error.message) ? error : errors.PermissionDenied;
   return `rpc error: code = ${codeNames.get(code) ?? ''} desc = ${message}`;

@@ -14,11 +14,11 @@ import type { WatchDeps } from './watch.ts';
 import { controlBody, denialReason, fragments, NO_WATCH, watchIdField } from './watch-responses.ts';
 
 const DECODE_FAULT = 'grpc: failed to unmarshal the received message: ';
-/** What etcd adds to the largest request to get the largest response before it fragments. */
+/** etcd adds this to the largest request to get the largest response that it does not fragment. */
 const RESPONSE_OVERHEAD_BYTES = 512 * 1024;
-/** Reports more often than this are of no use to anyone. As in etcd. */
+/** The shortest interval between progress reports, as in etcd. */
 const MIN_PROGRESS_MS = 100;
-/** The smallest key: what an empty one stands for. */
+/** The smallest key. An empty key means this one. */
 const SMALLEST_KEY = Buffer.from([0]);
 
 const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
@@ -29,7 +29,10 @@ class Watch implements WatchReceiver {
   readonly id: bigint;
   readonly idField: Buffer;
   readonly fragment: boolean;
-  /** Undefined if it wants no progress; else whether the next tick reports it, as no event came since the last. */
+  /**
+   * Undefined if the watch wants no progress reports. Otherwise, whether the next tick sends one: only if no event
+   * was sent since the last tick.
+   */
   progressDue: boolean | undefined;
   watcher: Watcher | undefined;
   readonly #stream: WatchStream;
@@ -46,15 +49,15 @@ class Watch implements WatchReceiver {
     return this.#stream.sendEvents(this, batch);
   }
 
-  /** The id stays taken until the client cancels the watch, as in etcd. */
+  /** As in etcd, the ID stays in use until the client cancels the watch. */
   compacted(compactRevision: number): void {
     this.#stream.sendCompacted(this, compactRevision);
   }
 }
 
 /**
- * One call of Watch: any number of watches, created and canceled as the client asks. A client that does not take its
- * responses is not read any further either; its watches fall behind.
+ * One Watch call. The client creates and cancels any number of watches on it. While the client does not read its
+ * responses, its requests are not read either, and its watches fall behind.
  */
 export class WatchStream {
   readonly #call: StreamCall;
@@ -78,7 +81,7 @@ export class WatchStream {
     call.onMessage = (bytes) => this.#receive(bytes);
     call.onWritable = () => this.#writable();
     call.onCancel = () => this.#close();
-    // A client that has sent its last request goes on watching: there is nothing to do when it half-closes.
+    // A client that half-closes the stream keeps its watches, so there is nothing to do.
   }
 
   /** Runs `stop` when the stream ends. */
@@ -92,7 +95,7 @@ export class WatchStream {
     this.#call.end(error.code, error.message);
   }
 
-  /** @returns whether the client keeps up */
+  /** @returns whether the client reads fast enough */
   sendEvents(watch: Watch, batch: EventBatch): boolean {
     const { clock, header: headerAt } = this.#deps;
     const startedMs = clock.now();
@@ -141,7 +144,7 @@ export class WatchStream {
 
   #writable(): void {
     if (this.#closed) return;
-    // What the client asks next may need to know what its watches have seen.
+    // The client's next request may need to know what its watches have seen.
     this.#deps.hub.writable(this.#outlet, () => {
       if (!this.#closed) this.#readOn();
     });
@@ -167,7 +170,7 @@ export class WatchStream {
   }
 
   #create(request: WatchCreateRequest): void {
-    // The request is a view of the socket's memory, which a watch must not keep.
+    // The request is a view of the socket's memory. A watch must not keep it.
     const key = request.key.length === 0 ? SMALLEST_KEY : Buffer.from(request.key);
     const rangeEnd = Buffer.from(request.rangeEnd);
     if (request.startRevision < 0) {
@@ -185,7 +188,7 @@ export class WatchStream {
     else this.#begin({ ...request, key, rangeEnd });
   }
 
-  /** Requests are taken in order: none is read while one waits. */
+  /** Requests are handled in order. While one waits, no other is read. */
   #createAfter(checked: Promise<void>, request: WatchCreateRequest): void {
     this.#checking = true;
     this.#call.pause();
@@ -234,7 +237,7 @@ export class WatchStream {
     watch.watcher = this.#deps.hub.watch(options, this.#outlet, watch);
   }
 
-  /** 0 asks for any id. Undefined if the one asked for is taken. */
+  /** 0 asks for any ID. Undefined if the requested ID is in use. */
   #takeId(wanted: bigint): bigint | undefined {
     if (wanted !== 0n) return this.#watches.has(wanted) ? undefined : wanted;
     while (this.#watches.has(this.#nextId)) this.#nextId += 1n;
@@ -255,7 +258,7 @@ export class WatchStream {
     if (watcher !== undefined) this.#deps.hub.remove(watcher);
   }
 
-  /** Promises that no event up to the header's revision is to come. Not answered where that is not so. */
+  /** Reports that no event up to the header's revision will follow. Sends nothing if that is not so. */
   #answerProgress(): void {
     if (this.#watches.size === 0) return;
     for (const watch of this.#watches.values()) if (!this.#isCurrent(watch)) return;
@@ -263,7 +266,7 @@ export class WatchStream {
   }
 
   #reportProgress(): void {
-    // A client that takes nothing would have them pile up.
+    // Reports would pile up for a client that reads nothing.
     if (this.#outlet.isFull) return;
     const { clock, metrics } = this.#deps;
     const startedMs = clock.now();

@@ -14,7 +14,7 @@ import { LeaderMonitor } from './leader-monitor.ts';
 import { WatchServer } from './testing/watch-server.ts';
 import type { WatchDeps } from './watch.ts';
 
-/** A watch stream of the reference client, and what came by it. */
+/** A watch stream of the reference client, and the responses it has received. */
 class TestStream {
   readonly responses: WatchResponse[] = [];
   status: { code: number; details: string } | undefined;
@@ -44,7 +44,7 @@ class TestStream {
     this.call.write(WatchRequest.encode({ requestUnion }));
   }
 
-  /** Waits for so many responses in all and tells them in short. */
+  /** Waits for this many responses in total and returns them in short form. */
   async told(count: number): Promise<string[]> {
     await vi.waitFor(() => expect(this.responses.length).toBeGreaterThanOrEqual(count), 5_000);
     return this.responses.map(inShort);
@@ -62,7 +62,7 @@ function metadataOf(values: Record<string, string>): grpc.Metadata {
   return metadata;
 }
 
-/** `watch id@header revision: what it says`. */
+/** `watch id@header revision: content`. */
 function inShort(response: WatchResponse): string {
   const { header, watchId, created, canceled, compactRevision, cancelReason, fragment, events } = response;
   const words = [
@@ -80,7 +80,7 @@ function inShort(response: WatchResponse): string {
   return `${watchId}@${header!.revision}: ${words.join(' ')}`.trim();
 }
 
-/** Runs nothing by itself. */
+/** A scheduler that runs nothing by itself. */
 function idleScheduler(
   taken: { soon?: (task: () => void) => void; every?: (task: () => void) => void } = {},
 ): Scheduler {
@@ -115,7 +115,7 @@ describe('Watch', () => {
 
   const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 
-  it('tells what happened and what happens', async () => {
+  it('sends past events and then new ones', async () => {
     const { server, open } = await setUp();
     server.put('a', '1');
     server.put('a', '2');
@@ -138,7 +138,7 @@ describe('Watch', () => {
     expect(stream.responses[0]!.header).toMatchObject({ clusterId: 1n, memberId: 2n, raftTerm: 3 });
   });
 
-  it('gives ids, and takes those of the client', async () => {
+  it('assigns watch IDs, and accepts IDs from the client', async () => {
     const { open } = await setUp();
     const stream = open();
     for (const watchId of [1n, 0n, 0n, 2n, -7n]) stream.create({ key: bytes('a'), watchId });
@@ -156,12 +156,12 @@ describe('Watch', () => {
     ]);
   });
 
-  it('refuses what cannot be watched', async () => {
+  it('refuses watches that are invalid or not permitted', async () => {
     const denials = [errors.PermissionDenied, errors.InvalidAuthToken, errors.NoLeader];
     const { open } = await setUp({
       checkWatch: (_call, key) => {
         const denial = denials[Number(key.toString())];
-        // One kind of token is verified at once, the other takes its time.
+        // One kind of token is verified at once, the other asynchronously.
         if (key[0] === 0x30 && denial !== undefined) throw denial;
         return denial === undefined ? undefined : Promise.reject(denial);
       },
@@ -181,7 +181,7 @@ describe('Watch', () => {
     ]);
   });
 
-  it('cancels a watch of what is compacted; its id stays taken until the client cancels it', async () => {
+  it('cancels a watch of a compacted revision; its ID stays in use until the client cancels it', async () => {
     const { server, open } = await setUp();
     for (let n = 0; n < 5; n += 1) server.put('a', `${n}`);
     server.compact(4);
@@ -223,7 +223,7 @@ describe('Watch', () => {
     ]);
   });
 
-  it('reports progress by itself where no event came', async () => {
+  it('reports progress periodically when there are no events', async () => {
     const { server, open } = await setUp({ progressIntervalMs: 1 });
     const stream = open();
     stream.create({ key: bytes('a'), progressNotify: true });
@@ -237,7 +237,7 @@ describe('Watch', () => {
     await vi.waitFor(() => expect(inShort(stream.responses.at(-1)!)).toBe('0@2:'));
   });
 
-  it('leaves out a report after an event', async () => {
+  it('skips a progress report after an event', async () => {
     const ticks: (() => void)[] = [];
     const { server, open } = await setUp({
       scheduler: idleScheduler({ every: (task) => ticks.push(task) }),
@@ -251,7 +251,7 @@ describe('Watch', () => {
     expect(await stream.told(4)).toEqual(['0@1: created', '0@2: a=1@2', '0@2:', '0@2: canceled']);
   });
 
-  it('splits what is larger than a request may be, for clients that put it together', async () => {
+  it('splits large responses into fragments for clients that ask for it', async () => {
     const { server, open } = await setUp({ maxRequestBytes: 1000 });
     server.apply([(txn) => ['a', 'b', 'c'].forEach((key) => txn.put(bytes(key), Buffer.alloc(250_000), 0n))]);
     const stream = open();
@@ -266,7 +266,7 @@ describe('Watch', () => {
     ]);
   });
 
-  it('goes on for a client that sends nothing more', async () => {
+  it('continues after the client half-closes the stream', async () => {
     const { server, open } = await setUp();
     const stream = open();
     stream.create({ key: bytes('a') });
@@ -278,7 +278,7 @@ describe('Watch', () => {
     await vi.waitFor(() => expect(server.hub.counters).toMatchObject({ watchers: 0, outlets: 0 }));
   });
 
-  it('ends a stream whose request it cannot read', async () => {
+  it('ends a stream whose request cannot be decoded', async () => {
     const { server, open } = await setUp();
     const stream = open();
     stream.create({ key: bytes('a') });
@@ -290,7 +290,7 @@ describe('Watch', () => {
     expect(server.hub.counters).toMatchObject({ watchers: 0, outlets: 0 });
   });
 
-  it('holds back a client that does not read, and gives it everything when it does', async () => {
+  it('stops for a client that does not read, and sends everything when it reads again', async () => {
     const { server, open } = await setUp();
     const slow = open();
     const fast = open();
@@ -313,7 +313,7 @@ describe('Watch', () => {
     expect(server.hub.counters.slowWatchers).toBe(0);
   });
 
-  it('is for clients that ask for a leader only while there is one', async () => {
+  it('refuses clients that require a leader while there is none', async () => {
     let hasLeader = false;
     let tick = (): void => undefined;
     const monitor = new LeaderMonitor({
@@ -344,7 +344,7 @@ describe('Watch', () => {
     expect(other.status).toBeUndefined();
   });
 
-  it('is not for clients of a learner', async () => {
+  it('is not served by a learner', async () => {
     const { open } = await setUp({ isLearner: () => true });
     const { code, message } = errors.NotSupportedForLearner;
     expect(await open().ended()).toEqual({ code, details: message });

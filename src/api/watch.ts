@@ -17,23 +17,23 @@ export interface WatchDeps {
   readonly scheduler: Scheduler;
   readonly clock: Clock;
   readonly metrics: Pick<Metrics, 'mvcc'>;
-  /** The response header as field 1, for a revision (0 leaves it out). */
+  /** The response header as field 1, for a revision; 0 leaves the revision out. */
   readonly header: (revision: number) => Buffer;
   /**
-   * Whether the caller may watch all of the range, given as in a request.
+   * Checks that the caller may watch the whole range. The range is given as in a request.
    *
-   * @throws (or rejects) EtcdError if not
+   * @throws (or rejects) EtcdError if it may not
    */
   readonly checkWatch: (call: StreamCall, key: Buffer, rangeEnd: Buffer) => void | Promise<void>;
-  /** The largest request; responses to watches that allow it are fragmented somewhat above it. */
+  /** The largest request. Responses to watches that allow it are fragmented somewhat above this size. */
   readonly maxRequestBytes: number;
-  /** Between two progress reports of a watch that has no events. */
+  /** The interval between progress reports of a watch without events. */
   readonly progressIntervalMs: number;
   /** A uniform random integer in [0, bound). */
   readonly randomInt: (bound: number) => number;
   readonly isLearner: () => boolean;
   readonly hasLeader: () => boolean;
-  /** Calls back when there has been no leader for too long. The function returned takes that back. */
+  /** Calls back when there has been no leader for too long. Returns a function that cancels this. */
   readonly onLeaderLost: (lost: () => void) => () => void;
 }
 

@@ -3,30 +3,33 @@ import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 import { errors } from '../wire/errors.ts';
 import { LeaseCheckpointRequest } from '../wire/gen/etcdserverpb.ts';
-import { promiseInTurns } from './in-turns.ts';
+import { promiseInTurns } from '../server/in-turns.ts';
 import type { LeaseRefusal, RemoteLease } from '../ports/peer-client.ts';
 
-/** Leases at the leader, which alone knows how long they live; rejections say why it could not be asked. */
+/**
+ * Leases at the leader. Only the leader knows their remaining TTL. Rejects with the reason if the leader cannot be
+ * asked.
+ */
 export interface LeaderLeases {
-  /** Seconds it lives from now on. Rejects with LeaseNotFound. */
+  /** The lease's TTL from now, in seconds. Rejects with LeaseNotFound. */
   renew(id: bigint): Promise<number>;
   timeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease>;
 }
 
 const RETRY_MS = 50;
 
-/** Renewing and asking about leases, on whichever member the client came to. */
+/** Renews leases and reads their TTL, on any member. */
 export class Leases {
   readonly #member: Member;
   readonly #leader: LeaderLeases | undefined;
 
-  /** @param leader the way to another member that leads; undefined where there are no others */
+  /** @param leader asks another member that leads; undefined in a cluster of one */
   constructor(member: Member, leader: LeaderLeases | undefined) {
     this.#member = member;
     this.#leader = leader;
   }
 
-  /** The usual case: this member leads and has the lease. Undefined where there is more to do. */
+  /** The usual case: this member leads and has the lease. Undefined if more must be done. */
   renewNow(id: bigint): number | undefined {
     const { lessor, isLeader, leadership, config } = this.#member;
     if (!isLeader || !leadership.isSure || config.featureGates.get('FastLeaseKeepAlive') === false)
@@ -37,7 +40,7 @@ export class Leases {
     return result.ttl;
   }
 
-  /** Seconds the lease lives from now on; undefined for one that does not exist. Rejects with etcd's error. */
+  /** The lease's TTL from now, in seconds; undefined if it does not exist. Rejects with etcd's error. */
   async renew(id: bigint): Promise<number | undefined> {
     const member = this.#member;
     const deadline = member.clock.now() + member.config.requestTimeoutMs;
@@ -57,7 +60,7 @@ export class Leases {
     }
   }
 
-  /** As the leader; `not-primary` where this member is none, or stopped being one meanwhile. */
+  /** As the leader. `not-primary` if this member does not lead or has stopped leading. */
   async renewHere(id: bigint): Promise<number | LeaseRefusal> {
     const member = this.#member;
     const { lessor, config } = member;
@@ -77,7 +80,7 @@ export class Leases {
     }
   }
 
-  /** Undefined for a lease that does not exist. Rejects with etcd's error. */
+  /** Undefined if the lease does not exist. Rejects with etcd's error. */
   async timeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease | undefined> {
     const member = this.#member;
     const deadline = member.clock.now() + member.config.requestTimeoutMs;

@@ -24,7 +24,7 @@ interface Line {
   readonly [name: string]: unknown;
 }
 
-/** A log and its lines, and a call as the log sees it. */
+/** Returns a log, the lines it writes, and a call as the log sees it. */
 function open(level: 'write' | 'all', isAuthEnabled = false) {
   const lines: Line[] = [];
   const log = new AuditLog({
@@ -44,7 +44,7 @@ function open(level: 'write' | 'all', isAuthEnabled = false) {
   return { log, lines, call };
 }
 
-test('a put: who, which key and lease, what came of it, and never the value', () => {
+test('a put: user, key, lease and result, and never the value', () => {
   const { log, lines, call } = open('write');
   const put = PutRequest.encode(PutRequest.create({ key: bytes('a\0b'), value: bytes(SECRET), lease: 7n }));
   const observer = log.observe('/etcdserverpb.KV/Put', call, put);
@@ -65,7 +65,7 @@ test('a put: who, which key and lease, what came of it, and never the value', ()
   ]);
 });
 
-test('reads are told of where all is asked for, or where they are refused', () => {
+test('reads are logged at level all, and refused reads at any level', () => {
   const range = RangeRequest.encode(
     RangeRequest.create({ key: bytes('k'), rangeEnd: bytes('l'), revision: 3 }),
   );
@@ -81,7 +81,7 @@ test('reads are told of where all is asked for, or where they are refused', () =
   expect(ask('write', GrpcCode.InvalidArgument, true)).toMatchObject([{ code: 'InvalidArgument' }]);
 });
 
-test('a transaction: its operations, those of inner ones too, and only so many', () => {
+test('a transaction: its operations, nested ones included, up to a limit', () => {
   const key = bytes('k');
   const put = { case: 'requestPut', value: PutRequest.create({ key, value: bytes(SECRET) }) } as const;
   const range = { case: 'requestRange', value: RangeRequest.create({ key }) } as const;
@@ -109,7 +109,7 @@ test('a transaction: its operations, those of inner ones too, and only so many',
   expect(lines).toHaveLength(1);
 });
 
-test('each watch of a stream, granted or not', () => {
+test('each watch of a stream has a line, granted or denied', () => {
   const { log, lines, call } = open('all');
   const observer = log.observe('/etcdserverpb.Watch/Watch', call, undefined);
   const create = (key: string): Buffer =>
@@ -138,20 +138,20 @@ test('each watch of a stream, granted or not', () => {
   ]);
 });
 
-test('what cannot be read is a line as well', () => {
+test('a request that cannot be decoded has a line too', () => {
   const { log, lines, call } = open('write');
   log.observe('/etcdserverpb.KV/Put', call, Buffer.from([0xff]))?.ended(GrpcCode.Internal);
   expect(lines).toMatchObject([{ unreadable: true, code: 'Internal' }]);
   expect(log.observe('/grpc.health.v1.Health/Check', call, Buffer.alloc(0))).toBeUndefined();
 });
 
-test('keys as text', () => {
+test('keys are written as text', () => {
   expect(keyText(bytes('/registry/pods/a b'))).toBe('/registry/pods/a b');
   expect(keyText(Buffer.from([0, 0xff, 0x5c, 0x22, 0x7f]))).toBe('\\x00\\xff\\\\"\\x7f');
   expect(keyText(Buffer.alloc(300, 'k'))).toBe(`${'k'.repeat(256)}... (300 bytes)`);
 });
 
-test('no field of a request passes for who makes it or what came of it', () => {
+test('no field of a request can be taken for the user or the result', () => {
   const { log, lines, call } = open('write');
   const grant = AuthUserGrantRoleRequest.encode({ user: 'root', role: 'root' });
   log.observe('/etcdserverpb.Auth/UserGrantRole', call, grant)?.ended(GrpcCode.PermissionDenied);
@@ -164,7 +164,7 @@ test('no field of a request passes for who makes it or what came of it', () => {
   }
 });
 
-test('no field that could hold a secret is among those told', () => {
+test('no field that could hold a secret is logged', () => {
   const login: AuthenticateRequest = { name: 'root', password: SECRET };
   expect(requestFields('etcdserverpb.AuthenticateRequest', login)).toEqual({ name: 'root' });
   expect(

@@ -11,20 +11,20 @@ import type { Caller, Identify } from '../service-context.ts';
 import { type AuditFields, requestFields } from './request-fields.ts';
 
 export interface AuditOptions {
-  /** `write`: what changes something, logins, and whatever was refused to its caller; `all`: reads as well. */
+  /** `write` logs changes, logins and every refused request; `all` logs reads as well. */
   readonly level: 'write' | 'all';
-  /** Takes a line, its end included, without waiting for anything. */
+  /** Takes a line with its newline. Must not block. */
   readonly write: (line: string) => void;
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number;
   readonly isAuthEnabled: () => boolean;
 }
 
-/** Methods that change nothing. A transaction of reads alone counts as one; everything else is told of. */
+/** Methods that change nothing. A transaction that only reads counts as one of them. All others are logged. */
 const READS: ReadonlySet<string> = new Set([
   ...['/etcdserverpb.KV/Range', '/etcdserverpb.KV/RangeStream', '/etcdserverpb.Watch/Watch'],
   ...['/etcdserverpb.Lease/LeaseTimeToLive', '/etcdserverpb.Lease/LeaseLeases'],
-  // It keeps what is there, a few times a minute for each lease.
+  // A keep-alive changes no data, and each lease has several a minute.
   '/etcdserverpb.Lease/LeaseKeepAlive',
   ...[
     '/etcdserverpb.Cluster/MemberList',
@@ -42,13 +42,13 @@ const WATCH = '/etcdserverpb.Watch/Watch';
 
 const codeNames = new Map(Object.entries(GrpcCode).map(([name, code]) => [code as number, name]));
 
-/** Longer responses to watches are events, which no line is written of. */
+/** Watch responses longer than this are events. Events are not logged. */
 const MAX_CONTROL_BYTES = 4096;
 const HEADER_TAG = 0x0a;
 
 /**
- * A line of JSON for each request: when, from where, by whom, what of which keys, and what came of it. What a line
- * may tell is chosen field by field in `request-fields.ts`.
+ * Writes a line of JSON for each request: the time, the client's address, the user, the operation, the keys and the
+ * result. `request-fields.ts` lists the fields that a line may hold.
  */
 export class AuditLog implements CallWatcher {
   readonly #options: AuditOptions;
@@ -62,12 +62,12 @@ export class AuditLog implements CallWatcher {
 
   observe(path: string, call: Call, request: Buffer | undefined): CallObserver | undefined {
     const method = this.#methods.get(path);
-    // Health checks are no business of an audit.
+    // Health checks are not logged.
     if (method === undefined) return undefined;
     return new AuditedCall(this.#options, method, call, request);
   }
 
-  /** Passes on who makes a call, and notes it. */
+  /** Identifies the caller as before, and remembers the result for the line. */
   noting(identify: Identify): Identify {
     return (caller) => {
       const who = identify(caller);
@@ -93,16 +93,16 @@ interface Request {
 }
 
 class AuditedCall implements CallObserver {
-  /** Of whom the token or the certificate is. */
+  /** The user of the token or of the client certificate. */
   user: string | undefined;
   readonly #options: AuditOptions;
   readonly #method: MethodDescriptor;
   readonly #call: Call;
   readonly #startedMs: number;
-  /** Both are asked for while the connection is there. */
+  /** Both are read while the connection exists. */
   readonly #remote: string;
   readonly #commonName: string | undefined;
-  /** Requests without an answer yet, in their order. */
+  /** Requests that have no response yet, in order. */
   readonly #open: Request[] = [];
   #revision = 0;
   #isTold = false;
@@ -135,7 +135,7 @@ class AuditedCall implements CallObserver {
     for (const request of this.#open.splice(0)) this.#tell(request, code);
   }
 
-  /** A watch is granted or refused by a response of its own. */
+  /** Each watch is granted or denied by a response of its own. */
   #watchResponded(parts: Buffer | readonly Buffer[]): void {
     const bytes = Buffer.isBuffer(parts) ? parts : Buffer.concat(parts);
     if (bytes.length > MAX_CONTROL_BYTES) return;
@@ -178,7 +178,7 @@ class AuditedCall implements CallObserver {
     }
   }
 
-  /** With auth on, a call by nobody at all that ends in an error was most likely refused for that. */
+  /** With auth enabled, an anonymous call that ends in an error was most likely denied. */
   #isRefusal(code: number): boolean {
     if (REFUSALS.has(code)) return true;
     const isNobody = this.user === undefined && this.#options.isAuthEnabled();
@@ -200,7 +200,7 @@ class AuditedCall implements CallObserver {
   }
 }
 
-/** Whether a message of a Watch call asks for a watch; what cannot be read might. */
+/** Whether a message of a Watch call creates a watch. A message that cannot be decoded counts as one. */
 function createsWatch(message: Buffer): boolean {
   try {
     return WatchRequest.decode(message).requestUnion?.case === 'createRequest';
@@ -209,7 +209,7 @@ function createsWatch(message: Buffer): boolean {
   }
 }
 
-/** Of the header that a response begins with; 0 where it has none. */
+/** The revision in the response's header; 0 if the response has no header. */
 function revisionOf(first: Buffer): number {
   const length = first[1];
   if (first[0] !== HEADER_TAG || length === undefined || length > 0x7f || first.length < 2 + length) return 0;

@@ -4,24 +4,30 @@ import type { TxnRequest } from '../../wire/gen/etcdserverpb.ts';
 
 export type AuditFields = Record<string, unknown>;
 
-/** What a line may tell of a request: whose names are not here, values, passwords and tokens above all, never shows. */
+/**
+ * The fields of a request that a line may show. Fields that are not listed never appear, above all values, passwords
+ * and tokens.
+ */
 const TOLD: ReadonlySet<string> = new Set([
   ...['key', 'range_end', 'lease', 'ID', 'TTL', 'name', 'role', 'permType', 'peerURLs', 'isLearner'],
   ...['action', 'memberID', 'alarm', 'targetID', 'version', 'physical', 'start_revision', 'watch_id'],
 ]);
-/** Messages inside of requests that are told of as if their fields were the request's. */
+/** Nested messages whose fields are shown as if they were fields of the request. */
 const OPENED: ReadonlySet<string> = new Set(['perm', 'leader', 'create_request']);
-/** Fields that would be taken for what the line says of the call itself: the revision of its answer, who makes it. */
+/**
+ * Fields that are renamed because the line uses their names for the call itself: the revision of the response, the
+ * user.
+ */
 const RENAMED: Readonly<Record<string, string>> = { revision: 'at_revision', user: 'target_user' };
 
 const MAX_KEY_BYTES = 256;
 const MAX_OPERATIONS = 32;
-/** Printable, and no backslash. */
+/** Printable ASCII except the backslash. */
 const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
 /**
- * A key as text: printable ASCII as it is, a backslash doubled, everything else as `\xff`; cut after 256 bytes with
- * its length.
+ * A key as text. Printable ASCII is kept, a backslash is doubled, and any other byte becomes `\xff`. A key is cut
+ * after 256 bytes, and its length is added.
  */
 export function keyText(key: Buffer): string {
   if (key.length <= MAX_KEY_BYTES) {
@@ -37,7 +43,7 @@ export function keyText(key: Buffer): string {
   return key.length > MAX_KEY_BYTES ? `${text}... (${key.length} bytes)` : text;
 }
 
-/** What a line tells of a request, in the order of its fields. */
+/** The fields that a line shows for a request, in order. */
 export function requestFields(type: string, message: object): AuditFields {
   if (type === 'etcdserverpb.TxnRequest') return txnFields(message as TxnRequest);
   const fields: AuditFields = {};
@@ -65,7 +71,7 @@ function valueOf(message: Readonly<Record<string, unknown>>, field: FieldDescrip
   return held?.case === field.name ? held.value : undefined;
 }
 
-/** Undefined for what is not set. */
+/** Undefined for a field that is not set. */
 function tell(field: FieldDescriptor, value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.length === 0 ? undefined : keyText(value);
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => tell(field, item));
@@ -79,7 +85,7 @@ function enumName(type: string, value: number): string | number {
   return named?.[0] ?? value;
 }
 
-/** The keys compared and the operations of both branches, inner transactions included. */
+/** The compared keys and the operations of both branches, nested transactions included. */
 function txnFields(request: TxnRequest): AuditFields {
   const compared: string[] = [];
   const operations: AuditFields[] = [];

@@ -6,7 +6,7 @@ interface Waiting {
   readonly cancel: () => void;
 }
 
-/** Requests that came with a token of an entry not applied yet; a client may use its token at any member. */
+/** Requests that carry a token of an entry that is not applied yet. A client may use its token at any member. */
 export class AppliedIndexWaiters {
   readonly #applied: () => number;
   readonly #scheduler: Scheduler;
@@ -19,7 +19,7 @@ export class AppliedIndexWaiters {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** False when the entry was not applied in time. */
+  /** Resolves to false if the entry was not applied in time. */
   whenApplied(index: number): boolean | Promise<boolean> {
     if (index <= this.#applied()) return true;
     if (this.#waiting.size >= MAX_WAITING) return false;
@@ -36,7 +36,7 @@ export class AppliedIndexWaiters {
     });
   }
 
-  /** To be called after entries were applied. */
+  /** Call this after entries have been applied. */
   check(): void {
     if (this.#waiting.size === 0) return;
     const applied = this.#applied();
@@ -49,5 +49,5 @@ export class AppliedIndexWaiters {
   }
 }
 
-/** Anybody can make up a token of an entry far ahead. */
+/** Limits the wait, since a client can invent a token of an entry far ahead. */
 const MAX_WAITING = 10_000;

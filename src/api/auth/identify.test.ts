@@ -50,7 +50,7 @@ function caller(metadata: Record<string, string>, commonName?: string): Caller {
 const root: AuthInfo = { username: 'root', revision: 5 };
 
 describe('tokens', () => {
-  test('by either name, with and without Bearer', () => {
+  test('are accepted under both header names, with and without Bearer', () => {
     const { identify, simple, logged } = setUp(false);
     const token = simple?.assign('root', 'p', 3) ?? '';
     expect(identify(caller({ token }))).toEqual(root);
@@ -61,11 +61,12 @@ describe('tokens', () => {
     expect(JSON.stringify(logged)).not.toContain('"x"');
   });
 
-  test('of an entry not applied here yet are waited for', async () => {
+  test('are waited for until their entry is applied', async () => {
     const { identify, simple, apply, timers } = setUp(false);
     const early = identify(caller({ token: 'p.12' }));
     const never = identify(caller({ token: 'p.99' }));
-    // The number is that of the entry before: with it alone applied, the token is not known yet.
+    // The number in the token is the index of the entry before. When only that entry is applied, the token is
+    // unknown.
     apply(12);
     simple?.assign('root', 'p', 12);
     apply(13);
@@ -76,24 +77,24 @@ describe('tokens', () => {
 });
 
 describe('certificates', () => {
-  test('count where they are asked for, after tokens', () => {
+  test('count when client-cert-auth is on, after tokens', () => {
     const { identify, simple } = setUp(true);
     const token = simple?.assign('root', 'p', 3) ?? '';
     expect(identify(caller({}, 'client'))).toEqual({ username: 'client', revision: 5 });
     expect(identify(caller({ token }, 'client'))).toEqual(root);
-    // As in etcd 3.7: what is asked for by a token is not given by another right.
+    // As in etcd 3.7: an invalid token is not replaced by the certificate's user.
     expect(() => identify(caller({ token: 'bad' }, 'client'))).toThrow(errors.InvalidAuthToken);
     expect(identify(caller({}))).toBeUndefined();
     expect(setUp(false).identify(caller({}, 'client'))).toBeUndefined();
   });
 
-  test('do not count for what comes by the gateway', () => {
+  test('do not count for requests through the gateway', () => {
     const { identify } = setUp(true);
     expect(identify(caller({ 'grpcgateway-accept': '*/*' }, 'client'))).toBeUndefined();
   });
 });
 
-test('prefixes are drawn anew', () => {
+test('each token has a new random prefix', () => {
   const { provider } = setUp(false);
   const drawn = new Set(Array.from({ length: 100 }, () => provider.drawPrefix()));
   expect(drawn.size).toBe(100);

@@ -6,7 +6,7 @@ import type { Logger } from '../../ports/logger.ts';
 import { errors } from '../../wire/errors.ts';
 import type { TokenContext, TokenProvider } from './token-provider.ts';
 
-/** What of a call tells who makes it. */
+/** The parts of a call that identify its user. */
 export interface Caller {
   readonly metadata: Pick<Metadata, 'get'>;
   readonly session: Pick<Session, 'commonName' | 'peerCertificate'>;
@@ -22,14 +22,15 @@ export interface IdentifyOptions {
 }
 
 const BEARER = 'Bearer ';
-/** Set by the JSON gateway on the calls it makes. */
+/** The JSON gateway sets this on its calls. */
 export const GATEWAY_MARK = 'grpcgateway-accept';
 
 /**
- * Tells who makes a call: by its token, under etcd's name or HTTP's, or by the common name in its certificate. As in
- * etcd, no certificate makes up for a token that is not valid, and none counts for what comes by the gateway.
+ * Makes the function that identifies the user of a call. The token comes first, in etcd's header or in HTTP's. Then
+ * comes the common name of the client certificate. As in etcd, a certificate does not replace an invalid token, and
+ * it does not count for calls of the gateway.
  *
- * @throws (or rejects) EtcdError for a token that is not valid
+ * @throws (or rejects) EtcdError for an invalid token
  */
 export function makeIdentify(options: IdentifyOptions) {
   const { auth, tokens, context, logger } = options;
@@ -54,7 +55,7 @@ function fromCertificate(
   { metadata, session }: Caller,
 ): AuthInfo | undefined {
   if (!clientCertAuth || session.peerCertificate === undefined) return undefined;
-  // A certificate without a common name makes its owner the user without a name, who may do nothing.
+  // A certificate without a common name identifies the user with the empty name, who has no permissions.
   const username = session.commonName ?? '';
   if (metadata.get(GATEWAY_MARK) !== undefined) {
     logger.warn('ignoring common name in gRPC-gateway proxy request', { 'common-name': username });
@@ -63,7 +64,7 @@ function fromCertificate(
   return { username, revision: auth.revision };
 }
 
-/** Names a token in the log without giving it away. */
+/** Names a token in the log without revealing it. */
 function fingerprint(token: string): string {
   return createHash('sha256').update(token).digest('hex').slice(0, 12);
 }

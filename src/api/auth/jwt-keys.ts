@@ -4,11 +4,11 @@ import { AuthOptionsError, type JwtOptions, type SignMethod } from './token-opti
 
 export interface JwtKeys {
   readonly verify: KeyObject;
-  /** Absent on a member that verifies tokens made elsewhere. */
+  /** Absent on a member that only verifies tokens. */
   readonly sign: KeyObject | undefined;
 }
 
-/** The elliptic curve that a method is tied to. */
+/** The elliptic curve that each method needs. */
 const CURVES: Readonly<Partial<Record<SignMethod, string>>> = {
   ES256: 'prime256v1',
   ES384: 'secp384r1',
@@ -16,8 +16,8 @@ const CURVES: Readonly<Partial<Record<SignMethod, string>>> = {
 };
 
 /**
- * Reads the keys of a signing method. A key must be of the method's own kind: a public key, which is no secret, can
- * never become the secret of an HS method.
+ * Reads the keys of a signing method. A key must have the type that the method needs. So a public key can never be
+ * used as the shared secret of an HS method.
  *
  * @throws AuthOptionsError that names the file
  */

@@ -76,7 +76,7 @@ test.each<[SignMethod, () => KeyFiles]>([
   expect(payload).toEqual({ username: 'alice', revision: 7, exp: Math.floor(now / 1000) + 600 });
   for (const tokens of [signer, verifier]) {
     expect(await tokens.identify(token)).toEqual({ username: 'alice', revision: 7 });
-    // Remembered: at once.
+    // The result is remembered, so no promise is returned.
     expect(tokens.identify(token)).toEqual({ username: 'alice', revision: 7 });
     expect(await tokens.identify(`${token}x`)).toBeUndefined();
   }
@@ -102,7 +102,7 @@ describe('HS256', () => {
     expect(await hs256().identify(token)).toEqual({ username: 'bob', revision: 1 });
   });
 
-  test('takes what other members sign, and nothing else', async () => {
+  test('accepts tokens that other members sign, and no others', async () => {
     const tokens = hs256();
     const head = { alg: 'HS256', typ: 'JWT' };
     const claims = { username: 'bob', revision: 3, exp: Math.floor(now / 1000) + 100 };
@@ -120,7 +120,7 @@ describe('HS256', () => {
       signed(head, { username: 7, exp, revision }),
       signed(head, { ...claims, exp: exp - 101 }),
       signed(head, { ...claims, nbf: exp }),
-      // Other methods of the same family, and none.
+      // Other methods of the same family, and `none`.
       signed({ alg: 'HS512' }, claims, secret, 'sha512'),
       `${encode({ alg: 'none' })}.${encode(claims)}.`,
       `${encode({ alg: 'None' })}.${encode(claims)}.`,
@@ -131,7 +131,7 @@ describe('HS256', () => {
       expect(await tokens.identify(token), token).toBeUndefined();
   });
 
-  test('an expired token is refused although it was remembered', async () => {
+  test('an expired token is refused even if it is remembered', async () => {
     const tokens = open(`jwt,sign-method=HS256,priv-key=${file('secret', secret)},ttl=2s`);
     const token = await tokens.sign('bob', 1);
     expect(await tokens.identify(token)).toBeDefined();
@@ -141,7 +141,7 @@ describe('HS256', () => {
   });
 });
 
-test('a public key is no secret: algorithms are not confused', async () => {
+test('a public key is not accepted as a shared secret', async () => {
   const { publicFile, privateFile, privateKey } = rsa();
   const tokens = open(`jwt,sign-method=RS256,priv-key=${privateFile},pub-key=${publicFile}`);
   const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ username: 'root', revision: 1 })}`;
@@ -154,7 +154,7 @@ test('a public key is no secret: algorithms are not confused', async () => {
   expect(await tokens.identify(other)).toBeUndefined();
 });
 
-test('options and keys that cannot be used', () => {
+test('invalid options and keys are refused', () => {
   const { publicFile, privateFile } = rsa();
   const otherPublic = file(
     'other.pub',

@@ -5,23 +5,23 @@ import { EtcdError, GrpcCode } from '../../wire/errors.ts';
 import { type JwtKeys, readJwtKeys } from './jwt-keys.ts';
 import type { JwtOptions } from './token-options.ts';
 
-/** Tokens whose verification is remembered. */
+/** How many verified tokens are remembered. */
 const MAX_REMEMBERED = 4096;
-/** Longer ones are verified each time, so that no client fills memory. */
+/** Longer tokens are verified each time, so that no client fills the memory. */
 const MAX_REMEMBERED_CHARS = 8192;
 
 const VERIFY_ONLY = new EtcdError(GrpcCode.Unknown, 'auth: token signing attempted with verify-only key');
 
 interface Remembered {
   readonly info: AuthInfo;
-  /** Seconds since the epoch; Infinity without one. */
+  /** Seconds since the epoch; Infinity if the token never expires. */
   readonly expiresAt: number;
 }
 
 /**
- * JSON web tokens: signed and verified with the one method configured, whatever a token's head asks for, so that
- * neither `none` nor another algorithm gets anywhere. A token once verified is remembered until it expires, which
- * lets the requests that carry it go on without waiting.
+ * JSON web tokens. They are signed and verified with the one configured method. The method that a token's header
+ * names is not used, so neither `none` nor another algorithm is accepted. A verified token is remembered until it
+ * expires, so that later requests with it need not wait.
  */
 export class JwtTokens {
   readonly #options: JwtOptions;
@@ -37,7 +37,7 @@ export class JwtTokens {
     this.#clock = clock;
   }
 
-  /** Rejects with EtcdError where there is only a public key. */
+  /** Rejects with EtcdError if only a public key is configured. */
   async sign(username: string, revision: number): Promise<string> {
     const { sign } = this.#keys;
     if (sign === undefined) throw VERIFY_ONLY;
@@ -47,7 +47,7 @@ export class JwtTokens {
       .sign(sign);
   }
 
-  /** Who a token names, and the auth revision it was made at; undefined for one that is not valid. */
+  /** The user of a token and the auth revision at which it was made; undefined for an invalid token. */
   identify(token: string): AuthInfo | undefined | Promise<AuthInfo | undefined> {
     const known = this.#remembered.get(token);
     if (known === undefined) return this.#verifyOnce(token);
@@ -77,7 +77,7 @@ export class JwtTokens {
       this.#remember(token, { info, expiresAt: exp });
       return info;
     } catch {
-      // Whatever is wrong with it, it is no token of ours.
+      // For any fault, the token is not valid.
       return undefined;
     }
   }

@@ -12,11 +12,11 @@ import { type OpenedTokens, openTokens } from './token-provider.ts';
 
 type Identify = ReturnType<typeof makeIdentify>;
 
-/** Hashing leaves a processor to the rest of the server. */
+/** Hashing leaves one processor to the rest of the server. */
 const MAX_THREADS = 4;
 
 /**
- * Tokens and passwords of a server, as configured:
+ * The tokens and passwords of a server, as configured:
  *
  *     const logins = new Logins(config, clock, logger);
  *     const { simple } = logins.tokens;
@@ -44,7 +44,7 @@ export class Logins {
     if (unknownOptions.length > 0) logger.warn('unknown JWT options', { keys: unknownOptions });
   }
 
-  /** Begins to follow a member. The function returned tells who makes a call. */
+  /** Starts to follow a member. Returns the function that identifies the user of a call. */
   connect(member: Member): Identify {
     const { auth, applied, scheduler, config } = member;
     const waiters = new AppliedIndexWaiters(() => applied.index, scheduler, config.requestTimeoutMs);

@@ -7,7 +7,7 @@ import { type Login, PasswordHasher } from './password-hasher.ts';
 import { type PasswordTask, runPasswordTask } from './password-task.ts';
 import { RecentLogins } from './recent-logins.ts';
 
-/** A worker whose tasks are done when the test says so. */
+/** A worker whose tasks end when the test says so. */
 class HeldWorker extends EventEmitter {
   readonly tasks: PasswordTask[] = [];
   terminated = false;
@@ -22,7 +22,7 @@ class HeldWorker extends EventEmitter {
   }
 
   unref(): void {
-    // Nothing holds the process.
+    // Nothing keeps the process running.
   }
 
   terminate(): Promise<number> {
@@ -72,7 +72,7 @@ test('hashes and verifies on a real worker thread', async () => {
   expect(await hasher.verify({ ...login('u', 'x'), hash: Buffer.from('not a hash') })).toBe(false);
 });
 
-test('a right password costs no second hash for a while; a wrong one always costs', async () => {
+test('a correct password is not hashed again for a while; a wrong one always is', async () => {
   const { hasher, workers, clock } = held();
   const first = hasher.verify(login('u', 'right'));
   const together = hasher.verify(login('u', 'right'));
@@ -85,7 +85,7 @@ test('a right password costs no second hash for a while; a wrong one always cost
     workers[0]?.finish();
     expect(await wrong).toBe(false);
   }
-  // The password was changed meanwhile: the one remembered belongs to another hash.
+  // The password has changed in the meantime. The remembered login belongs to the old hash.
   const changed = hasher.verify({ ...login('u', 'right'), hash: Buffer.from(bcrypt.hashSync('next', 4)) });
   expect(workers[0]?.tasks).toHaveLength(1);
   workers[0]?.finish();
@@ -99,7 +99,7 @@ test('a right password costs no second hash for a while; a wrong one always cost
   expect(await late).toBe(true);
 });
 
-test('what waits is bounded, users take turns, and nobody hashes for callers that have left', async () => {
+test('waiting tasks are limited, users take turns, and tasks of callers that left are skipped', async () => {
   const { hasher, workers } = held();
   const flood = Array.from({ length: 512 }, () => hasher.verify(login('victim', 'guess')));
   const other = hasher.verify(login('other', 'right'));
@@ -107,7 +107,7 @@ test('what waits is bounded, users take turns, and nobody hashes for callers tha
   workers[0]?.finish();
   workers[0]?.finish();
   workers[0]?.finish();
-  // The flood had the first turn and one more.
+  // The user with many tasks had the first turn and one more.
   expect(await other).toBe(true);
   const [first, second] = await Promise.all(flood.slice(0, 2));
   expect([first, second]).toEqual([false, false]);
@@ -124,7 +124,7 @@ test('what waits is bounded, users take turns, and nobody hashes for callers tha
   expect(next.workers[0]?.tasks).toHaveLength(0);
 });
 
-test('as many workers as allowed, and a failed one is replaced', async () => {
+test('starts up to the allowed number of workers and replaces a failed one', async () => {
   const { hasher, workers } = held(2);
   const all = [1, 2, 3].map((n) => hasher.verify(login(`u${n}`, 'right')));
   expect(workers).toHaveLength(2);

@@ -6,9 +6,9 @@ import { RecentLogins } from './recent-logins.ts';
 import { startPasswordWorker } from './worker-file.ts';
 
 export interface PasswordHasherOptions {
-  /** Of new hashes: 4 to 31. */
+  /** The bcrypt cost of new hashes: 4 to 31. */
   readonly cost: number;
-  /** Worker threads at most; they start when there is work and end when there has been none for a while. */
+  /** The largest number of worker threads. They start when there is work and end after a time without work. */
   readonly threads: number;
   readonly recent?: RecentLogins;
   readonly startWorker?: () => Worker;
@@ -17,17 +17,17 @@ export interface PasswordHasherOptions {
 export interface Login {
   readonly username: string;
   readonly password: string;
-  /** What is stored for the user. */
+  /** The stored hash of the user. */
   readonly hash: Buffer;
-  /** False once nobody waits for the outcome: then no work is spent on it. */
+  /** Returns false when the caller has left. Then no work is done for it. */
   readonly isWanted: () => boolean;
 }
 
-/** Tasks waiting beyond which logins are refused: some seconds of work, and clients give up by then. */
+/** How many tasks may wait. This is some seconds of work, after which clients give up. Further tasks are refused. */
 const MAX_QUEUED = 512;
-/** A worker without work ends after this, in milliseconds. */
+/** A worker ends after this many milliseconds without work. */
 const IDLE_MS = 30_000;
-/** bcrypt looks at no more; etcd refuses longer ones. */
+/** bcrypt uses no more bytes of a password. etcd refuses longer passwords. */
 const MAX_PASSWORD_BYTES = 72;
 
 const TOO_LONG = new EtcdError(GrpcCode.Unknown, 'bcrypt: password length exceeds 72 bytes');
@@ -40,16 +40,16 @@ interface Job {
 }
 
 /**
- * bcrypt on worker threads. Waiting tasks are bounded, and users take turns, so that whoever tries passwords of one
- * user holds up nobody but that user. A login repeated shortly after it succeeded costs no further hash; one that
- * fails always does.
+ * Runs bcrypt on worker threads. The number of waiting tasks is limited, and users take turns. So a client that tries
+ * many passwords of one user delays only that user. A login that is repeated shortly after it succeeded needs no
+ * second hash. A failed login always needs one.
  */
 export class PasswordHasher {
   readonly #cost: number;
   readonly #threads: number;
   readonly #recent: RecentLogins;
   readonly #startWorker: () => Worker;
-  /** Tasks by user, in the order in which users have their turn. */
+  /** Tasks by user, in the order of the users' turns. */
   readonly #queues = new Map<string, Job[]>();
   #queued = 0;
   readonly #idle: IdleWorker[] = [];
@@ -66,7 +66,7 @@ export class PasswordHasher {
   /**
    * The bcrypt hash of a new password. Rejects with EtcdError.
    *
-   * @param asker whose turn it takes
+   * @param asker the user whose turn is used
    */
   async hash(password: string, asker: string): Promise<Buffer> {
     if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) throw TOO_LONG;
@@ -74,7 +74,7 @@ export class PasswordHasher {
     return Buffer.from(String(outcome));
   }
 
-  /** Whether the password is the user's. Rejects with EtcdError where too many wait. */
+  /** Whether the password is correct. Rejects with EtcdError if too many tasks wait. */
   async verify(login: Login): Promise<boolean> {
     if (this.#recent.isKnown(login)) return true;
     const { username, password, hash } = login;
@@ -112,7 +112,7 @@ export class PasswordHasher {
           job.resolve(false);
           continue;
         }
-        // The same login may have succeeded while this one waited.
+        // The same login may have succeeded in the meantime.
         if (this.#recent.isKnown(job.login)) {
           job.resolve(true);
           continue;
@@ -122,11 +122,11 @@ export class PasswordHasher {
     }
   }
 
-  /** The next job of the user whose turn it is; the user goes to the end of the line. */
+  /** The next job of the user whose turn it is. That user then goes to the end of the queue. */
   #takeJob(): Job {
     const [next] = this.#queues;
     const [user, jobs] = defined(next, 'queued jobs have a queue');
-    const job = defined(jobs.shift(), 'queues that are kept are not empty');
+    const job = defined(jobs.shift(), 'kept queues are not empty');
     this.#queues.delete(user);
     if (jobs.length > 0) this.#queues.set(user, jobs);
     this.#queued--;

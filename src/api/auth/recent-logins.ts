@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** A login, as far as it is remembered. */
+/** What is remembered of a login. */
 export interface RememberedLogin {
   readonly username: string;
   readonly password: string;
@@ -12,14 +12,14 @@ interface Entry {
   readonly expiresAt: number;
 }
 
-/** How long a password that was right need not be hashed again, in milliseconds from the hash on, used or not. */
+/** How long a correct password need not be hashed again, in milliseconds since the hash. Use does not extend it. */
 const TTL_MS = 60_000;
-/** Users remembered. */
+/** How many users are remembered. */
 const MAX_USERS = 4096;
 
 /**
- * Passwords that were right a moment ago, as keyed digests whose key never leaves the memory of this process. The
- * stored hash is part of what is digested: with the user or the password changed, nothing fits any more.
+ * Remembers passwords that were correct recently, as keyed digests. The key exists only in the memory of this
+ * process. The digest includes the stored hash, so a changed user or password no longer matches.
  */
 export class RecentLogins {
   readonly #key = randomBytes(32);
@@ -50,7 +50,7 @@ export class RecentLogins {
   }
 
   #proof({ password, hash }: RememberedLogin): Buffer {
-    // The length first, or bytes could move from one part to the other.
+    // The length comes first. Otherwise bytes could move from one part to the other.
     const length = Buffer.alloc(4);
     length.writeUInt32BE(hash.length);
     return createHmac('sha256', this.#key).update(length).update(hash).update(password).digest();

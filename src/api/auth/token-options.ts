@@ -1,6 +1,6 @@
 import { parseGoDuration } from '../../config/go-syntax.ts';
 
-/** `--auth-token` cannot be used. The message begins as etcd's does and says what is wrong. */
+/** The value of `--auth-token` is invalid. The message begins as etcd's does and says what is wrong. */
 export class AuthOptionsError extends Error {
   override readonly name = 'AuthOptionsError';
 }
@@ -15,11 +15,11 @@ export type SignMethod = (typeof METHODS)[number];
 
 export interface JwtOptions {
   readonly method: SignMethod;
-  /** Empty where not given. */
+  /** Empty if not given. */
   readonly publicKeyFile: string;
   readonly privateKeyFile: string;
   readonly ttlMs: number;
-  /** Names that mean nothing. */
+  /** Options that are unknown. */
   readonly unknown: readonly string[];
 }
 

@@ -6,28 +6,34 @@ import { EtcdError, errors } from '../../wire/errors.ts';
 import { JwtTokens } from './jwt-tokens.ts';
 import { parseTokenOptions } from './token-options.ts';
 
-/** What the auth store and the log know of, as far as tokens go. */
+/** The parts of the auth store and the raft log that tokens need. */
 export interface TokenContext {
   readonly authRevision: () => number;
-  /** Whether the entry is applied here; a promise while it is not, which gives up after a while with false. */
+  /**
+   * Whether the entry is applied here. If it is not, a promise that waits for it; the promise resolves to false after
+   * a timeout.
+   */
   readonly whenApplied: (index: number) => boolean | Promise<boolean>;
 }
 
 /** Tokens of the configured kind. */
 export interface TokenProvider {
-  /** The part of a simple token that whoever proposes its entry draws; empty for other kinds. */
+  /** The random prefix of a simple token, drawn by the proposer of its entry; empty for other kinds. */
   drawPrefix(): string;
-  /** Completes what applying the entry gave: the token itself if it is a simple one. Rejects with EtcdError. */
+  /**
+   * Makes the token from the result of the applied entry: for a simple token it is the result itself. Rejects with
+   * EtcdError.
+   */
   finish(username: string, applied: string, revision: number): string | Promise<string>;
-  /** Undefined for a token that is not valid. */
+  /** Undefined for an invalid token. */
   identify(token: string, context: TokenContext): AuthInfo | undefined | Promise<AuthInfo | undefined>;
 }
 
 export interface OpenedTokens {
   readonly provider: TokenProvider;
-  /** Where entries make tokens: for the member. */
+  /** For the member, if raft entries make the tokens. */
   readonly simple: SimpleTokens | undefined;
-  /** For the log: options without meaning. */
+  /** For the log: unknown options. */
   readonly unknownOptions: readonly string[];
 }
 
@@ -106,7 +112,7 @@ const noTokens: TokenProvider = {
 
 const PREFIX_LETTERS = 16;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-/** Bytes from here on would favour some letters. */
+/** Bytes from this value on would make some letters more likely. */
 const FAIR_BYTES = 256 - (256 % LETTERS.length);
 
 function randomLetters(count: number): string {

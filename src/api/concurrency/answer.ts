@@ -3,18 +3,18 @@ import { EtcdError, GrpcCode } from '../../wire/errors.ts';
 import { failCall, type ServiceContext } from '../service-context.ts';
 import { CallEndedError } from './call-ended-error.ts';
 
-/** The revision of a response's header, and the response encoded without it. */
+/** The revision for the response's header, and the encoded response without the header. */
 export interface Outcome {
   readonly revision: number;
   readonly body?: Buffer;
 }
 
-/** An error of its own, which as all of Lock and Election has no better code. */
+/** An error of the Lock and Election services themselves. As in etcd, its code is Unknown. */
 export function recipeError(text: string): EtcdError {
   return new EtcdError(GrpcCode.Unknown, text);
 }
 
-/** Answers with what becomes of it. As in etcd, errors of the store and the leases keep their text alone. */
+/** Answers the call with the outcome. As in etcd, errors of the store and the leases keep only their text. */
 export function answer(context: ServiceContext, call: UnaryCall, outcome: Promise<Outcome>): void {
   outcome
     .then(({ revision, body }) => {

@@ -1,4 +1,4 @@
-/** The client went away, or its time was up: nobody waits for an answer any more. */
+/** The client left or the deadline passed. No response is needed any more. */
 export class CallEndedError extends Error {
   constructor() {
     super('the call has ended');

@@ -20,14 +20,14 @@ import type { ServiceContext } from '../service-context.ts';
 import { CallEndedError } from './call-ended-error.ts';
 import { KeyEvents, type KeyEventsOptions } from './key-events.ts';
 
-/** What etcd's sessions live without being renewed, in seconds. */
+/** The TTL of etcd's sessions, in seconds. */
 const SESSION_TTL = 60;
 const KEYS_PER_SLICE = 1000;
 
 export interface TxnOutcome {
   readonly revision: number;
   readonly succeeded: boolean;
-  /** Of each operation: what it read, if it was a range. */
+  /** For each operation, the result of a range, if it was one. */
   readonly found: readonly (readonly KeyValue[])[];
 }
 
@@ -37,8 +37,8 @@ export interface RangeOutcome {
 }
 
 /**
- * The store and the leases for services made of them: requests in the name of a call's caller, with the checks and
- * the rights of requests from outside. They reject with etcd's errors.
+ * Access to the store and the leases for the services built on them. Requests are made in the name of the caller,
+ * with the same checks and permissions as requests of a client. They reject with etcd's errors.
  */
 export class CallerClient {
   readonly #context: ServiceContext;
@@ -49,10 +49,10 @@ export class CallerClient {
     this.#call = call;
   }
 
-  /** The lease given, or a new one for 0. Whether it exists shows when it is used. */
+  /** The given lease, or a new one for 0. Whether a given lease exists is checked when it is used. */
   async session(lease: bigint): Promise<bigint> {
     if (lease !== 0n) return lease;
-    await this.#withRoom(LEASE_GRANT_COST);
+    await this.#withQuota(LEASE_GRANT_COST);
     const who = await this.#who();
     if (this.#context.member.auth.isEnabled && who === undefined) throw errors.UserEmpty;
     const id = this.#context.member.ids.leaseId();
@@ -62,7 +62,7 @@ export class CallerClient {
 
   async txn(request: TxnRequest): Promise<TxnOutcome> {
     refuse(checkTxn(request, this.#context.member.config.maxTxnOps));
-    await this.#withRoom(txnCost(request));
+    await this.#withQuota(txnCost(request));
     const { revision, body } = await this.#propose(RaftRequestField.txn, TxnRequest.encode(request));
     const { succeeded, responses } = TxnResponse.decode(Buffer.concat(body.slices));
     const found = responses.map(({ response }) =>
@@ -71,7 +71,7 @@ export class CallerClient {
     return { revision, succeeded, found };
   }
 
-  /** @returns the revision of the deletion, or the present one where there was no such key */
+  /** @returns the revision of the deletion, or the current revision if the key did not exist */
   async delete(key: Buffer): Promise<number> {
     const request = DeleteRangeRequest.create({ key });
     refuse(checkDelete(request));
@@ -82,7 +82,7 @@ export class CallerClient {
     return revision;
   }
 
-  /** Reads the present, everything acknowledged before included. */
+  /** A linearizable read of the current revision. */
   async range(request: RangeRequest): Promise<RangeOutcome> {
     const { member } = this.#context;
     refuse(checkRange(request));
@@ -100,7 +100,7 @@ export class CallerClient {
     return { revision, kvs: result.readAll().map((kv) => KeyValue.decode(kv)) };
   }
 
-  /** Events to be taken until `take` is done with them or the call ends, which rejects with CallEndedError. */
+  /** Passes events to `take` until it is done or the call ends. If the call ends, rejects with CallEndedError. */
   async withEvents<T>(options: KeyEventsOptions, take: (events: KeyEvents) => Promise<T>): Promise<T> {
     const call = this.#call;
     if (call.ended) throw new CallEndedError();
@@ -108,7 +108,7 @@ export class CallerClient {
     call.onCancel = () => events.close();
     try {
       const taken = await take(events);
-      // What was taken of events that the call's end closed means nothing.
+      // The end of the call closed the events, so the result of `take` has no meaning.
       if (isEnded(call)) throw new CallEndedError();
       return taken;
     } finally {
@@ -128,13 +128,13 @@ export class CallerClient {
     return scan.result();
   }
 
-  /** Each time anew: rights and tokens change while a call waits. */
+  /** Identified again each time: permissions and tokens change while a call waits. */
   async #who(): Promise<AuthInfo | undefined> {
     const { member, identify } = this.#context;
     return member.auth.isEnabled ? identify(this.#call) : undefined;
   }
 
-  #withRoom(cost: number): Promise<void> {
+  #withQuota(cost: number): Promise<void> {
     const { member } = this.#context;
     if (member.quota.fits(cost)) return Promise.resolve();
     return new Promise((_resolve, reject) => {

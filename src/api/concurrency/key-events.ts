@@ -5,7 +5,7 @@ import type { WatchOutlet, WatchReceiver, Watcher } from '../../mvcc/watcher.ts'
 import { WatchResponse } from '../../wire/gen/etcdserverpb.ts';
 import type { Event } from '../../wire/gen/mvccpb.ts';
 
-/** Events of whole revisions, and the revision up to which everything has been seen with them. */
+/** Events of whole revisions, and the last revision that is complete with them. */
 export interface KeyEventBatch {
   readonly revision: number;
   readonly events: readonly Event[];
@@ -17,7 +17,7 @@ export interface KeyEventsOptions {
   readonly noPut?: boolean;
 }
 
-/** What happens to some keys, taken batch by batch: whoever does not take them makes nobody keep more than one. */
+/** Events of some keys, read batch by batch. At most one batch is kept for a reader that does not read. */
 export class KeyEvents implements WatchReceiver {
   readonly #hub: WatchHub;
   readonly #outlet: WatchOutlet;
@@ -34,7 +34,10 @@ export class KeyEvents implements WatchReceiver {
     this.#watcher = hub.watch(options, this.#outlet, this);
   }
 
-  /** Waits for the next batch; undefined once closed, or where the events wanted next are compacted. One at a time. */
+  /**
+   * Waits for the next batch. Resolves to undefined when closed, or when the next events are compacted. Only one call
+   * at a time.
+   */
   next(): Promise<KeyEventBatch | undefined> {
     const batch = this.#batch;
     if (batch !== undefined) {

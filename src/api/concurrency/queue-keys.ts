@@ -14,12 +14,13 @@ import type { CallerClient } from './caller-client.ts';
 
 const NOTHING = Buffer.alloc(0);
 const SEPARATOR = '/';
-/** The byte after the separator's, which ends the range of all keys with a prefix. */
+/** The byte after the separator. It ends the range of all keys with the prefix. */
 const AFTER_SEPARATOR = '0';
 
 /**
- * The keys of a lock or an election, as etcd's clients lay them out: `name/lease`, the lease in hexadecimal. Whose
- * key was created first owns it; the others wait until all keys created before theirs are gone.
+ * The keys of a lock or an election, in the layout of etcd's clients: `name/lease`, with the lease in hexadecimal.
+ * The owner is the client whose key was created first. The others wait until all keys created before their own are
+ * gone.
  */
 export class QueueKeys {
   readonly #prefix: Buffer;
@@ -43,7 +44,9 @@ export class QueueKeys {
     return this.#created(RangeRequestSortOrder.ASCEND, 0);
   }
 
-  /** Waits until no key created by that revision is left. Rejects with CallEndedError where the call ends before. */
+  /**
+   * Waits until no key created at or before the revision is left. Rejects with CallEndedError if the call ends first.
+   */
   async whenGone(client: CallerClient, maxCreateRevision: number): Promise<void> {
     for (;;) {
       const newest = this.#created(RangeRequestSortOrder.DESCEND, maxCreateRevision);
@@ -63,7 +66,7 @@ export class QueueKeys {
   }
 }
 
-/** That the key was created at a revision; 0 for that it does not exist. */
+/** Compares the create revision of the key; 0 means that the key does not exist. */
 export function createdAt(key: Buffer, revision: number): Compare {
   return Compare.create({
     key,

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { GrpcServer } from '../../grpc/server.ts';
 import { Lease } from '../../wire/services.ts';
 import { Exchange } from './exchange.ts';
-import type { Outlet } from './outlet.ts';
+import type { ResponseWriter } from './response-writer.ts';
 
 const servers: GrpcServer[] = [];
 
@@ -11,7 +11,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
-class SilentOutlet implements Outlet {
+class SilentWriter implements ResponseWriter {
   queuedBytes = 0;
   hasEnded = false;
   lateWrites = 0;
@@ -23,19 +23,19 @@ class SilentOutlet implements Outlet {
     this.hasEnded = true;
   }
   fail(): void {
-    // Not of interest here.
+    // Not used here.
   }
   refuse(): void {
     this.hasEnded = true;
   }
   destroy(): void {
-    // Not of interest here.
+    // Not used here.
   }
 }
 
 interface Begun {
   readonly exchange: Exchange;
-  readonly outlet: SilentOutlet;
+  readonly writer: SilentWriter;
   readonly seen: { requests: number; isPaused: boolean };
 }
 
@@ -51,7 +51,7 @@ function begin({ endsAtOnce = false, maxTextBytes = 1 << 20, answer = Buffer.all
     };
     call.onHalfClose = () => call.end();
   });
-  const outlet = new SilentOutlet();
+  const writer = new SilentWriter();
   const exchange = new Exchange(
     {
       server,
@@ -62,7 +62,7 @@ function begin({ endsAtOnce = false, maxTextBytes = 1 << 20, answer = Buffer.all
       socket: new Socket(),
       authority: '',
     },
-    outlet,
+    writer,
     {
       callsAtOnce: true,
       pause: () => (seen.isPaused = true),
@@ -70,19 +70,19 @@ function begin({ endsAtOnce = false, maxTextBytes = 1 << 20, answer = Buffer.all
     },
   );
   exchange.start();
-  return { exchange, outlet, seen };
+  return { exchange, writer, seen };
 }
 
 const REQUESTS = 100_000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a text of very many requests is read in many turns of the event loop, and no more is taken meanwhile', async () => {
-  const { exchange, outlet, seen } = begin();
+test('a body with very many requests is read in many turns of the event loop, with back-pressure', async () => {
+  const { exchange, writer, seen } = begin();
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
   exchange.receiveEnd();
   let most = seen.requests;
-  while (!outlet.hasEnded) {
+  while (!writer.hasEnded) {
     const before = seen.requests;
     expect(seen.isPaused).toBe(true);
     await turn();
@@ -92,7 +92,7 @@ test('a text of very many requests is read in many turns of the event loop, and 
   expect(most).toBeLessThan(REQUESTS / 5);
 });
 
-test('nothing more is read of it once the client is gone', async () => {
+test('reading stops when the client disconnects', async () => {
   const { exchange, seen } = begin();
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS)));
   exchange.abandon();
@@ -103,22 +103,22 @@ test('nothing more is read of it once the client is gone', async () => {
   expect(requests).toBeLessThan(REQUESTS);
 });
 
-test('what comes after the end of the call is read and dropped, so that the next request can come', () => {
-  const { exchange, outlet, seen } = begin({ endsAtOnce: true });
+test('the rest of the body is read and dropped after the call ends, so that the next request can follow', () => {
+  const { exchange, writer, seen } = begin({ endsAtOnce: true });
   exchange.receive(Buffer.from('{}'));
-  expect(outlet.hasEnded).toBe(true);
+  expect(writer.hasEnded).toBe(true);
   for (let i = 0; i < 100; i++) exchange.receive(Buffer.from('{"ID":"1"}'.repeat(1_500)));
   expect(seen).toEqual({ requests: 1, isPaused: false });
 });
 
-test('a refused request leaves nothing to be written after its refusal', async () => {
-  // A field that nobody knows, as long as many slices of text.
+test('nothing is written after a refused request is answered', async () => {
+  // An unknown field, as long as many slices of text.
   const bytes = 1024 * 1024;
   const answer = Buffer.concat([Buffer.from([0x7a, 0x80, 0x80, 0x40]), Buffer.alloc(bytes)]);
-  const { exchange, outlet } = begin({ maxTextBytes: 1000, answer });
+  const { exchange, writer } = begin({ maxTextBytes: 1000, answer });
   exchange.receive(Buffer.from('{}'));
   exchange.receive(Buffer.from(`"${'x'.repeat(2000)}`));
-  expect(outlet.hasEnded).toBe(true);
+  expect(writer.hasEnded).toBe(true);
   for (let i = 0; i < 20; i++) await turn();
-  expect(outlet.lateWrites).toBe(0);
+  expect(writer.lateWrites).toBe(0);
 });

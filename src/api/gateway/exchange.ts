@@ -6,72 +6,73 @@ import type { ByteSource } from '../../http2/stream.ts';
 import type { MethodDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import { decodeJson, JsonError } from '../../wire/json.ts';
-import { JsonTooLongError, JsonValues } from './json-values.ts';
+import { JsonTooLongError, JsonSplitter } from './json-splitter.ts';
 import { MessageTexts } from './message-texts.ts';
-import type { Outlet } from './outlet.ts';
+import type { ResponseWriter } from './response-writer.ts';
 
-/** What an exchange needs to make its call. */
+/** What an exchange needs for its call. */
 export interface GatewayCall {
   readonly server: GrpcServer;
   readonly method: MethodDescriptor;
   readonly metadata: readonly (readonly [string, string])[];
-  /** Milliseconds from now, or -1 for none. */
+  /** Milliseconds from now, or -1 for no timeout. */
   readonly timeoutMs: number;
-  /** Longest JSON text of one message, in bytes. */
+  /** The longest JSON text of one message, in bytes. */
   readonly maxTextBytes: number;
   readonly socket: Socket;
   readonly authority: string;
 }
 
-/** How requests come in. */
-export interface Inlet {
-  /** Whether a method with one request is called as soon as that is there, not only at the end of the body. */
+/** How requests arrive. */
+export interface RequestInput {
+  /** Whether a unary method is called as soon as its request is complete, not only at the end of the body. */
   readonly callsAtOnce: boolean;
   pause(): void;
   resume(): void;
 }
 
-/** Bytes of requests that wait for their method at which no more are read. */
+/** No more is read of the body while requests of this many bytes wait for their method. */
 const MAX_PENDING_BYTES = 256 * 1024;
-/** Bytes of a body that are read at a time: a request can be as short as two of them. */
+/** How many bytes of a body are read at a time. A request can be as short as two bytes. */
 const SLICE_BYTES = 16 * 1024;
 const TOO_LONG = 'the request is larger than the server takes';
 const PLAIN = { before: '', after: '' };
 const LINES = { before: '{"result":', after: '}\n' };
 
 /**
- * One request of the gateway and the call made for it: requests are JSON values one after another, of which a
- * method without a stream of them takes the first; the responses are one text, or a line each.
+ * One request of the gateway and its gRPC call. The body holds JSON values one after another. A method without a
+ * request stream takes the first value. The response is one JSON text, or one line for each message of a response
+ * stream.
  */
 export class Exchange implements LocalSink {
   readonly #call: GatewayCall;
-  readonly #outlet: Outlet;
-  readonly #inlet: Inlet;
-  readonly #values: JsonValues;
+  readonly #writer: ResponseWriter;
+  readonly #input: RequestInput;
+  readonly #values: JsonSplitter;
   readonly #texts: MessageTexts;
-  /** What is held for this client: of requests that are not whole, and responses it has not taken. */
+  /** The bytes held for this client: incomplete requests, and responses that it has not read. */
   readonly #held: HeldAccount;
   #local: LocalCall | undefined;
-  /** What has come of the body and is not read yet. */
+  /** The part of the body that has arrived but is not read yet. */
   readonly #arrived: Buffer[] = [];
   #arrivedBytes = 0;
   #hasArrivedWhole = false;
   #isReading = false;
   #isScheduled = false;
-  /** The request of a method that takes one, until the end of the body. */
+  /** The request of a unary method, kept until the body ends. */
   #first: Buffer | undefined;
   #isHalfClosed = false;
   #isPaused = false;
   #isDone = false;
 
-  constructor(call: GatewayCall, outlet: Outlet, inlet: Inlet) {
+  constructor(call: GatewayCall, writer: ResponseWriter, input: RequestInput) {
     this.#call = call;
-    this.#outlet = outlet;
-    this.#inlet = inlet;
-    this.#values = new JsonValues(call.maxTextBytes);
+    this.#writer = writer;
+    this.#input = input;
+    this.#values = new JsonSplitter(call.maxTextBytes);
     this.#held = call.server.heldAccount();
     const framing = call.method.serverStreaming ? LINES : PLAIN;
-    this.#texts = new MessageTexts(call.method.response.typeName, outlet, framing, () => {
+    this.#texts = new MessageTexts(call.method.response.typeName, writer, framing, () => {
       this.#account();
       this.#local?.drained();
     });
@@ -98,7 +99,7 @@ export class Exchange implements LocalSink {
     if (this.#arrived.length === 0) this.#finish();
   }
 
-  /** The client is gone. */
+  /** The client has disconnected. */
   abandon(): void {
     this.#isDone = true;
     this.#isHalfClosed = true;
@@ -108,7 +109,7 @@ export class Exchange implements LocalSink {
     this.#local?.cancel();
   }
 
-  /** The client has taken what was queued. */
+  /** The client has read the queued response bytes. */
   drained(): void {
     this.#texts.goOn();
     this.#local?.drained();
@@ -135,7 +136,7 @@ export class Exchange implements LocalSink {
 
   abort(): void {
     this.#texts.drop();
-    if (!this.#isDone) this.#outlet.destroy();
+    if (!this.#isDone) this.#writer.destroy();
     this.#isDone = true;
   }
 
@@ -143,15 +144,15 @@ export class Exchange implements LocalSink {
     this.#texts.whenEmpty(() => {
       if (this.#isDone) return;
       this.#isDone = true;
-      if (code === GrpcCode.OK) this.#outlet.end();
-      else this.#outlet.fail(code, message);
+      if (code === GrpcCode.OK) this.#writer.end();
+      else this.#writer.fail(code, message);
       // The rest of the body is read and dropped: the next request of the connection comes after it.
       this.#dropArrived();
       if (!this.#isReading) this.#goOn();
     });
   }
 
-  /** Nothing more of the body is of interest. */
+  /** The rest of the body is not needed. */
   get #hasEnough(): boolean {
     return this.#isDone || this.#isHalfClosed || this.#first !== undefined;
   }
@@ -160,7 +161,7 @@ export class Exchange implements LocalSink {
     return !this.#isDone && (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
   }
 
-  /** Reads some of what has arrived. */
+  /** Reads a slice of the arrived body. */
   #read(): void {
     const chunk = this.#arrived.shift();
     if (chunk !== undefined) {
@@ -180,7 +181,7 @@ export class Exchange implements LocalSink {
     this.#goOn();
   }
 
-  /** Has the rest read when the event loop has gone round, and nothing more taken before. */
+  /** Reads the rest in the next turn of the event loop, and accepts no more of the body before. */
   #goOn(): void {
     const isFull = this.#isFull;
     const isWaiting = this.#arrived.length > 0;
@@ -193,8 +194,8 @@ export class Exchange implements LocalSink {
     }
     if (this.#isPaused !== (isFull || isWaiting)) {
       this.#isPaused = !this.#isPaused;
-      if (this.#isPaused) this.#inlet.pause();
-      else this.#inlet.resume();
+      if (this.#isPaused) this.#input.pause();
+      else this.#input.resume();
     }
     if (this.#hasArrivedWhole && !isWaiting) this.#finish();
   }
@@ -210,7 +211,7 @@ export class Exchange implements LocalSink {
     try {
       const rest = this.#first === undefined ? this.#values.rest() : undefined;
       if (rest !== undefined) this.#take(rest);
-      // A method with one request takes an empty body for an empty message.
+      // For a unary method an empty body is an empty message.
       if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? NOTHING);
       else this.#halfClose();
     } catch (error) {
@@ -218,19 +219,19 @@ export class Exchange implements LocalSink {
     }
   }
 
-  /** Whoever hoards is cut off, as on connections of HTTP/2. */
+  /** A connection that holds too much memory is closed, as on HTTP/2 connections. */
   #account(): void {
     const requestBytes = this.#arrivedBytes + this.#values.pendingBytes + (this.#first?.length ?? 0);
     this.#held.set(requestBytes + this.#texts.queuedBytes);
-    if (this.#held.isTooMuch) this.#outlet.destroy();
+    if (this.#held.isTooMuch) this.#writer.destroy();
   }
 
   #take(value: Buffer): void {
     if (this.#hasEnough) return;
     if (this.#call.method.clientStreaming) this.#local?.send(this.#encode(value));
-    else if (this.#inlet.callsAtOnce) this.#callOnce(value);
+    else if (this.#input.callsAtOnce) this.#callOnce(value);
     else {
-      // What is wrong is said at once, what is right waits for the end of the body.
+      // An error is answered at once. A valid request waits for the end of the body.
       this.#encode(value);
       this.#first = value;
     }
@@ -262,7 +263,10 @@ export class Exchange implements LocalSink {
     this.#local?.halfClose();
   }
 
-  /** What cannot be read is answered, but of a stream of requests it only ends them, as etcd's gateway has it. */
+  /**
+   * A request that cannot be decoded is answered with an error. In a request stream it only ends the requests, as in
+   * etcd's gateway.
+   */
   #refuse(error: unknown): void {
     const isTooLong = error instanceof JsonTooLongError;
     if (!isTooLong && !(error instanceof JsonError)) throw error;
@@ -274,8 +278,8 @@ export class Exchange implements LocalSink {
     if (!this.#isDone) {
       this.#isDone = true;
       this.#texts.drop();
-      if (isTooLong) this.#outlet.refuse(GrpcCode.ResourceExhausted, TOO_LONG);
-      else this.#outlet.refuse(GrpcCode.InvalidArgument, error.message);
+      if (isTooLong) this.#writer.refuse(GrpcCode.ResourceExhausted, TOO_LONG);
+      else this.#writer.refuse(GrpcCode.InvalidArgument, error.message);
     }
     this.#local?.cancel();
   }

@@ -16,7 +16,7 @@ import { registerKv } from '../kv.ts';
 import { serveUpgrades } from '../http/upgrades.ts';
 import { ApiServer } from '../testing/api-server.ts';
 import { Gateway } from './gateway.ts';
-import { JsonTooLongError, JsonValues } from './json-values.ts';
+import { JsonTooLongError, JsonSplitter } from './json-splitter.ts';
 
 let api: ApiServer;
 let http: Server;
@@ -49,7 +49,7 @@ afterAll(async () => {
   await api.stop();
 });
 
-/** Streams whose every step the tests see; the services themselves are tested elsewhere. */
+/** Stream methods that record each step. The real services are tested elsewhere. */
 function registerTestStreams(server: ApiServer['grpc']): void {
   server.stream(Lease.methods.leaseKeepAlive, (call) => {
     call.onMessage = (bytes) => {
@@ -145,8 +145,8 @@ test('requests and responses as JSON', async () => {
   expect((await text('/v3/maintenance/status'))[1]).toBe(`{"version":"${'v'.repeat(1000)}"}`);
 });
 
-/** As etcd 3.7.1 answered. */
-test('what is wrong', async () => {
+/** The answers of etcd 3.7.1. */
+test('errors', async () => {
   expect(await text('/v3/kv/range', '')).toEqual([
     400,
     '{"code":3,"message":"etcdserver: key is not provided"}',
@@ -183,7 +183,7 @@ test('what is wrong', async () => {
 });
 
 describe('streams', () => {
-  test('of requests and responses', async () => {
+  test('of requests and of responses', async () => {
     const { status, body, headers } = await ask('/v3/lease/keepalive', '{"ID":"1"} {"ID":2}{"ID":"3"}');
     expect([status, body]).toEqual([
       200,
@@ -195,7 +195,7 @@ describe('streams', () => {
     expect([none.status, none.body, none.headers['content-type']]).toEqual([200, '', undefined]);
   });
 
-  test('that fail, at once and later', async () => {
+  test('end with an error, at once or later', async () => {
     expect(await text('/v3/lease/keepalive', '{"ID":"13"}')).toEqual([
       401,
       '{"error":{"code":16,"message":"etcdserver: invalid auth token"}}\n',
@@ -215,7 +215,7 @@ describe('streams', () => {
     ]);
   });
 
-  test('go on while the request stays open, and end with the client', async () => {
+  test('continue while the request is open, and end with the client', async () => {
     cancelled.length = 0;
     const request = httpRequest({ host: '127.0.0.1', port, path: '/v3/lease/keepalive', method: 'POST' });
     request.on('error', () => undefined);
@@ -237,7 +237,7 @@ describe('streams', () => {
     await expect.poll(() => cancelled).toContain('keepalive reset');
   });
 
-  test('wait for clients that do not read', async () => {
+  test('wait for clients that read slowly', async () => {
     written = 0;
     const request = httpRequest({
       agent: false,
@@ -260,7 +260,7 @@ describe('streams', () => {
   });
 });
 
-test('a request too long ends a stream that has begun to be answered', async () => {
+test('a request that is too long ends a stream that already has responses', async () => {
   const request = httpRequest({
     agent: false,
     host: '127.0.0.1',
@@ -287,7 +287,7 @@ test('a request too long ends a stream that has begun to be answered', async () 
   );
 });
 
-test('messages of WebSockets that do not end count as held, too', async () => {
+test('incomplete WebSocket messages count as held memory', async () => {
   const sockets = Array.from({ length: 4 }, () => new WebSocket(`ws://127.0.0.1:${port}/v3/lease/keepalive`));
   const ended = sockets.map(
     (socket) =>
@@ -304,8 +304,8 @@ test('messages of WebSockets that do not end count as held, too', async () => {
   for (const socket of sockets) socket.terminate();
 });
 
-/** The room for all clients together is 8 MiB here. */
-test('whoever hoards with bodies that do not end is cut off, others are served', async () => {
+/** The memory limit for all clients together is 8 MiB here. */
+test('clients that hold too much memory with endless bodies are disconnected, others are served', async () => {
   const hoarders = Array.from({ length: 4 }, () => {
     const request = httpRequest({
       agent: false,
@@ -351,7 +351,7 @@ test('tokens, in either header', async () => {
   await ask('/v3/auth/disable', '{}', { headers: { authorization: token } });
 });
 
-test('every method with routes is reached by them', async () => {
+test('every route reaches its method', async () => {
   const gateway = Object.values<ServiceDescriptor>(services).flatMap(({ methods }) =>
     Object.values(methods).flatMap(({ routes }) => [...routes]),
   );
@@ -359,15 +359,15 @@ test('every method with routes is reached by them', async () => {
   for (const route of gateway) expect((await ask(route, '', { method: 'GET' })).status, route).toBe(501);
 });
 
-describe('values cut from a stream', () => {
+describe('values split from a stream', () => {
   const cut = (chunks: readonly string[]): string[] => {
-    const values = new JsonValues(1000);
+    const values = new JsonSplitter(1000);
     const found = chunks.flatMap((chunk) => values.push(Buffer.from(chunk)));
     const rest = values.rest();
     return [...found, ...(rest === undefined ? [] : [rest])].map((value) => value.toString().trim());
   };
 
-  test('of all kinds', () => {
+  test('of all JSON types', () => {
     expect(cut(['{"a":{}} [1,[2]] "x" 5 null '])).toEqual(['{"a":{}}', '[1,[2]]', '"x"', '5', 'null']);
     expect(cut(['5{}', '7'])).toEqual(['5', '{}', '7']);
     expect(cut(['{"a":"}{\\"}"}', ' ', '{"b'])).toEqual(['{"a":"}{\\"}"}', '{"b']);
@@ -375,7 +375,7 @@ describe('values cut from a stream', () => {
     expect(cut([' \n '])).toEqual([]);
   });
 
-  test('at any chunking', () => {
+  test('with any chunk boundaries', () => {
     const random = new SeededRandom(3);
     const stream = '{"a":"\\\\","b":[{"c":"\\""}]}{"x":"{"}  {"k":"é"}';
     const whole = cut([stream]);
@@ -391,8 +391,8 @@ describe('values cut from a stream', () => {
     }
   });
 
-  test('a byte at a time', () => {
-    const values = new JsonValues(1_000_000);
+  test('byte by byte', () => {
+    const values = new JsonSplitter(1_000_000);
     const value = Buffer.from(`{"a":"${'x'.repeat(300_000)}"}`);
     const found: Buffer[] = [];
     for (let at = 0; at < value.length; at++) {
@@ -404,8 +404,8 @@ describe('values cut from a stream', () => {
     expect(values.pendingBytes).toBe(0);
   });
 
-  test('within bounds', () => {
-    const values = new JsonValues(10);
+  test('up to the size limit', () => {
+    const values = new JsonSplitter(10);
     expect(() => values.push(Buffer.from('{"aaaaaaaaaaaaa'))).toThrow(JsonTooLongError);
   });
 });

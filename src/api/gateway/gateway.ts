@@ -8,24 +8,24 @@ import { GrpcCode } from '../../wire/errors.ts';
 import * as services from '../../wire/services.ts';
 import { replyError, requestUrl } from '../http/reply.ts';
 import { Exchange, type GatewayCall } from './exchange.ts';
-import { HttpOutlet } from './http-outlet.ts';
+import { HttpResponseWriter } from './http-response-writer.ts';
 import { replyJsonError } from './json-error.ts';
 import { metadataFault, requestMetadata, socketMetadata } from './request-metadata.ts';
 import type { WebSockets } from './web-sockets.ts';
 
 export interface GatewayOptions {
   readonly server: GrpcServer;
-  /** Longest request message, in bytes. */
+  /** The longest request message, in bytes. */
   readonly maxReceiveBytes: number;
-  /** Whether certificates name users at the moment; one that does cannot be used here. */
+  /** Whether client certificates identify users at the moment. Such a certificate is refused here. */
   readonly certificatesNameUsers: () => boolean;
 }
 
-/** In etcd's words: whoever relies on the name of its certificate shall not find out later. */
+/** etcd's text. A client that relies on its certificate's name is told at once that the name is ignored. */
 const NAME_IGNORED =
   'CommonName of client sending a request against gateway will be ignored and not used as expected';
 
-/** JSON takes up to twice as many bytes as the message, with room for names. */
+/** JSON takes up to twice as many bytes as the message, plus the field names. */
 const TEXT_PER_MESSAGE = 2;
 const TEXT_ALLOWANCE_BYTES = 64 * 1024;
 const FORM = 'application/x-www-form-urlencoded';
@@ -43,9 +43,9 @@ interface Refusal {
 }
 
 /**
- * The JSON gateway under /v3/: each method of each service by its routes, streams included, over HTTP or a
- * WebSocket. The calls are the server's own, made inside the process; the client's token goes along, its
- * certificate does not count.
+ * The JSON gateway under /v3/. It offers each method of each service by its routes, streams included, over HTTP or a
+ * WebSocket. It makes calls to the server inside the process. The client's token is passed on; the client's
+ * certificate is not used.
  */
 export class Gateway {
   readonly #server: GrpcServer;
@@ -60,7 +60,7 @@ export class Gateway {
     this.#maxTextBytes = TEXT_PER_MESSAGE * maxReceiveBytes + TEXT_ALLOWANCE_BYTES;
   }
 
-  /** Answers a request of HTTP. */
+  /** Answers an HTTP request. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     if (this.refuses(request.socket)) {
       replyError(response, 400, NAME_IGNORED);
@@ -79,13 +79,13 @@ export class Gateway {
       return;
     }
     const call = this.#call(request, found, { metadata: requestMetadata(request), timeoutMs });
-    const outlet = new HttpOutlet(response, found.serverStreaming);
-    const exchange = new Exchange(call, outlet, {
+    const writer = new HttpResponseWriter(response, found.serverStreaming);
+    const exchange = new Exchange(call, writer, {
       callsAtOnce: false,
       pause: () => request.pause(),
       resume: () => request.resume(),
     });
-    // Of a form nothing is left for the message once it has been read as a form.
+    // A form is consumed when it is read as a form, so the message is empty.
     const isForm = isOverridden(request);
     request.on('data', (chunk: Buffer) => {
       if (!isForm) exchange.receive(chunk);
@@ -97,7 +97,7 @@ export class Gateway {
     exchange.start();
   }
 
-  /** Answers the handshake of a WebSocket. */
+  /** Answers a WebSocket handshake. */
   upgrade(request: IncomingMessage, head: Buffer): void {
     const found = this.#find(request, 'POST');
     const isStream = !('code' in found) && found.serverStreaming;
@@ -111,33 +111,33 @@ export class Gateway {
   }
 
   #accept(webSockets: WebSockets, { request, head, found, isStream }: Handshake): void {
-    webSockets.accept(request, head, isStream, (outlet) => {
+    webSockets.accept(request, head, isStream, (writer) => {
       if ('code' in found) {
-        outlet.refuse(found.code, found.message);
+        writer.refuse(found.code, found.message);
         return undefined;
       }
       const call = this.#call(request, found, { metadata: socketMetadata(request), timeoutMs: -1 });
-      const exchange = new Exchange(call, outlet, {
+      const exchange = new Exchange(call, writer, {
         callsAtOnce: true,
-        pause: () => outlet.pause(),
-        resume: () => outlet.resume(),
+        pause: () => writer.pause(),
+        resume: () => writer.resume(),
       });
       exchange.start();
       return exchange;
     });
   }
 
-  /** Whether what comes by a connection is refused for its certificate. */
+  /** Whether a connection is refused because of its certificate. */
   refuses(socket: Socket): boolean {
     return this.#certificatesNameUsers() && namesUser(socket);
   }
 
-  /** Cuts off the WebSockets, which no HTTP server knows of. */
+  /** Closes the WebSockets. The HTTP server does not know them. */
   close(): void {
     this.#webSockets?.close();
   }
 
-  /** Loaded with the first of them: most servers never see one, and it would cost every start. */
+  /** Loaded with the first WebSocket: most servers never see one, and loading costs time at each start. */
   async #openWebSockets(): Promise<WebSockets> {
     const { WebSockets: Opened } = await import('./web-sockets.ts');
     this.#webSockets ??= new Opened(this.#maxTextBytes, () => this.#server.heldAccount());
@@ -172,7 +172,7 @@ export class Gateway {
 
 function namesUser(socket: Socket): boolean {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return false;
-  // A connection that is gone has no certificate any more, whatever the types say.
+  // A closed connection has no certificate any more, whatever the types say.
   const certificate = socket.getPeerCertificate() as PeerCertificate | null;
   return certificate !== null && Boolean(certificate.subject.CN);
 }
@@ -187,7 +187,7 @@ function methodsByRoute(): ReadonlyMap<string, MethodDescriptor> {
   return methods;
 }
 
-/** A form may name another method than the one it was sent by. */
+/** A form may override the method that it was sent with. */
 function isOverridden({ method, headers }: IncomingMessage): boolean {
   return method === 'POST' && headers['content-type'] === FORM && Boolean(headers['x-http-method-override']);
 }
@@ -197,7 +197,7 @@ function methodOf(request: IncomingMessage): string {
   return String(request.headers['x-http-method-override']).toUpperCase();
 }
 
-/** Milliseconds, -1 for none, undefined for what is no timeout. */
+/** Milliseconds, -1 for no timeout, undefined if the text is not a timeout. */
 function timeoutOf({ headers }: IncomingMessage): number | undefined {
   const given = headers['grpc-timeout'] ?? '';
   if (given === '') return -1;

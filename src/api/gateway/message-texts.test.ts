@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { RangeResponse } from '../../wire/gen/etcdserverpb.ts';
 import { MessageTexts } from './message-texts.ts';
-import type { Outlet } from './outlet.ts';
+import type { ResponseWriter } from './response-writer.ts';
 
 const TYPE = 'etcdserverpb.RangeResponse';
 const PLAIN = { before: '', after: '' };
 
-class RecordingOutlet implements Outlet {
+class RecordingWriter implements ResponseWriter {
   queuedBytes = 0;
   text = '';
   ended = 0;
@@ -17,13 +17,13 @@ class RecordingOutlet implements Outlet {
     if (isLast) this.ended++;
   }
   end(): void {
-    // Not of interest here.
+    // Not used here.
   }
   fail(): void {
-    // Not of interest here.
+    // Not used here.
   }
   refuse(): void {
-    // Not of interest here.
+    // Not used here.
   }
   destroy(): void {
     this.isDestroyed = true;
@@ -40,48 +40,48 @@ function response(values: number, bytes: number): Buffer {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a long message becomes text in many turns of the event loop', async () => {
-  const outlet = new RecordingOutlet();
-  const texts = new MessageTexts(TYPE, outlet, PLAIN, () => undefined);
+test('a long message is converted in many turns of the event loop', async () => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const message = response(200, 50_000);
   texts.add([message], message.length);
   let most = 0;
   let turns = 0;
-  for (let before = 0; outlet.ended === 0; turns++) {
-    most = Math.max(most, outlet.text.length - before);
-    before = outlet.text.length;
+  for (let before = 0; writer.ended === 0; turns++) {
+    most = Math.max(most, writer.text.length - before);
+    before = writer.text.length;
     await turn();
   }
   expect(turns).toBeGreaterThan(30);
   expect(most).toBeLessThan(400_000);
-  const { kvs } = JSON.parse(outlet.text) as { kvs: unknown[] };
+  const { kvs } = JSON.parse(writer.text) as { kvs: unknown[] };
   expect(kvs).toHaveLength(200);
   expect(texts.queuedBytes).toBe(0);
 });
 
-test('none is made while the client does not take it', async () => {
-  const outlet = new RecordingOutlet();
-  const texts = new MessageTexts(TYPE, outlet, { before: '<', after: '>' }, () => undefined);
+test('no text is made while the client does not read', async () => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, { before: '<', after: '>' }, () => undefined);
   const message = response(3, 100_000);
-  outlet.queuedBytes = 1_000_000;
+  writer.queuedBytes = 1_000_000;
   texts.add([message], message.length);
   texts.add([], 0);
   await turn();
-  expect(outlet.text).toBe('');
+  expect(writer.text).toBe('');
   let isEmpty = false;
   texts.whenEmpty(() => {
     isEmpty = true;
   });
-  outlet.queuedBytes = 0;
+  writer.queuedBytes = 0;
   texts.goOn();
   await expect.poll(() => isEmpty).toBe(true);
-  expect(outlet.ended).toBe(2);
-  expect(outlet.text.endsWith('><{}>')).toBe(true);
+  expect(writer.ended).toBe(2);
+  expect(writer.text.endsWith('><{}>')).toBe(true);
 });
 
-test('a source is read as its text is taken, and asked again when it has more', async () => {
-  const outlet = new RecordingOutlet();
-  const texts = new MessageTexts(TYPE, outlet, PLAIN, () => undefined);
+test('a source is read as fast as the client reads, and again when it has more', async () => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const message = response(10, 30_000);
   let at = 0;
   let isDry = true;
@@ -93,26 +93,26 @@ test('a source is read as its text is taken, and asked again when it has more', 
     return [message.subarray(from, at)];
   };
   texts.addSource({ read }, message.length);
-  while (outlet.ended === 0) {
+  while (writer.ended === 0) {
     texts.goOn();
     await turn();
   }
-  expect((JSON.parse(outlet.text) as { kvs: unknown[] }).kvs).toHaveLength(10);
+  expect((JSON.parse(writer.text) as { kvs: unknown[] }).kvs).toHaveLength(10);
 });
 
-test('a source that fails cuts the response off', () => {
-  const outlet = new RecordingOutlet();
-  const texts = new MessageTexts(TYPE, outlet, PLAIN, () => undefined);
+test('a source that fails aborts the response', () => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const read = (): Buffer[] => {
     throw new Error('gone');
   };
   texts.addSource({ read }, 10);
-  expect(outlet.isDestroyed).toBe(true);
+  expect(writer.isDestroyed).toBe(true);
 });
 
-test('a source is told when nobody wants the rest of it', () => {
-  const outlet = new RecordingOutlet();
-  const texts = new MessageTexts(TYPE, outlet, PLAIN, () => undefined);
+test('a source is closed when the client does not want the rest', () => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   let dropped = 0;
   texts.addSource({ read: () => undefined, dropped: () => dropped++ }, 10);
   texts.drop();

@@ -1,13 +1,13 @@
 import type { ByteSource } from '../../http2/stream.ts';
 import { JsonTranscoder } from '../../wire/json.ts';
-import { OUTLET_HIGH_WATER_BYTES, type Outlet } from './outlet.ts';
+import { HIGH_WATER_BYTES, type ResponseWriter } from './response-writer.ts';
 
-/** Bytes of a message turned to text at a time: about half a millisecond's work. */
+/** How many bytes of a message are converted at a time: about half a millisecond of work. */
 const SLICE_BYTES = 64 * 1024;
-/** After so many the event loop goes round. */
+/** After this many bytes the event loop gets a turn. */
 const SLICES_PER_TURN = 4;
 
-/** What surrounds the text of each message. */
+/** The text around each message. */
 export interface Framing {
   readonly before: string;
   readonly after: string;
@@ -21,32 +21,32 @@ interface Message {
 }
 
 /**
- * Turns response messages to text as the client takes it. A message is never text as a whole, and one from a source
- * is not in memory as a whole either.
+ * Converts response messages to text as fast as the client reads. The text of a message is never in memory as a
+ * whole. A message that comes from a source is not in memory as a whole either.
  */
 export class MessageTexts {
   readonly #type: string;
-  readonly #outlet: Outlet;
+  readonly #writer: ResponseWriter;
   readonly #framing: Framing;
   readonly #onProgress: () => void;
   readonly #queue: Message[] = [];
-  /** Parts of the message under way that were read and are not text yet. */
+  /** Parts of the current message that were read but not converted yet. */
   readonly #parts: Buffer[] = [];
   #queuedBytes = 0;
   #isScheduled = false;
   #onEmpty: (() => void) | undefined;
 
-  /** @param onProgress called when the client has taken some of what was queued */
-  constructor(type: string, outlet: Outlet, framing: Framing, onProgress: () => void) {
+  /** @param onProgress called when the client has read some of the queued bytes */
+  constructor(type: string, writer: ResponseWriter, framing: Framing, onProgress: () => void) {
     this.#type = type;
-    this.#outlet = outlet;
+    this.#writer = writer;
     this.#framing = framing;
     this.#onProgress = onProgress;
   }
 
-  /** Bytes of messages that wait, with the text that the client has not taken. */
+  /** The bytes of waiting messages, plus the text that the client has not read. */
   get queuedBytes(): number {
-    return this.#queuedBytes + this.#outlet.queuedBytes;
+    return this.#queuedBytes + this.#writer.queuedBytes;
   }
 
   add(parts: readonly Buffer[], totalBytes: number): void {
@@ -58,18 +58,18 @@ export class MessageTexts {
     this.#enqueue(source, totalBytes);
   }
 
-  /** Calls back, at once or later, when all of it is text. */
+  /** Calls back, at once or later, when everything is converted. */
   whenEmpty(callback: () => void): void {
     if (this.#queue.length === 0) callback();
     else this.#onEmpty = callback;
   }
 
-  /** There is room again, or a source has bytes again. */
+  /** Called when there is room again, or when a source has more bytes. */
   goOn(): void {
     if (this.#isScheduled) return;
     let slices = 0;
     for (let message = this.#queue[0]; message !== undefined; message = this.#queue[0]) {
-      if (this.#outlet.queuedBytes >= OUTLET_HIGH_WATER_BYTES) return;
+      if (this.#writer.queuedBytes >= HIGH_WATER_BYTES) return;
       if (slices === SLICES_PER_TURN) {
         this.#isScheduled = true;
         setImmediate(() => {
@@ -86,7 +86,7 @@ export class MessageTexts {
     this.#onEmpty = undefined;
   }
 
-  /** Forgets what waits. */
+  /** Drops what waits. */
   drop(): void {
     for (const { source } of this.#queue) source.dropped?.();
     this.#queue.length = 0;
@@ -101,7 +101,7 @@ export class MessageTexts {
     this.goOn();
   }
 
-  /** Makes text of the next bytes; false where there are none at the moment. */
+  /** Converts the next bytes. Returns false if there are none at the moment. */
   #slice(message: Message): boolean {
     let text = message.begun ? '' : this.#framing.before;
     message.begun = true;
@@ -116,12 +116,12 @@ export class MessageTexts {
     }
     const isLast = message.left === 0;
     if (!isLast && bytes === 0) {
-      if (text !== '') this.#outlet.write(text, false);
+      if (text !== '') this.#writer.write(text, false);
       return false;
     }
     if (message.source instanceof PartsSource) this.#queuedBytes -= bytes;
     if (isLast) this.#queue.shift();
-    this.#outlet.write(isLast ? text + this.#framing.after : text, isLast);
+    this.#writer.write(isLast ? text + this.#framing.after : text, isLast);
     return true;
   }
 
@@ -131,8 +131,8 @@ export class MessageTexts {
       try {
         read = message.source.read(maxBytes);
       } catch {
-        // What was begun cannot be completed: only the end of the connection says so.
-        this.#outlet.destroy();
+        // The message cannot be completed. Only the end of the connection can tell the client.
+        this.#writer.destroy();
       }
       if (read === undefined) return undefined;
       this.#parts.push(...read.reverse());
@@ -146,7 +146,7 @@ export class MessageTexts {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Parts that are there, a few at a time. */
+/** Reads parts that are already in memory, a few at a time. */
 class PartsSource implements ByteSource {
   readonly #parts: readonly Buffer[];
   #next = 0;

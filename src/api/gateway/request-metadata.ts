@@ -6,19 +6,19 @@ type Field = readonly [name: string, value: string];
 const METADATA_PREFIX = 'grpc-metadata-';
 const MARK_PREFIX = 'grpcgateway-';
 const BINARY_SUFFIX = '-bin';
-/** Headers of HTTP itself, which handlers see under names of their own. */
+/** Headers of HTTP itself. Handlers see them under other names. */
 const PERMANENT = new Set([
   ...['accept', 'accept-charset', 'accept-language', 'accept-ranges', 'authorization', 'cache-control'],
   ...['content-type', 'cookie', 'date', 'expect', 'from', 'host', 'if-match', 'if-modified-since'],
   ...['if-none-match', 'if-schedule-tag-match', 'if-unmodified-since', 'max-forwards', 'origin', 'pragma'],
   ...['referer', 'user-agent', 'via', 'warning'],
 ]);
-/** Of a WebSocket's handshake no other header goes on. */
+/** The other headers of a WebSocket handshake are not passed on. */
 const OF_HANDSHAKES = new Set(['origin', 'referer']);
 
 /**
- * The metadata of a call made for an HTTP request, as grpc-gateway makes it: `Authorization` as it is, `Grpc-Metadata-`
- * headers without that prefix, and HTTP's own with another.
+ * The metadata of the call for an HTTP request, as grpc-gateway makes it. `Authorization` is kept, `Grpc-Metadata-`
+ * headers lose that prefix, and HTTP's own headers get another prefix.
  */
 export function requestMetadata(request: IncomingMessage): Field[] {
   const { headers } = request;
@@ -34,7 +34,7 @@ export function requestMetadata(request: IncomingMessage): Field[] {
   return fields;
 }
 
-/** As `requestMetadata`, for a call made for a WebSocket: its token comes by other ways. */
+/** As `requestMetadata`, for a WebSocket. Its token arrives in other ways. */
 export function socketMetadata(request: IncomingMessage): Field[] {
   const fields = [markOf(request)];
   const authorization = socketAuthorization(request);
@@ -47,7 +47,7 @@ export function socketMetadata(request: IncomingMessage): Field[] {
   return fields;
 }
 
-/** What is wrong with the metadata that a request asks for; undefined where nothing is. */
+/** The fault in the metadata of a request; undefined if there is none. */
 export function metadataFault({ rawHeaders }: IncomingMessage): string | undefined {
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase();
@@ -60,7 +60,7 @@ export function metadataFault({ rawHeaders }: IncomingMessage): string | undefin
   return undefined;
 }
 
-/** The token that came with the handshake, as a value of an Authorization header. */
+/** The token of the handshake, as the value of an Authorization header. */
 function socketAuthorization({ headers }: IncomingMessage): string | undefined {
   const cookie = /(?:^|;\s*)token=([^;]*)/.exec(headers.cookie ?? '')?.[1];
   if (cookie !== undefined) return `Bearer ${cookie}`;
@@ -70,12 +70,12 @@ function socketAuthorization({ headers }: IncomingMessage): string | undefined {
   return at < 0 ? '' : `Bearer ${protocols.slice(at + 'Bearer,'.length).trim()}`;
 }
 
-/** First and always, so that no client can pass for one that speaks gRPC itself. */
+/** Always the first field, so that no client can look like one that speaks gRPC itself. */
 function markOf({ headers }: IncomingMessage): Field {
   return [GATEWAY_MARK, headers.accept ?? '*/*'];
 }
 
-/** Where a text stops being base64, with its padding or without any. */
+/** The position of the first byte that is not base64, with or without padding; undefined if there is none. */
 function illegalBase64(text: string): number | undefined {
   const body = text.length % 4 === 0 ? text.replace(/={1,2}$/, '') : text;
   const legal = /^[A-Za-z0-9+/]*/.exec(body)?.[0].length ?? 0;

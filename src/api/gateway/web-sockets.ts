@@ -3,50 +3,50 @@ import type { Socket } from 'node:net';
 import type { HeldAccount } from '../../http2/held-bytes.ts';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { errorBody } from './json-error.ts';
-import { OUTLET_HIGH_WATER_BYTES, type Outlet } from './outlet.ts';
+import { HIGH_WATER_BYTES, type ResponseWriter } from './response-writer.ts';
 
 const BEARER = 'Bearer';
 const NEWLINE = Buffer.from('\n');
-/** What a ping or a pong of a client takes besides its payload. */
+/** What a client's ping or pong takes besides its payload. */
 const CONTROL_FRAME_BYTES = 6;
 
-/** What is done with the messages of a WebSocket, which are pieces of one request's body. */
+/** Receives the messages of a WebSocket. They are the parts of one request's body. */
 export interface SocketListener {
   receive(chunk: Buffer): void;
   drained(): void;
   abandon(): void;
 }
 
-/** WebSockets of the gateway: each carries one request's body there and its response lines back. */
+/** The WebSockets of the gateway. Each carries the body of one request and the lines of its response. */
 export class WebSockets {
   readonly #server: WebSocketServer;
   readonly #heldAccount: () => HeldAccount;
 
-  /** @param maxPayload of one message of a client, in bytes */
+  /** @param maxPayload the longest message of a client, in bytes */
   constructor(maxPayload: number, heldAccount: () => HeldAccount) {
     this.#heldAccount = heldAccount;
     this.#server = new WebSocketServer({
       noServer: true,
       maxPayload,
       perMessageDeflate: false,
-      // A token comes as a subprotocol, as browsers can send no header.
+      // The token is sent as a subprotocol, because browsers cannot send headers.
       handleProtocols: (protocols) => (protocols.has(BEARER) ? BEARER : false),
     });
   }
 
-  /** Answers the handshake, refusals included. `begin` makes what takes the messages. */
+  /** Answers the handshake, also with a refusal. `begin` makes the receiver of the messages. */
   accept(
     request: IncomingMessage,
     head: Buffer,
     isStream: boolean,
-    begin: (outlet: SocketOutlet) => SocketListener | undefined,
+    begin: (writer: WebSocketWriter) => SocketListener | undefined,
   ): void {
     this.#server.handleUpgrade(request, request.socket, head, (webSocket) => {
-      const outlet = new SocketOutlet(webSocket, request.socket, isStream);
+      const writer = new WebSocketWriter(webSocket, request.socket, isStream);
       webSocket.on('error', () => webSocket.terminate());
-      const listener = begin(outlet);
+      const listener = begin(writer);
       if (listener === undefined) return;
-      outlet.onDrain = () => listener.drained();
+      writer.onDrain = () => listener.drained();
       countUnfinished(webSocket, request.socket, this.#heldAccount());
       webSocket.on('message', (data) => {
         listener.receive(Buffer.concat([toBuffer(data), NEWLINE]));
@@ -60,7 +60,7 @@ export class WebSockets {
   }
 }
 
-/** What has come of a message that has not ended is in memory as well. Whoever hoards so is cut off. */
+/** Incomplete messages are in memory as well. A connection that holds too much is closed. */
 function countUnfinished(webSocket: WebSocket, connection: Socket, held: HeldAccount): void {
   let bytes = 0;
   const set = (count: number): void => {
@@ -69,7 +69,7 @@ function countUnfinished(webSocket: WebSocket, connection: Socket, held: HeldAcc
     if (held.isTooMuch) webSocket.terminate();
   };
   const control = (payload: Buffer): void => set(bytes - payload.length - CONTROL_FRAME_BYTES);
-  // Before the library reads them, so that the end of a message comes after its bytes.
+  // Before the library reads the bytes, so that a message is counted before it ends.
   connection.prependListener('data', (chunk: Buffer) => set(bytes + chunk.length));
   webSocket.on('message', () => set(0));
   webSocket.on('ping', control);
@@ -82,8 +82,8 @@ function toBuffer(data: RawData): Buffer {
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
 }
 
-/** A message of the socket for each line. The end of the call cuts the connection, as etcd's proxy does. */
-export class SocketOutlet implements Outlet {
+/** One message of the socket per line. The end of the call closes the connection, as etcd's proxy does. */
+export class WebSocketWriter implements ResponseWriter {
   onDrain: (() => void) | undefined;
   readonly #socket: WebSocket;
   readonly #connection: Socket;
@@ -110,7 +110,7 @@ export class SocketOutlet implements Outlet {
 
   write(text: string, isLast: boolean): void {
     this.#socket.send(isLast ? text.trimEnd() : text, { fin: isLast, binary: false }, () => this.#sent());
-    if (this.queuedBytes >= OUTLET_HIGH_WATER_BYTES) this.#wasFull = true;
+    if (this.queuedBytes >= HIGH_WATER_BYTES) this.#wasFull = true;
   }
 
   end(): void {
@@ -133,7 +133,7 @@ export class SocketOutlet implements Outlet {
   }
 
   #sent(): void {
-    if (!this.#wasFull || this.queuedBytes >= OUTLET_HIGH_WATER_BYTES / 2) return;
+    if (!this.#wasFull || this.queuedBytes >= HIGH_WATER_BYTES / 2) return;
     this.#wasFull = false;
     this.onDrain?.();
   }

@@ -8,7 +8,7 @@ export interface AccessRules {
   readonly hostWhitelist: readonly string[];
 }
 
-/** Adds what lets a browser's page of an allowed origin call. */
+/** Adds the headers that let a browser page of an allowed origin call. */
 export function addCorsHeaders(
   request: IncomingMessage,
   response: ServerResponse,
@@ -26,8 +26,8 @@ export function addCorsHeaders(
 }
 
 /**
- * The host name a plain request may not use, since a page could have pointed that name here (DNS rebinding,
- * CVE-2018-5702); undefined when it may.
+ * The host name of a plain HTTP request that is not allowed; undefined if it is allowed. A web page could have
+ * pointed that name here (DNS rebinding, CVE-2018-5702).
  */
 export function refusedHost(request: IncomingMessage, { hostWhitelist }: AccessRules): string | undefined {
   if (hostWhitelist.length === 0 || hostWhitelist.includes('*')) return undefined;
@@ -40,10 +40,10 @@ function hostName(host: string): string {
   return bracketed ?? host.replace(/:\d*$/, '');
 }
 
-/** What a client with a refused host name is told. */
+/** The response text for a refused host name. */
 export function refusedHostText(host: string): string {
   return [
-    `Host ${JSON.stringify(host)} is not among those this server answers plain HTTP for.`,
-    'Either call it over TLS, or start it with the name in --host-whitelist.',
+    `Host ${JSON.stringify(host)} is not allowed for plain HTTP requests to this server.`,
+    'Use TLS, or start the server with this name in --host-whitelist.',
   ].join('\n');
 }

@@ -15,7 +15,7 @@ test.each([
   expect(resolvePath(path)).toEqual({ plain, clean });
 });
 
-test('escapes that are none', () => {
+test('invalid escapes', () => {
   expect(resolvePath('/v3/%zz')).toBeUndefined();
   expect(resolvePath('/v3/%2')).toBeUndefined();
 });

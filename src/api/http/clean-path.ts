@@ -1,6 +1,6 @@
 /**
- * The path as Go's request multiplexer takes it: escapes resolved, without `.`, `..` and doubled slashes. Undefined
- * for escapes that are none.
+ * The path as Go's request multiplexer sees it: escapes are decoded, and `.`, `..` and double slashes are removed.
+ * Undefined for invalid escapes.
  */
 export function resolvePath(path: string): { readonly plain: string; readonly clean: string } | undefined {
   if (/%(?![0-9a-fA-F]{2})/.test(path)) return undefined;
@@ -12,7 +12,7 @@ function unescape(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {
-    // Bytes that are no text are part of no route.
+    // Bytes that are not valid text match no route.
     return path;
   }
 }

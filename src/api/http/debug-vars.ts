@@ -1,6 +1,6 @@
 import { openFileLimit } from '../../metrics/process-families.ts';
 
-/** The variables of `/debug/vars`, under the names that Go's and etcd's have. */
+/** The variables of `/debug/vars`, with the names of Go's and etcd's. */
 export function debugVars(commandLine: readonly string[], raftStatus: unknown): string {
   const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
   const variables: Record<string, unknown> = {

@@ -53,7 +53,7 @@ async function listen(handler: ReturnType<typeof createClientHttpHandler>): Prom
   return (server.address() as AddressInfo).port;
 }
 
-/** The response's bytes as they come, with the date masked and what `Connection: close` adds left out. */
+/** The response's raw bytes. The date is masked, and the headers that `Connection: close` adds are left out. */
 async function rawExchange(port: number, method: string, path: string, headers = ''): Promise<Buffer> {
   const socket = connect(port, '127.0.0.1');
   socket.write(
@@ -71,7 +71,7 @@ interface Recorded {
   readonly body: string;
 }
 
-describe('answers as a recorded etcd 3.7.1', async () => {
+describe('answers like the recorded etcd 3.7.1', async () => {
   const recorded = JSON.parse(
     readFileSync(new URL('testdata/etcd.json', import.meta.url), 'utf8'),
   ) as readonly Recorded[];
@@ -84,7 +84,7 @@ describe('answers as a recorded etcd 3.7.1', async () => {
       const text = (await rawExchange(port, entry.method, entry.path)).toString();
       const [head = '', body = ''] = text.split(/\r\n\r\n(.*)/s);
       const lines = head.replace(/\r\nDate: [^\r]*/, '\r\nDate: *').split('\r\n');
-      // Header order is a matter of the writer; the status line and the headers themselves are compared.
+      // The order of headers is not compared; the status line and the headers are.
       expect(lines.filter((line) => line !== 'Connection: close').sort()).toEqual([...entry.head].sort());
       // etcd runs its checks in the random order of a Go map.
       expect(body.split('\n').sort()).toEqual(entry.body.split('\n').sort());
@@ -122,7 +122,7 @@ describe('health', () => {
     expect((await get(port, '/health?serializable=true')).status).toBe(200);
   });
 
-  it('tells which check of readyz failed', async () => {
+  it('names the check of readyz that failed', async () => {
     const read: HealthSource['read'] = ({ serializable }) =>
       serializable ? Promise.resolve() : Promise.reject(new Error('etcdserver: request timed out'));
     const options = clientOptions({
@@ -142,7 +142,7 @@ describe('health', () => {
   });
 });
 
-it('metrics come compressed to who takes gzip', async () => {
+it('metrics are compressed for clients that accept gzip', async () => {
   const port = await listen(createMetricsHttpHandler(clientOptions()));
   const raw = await rawExchange(port, 'GET', '/metrics', 'Accept-Encoding: gzip\r\n');
   expect(raw.toString('latin1')).toContain('Content-Encoding: gzip\r\n');
@@ -155,7 +155,7 @@ it('metrics come compressed to who takes gzip', async () => {
   expect((await get(port, '/version')).status).toBe(404);
 });
 
-it('a host name that is not listed is refused, without an answer to use', async () => {
+it('a host name that is not listed is refused', async () => {
   const port = await listen(createClientHttpHandler(clientOptions({ hostWhitelist: ['example.com'] })));
   expect((await get(port, '/version')).status).toBe(421);
 });
@@ -168,7 +168,7 @@ it('only listed origins get CORS headers', async () => {
   expect(other.headers.get('access-control-allow-origin')).toBeNull();
 });
 
-it('profiles are served only when asked for', async () => {
+it('profiles are served only when enabled', async () => {
   const off = await listen(createClientHttpHandler(clientOptions()));
   expect((await get(off, '/debug/pprof/')).status).toBe(404);
   const on = await listen(createClientHttpHandler(clientOptions({ enablePprof: true })));
@@ -178,14 +178,14 @@ it('profiles are served only when asked for', async () => {
   expect((await get(on, '/debug/pprof/nosuch')).status).toBe(404);
 });
 
-it('the gateway gets what lies under /v3/, old paths renamed', async () => {
+it('the gateway gets requests under /v3/, with old paths renamed', async () => {
   const gateway: ClientHttpOptions['gateway'] = (request, response) => response.end(request.url);
   const port = await listen(createClientHttpHandler(clientOptions({ gateway })));
   expect((await get(port, '/v3/kv/range')).text).toBe('/v3/kv/range');
   expect((await get(port, '/v3beta/kv/range')).text).toBe('/v3/kv/range');
 });
 
-it('debug variables hold the command line and raft status', async () => {
+it('debug variables hold the command line and the raft status', async () => {
   const port = await listen(createClientHttpHandler(clientOptions()));
   expect(JSON.parse((await get(port, '/debug/vars')).text)).toMatchObject({
     cmdline: ['keystead'],

@@ -31,17 +31,17 @@ export interface MetricsHttpOptions {
 
 export interface ClientHttpOptions extends MetricsHttpOptions, AccessRules {
   readonly versions: VersionSource;
-  /** The release this server answers as. */
+  /** The etcd release that this server reports. */
   readonly serverVersion: string;
   /** Shown by `/debug/vars`. */
   readonly commandLine: readonly string[];
   readonly raftStatus: () => unknown;
   readonly enablePprof: boolean;
-  /** Serves what lies under /v3/; undefined when the gateway is off. */
+  /** Serves requests under /v3/; undefined when the gateway is off. */
   readonly gateway: HttpHandler | undefined;
 }
 
-/** HTTP/1.1 of the client addresses. */
+/** The HTTP/1.1 handler of the client addresses. */
 export function createClientHttpHandler(options: ClientHttpOptions): HttpHandler {
   return (request, response) => {
     const refused = isSecure(request) ? undefined : refusedHost(request, options);
@@ -56,14 +56,14 @@ export function createClientHttpHandler(options: ClientHttpOptions): HttpHandler
   };
 }
 
-/** HTTP/1.1 of the further addresses for metrics and health alone. */
+/** The HTTP/1.1 handler of the additional addresses that serve only metrics and health. */
 export function createMetricsHttpHandler(options: MetricsHttpOptions): HttpHandler {
   return (request, response) => {
     run(response, options.logger, serveMetricsAndHealth(request, response, options));
   };
 }
 
-/** Ends a response whose handler failed, so that no client hangs. */
+/** Ends a response whose handler failed, so that the client does not hang. */
 function run(response: ServerResponse, logger: Logger, work: Promise<void>): void {
   work.catch((error: unknown) => {
     logger.error('HTTP request failed', { error });
@@ -87,7 +87,7 @@ async function serveClient(
   const { plain, clean } = resolved;
   if (plain !== clean) return replyRedirect(response, clean);
   if (options.gateway !== undefined) {
-    // The gateway's path of old releases.
+    // The gateway's path in old releases.
     const isOld = path.startsWith('/v3beta/');
     if (isOld || path.startsWith('/v3/')) {
       request.url = isOld ? plain.replace('/v3beta/', '/v3/') : plain;

@@ -1,18 +1,18 @@
-/** What the health endpoints ask of the server. */
+/** What the health endpoints need from the server. */
 export interface HealthSource {
   hasLeader(): boolean;
   isLearner(): boolean;
-  /** Alarms raised on any member, by kind as etcd names them: NOSPACE, CORRUPT. */
+  /** The alarms raised on any member, by etcd's names: NOSPACE, CORRUPT. */
   alarms(): readonly string[];
   /**
-   * Reads one key's presence, through consensus unless `serializable`.
+   * Reads one key, linearizable unless `serializable`.
    *
-   * @throws (rejects) an error whose message says why not, at the latest after the server's request timeout
+   * @throws (rejects) an error whose message is the reason, at the latest after the server's request timeout
    */
   read(options: { serializable: boolean }): Promise<void>;
 }
 
-/** What the version endpoint asks of the server; undefined while not yet decided. */
+/** What the version endpoint needs from the server. Undefined until it is decided. */
 export interface VersionSource {
   /** `3.7.0` */
   clusterVersion(): string | undefined;

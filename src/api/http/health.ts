@@ -10,7 +10,10 @@ export interface HealthOptions {
   readonly logger: Logger;
 }
 
-/** `/health`: one verdict over alarms, leader and a read, as JSON that says it is text, as etcd's. */
+/**
+ * `/health`: one result from the alarms, the leader and a read. As in etcd, the body is JSON with a text content
+ * type.
+ */
 export async function serveHealth(
   request: IncomingMessage,
   response: ServerResponse,
@@ -26,7 +29,7 @@ export async function serveHealth(
   const text = JSON.stringify({ health: reason === '' ? 'true' : 'false', reason });
   if (reason === '') {
     metrics.server.healthSuccess++;
-    // Go finds out the content type only after Date and length.
+    // Go detects the content type after it has written Date and length.
     response.setHeader('Content-Type', 'text/plain; charset=utf-8');
     reply(response, 200, [], text);
     logger.debug('/health OK', { 'status-code': 200 });
@@ -65,7 +68,7 @@ type Check = (source: HealthSource) => Promise<void>;
 
 const serializableRead: Check = (source) => source.read({ serializable: true });
 
-/** What makes up each verdict, by the name of its path. */
+/** The checks of each probe, by the name of its path. */
 const probes: Readonly<Record<string, ReadonlyMap<string, Check>>> = {
   livez: new Map([['serializable_read', serializableRead]]),
   readyz: new Map<string, Check>([
@@ -85,7 +88,7 @@ function notLearner(source: HealthSource): Promise<void> {
   return source.isLearner() ? Promise.reject(new Error('not supported for learner')) : Promise.resolve();
 }
 
-/** The checks that a path asks for; undefined when it is no probe. */
+/** The checks that a path selects; undefined if it is not a probe. */
 export function probeChecks(path: string): { probe: string; checks: ReadonlyMap<string, Check> } | undefined {
   const [, probe = '', name, ...rest] = path.split('/');
   const checks = Object.hasOwn(probes, probe) ? probes[probe] : undefined;
@@ -95,7 +98,7 @@ export function probeChecks(path: string): { probe: string; checks: ReadonlyMap<
   return check === undefined ? undefined : { probe, checks: new Map([[name, check]]) };
 }
 
-/** `/livez` and `/readyz`, whole or one check of theirs. */
+/** Serves `/livez` and `/readyz`, all checks or a single one. */
 export async function serveProbe(
   request: IncomingMessage,
   response: ServerResponse,

@@ -3,11 +3,11 @@ import { Session } from 'node:inspector/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reply, replyError, type Headers } from './reply.ts';
 
-/** How long profiles run when the request does not say. Of the processor it is Go's; Go's heap profile takes none. */
+/** The default duration of a profile. The one of the CPU profile is Go's; Go's heap profile has none. */
 const cpuSeconds = 30;
 const heapSeconds = 1;
 
-/** Beyond this a forgotten request would sample for hours. */
+/** The longest profile. A forgotten request would otherwise sample for hours. */
 const maxSeconds = 600;
 
 const index = [
@@ -17,7 +17,7 @@ const index = [
   '',
 ].join('\n');
 
-/** Profiles of the V8 engine, at the paths of Go's. */
+/** Profiles of the V8 engine, at Go's paths. */
 export async function serveProfile(
   path: string,
   query: URLSearchParams,

@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 export type Headers = readonly (readonly [name: string, value: string])[];
 
 /**
- * Ends the response as Go's server would: the handler's headers first, then Date and Content-Length, no
- * Connection header, and the body left out for HEAD.
+ * Ends the response as Go's server does: first the handler's headers, then Date and Content-Length. There is no
+ * Connection header, and HEAD has no body.
  */
 export function reply(response: ServerResponse, status: number, headers: Headers, body: string): void {
   setHead(response, status, headers);
@@ -12,7 +12,7 @@ export function reply(response: ServerResponse, status: number, headers: Headers
   response.end(body);
 }
 
-/** As `reply`, with a body in chunks, as Go sends what outgrows its buffer. */
+/** As `reply`, with the body in chunks, as Go sends a body that is larger than its buffer. */
 export function replyChunked(response: ServerResponse, headers: Headers, body: string | Buffer): void {
   setHead(response, 200, headers);
   if (response.req.method === 'HEAD') response.end();
@@ -22,18 +22,18 @@ export function replyChunked(response: ServerResponse, headers: Headers, body: s
   }
 }
 
-/** Everything of a response's head but what says where its body ends. */
+/** Sets the head of a response except the headers that say where the body ends. */
 export function setHead(response: ServerResponse, status: number, headers: Headers): void {
   response.statusCode = status;
   response.sendDate = false;
   for (const [name, value] of headers) response.setHeader(name, value);
   response.setHeader('Date', new Date().toUTCString());
-  // Go's server says nothing about a connection it keeps.
+  // Go's server sends no Connection header if the connection stays open.
   if (response.shouldKeepAlive) response.removeHeader('Connection');
   else response.setHeader('Connection', 'close');
 }
 
-/** A plain-text error, with the newline Go's helper appends. */
+/** A plain-text error with a newline, as Go's helper writes it. */
 export function replyError(
   response: ServerResponse,
   status: number,
@@ -52,13 +52,13 @@ export function replyNotFound(response: ServerResponse): void {
   replyError(response, 404, '404 page not found');
 }
 
-/** To a request line that cannot be read; nothing more is read of its connection. */
+/** The answer to an invalid request line. The rest of the connection is not read. */
 export function replyBadRequest(response: ServerResponse): void {
   response.shouldKeepAlive = false;
   reply(response, 400, [['Content-Type', 'text/plain; charset=utf-8']], '400 Bad Request');
 }
 
-/** Sends the client to the same place by another path, by the method it used. */
+/** Redirects the client to another path with the same method. */
 export function replyRedirect(response: ServerResponse, path: string): void {
   const target = response.req.url ?? '';
   const mark = target.indexOf('?');
@@ -71,14 +71,14 @@ export function replyRedirect(response: ServerResponse, path: string): void {
   reply(response, 307, [...type, ['Location', location]], isRead ? body : '');
 }
 
-/** Whether the method is GET; answers the request itself when it is not. */
+/** Whether the method is GET. If it is not, this answers the request. */
 export function allowsGet(request: IncomingMessage, response: ServerResponse): boolean {
   if (request.method === 'GET') return true;
   replyError(response, 405, 'Method Not Allowed', [['Allow', 'GET']]);
   return false;
 }
 
-/** Path and query of a request; the host plays no part. */
+/** The path and the query of a request. The host is not used. */
 export function requestUrl(request: IncomingMessage): { path: string; query: URLSearchParams } {
   const target = request.url ?? '/';
   const mark = target.indexOf('?');

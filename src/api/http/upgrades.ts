@@ -3,15 +3,15 @@ import { type AccessRules, refusedHost } from './access.ts';
 import { resolvePath } from './clean-path.ts';
 import { requestUrl } from './reply.ts';
 
-/** What takes WebSockets. */
+/** The handler of WebSockets. */
 export interface UpgradeTarget {
   upgrade(request: IncomingMessage, head: Buffer): void;
   refuses(socket: IncomingMessage['socket']): boolean;
 }
 
 /**
- * Hands WebSockets to the gateway, and everything else back to the server as requests without an upgrade: HTTP/2 by
- * upgrade is not offered, as etcd does not, and clients that ask for it go on with HTTP/1.1.
+ * Passes WebSockets to the gateway. All other upgrade requests go back to the server as requests without an upgrade.
+ * As in etcd, there is no upgrade to HTTP/2; clients that ask for it continue with HTTP/1.1.
  */
 export function serveUpgrades(server: Server, target: UpgradeTarget, rules: AccessRules): void {
   server.on('upgrade', (request: IncomingMessage, _socket: unknown, head: Buffer) => {

@@ -13,7 +13,7 @@ import { encodeIdentity, type Founding, foundCluster } from '../../server/identi
 import type { Member } from '../../server/member.ts';
 import { WholeMember } from '../../server/whole-member.ts';
 import { openStorage, type Storage } from '../../storage/open-storage.ts';
-import { LoginPace } from '../auth/login-pace.ts';
+import { LoginLimiter } from '../auth/login-limiter.ts';
 import { Logins } from '../auth/logins.ts';
 import { registerAuth } from '../auth.ts';
 import { ServiceContext } from '../service-context.ts';
@@ -23,11 +23,11 @@ const clock = { now: () => performance.now(), wall: () => Date.now() };
 export interface ApiServerOptions {
   readonly flags?: readonly string[];
   readonly config?: Partial<Config>;
-  /** Registers further services. */
+  /** Registers more services. */
   readonly register?: (context: ServiceContext) => void;
 }
 
-/** A cluster of one in a directory of its own, with the Auth service, for tests of services. */
+/** A cluster of one member in its own directory, with the Auth service, for tests of services. */
 export class ApiServer {
   readonly grpc: GrpcServer;
   readonly whole: WholeMember;
@@ -69,7 +69,7 @@ export class ApiServer {
     this.context = new ServiceContext(this.grpc, this.member, this.logins.connect(this.member));
     registerAuth(this.context, {
       passwords: this.logins.passwords,
-      pace: new LoginPace({
+      limiter: new LoginLimiter({
         perSecond: config.maxLoginsPerSecond,
         scheduler: timers,
         now: () => performance.now(),

@@ -32,7 +32,7 @@ const scheduler: Scheduler = {
   },
 };
 
-/** A Watch service over a store in memory, and as much of KV as it takes to change the store. */
+/** A Watch service over an in-memory store, with the part of KV that is needed to change the store. */
 export class WatchServer {
   readonly engine = new MemoryEngine();
   readonly store = new MvccStore(this.engine);
@@ -105,7 +105,7 @@ export class WatchServer {
     }
   }
 
-  /** Changes of one turn of the event loop are applied as one batch, as a server does under load. */
+  /** Changes of one turn of the event loop are applied as one batch, as in a busy server. */
   #registerKv(): void {
     const { methods } = KV;
     this.grpc.unary(methods.put, (call, bytes) => {

@@ -2,23 +2,23 @@ import type { ServerResponse } from 'node:http';
 import { GrpcCode } from '../../wire/errors.ts';
 import { reply, setHead, type Headers } from '../http/reply.ts';
 import { errorBody, httpStatus, replyJsonError } from './json-error.ts';
-import type { Outlet } from './outlet.ts';
+import type { ResponseWriter } from './response-writer.ts';
 
 const SUCCESS_HEADERS: Headers = [
   ['Content-Type', 'application/json'],
   ['Grpc-Metadata-Content-Type', 'application/grpc'],
 ];
-/** Longer bodies go in chunks, as Go's server sends them. */
+/** Longer bodies are sent in chunks, as Go's server does. */
 const MAX_PLAIN_BYTES = 2048;
 
-/** A response of HTTP: one message as its body, or a message a line. */
-export class HttpOutlet implements Outlet {
+/** An HTTP response: one message as the body, or one message per line. */
+export class HttpResponseWriter implements ResponseWriter {
   readonly #response: ServerResponse;
   readonly #isStream: boolean;
-  /** The client said that it reads trailers. */
+  /** The client announced that it reads trailers. */
   readonly #wantsTrailers: boolean;
   #hasBegun = false;
-  /** A body that may yet turn out to be short. */
+  /** The start of a body that may still be short. */
   #held = '';
 
   constructor(response: ServerResponse, isStream: boolean) {
@@ -61,7 +61,7 @@ export class HttpOutlet implements Outlet {
 
   refuse(code: number, message: string): void {
     if (code === GrpcCode.ResourceExhausted) {
-      // No more of such a request is read.
+      // The rest of such a request is not read.
       const { socket } = this.#response.req;
       this.#response.once('finish', () => socket.destroySoon());
     }
@@ -93,7 +93,7 @@ export class HttpOutlet implements Outlet {
   #begin(status: number, headers: Headers): void {
     this.#hasBegun = true;
     setHead(this.#response, status, headers);
-    // HTTP/1.0 knows no chunks: there the end of the connection ends the body.
+    // HTTP/1.0 has no chunks. There the end of the connection ends the body.
     if (this.#response.req.httpVersion !== '1.0') this.#response.setHeader('Transfer-Encoding', 'chunked');
     if (this.#isStream) this.#response.flushHeaders();
   }

@@ -2,19 +2,21 @@ import { defined } from '../../lib/assert.ts';
 import type { Scheduler } from '../../ports/scheduler.ts';
 import { errors } from '../../wire/errors.ts';
 
-export interface LoginPaceOptions {
-  /** Logins begun in a second; 0 is no limit. */
+export interface LoginLimiterOptions {
+  /** Logins per second; 0 means no limit. */
   readonly perSecond: number;
   readonly scheduler: Scheduler;
-  /** Milliseconds of a clock that never goes back. */
+  /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
 }
 
-/** Logins waiting beyond which further ones are refused: twenty seconds of work at the usual pace. */
+/** How many logins may wait. This is twenty seconds of work at the default rate. Further logins are refused. */
 const MAX_WAITING = 10_000;
-/** Waiting logins are let through this often, in milliseconds: several together share a write of the log. */
+/**
+ * How often waiting logins are admitted, in milliseconds. Several logins together share one write of the raft log.
+ */
 const STEP_MS = 20;
-/** Logins let through at once after a quiet time, as a part of a second's. */
+/** How many logins are admitted at once after a quiet time, as a part of those of one second. */
 const BURST_OF_SECOND = 0.1;
 
 interface Waiting {
@@ -23,10 +25,10 @@ interface Waiting {
 }
 
 /**
- * Lets logins through at a bounded pace, in their order. A login goes through the log as a put does, and clients that
- * all come back at once, or mean harm, would otherwise leave no time to those that are logged in.
+ * Limits the rate of logins and admits them in order. A login is a raft entry, as a put is. Without a limit, clients
+ * that all reconnect at once, or an attacker, would leave no time for other requests.
  */
-export class LoginPace {
+export class LoginLimiter {
   readonly #perMs: number;
   readonly #burst: number;
   readonly #scheduler: Scheduler;
@@ -34,11 +36,11 @@ export class LoginPace {
   #allowance: number;
   #countedAt: number;
   #waiting: Waiting[] = [];
-  /** Those of `#waiting` before this one have gone. */
+  /** Entries of `#waiting` before this index are done. */
   #next = 0;
   #isScheduled = false;
 
-  constructor({ perSecond, scheduler, now }: LoginPaceOptions) {
+  constructor({ perSecond, scheduler, now }: LoginLimiterOptions) {
     this.#perMs = perSecond === 0 ? Infinity : perSecond / 1000;
     this.#burst = Math.max(1, perSecond * BURST_OF_SECOND);
     this.#scheduler = scheduler;
@@ -48,9 +50,9 @@ export class LoginPace {
   }
 
   /**
-   * Resolves when it is the login's turn. Rejects with EtcdError where too many wait.
+   * Resolves when the login is admitted. Rejects with EtcdError if too many logins wait.
    *
-   * @param isWanted false once nobody waits for the login any more: it then takes no turn from others
+   * @param isWanted returns false when the caller has left; the login is then skipped
    */
   async pass(isWanted: () => boolean): Promise<void> {
     if (this.#perMs === Infinity) return;
@@ -85,7 +87,7 @@ export class LoginPace {
     while (this.#next < this.#waiting.length) {
       const { isWanted, resolve } = defined(
         this.#waiting[this.#next],
-        'a login waits at each place of the line',
+        'each place of the queue holds a login',
       );
       if (isWanted() && !this.#take()) break;
       this.#next += 1;

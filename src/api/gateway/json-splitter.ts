@@ -7,37 +7,37 @@ const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 const NOTHING = Buffer.alloc(0);
 const LEAST_ROOM_BYTES = 256;
 
-/** A value longer than the server takes. */
+/** A value is longer than the server accepts. */
 export class JsonTooLongError extends Error {
   override readonly name = 'JsonTooLongError';
 }
 
 /**
- * Cuts a stream of JSON values, one after another, at their ends, as its chunks arrive. Values are not read here:
- * whatever is wrong inside one is found by whoever reads it.
+ * Splits a stream of JSON values into single values as chunks arrive. It only finds where a value ends. The content
+ * of a value is checked by its reader.
  */
-export class JsonValues {
+export class JsonSplitter {
   readonly #maxBytes: number;
-  /** What has come of the value under way, at the beginning of a buffer that grows. */
+  /** The arrived part of the current value, at the start of a buffer that grows. */
   #pending: Buffer = NOTHING;
   #bytes = 0;
   #depth = 0;
   #inString = false;
   #escaped = false;
-  /** Something other than space has been seen of the value under way. */
+  /** Whether the current value has more than white space. */
   #begun = false;
 
-  /** @param maxBytes of one value */
+  /** @param maxBytes the longest value, in bytes */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Of a value that has not ended. */
+  /** Bytes held of the incomplete value. */
   get pendingBytes(): number {
     return this.#bytes;
   }
 
-  /** Values that end in the chunk. @throws JsonTooLongError */
+  /** Returns the values that end in the chunk. @throws JsonTooLongError */
   push(chunk: Buffer): Buffer[] {
     const values: Buffer[] = [];
     let from = 0;
@@ -63,7 +63,7 @@ export class JsonValues {
     return values;
   }
 
-  /** What is left at the end of the stream; undefined where it is nothing but space. */
+  /** The rest at the end of the stream; undefined if it is only white space. */
   rest(): Buffer | undefined {
     return this.#begun ? this.#pending.subarray(0, this.#bytes) : undefined;
   }
@@ -89,7 +89,7 @@ export class JsonValues {
     return to;
   }
 
-  /** Copies, so that a value which comes a byte at a time takes no more than its own room twice over. */
+  /** Copies the bytes, so that a value that arrives byte by byte takes at most twice its size. */
   #keep(bytes: Buffer): void {
     if (bytes.length === 0) return;
     const length = this.#bytes + bytes.length;

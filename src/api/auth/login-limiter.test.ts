@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { errors } from '../../wire/errors.ts';
-import { LoginPace } from './login-pace.ts';
+import { LoginLimiter } from './login-limiter.ts';
 
 interface World {
-  readonly pace: LoginPace;
-  /** Names of those let through, in their order. */
+  readonly limiter: LoginLimiter;
+  /** The names of the admitted logins, in order. */
   readonly passed: string[];
   readonly refused: unknown[];
   readonly come: (name: string, isWanted?: () => boolean) => void;
@@ -14,7 +14,7 @@ interface World {
 function world(perSecond: number): World {
   let now = 0;
   let tasks: { at: number; task: () => void }[] = [];
-  const pace = new LoginPace({
+  const limiter = new LoginLimiter({
     perSecond,
     now: () => now,
     scheduler: {
@@ -30,11 +30,11 @@ function world(perSecond: number): World {
   const refused: unknown[] = [];
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {
-    pace,
+    limiter,
     passed,
     refused,
     come: (name, isWanted = () => true) => {
-      pace.pass(isWanted).then(
+      limiter.pass(isWanted).then(
         () => passed.push(name),
         (error: unknown) => refused.push(error),
       );
@@ -52,7 +52,7 @@ function world(perSecond: number): World {
   };
 }
 
-test('lets a burst through at once, and then so many a second, in their order', async () => {
+test('admits a burst at once, and then a fixed number a second, in order', async () => {
   const { passed, come, wait } = world(100);
   const names = Array.from({ length: 50 }, (_, at) => `login ${at}`);
   for (const name of names) come(name);
@@ -64,7 +64,7 @@ test('lets a burst through at once, and then so many a second, in their order', 
   expect(passed).toEqual(names);
 });
 
-test('saves up no more than a burst', async () => {
+test('does not save up more than a burst', async () => {
   const { passed, come, wait } = world(100);
   await wait(10_000);
   for (let at = 0; at < 50; at += 1) come(`login ${at}`);
@@ -72,7 +72,7 @@ test('saves up no more than a burst', async () => {
   expect(passed.length).toBe(10);
 });
 
-test('gives no turn to logins that nobody waits for', async () => {
+test('skips logins whose callers have left', async () => {
   const { passed, come, wait } = world(100);
   for (let at = 0; at < 10; at += 1) come(`burst ${at}`);
   for (let at = 0; at < 100; at += 1) come(`gone ${at}`, () => false);
@@ -81,7 +81,7 @@ test('gives no turn to logins that nobody waits for', async () => {
   expect(passed.at(-1)).toBe('waits');
 });
 
-test('refuses when the line is long, and takes new ones when it has moved', async () => {
+test('refuses logins when the queue is full, and accepts them again later', async () => {
   const { passed, refused, come, wait } = world(1000);
   for (let at = 0; at < 10_100; at += 1) come(`login ${at}`);
   come('one too many');
@@ -94,7 +94,7 @@ test('refuses when the line is long, and takes new ones when it has moved', asyn
   expect(passed.at(-1)).toBe('later');
 });
 
-test('of no limit lets all through', async () => {
+test('without a limit admits all logins', async () => {
   const { passed, come, wait } = world(0);
   for (let at = 0; at < 1000; at += 1) come(`login ${at}`);
   await wait(0);
