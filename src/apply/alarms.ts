@@ -6,13 +6,13 @@ const PREFIX = Buffer.from('alarm/');
 const AFTER = Buffer.from('alarm0');
 
 /**
- * Alarms raised and not yet disarmed, by type and member. Rows of the `meta` column: `alarm/` + the AlarmMember's
- * bytes, with nothing in the value, as etcd keys them.
+ * The raised alarms, by type and member. In the `meta` column each has a row with etcd's key: `alarm/` + the
+ * AlarmMember's bytes. The value is empty.
  */
 export class AlarmStore {
   readonly #engine: Engine;
   readonly #alarms = new Map<AlarmType, Map<bigint, AlarmMember>>();
-  /** Alarm to whether it is raised, in the running batch. */
+  /** The alarms that the current batch changes, and whether each is raised. */
   readonly #dirty = new Map<AlarmMember, boolean>();
 
   constructor(engine: Engine) {
@@ -38,7 +38,7 @@ export class AlarmStore {
     }
   }
 
-  /** @returns the alarm, which may have been raised before */
+  /** @returns the alarm, which may already have been raised */
   activate(memberId: bigint, alarm: AlarmType): AlarmMember {
     const known = this.#alarms.get(alarm)?.get(memberId);
     if (known !== undefined) return known;
@@ -48,7 +48,7 @@ export class AlarmStore {
     return raised;
   }
 
-  /** @returns the alarm that was raised, or undefined */
+  /** @returns the alarm if it was raised, else undefined */
   deactivate(memberId: bigint, alarm: AlarmType): AlarmMember | undefined {
     const ofType = this.#alarms.get(alarm);
     const raised = ofType?.get(memberId);

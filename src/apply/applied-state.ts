@@ -3,14 +3,14 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 
 /**
- * Rows of the `meta` column that say how much of the log the engine holds, under etcd's names: index and term of the
- * last applied entry (8 bytes, big-endian) and raft's configuration as of it (raftpb.ConfState).
+ * Rows of the `meta` column that say how much of the raft log is applied to the engine, with etcd's names: index and
+ * term of the last applied entry (8 bytes, big-endian) and the raft configuration at that entry (raftpb.ConfState).
  */
 const INDEX_ROW = Buffer.from('consistent_index');
 const TERM_ROW = Buffer.from('term');
 const CONF_STATE_ROW = Buffer.from('confState');
 
-/** Staged in the batch of the entries it covers, so that after a crash each entry has been applied once or not at all. */
+/** Staged in the same batch as the entries. After a crash each entry has been applied once or not at all. */
 export class AppliedState {
   #index = 0;
   #term = 0;
@@ -31,7 +31,7 @@ export class AppliedState {
     this.#confStateChanged = false;
   }
 
-  /** 0 on a store that nothing has been applied to. */
+  /** 0 if nothing has been applied to the store. */
   get index(): number {
     return this.#index;
   }
@@ -46,7 +46,7 @@ export class AppliedState {
 
   advance(index: number, term: number): void {
     assert(index === this.#index + 1, `entries are applied without gaps: ${index} follows ${this.#index}`);
-    assert(term >= this.#term, 'terms of applied entries never go back');
+    assert(term >= this.#term, 'terms of applied entries never decrease');
     this.#index = index;
     this.#term = term;
   }
@@ -65,7 +65,7 @@ export class AppliedState {
   }
 }
 
-/** Records a state that did not come about by applying entries: bootstrap, restored backups, received snapshots. */
+/** Records a state that was not reached by applying entries: bootstrap, a restored backup, a received snapshot. */
 export function stageAppliedState(
   batch: WriteBatch,
   state: { readonly index: number; readonly term: number; readonly confState: ConfState },

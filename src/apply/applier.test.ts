@@ -72,7 +72,7 @@ class Recorder implements ApplyListener {
   }
 }
 
-/** One member's state machine over an engine in memory, driven by requests instead of a log. */
+/** The state machine of one member over an in-memory engine. Tests call it with requests; there is no raft log. */
 class Machine {
   readonly engine: MemoryEngine;
   readonly recorder = new Recorder();
@@ -219,7 +219,7 @@ beforeEach(() => {
 });
 
 describe('puts and deletes', () => {
-  test('answer with their revision and the previous value asked for', () => {
+  test('return their revision and the requested previous value', () => {
     expect(machine.put('k', 'a')).toMatchObject({ revision: 2, body: { size: 0 } });
     const second = machine.put('k', 'b', { prevKv: true }) as Applied;
     const response = PutResponse.decode(Buffer.concat(second.body.slices));
@@ -237,7 +237,7 @@ describe('puts and deletes', () => {
     ]);
   });
 
-  test('keep value or lease of a key that must be there', () => {
+  test('can keep the value or the lease of a key that must exist', () => {
     machine.ok({ leaseGrant: { id: 7n, ttl: 60 } });
     expect(machine.put('k', '', { ignoreValue: true })).toBe(errors.KeyNotFound);
     expect(machine.put('k', 'v', { lease: 8n })).toBe(errors.LeaseNotFound);
@@ -249,7 +249,7 @@ describe('puts and deletes', () => {
     expect(runSteps(machine.lessor.keysOf(7n))).toEqual([]);
   });
 
-  test('of one batch see each other', () => {
+  test('in one batch see each other', () => {
     const entries = Array.from({ length: 50 }, (_, i) =>
       machine.entry({ put: PutRequest.create({ key: bytes(`k${i % 3}`), value: bytes(String(i)) }) }),
     );
@@ -260,7 +260,7 @@ describe('puts and deletes', () => {
 });
 
 describe('transactions', () => {
-  test('write at one revision, told apart by sub revisions', () => {
+  test('write at one revision with different sub revisions', () => {
     const response = machine.txn({
       success: [
         putOp('a', '1'),
@@ -290,7 +290,7 @@ describe('transactions', () => {
     expect(after).toMatchObject({ value: { header: { revision: 2 } } });
   });
 
-  test('decide nested compares before anything is written', () => {
+  test('decide nested compares before any write', () => {
     const isAbsent = compare('a', { target: VERSION, result: EQUAL });
     const response = machine.txn({
       success: [
@@ -302,7 +302,7 @@ describe('transactions', () => {
     expect(machine.value('b')).toBe('absent');
   });
 
-  test('fail whole, without a trace', () => {
+  test('that fail change nothing', () => {
     machine.put('a', '0');
     const bad: [RequestOp, EtcdError][] = [
       [putOp('x', '', { ignoreValue: true }), errors.KeyNotFound],
@@ -315,11 +315,11 @@ describe('transactions', () => {
     }
     expect(machine.store.revision).toBe(2);
     expect(machine.value('a')).toBe('0');
-    // What isn't on the path taken isn't checked.
+    // The branch that is not taken is not checked.
     expect(machine.txn({ failure: [putOp('x', '1', { lease: 9n })] }).succeeded).toBe(true);
   });
 
-  test('whose batch meets a full disk after one that reads at a revision: earlier results are not lost', () => {
+  test('keep earlier results when the disk is full after a read at a revision', () => {
     let writesLeft = Infinity;
     const engine = new MemoryEngine();
     const write = engine.write.bind(engine);
@@ -354,7 +354,7 @@ describe('transactions', () => {
     expect(machine.value('a')).toBe('3');
   });
 
-  test('read at a revision what was there before their own writes', () => {
+  test('that read at a revision do not see their own writes', () => {
     machine.put('a', 'old');
     const entries = [
       machine.entry({ put: PutRequest.create({ key: bytes('a'), value: bytes('new') }) }),
@@ -374,7 +374,7 @@ describe('transactions', () => {
     expect(values).toEqual(['new', 'old', 'newest']);
   });
 
-  test('tell of compactions that others asked for as well', () => {
+  test('report compactions that other members requested too', () => {
     for (let i = 0; i < 5; i++) machine.put('a', String(i));
     machine.ok({ compaction: { revision: 3, physical: false } });
     machine.recorder.wanted = false;
@@ -467,7 +467,7 @@ describe('transactions', () => {
     expect(machine.txn({ compare: [compare(key, condition)] }).succeeded).toBe(expected);
   });
 
-  test('that nobody waits for have the same effect', () => {
+  test('have the same effect without a local caller', () => {
     machine.recorder.wanted = false;
     const request = TxnRequest.create({
       success: [
@@ -488,7 +488,7 @@ describe('transactions', () => {
 });
 
 describe('leases', () => {
-  test('take their keys along at one revision, in byte order', () => {
+  test('delete their keys at one revision, in byte order', () => {
     const granted = machine.ok({ leaseGrant: { id: 7n, ttl: 1 } });
     expect(LeaseGrantResponse.decode(Buffer.concat(granted.body.slices))).toMatchObject({ id: 7n, ttl: 2 });
     for (const key of ['b', '\xff', 'a', 'c']) machine.put(key, 'v', { lease: 7n });
@@ -519,7 +519,7 @@ describe('quota and alarms', () => {
   const raise = (alarm: AlarmType): Applied =>
     machine.ok({ alarm: AlarmRequest.create({ action: 1, memberId: 1n, alarm }) });
 
-  test('make the put that overflows, answer it with the error, and then refuse', () => {
+  test('apply the put that exceeds the quota, answer it with the error, then refuse others', () => {
     machine.sizeBytes = 999_950;
     expect(machine.put('a', '1')).toBe(errors.NoSpace);
     expect(machine.store.revision).toBe(2);
@@ -535,7 +535,7 @@ describe('quota and alarms', () => {
     expect(machine.apply({ leaseRevoke: { id: 1n } })).toMatchObject({ revision: 3 });
   });
 
-  test('of a corrupt cluster refuse all of the store', () => {
+  test('for a corrupt cluster refuse all requests to the store', () => {
     raise(AlarmType.CORRUPT);
     expect(machine.put('a', '1')).toBe(errors.Corrupt);
     expect(machine.apply({ deleteRange: DeleteRangeRequest.create({ key: bytes('a') }) })).toBe(
@@ -552,8 +552,8 @@ describe('quota and alarms', () => {
   });
 });
 
-describe('the log', () => {
-  test('is applied once, whatever is handed in again after a restart', () => {
+describe('raft log entries', () => {
+  test('are applied once, also when they are passed again after a restart', () => {
     const entries = [1, 2, 3].map((i) =>
       machine.entry({ put: PutRequest.create({ key: bytes('k'), value: bytes(String(i)) }) }),
     );
@@ -565,14 +565,14 @@ describe('the log', () => {
     expect(machine.kv('k')).toMatchObject({ version: 4, mod: 5 });
   });
 
-  test('has no gaps and no requests of unknown kinds', () => {
+  test('must have no gaps and no unknown requests', () => {
     machine.index += 1;
     expect(() => machine.put('k', 'v')).toThrow('applied without gaps');
     const other = new Machine();
     expect(() => other.apply({})).toThrow('of a kind this version can apply');
   });
 
-  test('begins a term with an empty entry', () => {
+  test('can be empty, at the start of a term', () => {
     machine.applyAll([
       machine.raw(EntryType.EntryNormal, undefined),
       machine.raw(EntryType.EntryNormal, Buffer.alloc(0)),
@@ -580,7 +580,7 @@ describe('the log', () => {
     expect(machine.recorder.empties).toEqual([1, 2]);
   });
 
-  test('changes members and tells raft, of refused changes with node id 0', () => {
+  test('change members and inform raft; refused changes have node ID 0', () => {
     const member = { id: 5n, name: 'm', peerUrls: ['http://m:1'], clientUrls: [], isLearner: false };
     const context = encodeMemberContext({ member, isPromote: false });
     const add = ConfChange.encode(
@@ -628,7 +628,7 @@ describe('authentication', () => {
   const putAs = (key: string, over: Partial<PutRequest> = {}): ApplyResult =>
     as({ put: PutRequest.create({ key: bytes(key), ...over }) });
 
-  test('is needed for every request, and administration for rules', () => {
+  test('is required for every request; changes of permissions need root', () => {
     expect(machine.put('w', 'v')).toBe(errors.UserEmpty);
     expect(machine.apply({ authRoleAdd: { name: 'x' } })).toBe(errors.UserEmpty);
     expect(as({ authRoleAdd: { name: 'x' } })).toBe(errors.PermissionDenied);
@@ -638,7 +638,7 @@ describe('authentication', () => {
     expect(as({ authRoleGet: { role: 'r' } })).toMatchObject({ revision: 2 });
   });
 
-  test('limits puts, their previous values and their leases', () => {
+  test('is checked for puts, their previous values and their leases', () => {
     expect(putAs('w')).toMatchObject({ revision: 3 });
     expect(putAs('v')).toBe(errors.PermissionDenied);
     expect(putAs('w', { prevKv: true })).toBe(errors.PermissionDenied);
@@ -646,7 +646,7 @@ describe('authentication', () => {
     expect(as({ leaseRevoke: { id: 7n } })).toBe(errors.PermissionDenied);
   });
 
-  test('limits all of a transaction, the branch not taken and nested ones too', () => {
+  test('is checked for a whole transaction, with both branches and nested ones', () => {
     const run = (request: Partial<TxnRequest>): ApplyResult => as({ txn: TxnRequest.create(request) });
     expect(run({ success: [putOp('w', '1'), del('wx')] })).toMatchObject({ revision: 3 });
     const refused: Partial<TxnRequest>[] = [
@@ -661,7 +661,7 @@ describe('authentication', () => {
     for (const request of refused) expect(run(request)).toBe(errors.PermissionDenied);
   });
 
-  test('makes the token every member makes of the entry', () => {
+  test('makes the same token on every member', () => {
     const before = machine.applied.index;
     const result = machine.ok({ authenticate: { name: 'u', password: '', simpleToken: 'prefix' } });
     expect(AuthenticateResponse.decode(Buffer.concat(result.body.slices)).token).toBe(`prefix.${before}`);

@@ -54,12 +54,15 @@ export interface ApplierOptions {
   readonly quota: Quota;
   readonly tokens?: TokenAssigner;
   readonly maxLearners: number;
-  /** Tells raft about a committed change (one with node id 0 changes nothing); gives the configuration after it. */
+  /**
+   * Passes a committed change to raft, and returns the configuration after it. A change with node ID 0 changes
+   * nothing.
+   */
   readonly applyToRaft: (change: ConfChange) => ConfState;
 }
 
 export interface ConfChangeResult {
-  /** The request's id, for the local caller. */
+  /** The ID of the request, for the local caller. */
   readonly id: bigint;
   readonly error: EtcdError | undefined;
   readonly change: MembershipChange | undefined;
@@ -68,30 +71,33 @@ export interface ConfChangeResult {
 }
 
 /**
- * What comes of a batch. The calls are made after the batch is in the engine, in the order of the entries; requests
- * are named by the upper 16 and the lower 48 bits of their id.
+ * Receives the results of a batch. The calls are made after the batch is in the engine, in the order of the entries.
+ * A request is identified by the upper 16 and the lower 48 bits of its ID.
  */
 export interface ApplyListener {
-  /** Whether a local caller waits for this request; asked before it is applied. */
+  /** Whether a local caller waits for this request. Called before the request is applied. */
   isWanted(idPrefix: number, idSequence: number): boolean;
-  /** A wanted request has taken effect or was refused. */
+  /** A request with a local caller has been applied or refused. */
   onResult(idPrefix: number, idSequence: number, result: ApplyResult): void;
   onConfChange(result: ConfChangeResult): void;
-  /** History up to this revision is out of reach, whoever asked for it: what holds it may be removed. */
+  /**
+   * All members compact up to this revision, also if another member got the request. Superseded revisions up to it
+   * may be removed.
+   */
   onCompaction(revision: number): void;
-  /** The empty entry with which a leader begins its term has been applied. */
+  /** The empty entry at the start of a leader's term has been applied. */
   onEmptyEntry(index: number, term: number): void;
-  /** Changes of the store for the watchers; called once a batch, before any result. */
+  /** The batch's changes of the store, for the watchers. Called once per batch, before any result. */
   onEvents(events: readonly StoreEvent[]): void;
 }
 
-/** A decoded entry that waits for its turn within the batch. */
+/** A decoded entry of the current batch that is not applied yet. */
 type Decoded = PutEntry | InternalRaftRequest | ConfChange | undefined;
 
 /**
- * Applies committed entries: a pure function of the state before and the entry, run on each member in the order of
- * the log. A batch of entries becomes one engine batch together with the index it reaches, so that whatever happens
- * to the process, each entry has taken effect once or not at all.
+ * Applies committed entries. The result depends only on the state before and the entry, so that it is the same on
+ * each member. A batch of entries becomes one engine batch together with the applied index. So after a crash each
+ * entry has been applied once or not at all.
  */
 export class Applier {
   readonly #options: ApplierOptions;
@@ -99,17 +105,17 @@ export class Applier {
   readonly #puts: PutEntry[] = [];
   readonly #decoded: Decoded[] = [];
   readonly #prefetch: Buffer[] = [];
-  /** Calls to the listener about what is rare, by the entry's place in the batch. */
+  /** Rare calls to the listener, by the entry's position in the batch. */
   readonly #announcements = new Map<number, () => void>();
   readonly #resultPrefixes: number[] = [];
   readonly #resultSequences: number[] = [];
   readonly #results: (ApplyResult | undefined)[] = [];
-  /** What was applied since it was last drained. */
+  /** What was applied since the last `drain`. */
   readonly counts = new ApplyCounts();
   #who: AuthInfo = NOBODY;
-  /** The engine batch under way, once something has gone into it before the end. */
+  /** The open engine batch, if something was written to it before the end. */
   #batch: WriteBatch | undefined;
-  /** Entries of the batch under way whose results the listener has. */
+  /** How many entries of the current batch have delivered their results. */
   #delivered = 0;
   #large: LargeEntry | undefined;
 
@@ -118,19 +124,22 @@ export class Applier {
     this.#listener = listener;
   }
 
-  /** Entries at or below it are in the engine already and are passed over. */
+  /** Entries up to this index are already in the engine. They are skipped. */
   get appliedIndex(): number {
     return this.#options.applied.index;
   }
 
-  /** An entry too large for one turn is being applied: `applyBatch` is to be called again with the same entries. */
+  /**
+   * Whether a large entry is being applied over several turns. `applyBatch` must then be called again with the same
+   * entries.
+   */
   get isUnderWay(): boolean {
     return this.#large !== undefined;
   }
 
   /**
-   * Applies entries, which follow each other; those applied before are passed over. A large one is applied by itself,
-   * a part in each call: nobody but the calls of this sees what it has done before it is complete.
+   * Applies consecutive entries. Entries that are already applied are skipped. A large entry is applied alone, one
+   * part per call; its changes are not visible until it is complete.
    *
    * @returns how many of the entries, from the first on, are applied now
    */
@@ -161,7 +170,7 @@ export class Applier {
     return first + count;
   }
 
-  /** Forgets what is under way: the store was closed or replaced. */
+  /** Drops the work in progress: the store was closed or replaced. */
   reset(): void {
     this.#large = undefined;
   }
@@ -179,7 +188,7 @@ export class Applier {
     this.#finish();
   }
 
-  /** Decodes up to the first large entry, which the next batch begins with. @returns 0 if that is the first one */
+  /** Decodes up to the first large entry, which starts the next batch. @returns 0 if that is the first entry */
   #decodeAll(entries: readonly Entry[], first: number): number {
     let puts = 0;
     let count = 0;
@@ -235,7 +244,7 @@ export class Applier {
     return runSteps(this.#applyRequest(decoded as InternalRaftRequest, place));
   }
 
-  /** Notes whose result comes at this place. @returns whether somebody local waits for it */
+  /** Records which request's result comes at this position. @returns whether a local caller waits for it */
   #name(place: number, prefix: number, sequence: number): boolean {
     this.#resultPrefixes[place] = prefix;
     this.#resultSequences[place] = sequence;
@@ -264,7 +273,7 @@ export class Applier {
       result = { revision, body };
     }
     txn.end();
-    // As in etcd, the put that finds the store full is made and yet answered with the error that raises the alarm.
+    // As in etcd, the put that exceeds the quota is applied, but it is answered with the error that raises the alarm.
     return fits ? result : errors.NoSpace;
   }
 
@@ -282,7 +291,7 @@ export class Applier {
       (yield* this.#applyKv(request, wanted, place)) ??
       (yield* this.#applyLease(request)) ??
       this.#applyOther(request);
-    // As in etcd, what was compacted before counts as done.
+    // As in etcd, a compaction that was done before counts as a success.
     this.counts.count(request, isError(result) && result !== errors.Compacted);
     return wanted ? result : undefined;
   }
@@ -313,8 +322,8 @@ export class Applier {
     if (cost > 0 && alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
     const denied = checkTxnAllowed(this.#options, this.#who, request);
     if (denied !== undefined) return denied;
-    // Reads at a revision look at what the engine holds, so what earlier entries of the batch wrote goes there first.
-    // Their results go out with it: should the rest of the batch fail, they are not applied once more.
+    // A read at a revision reads the engine, so the writes of earlier entries of the batch are written first. Their
+    // results are delivered with them. If the rest of the batch fails, they are not applied again.
     if (store.pendingEvents > 0 && hasPinnedRange(request)) {
       this.#commit();
       this.#deliver(place);
@@ -341,7 +350,7 @@ export class Applier {
     return { revision, body };
   }
 
-  /** Old members sent reads through the log; nobody does now. */
+  /** Old members sent reads through the raft log. Current members do not. */
   *#applyRange(request: NonNullable<InternalRaftRequest['range']>): Steps<ApplyResult> {
     const { alarms, auth, store } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
@@ -421,7 +430,7 @@ export class Applier {
     if (events.length > 0) this.#listener.onEvents(events);
   }
 
-  /** Writes the batch with what is not the store's, and the index that it reaches. */
+  /** Writes the batch together with the state of the other stores and the applied index. */
   #write(batch: WriteBatch): void {
     const { engine, cluster, auth, alarms, applied } = this.#options;
     cluster.stage(batch);
@@ -431,7 +440,7 @@ export class Applier {
     engine.write(batch);
   }
 
-  /** Tells what came of the entries before `end`, which are in the engine. */
+  /** Delivers the results of the entries before `end`, which are in the engine. */
   #deliver(end: number): void {
     for (let i = this.#delivered; i < end; i++) {
       const result = this.#results[i];
@@ -457,7 +466,7 @@ export class Applier {
   }
 }
 
-/** Requests that only answer; nothing is lost when nobody is there to hear it. */
+/** Requests that only read. They need not be applied if no local caller waits. */
 function hasNoEffect(request: InternalRaftRequest): boolean {
   return (
     request.range !== undefined ||

@@ -8,7 +8,7 @@ function drained(counts: ApplyCounts): string[] {
   return found;
 }
 
-test('requests are counted by kind and outcome, once', () => {
+test('requests are counted once, by kind and result', () => {
   const counts = new ApplyCounts();
   const grant = InternalRaftRequest.create({ leaseGrant: { ttl: 1, id: 1n } });
   const empty = InternalRaftRequest.create();

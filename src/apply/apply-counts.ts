@@ -1,6 +1,6 @@
 import type { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 
-/** The kinds of requests that come through the log, by their names in a request; metrics begin them in upper case. */
+/** The kinds of requests in the raft log, by their field names. Metrics use the name with a capital letter. */
 const KINDS = [
   'txn',
   'deleteRange',
@@ -38,12 +38,12 @@ const NAMES: ReadonlyMap<string, string> = new Map(
   KINDS.map((kind) => [kind, kind.charAt(0).toUpperCase() + kind.slice(1)]),
 );
 
-/** What a request is called in metrics: `Put`, `LeaseGrant`. */
+/** The name of a request in metrics: `Put`, `LeaseGrant`. */
 export function requestName(kind: string): string {
   return NAMES.get(kind) ?? 'unknown';
 }
 
-/** How many requests of each kind a batch applied, and how many of them it refused. */
+/** How many requests of each kind a batch applied and how many it refused. */
 export class ApplyCounts {
   puts = 0;
   refusedPuts = 0;
@@ -62,7 +62,7 @@ export class ApplyCounts {
     else counts.done += 1;
   }
 
-  /** Calls back for each kind and outcome that was met, and begins anew. */
+  /** Calls back for each kind and result that occurred, then starts again from zero. */
   drain(each: (name: string, isRefused: boolean, count: number) => void): void {
     if (this.puts > 0) each('Put', false, this.puts);
     if (this.refusedPuts > 0) each('Put', true, this.refusedPuts);

@@ -11,10 +11,10 @@ import type {
 } from '../wire/gen/etcdserverpb.ts';
 
 const NO_END = Buffer.alloc(0);
-/** Keys checked in one step. */
+/** How many keys are checked in one step. */
 const KEYS_PER_STEP = 256;
 
-/** What permission checks look at. */
+/** What the permission checks need. */
 export interface AuthContext {
   readonly auth: AuthStore;
   readonly lessor: Lessor;
@@ -23,8 +23,8 @@ export interface AuthContext {
 type PutSubject = Pick<PutRequest, 'key' | 'lease' | 'prevKv'>;
 
 /**
- * Writing the key, reading it when its previous value is asked for, and writing all keys of the lease: whoever
- * attaches a key to a lease can have all of that lease's keys deleted.
+ * A put needs write permission for the key, read permission if it returns the previous value, and write permission
+ * for all keys of its lease. The last is needed because a lease deletes all its keys.
  */
 export function checkPutAllowed(
   context: AuthContext,
@@ -52,7 +52,7 @@ export function checkDeleteAllowed(
   );
 }
 
-/** All compares and both branches, taken or not, at any depth. */
+/** Checks all compares and both branches, taken or not, at any depth. */
 export function checkTxnAllowed(
   context: AuthContext,
   who: AuthInfo,
@@ -98,7 +98,7 @@ function checkOpAllowed(
   }
 }
 
-/** Both checks give the same kinds of errors, but etcd asks for reading first here and last in a plain delete. */
+/** Both checks give the same kinds of errors. Here etcd checks the read permission first, in a plain delete last. */
 function checkDeleteInTxnAllowed(
   context: AuthContext,
   who: AuthInfo,
@@ -120,7 +120,7 @@ export function checkLeaseKeysWritable(
   return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkPut(who, key));
 }
 
-/** For showing a lease's keys. */
+/** For listing a lease's keys. */
 export function checkLeaseKeysReadable(
   context: AuthContext,
   who: AuthInfo,
@@ -129,7 +129,10 @@ export function checkLeaseKeysReadable(
   return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkRange(who, key, NO_END));
 }
 
-/** A lease that doesn't exist is left to whoever applies the request; whoever may do everything is not asked for each key. */
+/**
+ * A missing lease is refused when the request is applied. For a user that may do everything, single keys are not
+ * checked.
+ */
 function* checkLeaseKeys(
   { auth, lessor }: AuthContext,
   who: AuthInfo,
@@ -146,7 +149,9 @@ function* checkLeaseKeys(
   }
   return undefined;
 }
-/** Requests that only root's role may make. Users may look at themselves and at their roles, so those two are absent. */
+/**
+ * Requests that need the root role. Users may read their own user and roles, so those two requests are not listed.
+ */
 export function needsAdmin(request: InternalRaftRequest): boolean {
   return (
     request.authEnable !== undefined ||

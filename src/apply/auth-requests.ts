@@ -12,12 +12,12 @@ import {
 import { needsAdmin } from './auth-checks.ts';
 import { type ApplyResult, headerOnly, message } from './results.ts';
 
-/** Makes tokens of the simple kind as entries are applied. A signed token is made by whoever answers the client. */
+/** Makes simple tokens as entries are applied. A signed token is made by the member that answers the client. */
 export interface TokenAssigner {
   /**
-   * @param prefix what the proposer drew at random; empty for signed tokens
+   * @param prefix the random prefix that the proposer chose; empty for signed tokens
    * @param index the last entry applied before this one
-   * @returns the token; empty when it isn't made here
+   * @returns the token; empty if it is not made here
    */
   assign(username: string, prefix: string, index: number): string;
 }
@@ -26,13 +26,13 @@ export interface AuthRequestContext {
   readonly auth: AuthStore;
   readonly tokens: TokenAssigner | undefined;
   readonly who: AuthInfo;
-  /** The store's revision, for headers. */
+  /** The store's revision, for response headers. */
   readonly revision: number;
-  /** The last entry applied before this one. */
+  /** The index of the last entry applied before this one. */
   readonly index: number;
 }
 
-/** @returns undefined when the request is none of auth's */
+/** @returns undefined if this is not an auth request */
 export function applyAuthRequest(
   context: AuthRequestContext,
   request: InternalRaftRequest,

@@ -11,8 +11,8 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 
 /**
- * What is wrong with a request on its face, checked before it is proposed and in etcd's order, so that a request
- * with several faults is refused for the same one.
+ * Validates a request before it is proposed. The checks run in etcd's order, so that a request with several faults
+ * gets the same error as in etcd.
  */
 export function checkRange(request: RangeRequest): EtcdError | undefined {
   if (request.key.length === 0) return errors.EmptyKey;
@@ -34,7 +34,7 @@ export function checkDelete(request: DeleteRangeRequest): EtcdError | undefined 
   return request.key.length === 0 ? errors.EmptyKey : undefined;
 }
 
-/** @param maxTxnOps the most operations in any one list; nested transactions share what their parent leaves of it */
+/** @param maxTxnOps the most operations in one list; nested transactions share what their parent does not use */
 export function checkTxn(request: TxnRequest, maxTxnOps: number): EtcdError | undefined {
   return checkOps(request, maxTxnOps) ?? checkDuplicates(request.success) ?? checkDuplicates(request.failure);
 }
@@ -75,17 +75,17 @@ interface Writes {
   readonly deletes: KeyIntervals;
 }
 
-/** No key is put twice, or both put and deleted, on one path through the transaction. */
+/** No key may be put twice, or both put and deleted, on one path through the transaction. */
 function checkDuplicates(ops: readonly RequestOp[]): EtcdError | undefined {
   return isTrivial(ops) || collectWrites(ops) !== undefined ? undefined : errors.DuplicateKey;
 }
 
-/** At most one operation, and not a nested transaction: the usual compare-and-set. */
+/** At most one operation, which is not a nested transaction: the usual compare-and-set. */
 function isTrivial(ops: readonly RequestOp[]): boolean {
   return ops.length === 0 || (ops.length === 1 && ops[0]?.request?.case !== 'requestTxn');
 }
 
-/** @returns undefined when a key is written twice */
+/** @returns undefined if a key is written twice */
 function collectWrites(ops: readonly RequestOp[]): Writes | undefined {
   const deletes = new KeyIntervals();
   for (const { request } of ops)
@@ -105,13 +105,13 @@ function collectWrites(ops: readonly RequestOp[]): Writes | undefined {
 }
 
 function addDelete(deletes: KeyIntervals, { key, rangeEnd }: DeleteRangeRequest): void {
-  // "\0" as range end means "everything from key", but etcd takes it at its word here, as a range that ends before
-  // it begins, so such a delete never collides with a put.
+  // "\0" as range end means "everything from the key on". etcd uses it literally here, as a range that ends before it
+  // begins, so such a delete never collides with a put.
   if (rangeEnd.length === 0) deletes.addKey(key);
   else deletes.add(key, rangeEnd);
 }
 
-/** Adds the writes of both branches, which exclude each other, to those of the level above. */
+/** Adds the writes of both branches to those of the level above. Only one of the branches is taken. */
 function collectNested(txn: TxnRequest, puts: Set<string>, deletes: KeyIntervals): boolean {
   const then = collectWrites(txn.success);
   if (then === undefined) return false;
@@ -130,7 +130,7 @@ function collectNested(txn: TxnRequest, puts: Set<string>, deletes: KeyIntervals
   return true;
 }
 
-/** Whether a transaction can be answered from the store without going through the log: it holds nothing but ranges. */
+/** Whether a transaction can be answered from the store without the raft log: it holds only ranges. */
 export function isReadonlyTxn(request: TxnRequest): boolean {
   return request.success.every(isRange) && request.failure.every(isRange);
 }
@@ -139,7 +139,7 @@ function isRange(op: RequestOp): boolean {
   return op.request?.case === 'requestRange';
 }
 
-/** Whether a read-only transaction may be answered without asking the leader: all its ranges are serializable. */
+/** Whether a read-only transaction can be answered without asking the leader: all its ranges are serializable. */
 export function isSerializableTxn(request: TxnRequest): boolean {
   return request.success.every(isSerializableRange) && request.failure.every(isSerializableRange);
 }

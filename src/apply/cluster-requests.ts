@@ -11,11 +11,13 @@ import {
 import type { AlarmStore } from './alarms.ts';
 import { type Applied, message } from './results.ts';
 
-/** What members tell each other through the log. @returns false when the request is none of these */
+/**
+ * Applies the requests that members send each other through the raft log. @returns false if this is not one of them
+ */
 export function applyClusterRequest(cluster: Cluster, request: InternalRaftRequest): boolean {
   if (request.clusterVersionSet !== undefined) {
     const version = parseVersion(request.clusterVersionSet.ver);
-    assert(version !== undefined, 'the log sets the cluster to a semantic version');
+    assert(version !== undefined, 'the raft log sets the cluster to a semantic version');
     cluster.setVersion(version);
     return true;
   }
@@ -29,7 +31,7 @@ export function applyClusterRequest(cluster: Cluster, request: InternalRaftReque
     cluster.setDowngrade(enabled ? { enabled, targetVersion: ver } : { enabled, targetVersion: '' });
     return true;
   }
-  // Written by etcd's own tests, to see that members survive it.
+  // etcd's own tests write this. Members must accept it.
   return request.downgradeVersionTest !== undefined;
 }
 

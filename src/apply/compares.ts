@@ -11,20 +11,20 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 
 const EMPTY = Buffer.alloc(0);
-/** Keys compared in one step, each of which may have its value read. */
+/** How many keys are compared in one step. Each may need its value. */
 const KEYS_PER_STEP = 128;
 
-/** What compares read. */
+/** What compares read from the store. */
 export type CompareView = Pick<MvccStore, 'get' | 'cursor' | 'readValue'>;
 
-/** What compares look at; a missing key counts as all zeros, except that no value compares to a missing one. */
+/** What a compare sees of a key. A missing key counts as all zeros, but no compare of a value is true for it. */
 type Subject = Pick<KeyValueView, 'createRevision' | 'modRevision' | 'version' | 'value' | 'lease'>;
 
 const MISSING: Subject = { createRevision: 0, modRevision: 0, version: 0, value: EMPTY, lease: 0n };
 
 /**
- * The branches a transaction takes, its own first and then those of the nested ones in it, in order. All compares
- * are decided before the first operation, so a nested one doesn't see what its parent writes.
+ * Decides the branches of a transaction: first its own, then those of nested transactions, in order. All compares are
+ * decided before the first operation runs, so a nested transaction does not see its parent's writes.
  */
 export function* decideBranches(
   store: CompareView,
@@ -83,7 +83,7 @@ function* holdsForAll(store: CompareView, compare: Compare): Steps<boolean> {
   return compare.target !== CompareCompareTarget.VALUE && isResult(compare, orderOf(compare, MISSING));
 }
 
-/** Negative, zero or positive as the subject is below, equal to or above what the compare names. */
+/** Negative, zero or positive if the key is below, equal to or above the compare's target. */
 function orderOf({ target, targetUnion }: Compare, subject: Subject): number {
   switch (target) {
     case CompareCompareTarget.VALUE:
@@ -104,7 +104,7 @@ function orderOf({ target, targetUnion }: Compare, subject: Subject): number {
   }
 }
 
-/** An unknown operator holds, as in etcd. */
+/** An unknown operator is true, as in etcd. */
 function isResult({ result }: Compare, order: number): boolean {
   switch (result) {
     case CompareCompareResult.EQUAL:

@@ -22,13 +22,13 @@ export type PutFields = Pick<
   'key' | 'value' | 'lease' | 'prevKv' | 'ignoreValue' | 'ignoreLease'
 >;
 
-/** The store and the leases its keys hang on, changed together. */
+/** The store and the leases of its keys. They change together. */
 export interface KvContext {
   readonly store: MvccStore;
   readonly lessor: Lessor;
 }
 
-/** Why a put can't be made: its lease, or the key it takes value or lease from, is missing. */
+/** Why a put is refused: its lease is missing, or the key whose value or lease it keeps. */
 export function refusePut({ store, lessor }: KvContext, request: PutFields): EtcdError | undefined {
   if (request.lease !== NO_LEASE && lessor.lookup(request.lease) === undefined) return errors.LeaseNotFound;
   if ((request.ignoreValue || request.ignoreLease) && store.get(request.key) === undefined)
@@ -38,11 +38,11 @@ export function refusePut({ store, lessor }: KvContext, request: PutFields): Etc
 
 const view = new KeyValueView();
 
-/** Puts and moves the key from its old lease to the new one. @returns what the key was before */
+/** Puts, and moves the key from its old lease to the new one. @returns the key before the put */
 export function put(context: KvContext, txn: WriteTxn, request: PutFields): IndexMeta | undefined {
   let { value, lease } = request;
   if (request.ignoreValue || request.ignoreLease) {
-    // A delete of everything from some key on, earlier in the same transaction, may have taken the key away.
+    // An earlier delete in the same transaction may have removed the key.
     const present = txn.get(request.key);
     if (request.ignoreValue) value = present === undefined ? EMPTY : view.read(txn.read(present)).value;
     if (request.ignoreLease) lease = present?.lease ?? NO_LEASE;
@@ -56,13 +56,13 @@ export function put(context: KvContext, txn: WriteTxn, request: PutFields): Inde
   return previous;
 }
 
-/** What a delete found: how many keys, and what they were where that is wanted. */
+/** The result of a delete: the number of keys, and their previous state if wanted. */
 export interface Deleted {
   readonly count: number;
   readonly previous: readonly IndexMeta[];
 }
 
-/** Deletes and takes the keys off their leases. @param wantsPrevious whether what the keys were is wanted */
+/** Deletes keys and detaches them from their leases. @param wantsPrevious whether the previous keys are returned */
 export function* deleteRange(
   { lessor }: KvContext,
   txn: WriteTxn,
@@ -95,7 +95,7 @@ export function rangeOptions(request: RangeRequest): RangeOptions {
   };
 }
 
-/** Why a read at this revision can't be answered. */
+/** Why a read at this revision is refused. */
 export function refuseRevision(store: MvccStore, revision: number): EtcdError | undefined {
   switch (store.refusal(revision)) {
     case 'compacted':

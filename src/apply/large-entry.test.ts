@@ -32,7 +32,7 @@ const LEASE = 77n;
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const keyText = (n: number): string => `k${n.toString().padStart(6, '0')}`;
 
-/** An engine whose writes end, as a process killed with -9 ends them, after some. */
+/** An engine that stops after a number of writes, as if the process were killed with -9. */
 class DyingEngine extends MemoryEngine {
   writesLeft = Infinity;
   writes = 0;
@@ -47,7 +47,7 @@ class DyingEngine extends MemoryEngine {
   }
 }
 
-/** One member's applied state over an engine that outlives it. */
+/** The applied state of one member, over an engine that survives it. */
 class Machine {
   readonly engine: DyingEngine;
   readonly store: MvccStore;
@@ -90,7 +90,7 @@ class Machine {
     );
   }
 
-  /** Applies the log from where the engine stands; `between` is called between the turns of large entries. */
+  /** Applies the log from the engine's applied index on. `between` is called between the turns of large entries. */
   apply(log: readonly Entry[], between: () => void = () => undefined): void {
     for (let at = 0; at < log.length;) {
       const count = this.applier.applyBatch(log.slice(at, at + 64));
@@ -146,7 +146,7 @@ const put = (key: string, value: string, lease = 0n): Partial<InternalRaftReques
 const remove = (key: string, end: string, prevKv = false): DeleteRangeRequest =>
   DeleteRangeRequest.create({ key: bytes(key), rangeEnd: bytes(end), prevKv });
 
-/** Keys on a lease and without one, in an order that is not theirs. */
+/** Keys with and without a lease, not in byte order. */
 function founding(): Partial<InternalRaftRequest>[] {
   const requests: Partial<InternalRaftRequest>[] = [{ leaseGrant: { id: LEASE, ttl: 60 } }];
   for (let n = 0; n < KEYS; n += 1) {
@@ -162,7 +162,7 @@ const op = (request: NonNullable<RequestOp['request']>): RequestOp => RequestOp.
 const kinds: Readonly<Record<string, Partial<InternalRaftRequest>>> = {
   'a delete of a range': { deleteRange: remove('k', 'l', true) },
   'the end of a lease': { leaseRevoke: { id: LEASE } },
-  'a transaction that deletes and writes anew': {
+  'a transaction that deletes and writes again': {
     txn: TxnRequest.create({
       compare: [Compare.create({ key: bytes('k'), rangeEnd: bytes('l'), result: 1, target: 1 })],
       success: [
@@ -181,7 +181,7 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
   const log = entries([...founding(), { ...kinds[kind] }, put('k9', 'later', LEASE * 0n), put('a', 'last')]);
   const large = log.length - 2;
 
-  it('leaves what a large batch would, in small ones', () => {
+  it('writes in small batches what one large batch would write', () => {
     const machine = new Machine();
     machine.apply(log.slice(0, large - 1));
     machine.engine.largestBatch = 0;
@@ -190,13 +190,13 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
     expect(machine.engine.largestBatch).toBeLessThan(700);
     expect(machine.engine.writes - before).toBeGreaterThan(15);
     expect(machine.store.keyCounts.total).toBe(machine.read().keys);
-    // A store opened on it, a backend's rows and a lease's keys say the same.
+    // A newly opened store, the rows of a backend and a lease's keys agree.
     const again = new Machine(machine.engine);
     expect(again.read()).toEqual(machine.read());
     expect(again.store.revision).toBe(machine.store.revision);
   });
 
-  it('is seen as a whole or not at all', () => {
+  it('becomes visible all at once', () => {
     const machine = new Machine();
     machine.apply(log.slice(0, large - 1));
     const { revision } = machine.store;
@@ -237,7 +237,7 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
     expect(machine.events.at(-1)?.every(({ main }) => main === revision + 1)).toBe(true);
   });
 
-  it('is complete after a crash at any of its writes', () => {
+  it('is complete after a crash at any write', () => {
     const whole = new Machine();
     whole.apply(log);
     const expected = whole.rows();
@@ -255,13 +255,13 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
       const next = new Machine(engine);
       expect(next.read().keys).toBe(next.store.keyCounts.total);
       next.apply(log);
-      expect(countless(next.rows())).toEqual(countless(expected));
+      expect(withoutCounts(next.rows())).toEqual(withoutCounts(expected));
       expect(next.store.keyCounts.total).toBe(whole.store.keyCounts.total);
     }
   });
 });
 
-/** Blocks of key counts may be split elsewhere. Their sums are compared by the store's own count. */
-function countless(rows: readonly string[]): string[] {
+/** Drops the rows of key counts. They may be split differently; the store compares their sums with its own count. */
+function withoutCounts(rows: readonly string[]): string[] {
   return rows.filter((row) => !row.startsWith('meta fence/'));
 }

@@ -7,16 +7,16 @@ import type { Entry } from '../wire/gen/raftpb.ts';
 import type { AppliedState } from './applied-state.ts';
 import { mayBeLarge as mayTxnBeLarge } from './txn.ts';
 
-/** Steps of about a millisecond that one turn of the event loop takes. */
+/** How many steps of about a millisecond run in one turn of the event loop. */
 const STEPS_PER_TURN = 3;
 /** A change of more keys than this is written in parts. */
 const LARGE_CHANGES = 1024;
-/** Changes that a part is made of. */
+/** How many changes a part has. */
 const PART_CHANGES = 128;
-/** Keys of a lease that are deleted in one turn. */
+/** How many keys of a lease are deleted in one turn. */
 const SMALL_LEASE_KEYS = 256;
 
-/** Whether a request may take longer than a turn of the event loop should. */
+/** Whether a request may take longer than one turn of the event loop should take. */
 export function mayBeLarge({ lessor }: { readonly lessor: Lessor }, request: InternalRaftRequest): boolean {
   if (request.txn !== undefined) return mayTxnBeLarge(request.txn);
   if (request.leaseRevoke !== undefined)
@@ -33,13 +33,13 @@ export interface LargeEntryContext {
 }
 
 /**
- * An entry that is applied over several turns of the event loop, between which raft goes on and clients read the state
- * before it. It is atomic all the same: one batch commits its revision together with the applied index. What goes into
- * the engine before that nobody reads, and the entry writes it again after a crash; what follows, `settleAfterCrash`
- * makes up for.
+ * An entry that is applied over several turns of the event loop. Between them raft continues, and clients read the
+ * state before the entry. The entry is still atomic: one batch commits its revision together with the applied index.
+ * What is written before that batch is not readable, and after a crash it is written again. What is written after it
+ * is repaired by `settleAfterCrash`.
  */
 export class LargeEntry {
-  /** Of the batch that it was found in: those up to this one. */
+  /** The entries of its batch, up to and including this one. */
   readonly entries: number;
   readonly #context: LargeEntryContext;
   readonly #steps: Steps<void>;
@@ -52,7 +52,7 @@ export class LargeEntry {
     this.#steps = this.#writing(run(this));
   }
 
-  /** Goes on for a turn. @returns whether the entry is applied */
+  /** Continues for one turn. @returns whether the entry is applied */
   step(): boolean {
     const { store, lessor } = this.#context;
     store.show();
@@ -64,7 +64,7 @@ export class LargeEntry {
     return false;
   }
 
-  /** Writes what the entry has changed so far, between its steps, once it is clear that there is much of it. */
+  /** Writes the entry's changes so far, between its steps, if there are many. */
   *#writing(steps: Steps<void>): Steps<void> {
     const { store } = this.#context;
     for (;;) {
@@ -89,9 +89,9 @@ export class LargeEntry {
   }
 
   /**
-   * Commits what the entry has changed and tells the watchers.
+   * Commits the entry's changes and informs the watchers.
    *
-   * @param write writes a batch with all that belongs to it beside keys and leases
+   * @param write writes a batch with everything else that belongs to it beside keys and leases
    */
   *commit(
     entry: Entry,
@@ -117,7 +117,7 @@ export class LargeEntry {
     if (events.length > 0) listener.onEvents(events);
   }
 
-  /** Brings attachments and keys up to the revision. The next entry waits for it. */
+  /** Brings attachments and keys up to the revision. The next entry waits for this. */
   *#settle(): Steps<void> {
     const { engine, store, lessor } = this.#context;
     for (let isLast = false; !isLast;) {

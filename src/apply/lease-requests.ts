@@ -11,7 +11,7 @@ import { deleteRange, type KvContext } from './kv-context.ts';
 import { type ApplyResult, headerOnly, message } from './results.ts';
 
 const NO_END = Buffer.alloc(0);
-/** Keys deleted in one step, each looked up by itself. */
+/** How many keys are deleted in one step, each looked up by itself. */
 const KEYS_PER_STEP = 128;
 
 export function applyGrant(lessor: Lessor, request: LeaseGrantRequest, revision: number): ApplyResult {

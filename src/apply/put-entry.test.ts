@@ -15,7 +15,7 @@ function encode(request: Partial<InternalRaftRequest>): Buffer {
 }
 
 describe('PutEntry', () => {
-  test('reads what the full decoder reads', () => {
+  test('decodes a put as the full decoder does', () => {
     const entry = new PutEntry();
     let step = 0;
     for (const id of ids) {
@@ -42,7 +42,7 @@ describe('PutEntry', () => {
     }
   });
 
-  test('leaves everything else to the full decoder', () => {
+  test('leaves other entries to the full decoder', () => {
     const header = RequestHeader.create({ id: 5n });
     const put = PutRequest.create({ key: Buffer.from('k') });
     const entry = new PutEntry();

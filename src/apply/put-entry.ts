@@ -1,7 +1,7 @@
 const EMPTY = Buffer.alloc(0);
 const NO_LEASE = 0n;
 
-/** Tags, field number times 8 plus wire type, of InternalRaftRequest, RequestHeader and PutRequest. */
+/** Tags (field number * 8 + wire type) of InternalRaftRequest, RequestHeader and PutRequest. */
 const REQUEST_PUT = (4 << 3) | 2;
 const REQUEST_HEADER = (100 << 3) | 2;
 const HEADER_ID = 1 << 3;
@@ -15,11 +15,11 @@ const PUT_IGNORE_VALUE = 5 << 3;
 const PUT_IGNORE_LEASE = 6 << 3;
 
 /**
- * A put as it lies in a log entry, read in one pass over the bytes: puts are most of the log, and building an
- * InternalRaftRequest with its thirty fields for each would cost more than applying it. Objects are reused.
+ * A put in a raft log entry, decoded in one pass. Most entries are puts, and an InternalRaftRequest with its thirty
+ * fields would cost more than applying the put. Objects are reused.
  */
 export class PutEntry {
-  /** The request's 64-bit id as its upper 16 bits, which tell the proposing member, and its lower 48. */
+  /** The request's 64-bit ID. Its upper 16 bits identify the proposing member; `idSequence` has the lower 48 bits. */
   idPrefix = 0;
   idSequence = 0;
   username = '';
@@ -34,11 +34,11 @@ export class PutEntry {
 
   #data: Buffer = EMPTY;
   #at = 0;
-  /** The last varint read, as two unsigned halves. */
+  /** The last varint, as two unsigned 32-bit halves. */
   #low = 0;
   #high = 0;
 
-  /** @returns false when the entry is anything but one put with its header; it is then left to the full decoder */
+  /** @returns false unless the entry is one put with its header; other entries need the full decoder */
   read(data: Buffer): boolean {
     this.#data = data;
     this.#at = 0;
@@ -57,7 +57,7 @@ export class PutEntry {
     return puts === 1 && headers === 1;
   }
 
-  /** Lets go of the entry's memory, of which key and value are views. */
+  /** Releases the entry's memory. Key and value are views of it. */
   release(): void {
     this.key = EMPTY;
     this.value = EMPTY;
@@ -138,7 +138,7 @@ export class PutEntry {
     return length === 0 ? EMPTY : this.#data.subarray(start, start + length);
   }
 
-  /** @returns the varint as far as a double holds it exactly, -1 when it is malformed; its halves are kept apart too */
+  /** @returns the varint as a number if it is exact, -1 if it is malformed; both halves are also stored */
   #varint(): number {
     const data = this.#data;
     let low = 0;

@@ -11,10 +11,10 @@ import { refuseTxnRevision } from './txn.ts';
 const RESPONSE_RANGE = 1;
 
 /**
- * Answers a transaction of ranges alone, over several turns of the event loop: all it reads is as of one revision,
- * whatever is written meanwhile. The caller holds back compactions.
+ * Answers a read-only transaction over several turns of the event loop. All its reads are at one revision, also if
+ * there are writes meanwhile. The caller holds back compactions.
  *
- * @param revision the present one
+ * @param revision the current revision
  */
 export function* readTxnAt(store: MvccStore, request: TxnRequest, revision: number): Steps<ApplyResult> {
   const [succeeded] = yield* decideBranches(viewAt(store, revision), request);

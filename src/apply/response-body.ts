@@ -1,10 +1,10 @@
 /**
- * Responses as slices of bytes without their header (field 1), whose ids only the serving side knows: it writes
- * length, header and these slices. KeyValues are the stored bytes, spliced in and never decoded.
+ * A response as slices of bytes without the header (field 1). The serving member adds the header, because only it
+ * knows the IDs in it. KeyValues are stored bytes, which are inserted without decoding.
  */
 export class ResponseBody {
   readonly slices: Buffer[] = [];
-  /** Bytes of all slices together. */
+  /** The total size of all slices, in bytes. */
   size = 0;
 
   bytes(bytes: Buffer): void {
@@ -12,7 +12,7 @@ export class ResponseBody {
     this.size += bytes.length;
   }
 
-  /** A varint field; left out when zero, as proto3 has it. */
+  /** A varint field. As in proto3, zero is left out. */
   varint(field: number, value: number): void {
     if (value !== 0) this.bytes(encodeVarints(field << 3, value));
   }
@@ -30,7 +30,7 @@ export class ResponseBody {
     this.size += body.size;
   }
 
-  /** The header of a response nested in a transaction's: the revision, or nothing. */
+  /** The header of a response nested in a transaction: the revision, or empty. */
   nestedHeader(revision: number): void {
     if (revision === 0) {
       this.bytes(EMPTY_HEADER);
@@ -44,10 +44,10 @@ export class ResponseBody {
 const HEADER_REVISION = 3;
 const EMPTY_HEADER = Buffer.from([0x0a, 0x00]);
 
-/** The body of a response that holds nothing but its header. */
+/** The body of a response that has only a header. */
 export const EMPTY_BODY: ResponseBody = Object.freeze(new ResponseBody());
 
-/** Two varints in a row: a tag and a length or value. Values are non-negative and safe. */
+/** Two consecutive varints: a tag and a length or value. Values are non-negative safe integers. */
 function encodeVarints(first: number, second: number): Buffer {
   const bytes = Buffer.allocUnsafe(varintSize(first) + varintSize(second));
   writeVarint(bytes, writeVarint(bytes, 0, first), second);

@@ -1,20 +1,20 @@
 import { EtcdError } from '../wire/errors.ts';
 import { EMPTY_BODY, ResponseBody } from './response-body.ts';
 
-/** A request that took effect: what its response says beyond cluster, member and term. */
+/** The result of a request that was applied: its response without cluster, member and term. */
 export interface Applied {
-  /** The header's revision. */
+  /** The revision for the header. */
   readonly revision: number;
   /** The response after its header. */
   readonly body: ResponseBody;
-  /** Of a compaction: the revision up to which superseded ones are being removed, for whoever waits for that. */
+  /** Of a compaction: superseded revisions up to this one are being removed. A physical compaction waits for that. */
   readonly compacting?: number;
 }
 
-/** What the local caller of a request is answered. */
+/** The answer to the local caller of a request. */
 export type ApplyResult = Applied | EtcdError;
 
-/** A response of which only the header matters. */
+/** A response with only a header. */
 export function headerOnly(revision: number): Applied {
   return { revision, body: EMPTY_BODY };
 }

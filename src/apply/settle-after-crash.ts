@@ -15,8 +15,8 @@ const EVENTS_PER_BATCH = 512;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Finishes a large change that was committed before the process ended: brings `latest`, the key counts and the keys of
- * leases up to date from the events of the change. May be repeated. Called before anything reads them.
+ * Completes a large change that was committed before a crash: updates `latest`, the key counts and the keys of leases
+ * from the change's events. It can run twice. It must run before anything reads them.
  */
 export function settleAfterCrash(engine: Engine): void {
   const revision = unsettledRevision(engine);
@@ -44,7 +44,7 @@ class Settling {
   readonly #keyCounts: KeyCounts;
   readonly #rows = new RowStager();
   readonly #view = new KeyValueView();
-  /** Whether `latest` has the keys that the batch changes, once it is written. */
+  /** Whether `latest` has the keys that the batch changes, after the batch is written. */
   readonly #live = new Map<string, boolean>();
 
   constructor(engine: Engine, keyCounts: KeyCounts) {

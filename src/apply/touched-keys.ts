@@ -1,6 +1,6 @@
 import type { InternalRaftRequest, TxnRequest } from '../wire/gen/etcdserverpb.ts';
 
-/** Adds the single keys a request will look up, so that a batch reads them all at once. */
+/** Adds the single keys that a request will look up, so that a batch reads them all at once. */
 export function touchedKeys(request: InternalRaftRequest, keys: Buffer[]): void {
   if (request.txn !== undefined) ofTxn(request.txn, keys);
   else if (request.put !== undefined) keys.push(request.put.key);

@@ -22,15 +22,15 @@ import type { ApplyResult } from './results.ts';
 
 type Op = RequestOp['request'];
 
-/** Operations executed in one step. */
+/** How many operations run in one step. */
 const OPS_PER_STEP = 64;
 
 /**
- * Runs a transaction in three passes over the branches it takes: compares decide the branches, then everything that
- * could fail is checked, and only then is anything written. So a transaction either fails without a trace or writes
- * all it has to, at one revision, on every member alike.
+ * Runs a transaction in three passes over the branches it takes. The compares decide the branches. Then everything
+ * that can fail is checked. Then the writes are made. So a transaction either fails and changes nothing, or makes all
+ * its writes at one revision, the same on every member.
  *
- * @param wanted whether somebody waits for the response; without, nothing is read for it
+ * @param wanted whether a caller waits for the response; if not, nothing is read for it
  */
 export function* runTxn(context: KvContext, request: TxnRequest, wanted: boolean): Steps<ApplyResult> {
   const branches = yield* decideBranches(context.store, request);
@@ -46,7 +46,7 @@ export function* runTxn(context: KvContext, request: TxnRequest, wanted: boolean
   return { revision, body };
 }
 
-/** One walk over a transaction along its decided branches. */
+/** One pass over a transaction along its decided branches. */
 class Branches {
   readonly #decided: readonly boolean[];
   readonly #pinned: readonly RangeResult[];
@@ -88,7 +88,7 @@ class Branches {
     }
   }
 
-  /** Reads what names a revision: those reads must not see the transaction's own writes, so they come before them. */
+  /** Runs the reads at a given revision. They must not see the transaction's own writes, so they come first. */
   *readPinned(context: KvContext, request: TxnRequest, results: RangeResult[]): Steps<void> {
     for (const { request: op } of this.#next() ? request.success : request.failure) {
       if (op?.case === 'requestTxn') yield* this.readPinned(context, op.value, results);
@@ -98,7 +98,7 @@ class Branches {
     }
   }
 
-  /** @param body takes TxnResponse after its header; undefined when nobody wants it */
+  /** @param body receives TxnResponse after its header; undefined if no caller wants it */
   *execute(
     context: KvContext,
     txn: WriteTxn,
@@ -153,7 +153,7 @@ class Branches {
         return 3;
       }
       case 'requestTxn': {
-        // etcd fills in the revision at the outermost level only.
+        // etcd sets the revision only at the outermost level.
         body?.nestedHeader(0);
         yield* this.execute(context, txn, op.value, body);
         return 4;
@@ -162,7 +162,7 @@ class Branches {
   }
 }
 
-/** Unlike in a plain range, a revision below zero is one long compacted here, except -1 before any compaction. */
+/** A negative revision counts as compacted, except -1 before any compaction. In a plain range it does not. */
 export function refuseTxnRevision(
   { store }: Pick<KvContext, 'store'>,
   revision: number,
@@ -171,7 +171,7 @@ export function refuseTxnRevision(
   return refuseRevision(store, revision);
 }
 
-/** Whether a range anywhere in the transaction names a revision. */
+/** Whether any range in the transaction is at a given revision. */
 export function hasPinnedRange(request: TxnRequest): boolean {
   return request.success.some(isPinned) || request.failure.some(isPinned);
 }
@@ -181,12 +181,12 @@ function isPinned({ request: op }: RequestOp): boolean {
   return op?.case === 'requestRange' && op.value.revision > 0;
 }
 
-/** Whether a transaction may take more than a turn of the event loop: it names ranges, or very many keys. */
+/** Whether a transaction may take more than one turn of the event loop: it has ranges, or very many keys. */
 export function mayBeLarge(request: TxnRequest): boolean {
   return countKeys(request) > SMALL_KEYS;
 }
 
-/** More keys than this are not looked up and written in one turn. */
+/** The most keys that are looked up and written in one turn. */
 const SMALL_KEYS = 512;
 
 function countKeys({ compare, success, failure }: TxnRequest): number {

@@ -7,14 +7,14 @@ const SCAN_ROWS = 256;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Which keys hang on which lease: the engine's rows, overlaid with what the running batch has changed.
- * Nothing is kept per key between batches, so a million leased keys cost no memory.
+ * Which keys are attached to which lease: the engine's rows plus the changes of the current batch. No memory is kept
+ * per key between batches, so a million leased keys cost none.
  */
 export class Attachments {
   readonly #engine: Engine;
-  /** lease -> key as latin1 -> attached or detached in the running batch. */
+  /** Lease -> key as latin1 -> whether the current batch attaches or detaches it. */
   readonly #pending = new Map<bigint, Map<string, boolean>>();
-  /** Reads see the rows alone. */
+  /** Whether reads see only the rows. */
   #hidden = false;
 
   constructor(engine: Engine) {
@@ -38,7 +38,7 @@ export class Attachments {
     keys.set(key.toString('latin1'), attached);
   }
 
-  /** From now on reads do not see the running batch: it is gone on with in another turn. */
+  /** From now on reads do not see the current batch, because it continues in another turn. */
   hide(): void {
     this.#hidden = true;
   }
@@ -47,7 +47,7 @@ export class Attachments {
     this.#hidden = false;
   }
 
-  /** Keys of the lease in ascending byte order, which is the order in which every member deletes them on revoke. */
+  /** The keys of the lease in ascending byte order. Every member deletes them in this order on a revoke. */
   *keysOf(id: bigint): Steps<Buffer[]> {
     const keys: Buffer[] = [];
     const pending = this.#hidden ? undefined : this.#pending.get(id);
@@ -70,7 +70,7 @@ export class Attachments {
     return keys.sort((a, b) => Buffer.compare(a, b));
   }
 
-  /** Whether the lease has more keys than that, those that the running batch attaches included. */
+  /** Whether the lease has more than `count` keys, including those that the current batch attaches. */
   hasMoreThan(id: bigint, count: number): boolean {
     const rows = this.#engine.iterate('lease', { ...attachedRange(id), keysOnly: true });
     const found = rows.next(count + 1).length / 2;
@@ -78,12 +78,12 @@ export class Attachments {
     return found + (this.#pending.get(id)?.size ?? 0) > count;
   }
 
-  /** Hands the batch's changes over. The batch must be written before the next read. */
+  /** Puts the changes into the batch. The batch must be written before the next read. */
   stage(batch: WriteBatch): void {
     if (this.#pending.size > 0) this.stagePart(batch, Infinity);
   }
 
-  /** Hands over as many of them. @returns whether these are the last ones */
+  /** Puts up to `count` changes into the batch. @returns whether these are the last ones */
   stagePart(batch: WriteBatch, count: number): boolean {
     let left = count;
     for (const [id, keys] of this.#pending) {
@@ -100,7 +100,7 @@ export class Attachments {
     return true;
   }
 
-  /** Drops what the running batch has changed, as when a snapshot replaces the engine's contents. */
+  /** Drops the changes of the current batch, as when a snapshot replaces the engine's contents. */
   reset(): void {
     this.#pending.clear();
     this.#hidden = false;

@@ -1,7 +1,7 @@
 /**
- * Spreads leases that would expire in the same second after a change of leader: beyond three quarters of
- * `ratePerSecond` in a window of a second, each further lease is delayed in proportion to its place in the pile.
- * As etcd's lessor does.
+ * After a change of leader, spreads leases that would expire in the same second. In a window of one second, three
+ * quarters of `ratePerSecond` leases keep their time. Each further lease is delayed in proportion to its position.
+ * This is the algorithm of etcd's lessor.
  */
 export class ExpirySpread {
   readonly #target: number;
@@ -14,8 +14,8 @@ export class ExpirySpread {
   }
 
   /**
-   * @param remainingMs time to expiry of the next lease, no less than that of the one before
-   * @returns the milliseconds it should live longer
+   * @param remainingMs time until the next lease expires; must not be less than that of the lease before
+   * @returns how many milliseconds longer the lease should live
    */
   delayOf(remainingMs: number): number {
     if (remainingMs > this.#windowEnd) {
@@ -26,7 +26,7 @@ export class ExpirySpread {
     }
     this.#inWindow++;
     if (this.#inWindow <= this.#target) return 0;
-    // A lease that is already some way into the window needs that much less of a delay.
+    // A lease that expires later in the window needs a shorter delay.
     const delayMs = (1000 * this.#inWindow) / this.#target - (remainingMs - this.#base);
     this.#windowEnd = this.#base + delayMs;
     return delayMs;

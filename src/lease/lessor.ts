@@ -11,30 +11,28 @@ import { allLeases, leaseRow } from './rows.ts';
 import { type Slot, TimedQueue } from './timed-queue.ts';
 
 export const NO_LEASE = 0n;
-/** Longest time to live that can be granted, in seconds. */
+/** The largest TTL that can be granted, in seconds. */
 export const MAX_LEASE_TTL = 9_000_000_000;
-/** Leases handed to revoking, and checkpoints proposed, per second at most. */
+/** At most this many leases are revoked per second, and checkpoints proposed. */
 export const REVOKE_RATE = 1000;
 export const CHECKPOINT_RATE = 1000;
-/** Checkpoints in one proposal at most. */
+/** The most checkpoints in one proposal. */
 export const MAX_CHECKPOINT_BATCH = 1000;
 export const DEFAULT_CHECKPOINT_INTERVAL_MS = 5 * 60 * 1000;
 /** How often the owner asks for expired leases and due checkpoints. */
 export const LESSOR_LOOP_MS = 500;
 
 const SCAN_ROWS = 1024;
-/** Leases listed or sorted in one step. */
+/** How many leases are listed or sorted in one step. */
 const LISTED_PER_STEP = 2000;
-/** Leases that a step of a promotion looks at: about two milliseconds. */
+/** How many leases one step of a promotion visits: about two milliseconds of work. */
 const PROMOTED_PER_STEP = 4096;
-/** In place of a reign: the lease was not visited in any, or does not exist any more. */
+/** Values instead of an epoch: the lease was not visited in any epoch, or it no longer exists. */
 const NOT_VISITED = 0;
 const GONE = -1;
 const FOREVER = Number.POSITIVE_INFINITY;
 
-/**
- * Shortest time to live in seconds: one and a half election timeouts, so that a lease outlives a change of leader.
- */
+/** The smallest TTL in seconds: one and a half election timeouts, so that a lease survives a change of leader. */
 export function minimumLeaseTtl(timing: { readonly electionTicks: number; readonly tickMs: number }): number {
   return Math.ceil((Math.floor((3 * timing.electionTicks) / 2) * timing.tickMs) / 1000);
 }
@@ -42,30 +40,30 @@ export function minimumLeaseTtl(timing: { readonly electionTicks: number; readon
 export interface LessorOptions {
   readonly engine: Engine;
   readonly clock: Clock;
-  /** Shorter grants are lengthened to this many seconds. */
+  /** The smallest TTL in seconds. A shorter one is raised to it. */
   readonly minTtl: number;
-  /** Whether the primary proposes checkpoints of remaining times at all. */
+  /** Whether the primary proposes checkpoints of remaining TTLs. */
   readonly checkpoints: boolean;
   readonly checkpointIntervalMs?: number;
-  /** A lease reported as expired is reported again after this long when it is still there. */
+  /** An expired lease that still exists after this long is reported again. */
   readonly expiredRetryMs?: number;
-  /** Told the time to live of each lease granted. */
+  /** Called with the TTL of each granted lease. */
   readonly granted?: (ttl: number) => void;
 }
 
-/** A granted lease. Read-only outside this room. */
+/** A granted lease. Read-only outside this module. */
 export interface Lease {
   readonly id: bigint;
-  /** Granted seconds. */
+  /** The granted TTL in seconds. */
   readonly ttl: number;
-  /** Seconds left at the last checkpoint; 0 means the full time to live. */
+  /** The remaining seconds at the last checkpoint; 0 means the full TTL. */
   readonly remainingTtl: number;
 }
 
 interface LeaseState extends Lease {
   remainingTtl: number;
-  /** The reign in which what follows was set; of any other reign it means nothing. */
-  reign: number;
+  /** The epoch in which the fields below were set. In any other epoch they are not valid. */
+  epoch: number;
   /** Clock milliseconds. */
   expiry: number;
   expirySlot: Slot<LeaseState> | undefined;
@@ -74,34 +72,34 @@ interface LeaseState extends Lease {
 }
 
 /**
- * What a keepalive came to. `expired` asks the caller to wait with `whenGone`; `checkpointed` asks it to propose a
- * checkpoint of 0 for the lease (which clears the remaining time on all members) and to call `renew` again.
+ * The result of a keep-alive. On `expired` the caller must wait with `whenGone`. On `checkpointed` it must propose a
+ * checkpoint of 0, which clears the remaining TTL on all members, and then call `renew` again.
  */
 export type RenewResult = { readonly ttl: number } | 'not-primary' | 'not-found' | 'expired' | 'checkpointed';
 
 /**
- * Grants, renews and expires leases. Grants, revokes and checkpoints come out of the log, on every member alike;
- * expiry and renewal are the primary's alone, and the primary is raft's leader.
+ * Grants, renews and expires leases. Grants, revokes and checkpoints are raft entries and are applied on every
+ * member. Only the primary expires and renews leases; the primary is the raft leader.
  *
- * Changes are kept back until `stage`, which puts them into the same engine batch as the entry that caused them.
+ * Changes are kept until `stage`, which puts them into the same engine batch as the entry that caused them.
  */
 export class Lessor {
-  /** Since the start. */
+  /** Counts since the start of the process. */
   readonly counters = { granted: 0, revoked: 0 };
   readonly #options: LessorOptions;
   readonly #leases = new Map<bigint, LeaseState>();
   readonly #attachments: Attachments;
   readonly #expiries = new TimedQueue<LeaseState>();
   readonly #checkpoints = new TimedQueue<LeaseState>();
-  /** Leases that somebody waits for in `whenGone`. */
+  /** Leases with callers in `whenGone`. */
   readonly #awaited = new Set<LeaseState>();
-  /** Leases to write; undefined for those to delete. */
+  /** Leases to write; undefined for leases to delete. */
   readonly #dirty = new Map<bigint, LeaseState | undefined>();
   #primary = false;
-  /** Counts promotions and demotions, so that neither has to visit every lease at once. */
-  #reign = NOT_VISITED;
-  /** The time from which leases live that were not visited yet in this reign. */
-  #reignBeginsMs = 0;
+  /** The number of promotions and demotions. With it neither must visit every lease at once. */
+  #epoch = NOT_VISITED;
+  /** Leases that were not visited in this epoch have their full time from this moment on. */
+  #epochStartMs = 0;
   #promotion: Promotion<LeaseState> | undefined;
 
   constructor(options: LessorOptions) {
@@ -110,7 +108,7 @@ export class Lessor {
     this.recover();
   }
 
-  /** Reads all leases (not their keys) anew; the lessor is then not primary. */
+  /** Reads all leases, but not their keys, from the engine. Afterwards the lessor is not primary. */
   recover(): void {
     this.demote();
     this.#leases.clear();
@@ -140,7 +138,7 @@ export class Lessor {
     return this.#leases.size;
   }
 
-  /** @returns the lease, or LeaseNotFound for id 0, LeaseTTLTooLarge, LeaseExist */
+  /** @returns the lease, or LeaseNotFound for ID 0, LeaseTTLTooLarge, LeaseExist */
   grant(id: bigint, ttl: number): Lease | EtcdError {
     if (id === NO_LEASE) return errors.LeaseNotFound;
     if (ttl > MAX_LEASE_TTL) return errors.LeaseTTLTooLarge;
@@ -159,8 +157,8 @@ export class Lessor {
   }
 
   /**
-   * Takes the lease away. The caller has deleted its keys (in `keysOf` order, at one revision) in the same batch;
-   * `detach` of each of them may come before or after.
+   * Removes the lease. In the same batch the caller deletes its keys, in `keysOf` order and at one revision, and
+   * calls `detach` for each. The order of these calls does not matter.
    */
   remove(id: bigint): void {
     const lease = this.#leases.get(id);
@@ -168,25 +166,28 @@ export class Lessor {
     this.#leases.delete(id);
     this.counters.revoked += 1;
     this.#dirty.set(id, undefined);
-    if (lease.reign === this.#reign) {
+    if (lease.epoch === this.#epoch) {
       if (lease.expirySlot !== undefined) this.#expiries.remove(lease.expirySlot);
       if (lease.checkpointSlot !== undefined) this.#checkpoints.remove(lease.checkpointSlot);
     }
-    lease.reign = GONE;
+    lease.epoch = GONE;
     this.#notifyGone(lease, 'revoked');
   }
 
-  /** Notes the seconds left, 0 clearing the note; unknown leases are ignored, as in etcd. It takes effect on promotion. */
+  /**
+   * Sets the remaining TTL; 0 clears it. As in etcd, an unknown lease is ignored. The value is used at the next
+   * promotion.
+   */
   checkpoint(id: bigint, remainingTtl: number): void {
     const lease = this.#leases.get(id);
     if (lease === undefined) return;
     lease.remainingTtl = remainingTtl;
     this.#dirty.set(id, lease);
-    // One that was not visited yet in this reign is scheduled then.
-    if (this.#primary && lease.reign === this.#reign) this.#scheduleCheckpoint(lease);
+    // A lease that was not visited in this epoch is scheduled when it is visited.
+    if (this.#primary && lease.epoch === this.#epoch) this.#scheduleCheckpoint(lease);
   }
 
-  /** A keepalive. The owner has made sure that it is still the leader and has applied what was committed. */
+  /** A keep-alive. The owner has checked that it still leads and has applied all committed entries. */
   renew(id: bigint): RenewResult {
     if (!this.#primary) return 'not-primary';
     const lease = this.#leases.get(id);
@@ -197,7 +198,10 @@ export class Lessor {
     return { ttl: lease.ttl };
   }
 
-  /** Calls back once, when the lease is revoked or this member stops being primary; at once when either is so already. */
+  /**
+   * Calls back once: when the lease is revoked or this member stops being primary, or at once if that has already
+   * happened.
+   */
   whenGone(id: bigint, callback: (reason: 'revoked' | 'demoted') => void): void {
     const lease = this.#leases.get(id);
     if (lease === undefined) callback('revoked');
@@ -208,13 +212,13 @@ export class Lessor {
     }
   }
 
-  /** Milliseconds until the lease expires, negative when it has; infinite when this member isn't primary. */
+  /** Milliseconds until the lease expires: negative if it has expired, infinite if this member is not primary. */
   remainingMs(id: bigint): number | undefined {
     const lease = this.#leases.get(id);
     return lease === undefined ? undefined : this.#expiryOf(lease) - this.#options.clock.now();
   }
 
-  /** Ids of all leases, those that expire first in front. Ones granted meanwhile may be among them. */
+  /** The IDs of all leases by expiry, the earliest first. Leases granted during the listing may be included. */
   *list(): Steps<bigint[]> {
     const all: { id: bigint; expiry: number }[] = [];
     for (const lease of this.#leases.values()) {
@@ -237,17 +241,17 @@ export class Lessor {
     this.#attachments.detach(id, key);
   }
 
-  /** Keys attached to the lease, in ascending byte order. */
+  /** The keys attached to the lease, in ascending byte order. */
   keysOf(id: bigint): Steps<Buffer[]> {
     return this.#attachments.keysOf(id);
   }
 
-  /** Whether more keys than that are attached to the lease. */
+  /** Whether more than `count` keys are attached to the lease. */
   hasMoreKeysThan(id: bigint, count: number): boolean {
     return this.#attachments.hasMoreThan(id, count);
   }
 
-  /** From now on reads see the keys as they are committed: the batch under way is gone on with in another turn. */
+  /** From now on reads see only committed keys, because the current batch continues in another turn. */
   hide(): void {
     this.#attachments.hide();
   }
@@ -257,22 +261,22 @@ export class Lessor {
   }
 
   /**
-   * Starts expiring leases, each `extendMs` later than its time to live from now says: a former primary may have
-   * renewed it just before. Piled-up expiries are spread, so that revoking never fills the log at once.
+   * Starts to expire leases. Each lives `extendMs` longer than its remaining TTL, because the former primary may just
+   * have renewed it. Many expiries at the same time are spread, so that revokes never fill the raft log at once.
    *
-   * Renewing works at once. Leases begin to expire as `promoteMore` gets to them.
+   * Renewals work at once. A lease can expire after `promoteMore` has visited it.
    *
-   * @returns false where there is more to do: `promoteMore` is to be called until it returns true
+   * @returns false if there is more to do: call `promoteMore` until it returns true
    */
   promote(extendMs: number): boolean {
-    this.#endReign();
+    this.#endEpoch();
     this.#primary = true;
     const beginsMs = this.#options.clock.now() + extendMs;
-    this.#reignBeginsMs = beginsMs;
+    this.#epochStartMs = beginsMs;
     const leases = {
       items: this.#leases.values(),
       remainingSeconds: (lease: LeaseState) =>
-        lease.reign === this.#reign || lease.reign === GONE ? undefined : effectiveTtl(lease),
+        lease.epoch === this.#epoch || lease.epoch === GONE ? undefined : effectiveTtl(lease),
       schedule: (lease: LeaseState, seconds: number, delayMs: number) =>
         this.#setExpiry(lease, beginsMs + 1000 * seconds + delayMs),
     };
@@ -280,27 +284,27 @@ export class Lessor {
     return this.promoteMore();
   }
 
-  /** Goes on for about two milliseconds. @returns whether the promotion is done, or has ended with a demotion */
+  /** Continues for about two milliseconds. @returns whether the promotion is complete or was ended by a demotion */
   promoteMore(): boolean {
     if (this.#promotion?.step(PROMOTED_PER_STEP) === true) this.#promotion = undefined;
     return this.#promotion === undefined;
   }
 
-  /** Stops expiring leases; those waiting in `whenGone` are told. */
+  /** Stops expiring leases and informs the callers of `whenGone`. */
   demote(): void {
-    this.#endReign();
+    this.#endEpoch();
     for (const lease of [...this.#awaited]) this.#notifyGone(lease, 'demoted');
   }
 
-  #endReign(): void {
+  #endEpoch(): void {
     this.#primary = false;
-    this.#reign += 1;
+    this.#epoch += 1;
     this.#promotion = undefined;
     this.#expiries.clear();
     this.#checkpoints.clear();
   }
 
-  /** Up to `limit` leases past their expiry, for each of which the owner proposes a revoke. Empty when not primary. */
+  /** Up to `limit` expired leases. The owner proposes a revoke for each. Empty if not primary. */
   expired(limit: number = REVOKE_RATE / 2): bigint[] {
     const ids: bigint[] = [];
     if (!this.#primary) return ids;
@@ -315,7 +319,7 @@ export class Lessor {
     return ids;
   }
 
-  /** Checkpoints that are due, to be proposed in one entry. Looks at up to `limit` leases. */
+  /** The checkpoints that are due, for one proposal. Visits up to `limit` leases. */
   dueCheckpoints(limit: number = MAX_CHECKPOINT_BATCH): { id: bigint; remainingTtl: number }[] {
     const due: { id: bigint; remainingTtl: number }[] = [];
     const now = this.#options.clock.now();
@@ -333,13 +337,13 @@ export class Lessor {
     return due;
   }
 
-  /** Puts the changes since the last call into the batch, which must be written before the next read. */
+  /** Puts the changes since the last call into the batch. The batch must be written before the next read. */
   stage(batch: WriteBatch): void {
     this.#attachments.stage(batch);
     this.stageLeases(batch);
   }
 
-  /** The same for a change of so many keys that their attachments follow with `stageAttachments`. */
+  /** The same for a change of many keys. Their attachments follow with `stageAttachments`. */
   stageLeases(batch: WriteBatch): void {
     if (this.#dirty.size === 0) return;
     for (const [id, lease] of this.#dirty) {
@@ -354,7 +358,7 @@ export class Lessor {
     this.#dirty.clear();
   }
 
-  /** Puts as many changes of attachments into a batch. @returns whether these are the last ones */
+  /** Puts up to `count` changes of attachments into a batch. @returns whether these are the last ones */
   stageAttachments(batch: WriteBatch, count: number): boolean {
     return this.#attachments.stagePart(batch, count);
   }
@@ -364,7 +368,7 @@ export class Lessor {
   }
 
   #setExpiry(lease: LeaseState, expiry: number): void {
-    this.#enterReign(lease);
+    this.#enterEpoch(lease);
     lease.expiry = expiry;
     if (lease.expirySlot === undefined) lease.expirySlot = this.#expiries.add(lease, expiry);
     else this.#expiries.move(lease.expirySlot, expiry);
@@ -379,19 +383,19 @@ export class Lessor {
     else this.#checkpoints.move(lease.checkpointSlot, time);
   }
 
-  /** The queues were emptied since the reign that the lease was last visited in. */
-  #enterReign(lease: LeaseState): void {
-    if (lease.reign === this.#reign) return;
-    lease.reign = this.#reign;
+  /** The queues were emptied since the epoch in which the lease was last visited. */
+  #enterEpoch(lease: LeaseState): void {
+    if (lease.epoch === this.#epoch) return;
+    lease.epoch = this.#epoch;
     lease.expirySlot = undefined;
     lease.checkpointSlot = undefined;
     this.#scheduleCheckpoint(lease);
   }
 
-  /** Clock milliseconds; infinite on a member that is not primary. */
+  /** Clock milliseconds; infinite if this member is not primary. */
   #expiryOf(lease: LeaseState): number {
     if (!this.#primary) return FOREVER;
-    return lease.reign === this.#reign ? lease.expiry : this.#reignBeginsMs + effectiveTtl(lease) * 1000;
+    return lease.epoch === this.#epoch ? lease.expiry : this.#epochStartMs + effectiveTtl(lease) * 1000;
   }
 
   #notifyGone(lease: LeaseState, reason: 'revoked' | 'demoted'): void {
@@ -408,7 +412,7 @@ function newLease(id: bigint, ttl: number, remainingTtl: number): LeaseState {
     id,
     ttl,
     remainingTtl,
-    reign: NOT_VISITED,
+    epoch: NOT_VISITED,
     expiry: FOREVER,
     expirySlot: undefined,
     checkpointSlot: undefined,

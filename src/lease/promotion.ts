@@ -1,35 +1,35 @@
 import { ExpirySpread } from './expiry-spread.ts';
 
-/** What a promotion needs of the leases. */
+/** What a promotion needs from the leases. */
 export interface PromotedLeases<Item> {
-  /** All that there are when the promotion begins. */
+  /** All leases at the start of the promotion. */
   readonly items: Iterator<Item>;
-  /** Undefined for one that needs nothing any more: it is gone, or was granted or renewed since. */
+  /** Undefined for a lease that needs no scheduling: it was removed, or was granted or renewed since. */
   remainingSeconds(item: Item): number | undefined;
-  /** @param delayMs how much longer it lives than its remaining seconds say */
+  /** @param delayMs how much longer the lease lives than its remaining seconds */
   schedule(item: Item, remainingSeconds: number, delayMs: number): void;
 }
 
 /**
- * Schedules the expiries of all leases for a new primary, the earliest first, in steps: with a million leases it takes
- * a second, and a new leader that does nothing else meanwhile loses its term.
+ * Schedules the expiries of all leases for a new primary, the earliest first, in steps. With a million leases this
+ * takes a second, and a new leader that did it all at once would lose its leadership.
  *
- * Leases are grouped by their remaining seconds, which are whole numbers and few, so that no list of all of them
- * is sorted.
+ * Leases are grouped by their remaining seconds. These are whole numbers with few distinct values, so the list of all
+ * leases need not be sorted.
  */
 export class Promotion<Item> {
   readonly #leases: PromotedLeases<Item>;
   readonly #spread: ExpirySpread;
   readonly #steps: Generator<void, void>;
 
-  /** @param ratePerSecond expiries beyond which those of one second are spread */
+  /** @param ratePerSecond if more leases expire in one second, their expiries are spread */
   constructor(leases: PromotedLeases<Item>, ratePerSecond: number) {
     this.#leases = leases;
     this.#spread = new ExpirySpread(ratePerSecond);
     this.#steps = this.#run();
   }
 
-  /** Goes on with up to `limit` leases. @returns whether everything is done */
+  /** Continues with up to `limit` leases. @returns whether all are done */
   step(limit: number): boolean {
     for (let count = 0; count < limit; count += 1) if (this.#steps.next().done === true) return true;
     return false;

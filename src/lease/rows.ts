@@ -1,9 +1,9 @@
 /**
- * Rows of the `lease` column.
+ * Rows of the `lease` column:
  *
- * - `l` + id (8 bytes, big-endian): leasepb.Lease, as etcd stores it.
- * - `k` + id + user key: empty; the key is attached to the lease. They stand in for an in-memory item map: a
- *   lease's keys are one short ordered scan away, and a start reads none of them.
+ * - `l` + ID (8 bytes, big-endian): leasepb.Lease, as etcd stores it.
+ * - `k` + ID + user key: empty; the key is attached to the lease. These rows replace etcd's in-memory item map. A
+ * lease's keys are read with one short ordered scan, and a start reads none of them.
  */
 const LEASE = 0x6c;
 const ATTACHED = 0x6b;
@@ -24,7 +24,7 @@ export function attachedRow(id: bigint, key: Uint8Array): Buffer {
   return row;
 }
 
-/** The user key in an `attachedRow`, sharing its memory. */
+/** The user key in an `attachedRow`. It shares the row's memory. */
 export function keyOfAttachedRow(row: Buffer): Buffer {
   return row.subarray(HEAD);
 }
@@ -37,7 +37,10 @@ export function attachedRange(id: bigint): { gte: Buffer; lt: Buffer } {
 
 export const allLeases = { gte: Buffer.from([LEASE]), lt: Buffer.from([LEASE + 1]) } as const;
 
-/** The first byte string after all those that start with `prefix`; never called on all-0xff, as rows start with a letter. */
+/**
+ * The first byte string after all that start with `prefix`. The prefix is never all 0xff, because rows start with a
+ * letter.
+ */
 function successor(prefix: Buffer): Buffer {
   let end = prefix.length;
   while (end > 0 && prefix[end - 1] === 0xff) end--;

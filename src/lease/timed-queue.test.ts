@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Slot, TimedQueue } from './timed-queue.ts';
 
 describe('TimedQueue', () => {
-  test('gives the earliest first through adds, moves and removals', () => {
+  test('returns the earliest item first after adds, moves and removals', () => {
     const queue = new TimedQueue<number>();
     const slots = new Map<number, Slot<number>>();
     let seed = 7;
@@ -24,7 +24,7 @@ describe('TimedQueue', () => {
     }
   });
 
-  test('does not move what it does not hold', () => {
+  test('does not move an item that it does not hold', () => {
     const queue = new TimedQueue<number>();
     const slot = queue.add(1, 10);
     queue.clear();

@@ -1,6 +1,6 @@
 import { defined } from '../lib/assert.ts';
 
-/** One place in a queue; whoever queued the item keeps it, to move or remove the item later. */
+/** The position of an item in a queue. The owner of the item keeps it, to move or remove the item later. */
 export interface Slot<Item> {
   readonly item: Item;
   readonly time: number;
@@ -12,9 +12,9 @@ interface Place<Item> extends Slot<Item> {
 }
 
 /**
- * A binary min-heap of items by time, in which each item is moved instead of being added anew: renewing a lease ten
- * thousand times does not grow it. Adding items in the order of their times takes constant time for each. Times are
- * in milliseconds of whatever clock the caller uses.
+ * A binary min-heap of items by time. An item can be moved, so that renewing a lease ten thousand times does not make
+ * the heap grow. Adding items in the order of their times takes constant time per item. Times are milliseconds of the
+ * caller's clock.
  */
 export class TimedQueue<Item> {
   #places: Place<Item>[] = [];
@@ -23,7 +23,7 @@ export class TimedQueue<Item> {
     return this.#places.length;
   }
 
-  /** The earliest entry, left in place. */
+  /** The earliest entry. It stays in the queue. */
   peek(): Slot<Item> | undefined {
     return this.#places[0];
   }
@@ -35,14 +35,14 @@ export class TimedQueue<Item> {
     return place;
   }
 
-  /** @param slot of an item that is in this queue */
+  /** @param slot the slot of an item in this queue */
   move(slot: Slot<Item>, time: number): void {
     const place = this.#placeOf(slot);
     place.time = time;
     if (!this.#rise(place)) this.#sink(place);
   }
 
-  /** @param slot of an item that is in this queue */
+  /** @param slot the slot of an item in this queue */
   remove(slot: Slot<Item>): void {
     const place = this.#placeOf(slot);
     const last = defined(this.#places.pop(), 'a queued item has a place in the heap');
@@ -52,7 +52,7 @@ export class TimedQueue<Item> {
     if (!this.#rise(last)) this.#sink(last);
   }
 
-  /** Empties the queue, in a time that does not depend on its size. */
+  /** Empties the queue. The time does not depend on its size. */
   clear(): void {
     this.#places = [];
   }

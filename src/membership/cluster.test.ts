@@ -30,7 +30,7 @@ function save(engine: MemoryEngine, cluster: Cluster): void {
 }
 
 describe('identities', () => {
-  test('are those etcd gives a default single member', () => {
+  test('are those of etcd for a default single member', () => {
     const cluster = bootstrapCluster(new Map([['default', ['http://localhost:2380']]]), 'etcd-cluster');
     expect(cluster?.members.map(({ id }) => formatId(id))).toEqual(['8e9e05c52164694d']);
     expect(cluster === undefined ? '' : formatId(cluster.id)).toBe('cdf818194e3a8c32');
@@ -43,7 +43,7 @@ describe('identities', () => {
     expect(memberId({ peerUrls: urls, token: 't', wallSeconds: 2 })).not.toBe(a);
   });
 
-  test('of two names with the same URLs clash', () => {
+  test('of two names with the same URLs are equal', () => {
     expect(
       bootstrapCluster(
         new Map([
@@ -57,7 +57,7 @@ describe('identities', () => {
 });
 
 describe('member JSON', () => {
-  test('keeps 64-bit ids and Go’s escapes', () => {
+  test('keeps 64-bit IDs and Go’s escapes', () => {
     const one = member(0xfedc_ba98_7654_3210n, {
       name: 'a<b>&"18364758544493064720"',
       clientUrls: ['http://c:1'],
@@ -78,7 +78,7 @@ describe('member JSON', () => {
 });
 
 describe('cluster', () => {
-  test('is read back from its rows', () => {
+  test('is restored from its rows', () => {
     const engine = new MemoryEngine();
     const cluster = openCluster(engine);
     cluster.add(member(1n));
@@ -96,7 +96,7 @@ describe('cluster', () => {
     expect(engine.get('meta', Buffer.from('cluster/clusterVersion'))?.toString()).toBe('3.7.0');
   });
 
-  test('knows when a change keeps a quorum of started members', () => {
+  test('checks that a change keeps a quorum of started members', () => {
     const cluster = openCluster();
     cluster.add(member(1n));
     expect(cluster.isReadyToAddVoter()).toBe(true);
@@ -108,13 +108,13 @@ describe('cluster', () => {
     expect(cluster.isReadyToPromote()).toBe(true);
   });
 
-  test('panics on attributes of a stranger and ignores those of a removed member', () => {
+  test('fails on attributes of an unknown member and ignores those of a removed member', () => {
     const cluster = openCluster();
     cluster.add(member(1n));
     cluster.remove(1n);
     cluster.updateAttributes(1n, { name: 'late', clientUrls: [] });
     expect(() => cluster.updateAttributes(2n, { name: 'x', clientUrls: [] })).toThrow(
-      'attributes are set of a member',
+      'attributes are set for a',
     );
   });
 });
@@ -147,15 +147,19 @@ describe('configuration changes', () => {
 
   test.each([
     ['removed id', change(ConfChangeAddNode, 3n), errors.MemberNotFound],
-    ['added twice', change(ConfChangeAddNode, 1n), errors.MemberExist],
-    ['URLs taken', change(ConfChangeAddNode, 4n, { peerUrls: ['http://127.0.0.1:1'] }), errors.PeerURLExist],
-    ['second learner', change(ConfChangeAddLearnerNode, 4n, { isLearner: true }), errors.TooManyLearners],
-    ['promoting a stranger', change(ConfChangeAddNode, 4n, {}, true), errors.MemberNotFound],
-    ['promoting a voter', change(ConfChangeAddNode, 1n, {}, true), errors.MemberNotLearner],
-    ['removing a stranger', change(ConfChangeRemoveNode, 4n), errors.MemberNotFound],
-    ['updating a stranger', change(ConfChangeUpdateNode, 4n), errors.MemberNotFound],
+    ['adding a member twice', change(ConfChangeAddNode, 1n), errors.MemberExist],
     [
-      'updating to taken URLs',
+      'adding URLs in use',
+      change(ConfChangeAddNode, 4n, { peerUrls: ['http://127.0.0.1:1'] }),
+      errors.PeerURLExist,
+    ],
+    ['second learner', change(ConfChangeAddLearnerNode, 4n, { isLearner: true }), errors.TooManyLearners],
+    ['promoting an unknown member', change(ConfChangeAddNode, 4n, {}, true), errors.MemberNotFound],
+    ['promoting a voter', change(ConfChangeAddNode, 1n, {}, true), errors.MemberNotLearner],
+    ['removing an unknown member', change(ConfChangeRemoveNode, 4n), errors.MemberNotFound],
+    ['updating an unknown member', change(ConfChangeUpdateNode, 4n), errors.MemberNotFound],
+    [
+      'updating to URLs in use',
       change(ConfChangeUpdateNode, 2n, { peerUrls: ['http://127.0.0.1:1'] }),
       errors.PeerURLExist,
     ],

@@ -9,18 +9,18 @@ const REMOVED = Buffer.from('removed');
 const NO_DOWNGRADE: DowngradeInfo = { enabled: false, targetVersion: '' };
 
 /**
- * The members of the cluster, those that were, and the version they agreed on. Changes come out of the log and are
- * kept back until `stage`, which puts them into the same engine batch as the entry that caused them.
+ * The members of the cluster, the removed members, and the cluster version. Changes are raft entries. They are kept
+ * until `stage`, which puts them into the same engine batch as the entry that caused them.
  */
 export class Cluster {
   readonly #engine: Engine;
   readonly #members = new Map<bigint, ClusterMember>();
   readonly #removed = new Set<bigint>();
-  /** Rows to write; undefined for those to delete. */
+  /** Rows to write; undefined for rows to delete. */
   readonly #dirty = new Map<string, Buffer | undefined>();
   #version: Version | undefined;
   #downgrade: DowngradeInfo = NO_DOWNGRADE;
-  /** Identity of this member and of the cluster, as the log's metadata has them. */
+  /** The IDs of this member and of the cluster, as in the metadata of the WAL. */
   readonly localId: bigint;
   readonly id: bigint;
 
@@ -31,7 +31,7 @@ export class Cluster {
     this.recover();
   }
 
-  /** Reads members and versions from the engine anew. */
+  /** Reads members and versions from the engine. */
   recover(): void {
     this.#members.clear();
     this.#removed.clear();
@@ -66,7 +66,7 @@ export class Cluster {
     }
   }
 
-  /** All members by ascending id. */
+  /** All members by ascending ID. */
   members(): ClusterMember[] {
     return [...this.#members.values()].sort((a, b) => ascending(a.id, b.id));
   }
@@ -79,7 +79,7 @@ export class Cluster {
     return this.#members.get(id);
   }
 
-  /** Whether the id belonged to a member that was removed; such ids are never used again. */
+  /** Whether the ID belonged to a member that was removed. Such an ID is never used again. */
   isRemoved(id: bigint): boolean {
     return this.#removed.has(id);
   }
@@ -104,7 +104,7 @@ export class Cluster {
     this.#save(member);
   }
 
-  /** Also notes the removal of an id that is no member (any more). */
+  /** Also records the removal of an ID that is not a member. */
   remove(id: bigint): void {
     this.#members.delete(id);
     this.#removed.add(id);
@@ -122,7 +122,7 @@ export class Cluster {
     if (member !== undefined) this.#save({ ...member, peerUrls: [...peerUrls] });
   }
 
-  /** What a member publishes about itself; ignored for one that has been removed meanwhile. */
+  /** Sets what a member publishes about itself. Ignored for a removed member. */
   updateAttributes(
     id: bigint,
     attributes: { readonly name: string; readonly clientUrls: readonly string[] },
@@ -130,7 +130,7 @@ export class Cluster {
     const member = this.#members.get(id);
     assert(
       member !== undefined || this.#removed.has(id),
-      `attributes are set of a member that is or was in the cluster, not of ${formatId(id)}`,
+      `attributes are set for a current or removed member, not for ${formatId(id)}`,
     );
     if (member !== undefined)
       this.#save({ ...member, name: attributes.name, clientUrls: [...attributes.clientUrls] });
@@ -147,12 +147,12 @@ export class Cluster {
     this.#dirty.set(rows.downgrade.toString('latin1'), Buffer.from(json));
   }
 
-  /** Whether one more voter leaves a quorum of started members. */
+  /** Whether there is a quorum of started members after adding one voter. */
   isReadyToAddVoter(): boolean {
     const voters = this.votingMembers();
     const started = voters.filter(isStarted).length;
     const members = voters.length + 1;
-    // A single member that just restored a backup must be able to take the second one in.
+    // A single member that was just restored from a backup must be able to add the second one.
     if (started === 1 && members === 2) return true;
     return started >= Math.floor(members / 2) + 1;
   }
@@ -163,7 +163,7 @@ export class Cluster {
     return voters.filter(isStarted).length >= Math.floor(voters.length / 2) + 1;
   }
 
-  /** Whether a quorum is started once a learner has become a voter; the learner counts as started. */
+  /** Whether a quorum is started after this learner becomes a voter. The learner counts as started. */
   isReadyToPromote(): boolean {
     const voters = this.votingMembers();
     return voters.filter(isStarted).length + 1 >= Math.floor((voters.length + 1) / 2) + 1;
@@ -195,10 +195,10 @@ function decodeDowngrade(json: Buffer): DowngradeInfo {
 }
 
 /**
- * The members and cluster id of a static bootstrap, the same on each of its members.
+ * The members and the cluster ID of a static bootstrap. They are the same on each member.
  *
  * @param initial member name to its peer URLs
- * @returns undefined when two members come out with one id
+ * @returns undefined if two members get the same ID
  */
 export function bootstrapCluster(
   initial: ReadonlyMap<string, readonly string[]>,

@@ -5,15 +5,15 @@ import type { Cluster } from './cluster.ts';
 import { formatId } from './member.ts';
 import { decodeMemberContext, type MemberContext } from './member-json.ts';
 
-/** What a valid change does, for whoever keeps connections to the peers. */
+/** The effect of a valid change, for the code that keeps connections to the peers. */
 export type MembershipChange =
   | { readonly kind: 'added' | 'updated'; readonly id: bigint; readonly peerUrls: readonly string[] }
   | { readonly kind: 'promoted' | 'removed'; readonly id: bigint };
 
 /**
- * Whether a committed change still makes sense: several may have been proposed before the first was applied.
+ * Whether a committed change is still valid: several may have been proposed before the first was applied.
  *
- * @returns the error to answer with; raft is then given the change with node id 0, which changes nothing
+ * @returns the error for the client; raft then gets the change with node ID 0, which changes nothing
  */
 export function validateConfChange(
   cluster: Cluster,
@@ -61,7 +61,7 @@ export function applyConfChange(cluster: Cluster, change: ConfChange): Membershi
   const { member, isPromote } = contextOf(change);
   assert(
     member.id === id,
-    `a configuration change and its context name one member, not ${formatId(id)} and ${formatId(member.id)}`,
+    `a configuration change and its context name the same member, not ${formatId(id)} and ${formatId(member.id)}`,
   );
   if (change.type === ConfChangeType.ConfChangeUpdateNode) {
     cluster.updatePeerUrls(id, member.peerUrls);
@@ -76,7 +76,7 @@ export function applyConfChange(cluster: Cluster, change: ConfChange): Membershi
 }
 
 function contextOf(change: ConfChange): MemberContext {
-  assert(change.context !== undefined, 'a configuration change that names a member carries it');
+  assert(change.context !== undefined, 'a configuration change with a member has a context');
   return decodeMemberContext(change.context);
 }
 

@@ -2,16 +2,17 @@ import { quoteLongNumbers } from '../lib/json-ids.ts';
 import type { ClusterMember } from './member.ts';
 
 /**
- * The JSON in which members travel: as the context of configuration changes and as stored rows. 64-bit ids are
- * plain JSON numbers there, which `JSON.parse` would round, so they are quoted before and unquoted after it.
+ * The JSON encoding of members, in the context of configuration changes and in stored rows. 64-bit IDs are plain JSON
+ * numbers there. `JSON.parse` would round them, so they are put into quotes before parsing, and the quotes are
+ * removed after encoding.
  */
 export interface MemberContext {
   readonly member: ClusterMember;
-  /** A learner becomes a voter; not an addition, though both are the same kind of change. */
+  /** A learner becomes a voter. Raft has the same kind of change for this and for adding a voter. */
   readonly isPromote: boolean;
 }
 
-/** @throws Error when the bytes aren't a member's JSON */
+/** @throws Error if the bytes are not a member's JSON */
 export function decodeMemberContext(bytes: Uint8Array): MemberContext {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
   const parsed: unknown = JSON.parse(quoteLongNumbers(text));
@@ -29,12 +30,12 @@ export function decodeMemberContext(bytes: Uint8Array): MemberContext {
   };
 }
 
-/** A member alone: bootstrap entries, updates and stored rows. */
+/** Only the member, for bootstrap entries, updates and stored rows. */
 export function encodeMember(member: ClusterMember): Buffer {
   return Buffer.from(`{${memberFields(member)}}`);
 }
 
-/** The context of adding or promoting a member. */
+/** The context for adding or promoting a member. */
 export function encodeMemberContext(context: MemberContext): Buffer {
   return Buffer.from(`{${memberFields(context.member)},"isPromote":${context.isPromote}}`);
 }
@@ -47,7 +48,7 @@ function memberFields(member: ClusterMember): string {
   return json;
 }
 
-/** JSON with the five characters escaped that Go's encoder escapes, so that the bytes are the same. */
+/** JSON with the same five characters escaped as by Go's encoder, so that the bytes are the same. */
 function toJson(value: string | readonly string[]): string {
   return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,

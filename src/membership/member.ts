@@ -1,6 +1,6 @@
 import { sha1 } from '../lib/sha1.ts';
 
-/** One member of the cluster as all members know it. */
+/** A member of the cluster, as all members know it. */
 export interface ClusterMember {
   readonly id: bigint;
   readonly name: string;
@@ -9,14 +9,14 @@ export interface ClusterMember {
   readonly isLearner: boolean;
 }
 
-/** A member publishes its name when it first starts; until then it counts as not started. */
+/** A member publishes its name when it first starts. Until then it is not started. */
 export function isStarted(member: ClusterMember): boolean {
   return member.name !== '';
 }
 
 /**
- * The identity etcd derives for a member: of its sorted peer URLs, the cluster's token and, for members added to a
- * running cluster, the second of the wall clock (so that a member removed and added again gets another one).
+ * The member ID, as etcd computes it: a hash of the sorted peer URLs, the cluster token and, for a member added to a
+ * running cluster, the current second. So a member that is removed and added again gets another ID.
  */
 export function memberId(origin: {
   readonly peerUrls: readonly string[];
@@ -28,7 +28,7 @@ export function memberId(origin: {
   return sha1(Buffer.from(urls + origin.token + when)).readBigUInt64BE(0);
 }
 
-/** The identity of a cluster bootstrapped with these members. */
+/** The ID of a cluster that is bootstrapped with these members. */
 export function clusterId(memberIds: readonly bigint[]): bigint {
   const sorted = [...memberIds].sort(ascending);
   const bytes = Buffer.alloc(8 * sorted.length);
@@ -36,7 +36,7 @@ export function clusterId(memberIds: readonly bigint[]): bigint {
   return sha1(bytes).readBigUInt64BE(0);
 }
 
-/** An identity as etcd prints it: lower-case hex without leading zeros. */
+/** An ID as etcd prints it: lower-case hex without leading zeros. */
 export function formatId(id: bigint): string {
   return id.toString(16);
 }

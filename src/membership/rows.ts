@@ -1,10 +1,10 @@
 import { formatId } from './member.ts';
 
 /**
- * Rows of the `meta` column, under the names of etcd's buckets so that a snapshot maps them one to one:
+ * Rows of the `meta` column. Their names are those of etcd's buckets, so that a snapshot can map them one to one:
  *
- * - `members/` + id in hex: the member's JSON
- * - `members_removed/` + id in hex: "removed"
+ * - `members/` + ID in hex: the member's JSON
+ * - `members_removed/` + ID in hex: "removed"
  * - `cluster/clusterVersion`: semantic version
  * - `cluster/downgrade`: {"target-version":"...","enabled":...}
  */
@@ -23,7 +23,7 @@ export function removedRow(id: bigint): Buffer {
   return Buffer.from(rows.removed + formatId(id));
 }
 
-/** All rows with an ASCII prefix. */
+/** The range of all rows with an ASCII prefix. */
 export function rowsWith(prefix: string): { gte: Buffer; lt: Buffer } {
   const gte = Buffer.from(prefix);
   const lt = Buffer.from(gte);

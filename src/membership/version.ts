@@ -1,17 +1,19 @@
-/** major.minor[.patch] as members and the cluster announce it. */
+/** major.minor[.patch], as members and the cluster announce it. */
 export interface Version {
   readonly major: number;
   readonly minor: number;
   readonly patch: number;
 }
 
-/** The version a cluster has until all members are known to run a later one. */
+/** The cluster version until all members are known to run a later one. */
 export const MIN_CLUSTER_VERSION: Version = { major: 3, minor: 0, patch: 0 };
 
-/** Go reads each number of a version as an int64. */
+/** Go parses each number of a version as an int64. */
 const MAX_NUMBER = 2n ** 63n - 1n;
 
-/** @returns undefined when the text isn't a semantic version; a pre-release or build suffix is accepted and dropped */
+/**
+ * @returns undefined if the text is not a semantic version. A pre-release or build suffix is accepted and dropped.
+ */
 export function parseVersion(text: string): Version | undefined {
   const match = /^(\d+)\.(\d+)\.(\d+)(?:[-+][0-9A-Za-z.+-]*)?$/.exec(text);
   if (match === null) return undefined;
@@ -23,7 +25,7 @@ export function formatVersion(version: Version): string {
   return `${version.major}.${version.minor}.${version.patch}`;
 }
 
-/** The cluster's version as clients see it. */
+/** The cluster version as clients see it. */
 export function formatClusterVersion(version: Version): string {
   return `${version.major}.${version.minor}`;
 }
@@ -32,17 +34,17 @@ export function compareVersions(a: Version, b: Version): number {
   return a.major - b.major || a.minor - b.minor || a.patch - b.patch;
 }
 
-/** Cluster versions have no patch. */
+/** Cluster versions have no patch number. */
 export function clusterVersionOf(version: Version): Version {
   return { major: version.major, minor: version.minor, patch: 0 };
 }
 
-/** Downgrades go down one minor version at a time. */
+/** A downgrade goes down one minor version. */
 export function isValidDowngrade(from: Version, to: Version): boolean {
   return to.major === from.major && to.minor === from.minor - 1 && to.patch === 0;
 }
 
-/** Whether a cluster may change between these two versions, patches aside. */
+/** Whether the cluster version may change from one to the other. Patch numbers are ignored. */
 export function isValidClusterVersionChange(from: Version, to: Version): boolean {
   const [before, after] = [clusterVersionOf(from), clusterVersionOf(to)];
   return (
@@ -52,15 +54,15 @@ export function isValidClusterVersionChange(from: Version, to: Version): boolean
 
 export interface DowngradeInfo {
   readonly enabled: boolean;
-  /** Empty while no downgrade is under way. */
+  /** Empty if there is no downgrade. */
   readonly targetVersion: string;
 }
 
 /**
- * The version the leader should move the cluster to, or undefined to leave it. `lowestServer` is the lowest version
- * of all members' servers, undefined while one of them hasn't answered.
+ * The version that the leader should set for the cluster; undefined to keep the current one. `lowestServer` is the
+ * lowest version of all members' servers; it is undefined while one of them has not answered.
  *
- * @returns `invalid` when a downgrade is enabled to a version that can't be reached
+ * @returns `invalid` if a downgrade is enabled to a version that cannot be reached
  */
 export function decideClusterVersion(state: {
   readonly cluster: Version | undefined;

@@ -1,4 +1,4 @@
-/** Worker thread: reads a store into a snapshot file's bytes, a snapshot file into a store, or hashes a store. */
+/** Worker thread: exports a store as a snapshot file, imports a snapshot file into a store, or hashes a store. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { defined } from '../lib/assert.ts';
 import { runExport } from '../snapshot/export-task.ts';
@@ -7,24 +7,27 @@ import { importFile } from '../snapshot/import-task.ts';
 import type { ImportMessage, WorkerTask } from '../snapshot/worker-messages.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
-import { stayBehindOthers } from './thread/behind-others.ts';
+import { lowerPriority } from './thread/lower-priority.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
 
 const task = workerData as WorkerTask;
 const port = defined(parentPort, 'the snapshot worker runs as a worker thread');
 
-/** Snapshots take seconds of work, and clients are served meanwhile; starved altogether they would never be done. */
+/**
+ * A snapshot takes seconds of work, and clients must be served meanwhile. With a lower priority it might never
+ * finish.
+ */
 const SNAPSHOT_NICENESS = 5;
 
 if (task.kind === 'export') {
-  stayBehindOthers(SNAPSHOT_NICENESS);
+  lowerPriority(SNAPSHOT_NICENESS);
   runExport(RocksReader.attach(task.sharedHandle).view(), task.chunkBytes, port);
 } else if (task.kind === 'hash') {
-  stayBehindOthers();
+  lowerPriority();
   runHash(task, RocksReader.attach(task.sharedHandle), port);
 } else {
-  stayBehindOthers(SNAPSHOT_NICENESS);
-  // What it rejects with ends the thread, and reaches the server as the worker's error.
+  lowerPriority(SNAPSHOT_NICENESS);
+  // A rejection ends the thread. The server gets it as the worker's error.
   void runImport(task);
 }
 
