@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { crc32c } from './crc32c.ts';
 
-/** Bit by bit, as the definition has it. */
+/** Bit by bit, as in the definition. */
 function reference(crc: number, bytes: Uint8Array): number {
   let state = ~crc >>> 0;
   for (const byte of bytes) {
@@ -12,14 +12,14 @@ function reference(crc: number, bytes: Uint8Array): number {
 }
 
 describe('crc32c', () => {
-  it('gives the check values of RFC 3720, B.4', () => {
+  it('returns the check values of RFC 3720, B.4', () => {
     expect(crc32c(0, Buffer.alloc(32))).toBe(0x8a9136aa);
     expect(crc32c(0, Buffer.alloc(32, 0xff))).toBe(0x62a8ab43);
     expect(crc32c(0, Buffer.from('123456789'))).toBe(0xe3069283);
     expect(crc32c(0, Buffer.alloc(0))).toBe(0);
   });
 
-  it('agrees with the definition at every length and continues where it stopped', () => {
+  it('equals the definition at every length and continues from a previous checksum', () => {
     const bytes = Buffer.from(Array.from({ length: 200 }, (_, n) => (n * 151 + 7) & 0xff));
     for (let length = 0; length <= bytes.length; length++) {
       const whole = reference(0, bytes.subarray(0, length));

@@ -53,7 +53,7 @@ const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 /**
  * Continues a checksum over `bytes` from `start` (inclusive) to `end` (exclusive).
  *
- * @param crc what the bytes before gave, 0 at the beginning
+ * @param crc the checksum of the bytes before, 0 at the beginning
  * @returns an unsigned 32-bit number
  */
 export function crc32c(crc: number, bytes: Uint8Array, start = 0, end = bytes.length): number {

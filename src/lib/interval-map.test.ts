@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { IntervalMap, NO_END } from './interval-map.ts';
 import { SeededRandom } from './seeded-random.ts';
 
-test('finds what a list of all intervals would', () => {
+test('finds the same intervals as a linear search', () => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const random = new SeededRandom(seed);
     const map = new IntervalMap<string>();

@@ -1,4 +1,4 @@
-/** Greater than every latin1 string: the end of an interval without end. */
+/** Greater than every latin1 string. It is the end of an interval that has no end. */
 export const NO_END = '\u0100';
 
 interface Node<Value> {
@@ -13,11 +13,11 @@ interface Node<Value> {
 }
 
 /**
- * Values by interval [start, end) of latin1 strings, where intervals may overlap as they like: changes, and finding
- * the intervals that hold a point, take O(log n) each (and as many steps as there are such intervals).
+ * Values by interval [start, end) of latin1 strings. Intervals may overlap. A change takes O(log n) steps, and so
+ * does finding each interval that contains a point.
  *
- * A treap (Seidel and Aragon, "Randomized search trees", 1996) ordered by start and end, each node with the greatest
- * end below it. The priorities come from a fixed sequence, which no choice of keys can know.
+ * A treap (Seidel and Aragon, "Randomized search trees", 1996) ordered by start and end. Each node has the greatest
+ * end below it. The priorities come from a fixed sequence, which a choice of keys cannot exploit.
  */
 export class IntervalMap<Value> {
   #root: Node<Value> | undefined;
@@ -54,7 +54,7 @@ export class IntervalMap<Value> {
     this.#size -= 1;
   }
 
-  /** Appends to `found` the values of all intervals that hold `point`. */
+  /** Appends to `found` the values of all intervals that contain `point`. */
   stab(point: string, found: Value[]): void {
     collect(this.#root, point, found);
   }
@@ -91,7 +91,7 @@ function compare<Value>(start: string, end: string, node: Node<Value>): number {
   return end < node.end ? -1 : 1;
 }
 
-/** Computes `maxEnd` anew from the children. */
+/** Computes `maxEnd` from the children. */
 function settle<Value>(node: Node<Value>): Node<Value> {
   let { end } = node;
   if (node.left !== undefined && node.left.maxEnd > end) end = node.left.maxEnd;
@@ -127,7 +127,7 @@ function remove<Value>(root: Node<Value> | undefined, start: string, end: string
   return settle(root);
 }
 
-/** Joins two trees of which the first lies wholly before the second. */
+/** Joins two trees. All intervals of the first come before those of the second. */
 function merge<Value>(
   left: Node<Value> | undefined,
   right: Node<Value> | undefined,

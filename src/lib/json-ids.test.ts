@@ -10,7 +10,7 @@ test.each([
   expect(quoteLongNumbers(text)).toBe(quoted);
 });
 
-test('a text of strings without an end is read once', () => {
+test('a text with unterminated strings is read only once', () => {
   const text = '"\\'.repeat(200_000);
   const began = performance.now();
   expect(quoteLongNumbers(text)).toBe(text);

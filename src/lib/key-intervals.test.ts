@@ -19,7 +19,7 @@ describe('KeyIntervals', () => {
     expect(set.covers(bytes('d'), bytes('y'))).toBe(false);
   });
 
-  test('holds a single key and not its successor', () => {
+  test('contains a single key and not its successor', () => {
     const set = new KeyIntervals();
     set.addKey(bytes('a'));
     expect(set.has(bytes('a'))).toBe(true);
@@ -27,13 +27,13 @@ describe('KeyIntervals', () => {
     expect(set.has(bytes('A'))).toBe(false);
   });
 
-  test('holds nothing of an interval that ends before it begins', () => {
+  test('contains nothing of an interval that ends before it begins', () => {
     const set = intervals(['b', 'a'], ['b', '\0']);
     expect(set.has(bytes('b'))).toBe(false);
     expect(set.size).toBe(0);
   });
 
-  test('agrees with a plain search on all short ranges', () => {
+  test('equals a linear search for all short ranges', () => {
     const set = intervals(['b', 'd'], ['c', 'f'], ['h', 'i'], ['i', 'j']);
     const held = new Set('bcdehi');
     const letters = Array.from('abcdefghijk');

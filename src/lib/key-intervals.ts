@@ -5,8 +5,8 @@ interface Interval {
 }
 
 /**
- * A set of key intervals that answers "is this key in it?" and "is this range covered?" in O(log n): intervals are
- * merged and sorted when the first question is asked after a change.
+ * A set of key intervals. It checks in O(log n) whether it contains a key or covers a range. After a change, the
+ * first check merges and sorts the intervals.
  */
 export class KeyIntervals {
   readonly #added: Interval[] = [];
@@ -16,7 +16,7 @@ export class KeyIntervals {
     return this.#added.length;
   }
 
-  /** An interval whose end is not after its begin holds nothing and is left out. `end` undefined means no end. */
+  /** Adds an interval. One whose end is not after its begin is empty and is ignored. `end` undefined means no end. */
   add(begin: Buffer, end: Buffer | undefined): void {
     if (end !== undefined && Buffer.compare(end, begin) <= 0) return;
     this.#added.push({ begin, end });
@@ -39,8 +39,8 @@ export class KeyIntervals {
   }
 
   /**
-   * Whether [begin, end) lies wholly within the set, where touching intervals count as one; `end` undefined means no
-   * end. A range that ends before it begins is judged by its begin alone.
+   * Whether the set covers [begin, end). Touching intervals count as one; `end` undefined means no end. For a range
+   * that ends before it begins, only its begin is checked.
    */
   covers(begin: Buffer, end: Buffer | undefined): boolean {
     const interval = this.#lastFrom(begin);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from './seeded-random.ts';
 
-test('one seed gives one sequence, another seed another', () => {
+test('the same seed gives the same sequence, another seed another one', () => {
   const draw = (seed: number): number[] => {
     const random = new SeededRandom(seed);
     return Array.from({ length: 8 }, () => random.uint32());
@@ -10,7 +10,7 @@ test('one seed gives one sequence, another seed another', () => {
   expect(draw(7)).not.toEqual(draw(8));
 });
 
-test('draws are spread evenly and stay in range', () => {
+test('numbers are evenly distributed and in range', () => {
   const random = new SeededRandom(1);
   const counts = new Array<number>(10).fill(0);
   for (let i = 0; i < 100_000; i += 1) counts[random.int(10)]! += 1;

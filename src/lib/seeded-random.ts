@@ -1,7 +1,7 @@
 /**
- * A small random source for tests and simulation: one seed, one sequence, on every machine.
+ * A small random number generator for tests and simulation. The same seed gives the same sequence on every machine.
  *
- * xoshiro128** by Blackman and Vigna (https://prng.di.unimi.it/), its state filled by splitmix32.
+ * xoshiro128** by Blackman and Vigna (https://prng.di.unimi.it/). Its state is initialised by splitmix32.
  */
 export class SeededRandom {
   #a: number;
@@ -9,7 +9,7 @@ export class SeededRandom {
   #c: number;
   #d: number;
 
-  /** @param seed any integer; only its low 32 bits count */
+  /** @param seed any integer; only its low 32 bits are used */
   constructor(seed: number) {
     let state = seed >>> 0;
     const fill = (): number => {
@@ -24,7 +24,7 @@ export class SeededRandom {
     this.#d = fill();
   }
 
-  /** 0 to 2^32 - 1. */
+  /** An integer from 0 to 2^32 - 1. */
   uint32(): number {
     const scrambled = Math.imul(this.#b, 5);
     const result = Math.imul((scrambled << 7) | (scrambled >>> 25), 9) >>> 0;
@@ -38,17 +38,17 @@ export class SeededRandom {
     return result;
   }
 
-  /** 0 up to but not 1. */
+  /** A number in [0, 1). */
   next(): number {
     return this.uint32() / 2 ** 32;
   }
 
-  /** 0 to `limit` - 1, for limits up to 2^32. */
+  /** An integer from 0 to `limit` - 1, for limits up to 2^32. */
   int(limit: number): number {
     return Math.floor(this.next() * limit);
   }
 
-  /** From `least` to `most`, both included. */
+  /** An integer from `least` to `most`, both included. */
   between(least: number, most: number): number {
     return least + this.int(most - least + 1);
   }
@@ -67,14 +67,14 @@ export class SeededRandom {
     return bytes;
   }
 
-  /** One of at least one items. */
+  /** A random item of a list that is not empty. */
   pick<T>(items: readonly T[]): T {
     const item = items[this.int(items.length)];
     if (item === undefined && items.length === 0) throw new RangeError('nothing to pick from');
     return item as T;
   }
 
-  /** In place (Fisher-Yates). */
+  /** Shuffles in place (Fisher-Yates). */
   shuffle<T>(items: T[]): T[] {
     for (let i = items.length - 1; i > 0; i -= 1) {
       const j = this.int(i + 1);

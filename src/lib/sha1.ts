@@ -1,6 +1,6 @@
 /**
- * SHA-1 (FIPS 180-4, section 6.1) of short inputs, for identities that other implementations derive from it.
- * Not for anything that must resist an attacker.
+ * SHA-1 (FIPS 180-4, section 6.1) of short inputs, for IDs that other implementations derive with it. Not for uses
+ * that must resist an attacker.
  *
  * @returns the 20-byte digest
  */
@@ -39,7 +39,7 @@ function compress(state: number[], words: Uint32Array, blocks: Buffer, offset: n
   for (const [i, value] of [a, b, c, d, e].entries()) state[i] = ((state[i] ?? 0) + value) | 0;
 }
 
-/** The round's function of three words plus its constant. */
+/** The function of three words for this round, plus its constant. */
 function mix(t: number, b: number, c: number, d: number): number {
   if (t < 20) return ((b & c) | (~b & d)) + 0x5a827999;
   if (t < 40) return (b ^ c ^ d) + 0x6ed9eba1;

@@ -4,7 +4,7 @@ import { SlicedSort } from './sliced-sort.ts';
 
 describe('sorting in slices', () => {
   it.each([0, 1, 2, 511, 512, 513, 1024, 5000, 40_000])(
-    'sorts %i items, equal ones in their order',
+    'sorts %i items and keeps the order of equal ones',
     (length) => {
       const random = new SeededRandom(length);
       const items = Array.from({ length }, (_, place) => ({ value: random.int(length / 3 + 1), place }));
@@ -17,7 +17,7 @@ describe('sorting in slices', () => {
     },
   );
 
-  it('compares no more than a slice asks for', () => {
+  it('makes no more comparisons than a slice may', () => {
     let compares = 0;
     const items = Array.from({ length: 20_000 }, (_, n) => (n * 7919) % 20_011);
     const sort = new SlicedSort(items, (a, b) => {

@@ -1,8 +1,8 @@
-/** Runs this long are sorted in one go; longer lists are made of them by merging. */
+/** Runs of this length are sorted at once. Longer lists are made by merging runs. */
 const RUN_ITEMS = 512;
 
 /**
- * A stable merge sort that can be spread over turns of the event loop: runs are sorted first, then neighbours are
+ * A stable merge sort that can be split over turns of the event loop. First runs are sorted, then neighbours are
  * merged, pass by pass.
  */
 export class SlicedSort<Item> {
@@ -12,17 +12,17 @@ export class SlicedSort<Item> {
   /** Length of the sorted runs; 0 while the first runs are being sorted. */
   #run = 0;
   #at = 0;
-  /** Where the two runs that are being merged stand. */
+  /** The positions in the two runs that are being merged. */
   #left = 0;
   #right = 0;
 
-  /** @param items sorted in place or left behind; the caller goes on with `result` */
+  /** @param items sorted in place or left unused; the caller must use `result` */
   constructor(items: Item[], compare: (a: Item, b: Item) => number) {
     this.#items = items;
     this.#compare = compare;
   }
 
-  /** Moves about `count` items; true once all are sorted. */
+  /** Moves about `count` items. @returns whether all are sorted */
   step(count: number): boolean {
     const until = this.#at + count;
     if (this.#run === 0) {
@@ -63,7 +63,7 @@ export class SlicedSort<Item> {
     this.#right = Math.min(this.#run, this.#items.length);
   }
 
-  /** Merges the two runs at hand, or as much of them as goes before `until`. */
+  /** Merges the current two runs, or the part of them that goes before `until`. */
   #merge(until: number): void {
     const items = this.#items;
     const start = Math.floor(this.#at / (2 * this.#run)) * 2 * this.#run;

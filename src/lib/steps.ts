@@ -1,10 +1,10 @@
 /**
- * Work that may be spread over turns of the event loop: it yields after each part that takes a millisecond or so, and
- * whoever runs it decides when to go on.
+ * Work that can be split over turns of the event loop. It yields after each part of about a millisecond. The caller
+ * decides when to continue.
  */
 export type Steps<Result> = Generator<void, Result>;
 
-/** Does it all at once, where it is known to be short. */
+/** Runs all steps at once, if they are known to be short. */
 export function runSteps<Result>(steps: Steps<Result>): Result {
   for (;;) {
     const step = steps.next();

@@ -5,17 +5,17 @@ import { sortUnstably } from './unstable-sort.ts';
 
 interface Recorded {
   readonly keys: readonly number[];
-  /** Where each item was before. */
+  /** The position of each item before the sort. */
   readonly order: readonly number[];
 }
 
-/** What `sort.Sort` of Go 1.26 did to lists with equal keys: random, nearly sorted, of one kind, descending. */
+/** The result of Go 1.26's `sort.Sort` for lists with equal keys: random, nearly sorted, all equal, descending. */
 const recorded = JSON.parse(
   readFileSync(new URL('testdata/unstable-sort.json', import.meta.url), 'utf8'),
 ) as Recorded[];
 
 describe('sortUnstably', () => {
-  test('leaves equal items in the order in which Go leaves them', () => {
+  test('orders equal items as Go does', () => {
     expect(recorded.length).toBeGreaterThan(200);
     for (const { keys, order } of recorded) {
       const items = keys.map((key, at) => ({ key, at }));
@@ -24,7 +24,7 @@ describe('sortUnstably', () => {
     }
   });
 
-  test('sorts whatever it is given', () => {
+  test('sorts lists of all kinds', () => {
     const random = new SeededRandom(1);
     for (let round = 0; round < 300; round++) {
       const length = random.int(400);

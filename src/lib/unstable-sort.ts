@@ -1,17 +1,17 @@
 import { defined } from './assert.ts';
 
-/** Shorter stretches are sorted by insertion. */
+/** Shorter parts are sorted by insertion. */
 const SHORT = 12;
-/** From here on a pivot is the median of medians, and a nearly sorted stretch is repaired in place. */
+/** From this length on the pivot is a median of medians, and a nearly sorted part is repaired in place. */
 const LONG = 50;
 const REPAIRS = 5;
-/** Every comparison of a pivot's choice found its pair in the wrong order. */
+/** Every comparison for the choice of the pivot found its pair in the wrong order. */
 const ALL_SWAPPED = 12;
 const MASK_64 = (1n << 64n) - 1n;
 
 /**
- * Sorts in place, and leaves equal items in the very order in which Go's `sort.Sort` leaves them, which is not the
- * one they came in. For lists that members written in Go sort as well, and whose order all members must agree on.
+ * Sorts in place. Equal items end up in the same order as after Go's `sort.Sort`, which is not their original order.
+ * It is for lists that members written in Go sort too, where all members must agree on the order.
  *
  * Pattern-defeating quicksort (Peters, arXiv:2106.05123) with the thresholds of Go's standard library.
  *
@@ -21,11 +21,11 @@ export function sortUnstably<T>(items: T[], isLess: (a: T, b: T) => boolean): vo
   new Sorter(items, isLess).sort(0, items.length, bitLength(items.length));
 }
 
-/** Stretches are [from, to). */
+/** Parts of the list are [from, to). */
 class Sorter<T> {
   readonly #items: T[];
   readonly #isLess: (a: T, b: T) => boolean;
-  /** Pairs found in the wrong order while a pivot was chosen. */
+  /** Pairs found in the wrong order during the choice of a pivot. */
   #swaps = 0;
 
   constructor(items: T[], isLess: (a: T, b: T) => boolean) {
@@ -33,7 +33,7 @@ class Sorter<T> {
     this.#isLess = isLess;
   }
 
-  /** @param badPivots how many are put up with before the stretch is sorted by a heap */
+  /** @param badPivots how many bad pivots are allowed before heapsort is used */
   sort(from: number, to: number, badPivots: number): void {
     let isBalanced = true;
     let wasPartitioned = true;
@@ -60,7 +60,7 @@ class Sorter<T> {
       }
       if (isBalanced && wasPartitioned && seemsSorted && this.#repair(from, to)) return;
       if (from > 0 && !this.#less(from - 1, pivot)) {
-        // What lies before is no less than the pivot, so the pivot is the least here: its equals are done.
+        // The item before is not less than the pivot, so the pivot is the smallest here: items equal to it are done.
         from = this.#partitionEqual(from, to, pivot);
         continue;
       }
@@ -97,7 +97,7 @@ class Sorter<T> {
     for (let next = from + 1; next < to; next++) this.#sinkTo(from, next);
   }
 
-  /** Moves an item towards the front until what is before it is no greater. */
+  /** Moves an item to the front until the item before it is not greater. */
   #sinkTo(front: number, at: number): void {
     for (; at > front && this.#less(at, at - 1); at--) this.#swap(at, at - 1);
   }
@@ -106,7 +106,7 @@ class Sorter<T> {
     for (let last = to - 1; from < last; from++, last--) this.#swap(from, last);
   }
 
-  /** @returns whether the stretch is sorted now: it was so but for a few items, and is long enough to bother */
+  /** @returns whether the part is sorted now: only a few items were out of place, and it is long enough for this */
   #repair(from: number, to: number): boolean {
     let at = from + 1;
     for (let repairs = 0; repairs < REPAIRS; repairs++) {
@@ -114,14 +114,14 @@ class Sorter<T> {
       if (at === to) return true;
       if (to - from < LONG) return false;
       this.#swap(at, at - 1);
-      // As in Go, the smaller one may sink below the stretch, where nothing is greater.
+      // As in Go, the smaller one may move below the part, where no item is greater.
       if (at - from >= 2) this.#sinkTo(0, at - 1);
       if (to - at >= 2) for (let up = at + 1; up < to && this.#less(up, up - 1); up++) this.#swap(up, up - 1);
     }
     return false;
   }
 
-  /** Where the pivot is; `#swaps` says how sorted the stretch looked. */
+  /** The position of the pivot. `#swaps` shows how sorted the part looked. */
   #choosePivot(from: number, to: number): number {
     const quarter = Math.floor((to - from) / 4);
     this.#swaps = 0;
@@ -147,7 +147,7 @@ class Sorter<T> {
     return [b, a];
   }
 
-  /** Less than the pivot to its left, the rest to its right. */
+  /** Moves items less than the pivot to its left, the rest to its right. */
   #partition(from: number, to: number, pivot: number): { at: number; wasPartitioned: boolean } {
     this.#swap(from, pivot);
     let low = from + 1;
@@ -166,7 +166,7 @@ class Sorter<T> {
     return { at: high, wasPartitioned };
   }
 
-  /** Where the pivot is the least: its equals first, the greater ones after them. @returns where those begin */
+  /** For a pivot that is the smallest: items equal to it first, then the greater ones. @returns the start of those */
   #partitionEqual(from: number, to: number, pivot: number): number {
     this.#swap(from, pivot);
     let low = from + 1;
@@ -181,14 +181,14 @@ class Sorter<T> {
     }
   }
 
-  /** Breaks the pattern that made a pivot bad: three items near the middle change places with others. */
+  /** Breaks the pattern that made a pivot bad: swaps three items near the middle with others. */
   #scatter(from: number, to: number): void {
     const length = to - from;
     let state = BigInt(length);
     const mask = (1n << BigInt(bitLength(length))) - 1n;
     const middle = from + Math.floor(length / 4) * 2;
     for (let at = middle - 1; at <= middle + 1; at++) {
-      // xorshift64 of Marsaglia, seeded by the length: the same at every sort.
+      // xorshift64 by Marsaglia, seeded with the length: the same at every sort.
       state ^= (state << 13n) & MASK_64;
       state ^= state >> 7n;
       state ^= (state << 17n) & MASK_64;

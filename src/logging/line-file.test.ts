@@ -16,7 +16,7 @@ const open = (path: string, options: Partial<LineFileOptions> = {}): Promise<Lin
     ...options,
   });
 
-test('lines in their order, at the end of what is there, for the owner alone', async () => {
+test('lines are appended in order, and only the owner can read the file', async () => {
   const path = join(root, 'folder/lines.log');
   for (const run of [0, 1]) {
     const file = await open(path);
@@ -30,7 +30,7 @@ test('lines in their order, at the end of what is there, for the owner alone', a
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test('lines wait up to a bound; those beyond it are counted, and a line says so', async () => {
+test('lines wait up to a limit; more lines are dropped and counted, and a line reports them', async () => {
   const path = join(root, 'bound.log');
   reports.length = 0;
   const file = await open(path, { maxWaitingBytes: 100 });
@@ -38,10 +38,10 @@ test('lines wait up to a bound; those beyond it are counted, and a line says so'
   expect(file.dropped).toBe(8);
   await file.close();
   expect(readFileSync(path, 'utf8')).toBe(`${'0'.repeat(39)}\n${'1'.repeat(39)}\ndropped 8\n`);
-  expect(reports).toEqual([[1, 'the disk does not keep up']]);
+  expect(reports).toEqual([[1, 'the disk is too slow']]);
 });
 
-test('a disk that takes nothing loses lines, and nobody waits for it', async () => {
+test('on a blocked disk lines are dropped and no caller waits', async () => {
   reports.length = 0;
   const file = await open('/dev/full', { maxSizeMegabytes: 0 });
   file.write('lost\n');
@@ -52,7 +52,7 @@ test('a disk that takes nothing loses lines, and nobody waits for it', async () 
   expect(reports[0]?.[1]).toContain('ENOSPC');
 });
 
-test('a full file moves aside, and only so many are kept', async () => {
+test('a full file is rotated, and old files are removed', async () => {
   const path = join(root, 'rotated', 'audit.log');
   const line = `${'x'.repeat(1023)}\n`;
   for (let round = 0; round < 5; round++) {
@@ -65,11 +65,11 @@ test('a full file moves aside, and only so many are kept', async () => {
   expect(names).toContain('audit.log');
 });
 
-test('a file that cannot be opened', async () => {
+test('a file that cannot be opened is an error', async () => {
   await expect(open(join(root, 'bound.log', 'below'))).rejects.toThrow();
 });
 
-test('a full file that somebody has moved away is replaced', async () => {
+test('a full file that was renamed by another process is replaced', async () => {
   const path = join(root, 'moved.log');
   const file = await open(path);
   file.write(`${'x'.repeat(1024 * 1024)}\n`);

@@ -5,16 +5,16 @@ import { promisify } from 'node:util';
 import { backupPath, removeOldBackups } from './rotated-files.ts';
 
 export interface LineFileOptions {
-  /** A file, or `stdout` or `stderr`. */
+  /** A file path, `stdout` or `stderr`. */
   readonly path: string;
   readonly maxSizeMegabytes: number;
-  /** Files moved aside that are kept. */
+  /** How many rotated files are kept. */
   readonly maxBackups: number;
-  /** Bytes that wait to be written, beyond which lines are dropped. */
+  /** How many bytes may wait to be written. Further lines are dropped. */
   readonly maxWaitingBytes?: number;
-  /** Told how many lines were dropped, at most every ten seconds, and why. */
+  /** Called with the number of dropped lines and the reason, at most every ten seconds. */
   readonly onDropped: (lines: number, reason: string) => void;
-  /** The line that stands for those dropped, once lines are written again. */
+  /** Makes the line that reports dropped lines when writing works again. */
   readonly droppedLine: (lines: number) => string;
 }
 
@@ -29,11 +29,11 @@ const writeDescriptor = promisify(writeTo);
 const DESCRIPTORS: Readonly<Record<string, number>> = { stdout: 1, stderr: 2 };
 
 /**
- * Lines written by other threads, in batches and in order. Who writes a line never waits: while the disk is behind,
- * lines wait in memory up to a bound, and those beyond it are dropped and counted. A file that is full moves aside.
+ * Writes lines in batches and in order, with asynchronous I/O. The caller never waits. While the disk is slow, lines
+ * wait in memory up to a limit. Lines above it are dropped and counted. A full file is rotated.
  */
 export class LineFile {
-  /** Since the start. */
+  /** Counts since the start. */
   written = 0;
   dropped = 0;
   readonly #options: LineFileOptions;
@@ -44,7 +44,7 @@ export class LineFile {
   #waitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> | undefined;
-  /** Dropped since the last line that said so. */
+  /** Lines dropped since the last report. */
   #unsaid = 0;
   #reportedMs = -Infinity;
   #unreported = 0;
@@ -56,7 +56,7 @@ export class LineFile {
     this.#fileBytes = fileBytes;
   }
 
-  /** Rejects where the file cannot be opened. */
+  /** Rejects if the file cannot be opened. */
   static async open(options: LineFileOptions): Promise<LineFile> {
     if (DESCRIPTORS[options.path] !== undefined) return new LineFile(options, undefined, 0);
     await fs.mkdir(dirname(options.path), { recursive: true });
@@ -64,11 +64,11 @@ export class LineFile {
     return new LineFile(options, handle, (await handle.stat()).size);
   }
 
-  /** Takes a line with its end. */
+  /** Takes a line with its newline. */
   write(line: string): void {
     const { maxWaitingBytes = MAX_WAITING_BYTES } = this.#options;
     if (this.#waitingBytes + line.length > maxWaitingBytes) {
-      this.#drop(1, 'the disk does not keep up');
+      this.#drop(1, 'the disk is too slow');
       return;
     }
     this.#waiting.push(line);
@@ -77,7 +77,7 @@ export class LineFile {
     else this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
   }
 
-  /** Writes what waits, then closes. */
+  /** Writes the waiting lines, then closes. */
   async close(): Promise<void> {
     this.#flush();
     while (this.#flushing !== undefined) await this.#flushing;
@@ -110,7 +110,7 @@ export class LineFile {
     } catch (error) {
       this.#drop(lines.length, error instanceof Error ? error.message : String(error));
     }
-    // Until it is written, a batch takes the room of those to come.
+    // A batch counts as waiting until it is written.
     this.#waitingBytes -= counted;
   }
 
@@ -123,7 +123,7 @@ export class LineFile {
       try {
         at += (await writeDescriptor(this.#descriptor, bytes.subarray(at))).bytesWritten;
       } catch (error) {
-        // A pipe whose reader is behind.
+        // A pipe with a slow reader.
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
         await delay(RETRY_MS);
       }
@@ -136,7 +136,7 @@ export class LineFile {
     if (this.#handle === undefined || maxSizeMegabytes === 0) return;
     if (this.#fileBytes === 0 || this.#fileBytes + bytes <= maxSizeMegabytes * MEGABYTE) return;
     await fs.rename(path, backupPath(path, Date.now())).catch((error: unknown) => {
-      // Somebody moved it away or removed it.
+      // Another process renamed or removed it.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     });
     const next = await fs.open(path, 'a', PRIVATE);

@@ -2,15 +2,15 @@ import type { LogFields, LogLevel } from '../ports/logger.ts';
 
 export interface LogLine {
   readonly level: LogLevel;
-  /** Milliseconds since the epoch; its fraction gives the microseconds. */
+  /** Milliseconds since the epoch; the fraction gives the microseconds. */
   readonly wallMs: number;
-  /** The source that speaks, as `room/file.ts`. */
+  /** The source file of the line, as `module/file.ts`. */
   readonly caller: string;
   readonly message: string;
   readonly fields: LogFields | undefined;
 }
 
-/** One line of JSON, its keys in the order in which etcd's logger writes them. */
+/** One line of JSON, with its keys in the order of etcd's logger. */
 export function jsonLine(line: LogLine): string {
   const { level, caller, message, fields } = line;
   let text = `{"level":"${level}","ts":"${timestamp(line.wallMs)}","caller":${JSON.stringify(caller)},"msg":${JSON.stringify(message)}`;
@@ -22,7 +22,7 @@ export function jsonLine(line: LogLine): string {
   return `${text}}\n`;
 }
 
-/** A line for people: columns apart by tabs, the fields as spaced JSON at its end. */
+/** A line for people: columns separated by tabs, with the fields as spaced JSON at the end. */
 export function consoleLine(line: LogLine): string {
   const { level, caller, message, fields } = line;
   const head = `${timestamp(line.wallMs)}\t${level}\t${caller}\t${message}`;
@@ -42,7 +42,7 @@ function spacedValue(value: unknown): string {
   return jsonValue(value);
 }
 
-/** Errors become their message, and 64-bit ids decimal text: JSON numbers would round them. */
+/** Errors become their message. 64-bit IDs become decimal text, because JSON numbers would round them. */
 function plain(value: unknown): unknown {
   if (value instanceof Error) return value.message;
   if (typeof value === 'bigint') return value.toString();
@@ -51,7 +51,7 @@ function plain(value: unknown): unknown {
   return value;
 }
 
-/** `2026-11-20T22:00:00.000000Z`, or local time with its offset from UTC where the machine has one. */
+/** `2026-11-20T22:00:00.000000Z`, or local time with the offset if the time zone is not UTC. */
 export function timestamp(wallMs: number): string {
   const offsetMinutes = -new Date(wallMs).getTimezoneOffset();
   const whole = Math.floor(wallMs);

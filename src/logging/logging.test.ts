@@ -26,14 +26,14 @@ describe('lines', () => {
     );
   });
 
-  it('are tabbed columns on a console', () => {
+  it('are columns separated by tabs in console format', () => {
     expect(consoleLine({ ...line, fields: { urls: ['a', 'b'] } })).toBe(
       `${timestamp(line.wallMs)}\tinfo\tserver/member.ts\thello "you"\t{"urls": ["a", "b"]}\n`,
     );
     expect(consoleLine({ ...line, fields: undefined }).split('\t')).toHaveLength(4);
   });
 
-  it('carry microseconds and the offset of the time zone', () => {
+  it('have microseconds and the offset of the time zone', () => {
     expect(timestamp(1_000.25)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}250(Z|[+-]\d{4})$/);
   });
 });
@@ -56,7 +56,7 @@ describe('Logging', () => {
     }
   });
 
-  it('rotates a full file and keeps as many backups as asked for', () => {
+  it('rotates a full file and keeps the configured number of backups', () => {
     const path = join(folder, 'etcd.log');
     const rotation = { maxSizeMegabytes: 1, maxAgeDays: 0, maxBackups: 1, localTime: false, compress: false };
     const logging = new Logging({ level: 'info', format: 'json', outputs: [path], rotation });
@@ -69,7 +69,7 @@ describe('Logging', () => {
   });
 });
 
-it('a storm of one message is thinned out', () => {
+it('a message that is repeated very often is sampled', () => {
   const sampler = new Sampler();
   let written = 0;
   for (let i = 0; i < 1_000; i++) if (sampler.admits('warn', 'storm', 5)) written++;

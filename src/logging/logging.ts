@@ -5,8 +5,8 @@ import { Sampler } from './sampler.ts';
 import { DescriptorSink, FileSink, type Sink } from './sinks.ts';
 
 /*
- * Own writer instead of pino: that costs 17 ms and 8 MB at every start, more than all else in start-up, for what
- * is one line of JSON in a fixed order.
+ * Our own writer instead of pino. pino costs 17 ms and 8 MB at every start, more than all else in start-up, for one
+ * line of JSON in a fixed order.
  */
 
 export interface LoggingOptions {
@@ -26,26 +26,26 @@ const severity: Readonly<Record<LogLevel, number>> = {
   fatal: 5,
 };
 
-/** All loggers of the process and the outputs they share. */
+/** All loggers of the process, and their shared outputs. */
 export class Logging {
   readonly #least: number;
   readonly #json: boolean;
   readonly #sinks: readonly Sink[];
   readonly #sampler = new Sampler();
 
-  /** @throws when an output cannot be opened */
+  /** @throws if an output cannot be opened */
   constructor({ level, format, outputs, rotation }: LoggingOptions) {
     this.#least = severity[level];
     this.#json = format === 'json';
     this.#sinks = openSinks(outputs, rotation);
   }
 
-  /** As it is until the configuration is known: JSON at info to stderr. */
+  /** The logging before the configuration is known: JSON at level info to stderr. */
   static early(): Logging {
     return new Logging({ level: 'info', format: 'json', outputs: ['default'] });
   }
 
-  /** A logger whose lines name `caller`, a source as `room/file.ts`. */
+  /** A logger whose lines name `caller`, a source file as `module/file.ts`. */
   for(caller: string): Logger {
     return {
       debug: (message, fields) => this.write('debug', caller, message, fields),
@@ -71,7 +71,7 @@ export class Logging {
 
 function openSinks(outputs: readonly string[], rotation: RotationOptions | undefined): Sink[] {
   const names = new Set(outputs.map((output) => streamName(output)));
-  // /dev/null among them discards everything, as in etcd.
+  // Also /dev/null, which discards everything, as in etcd.
   if (names.has('/dev/null')) return [];
   return [...names].map((name) => {
     if (name === 'stdout') return new DescriptorSink(1);
@@ -81,8 +81,8 @@ function openSinks(outputs: readonly string[], rotation: RotationOptions | undef
 }
 
 /**
- * The journal's own protocol needs datagram sockets, which Node lacks; a service's stderr goes to the journal, so
- * lines take that way there.
+ * The journal's own protocol needs datagram Unix sockets, which Node.js does not have. A service's stderr goes to the
+ * journal, so the lines are written there.
  */
 function streamName(output: string): string {
   return output === 'default' || output === 'systemd/journal' ? 'stderr' : output;

@@ -9,14 +9,14 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const OPTIONS = { maxSizeMegabytes: 1, maxAgeDays: 0, maxBackups: 0, localTime: false, compress: false };
 
-test('a full file that somebody has moved away is replaced, and no descriptor but its own is closed', () => {
+test('a full file that was renamed by another process is replaced, and only its own descriptor is closed', () => {
   const path = join(root, 'moved.log');
   const sink = new RotatingSink(path, OPTIONS);
   const line = `${'x'.repeat(1024 * 1024 - 10)}\n`;
   sink.write(line);
   renameSync(path, join(root, 'elsewhere.log'));
   sink.write(line);
-  // Takes the lowest number that is free.
+  // This takes the lowest free number.
   const other = openSync(join(root, 'other'), 'w');
   sink.write(line);
   sink.write('last\n');

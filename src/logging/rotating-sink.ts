@@ -20,7 +20,7 @@ export interface RotationOptions {
   readonly maxSizeMegabytes: number;
   /** 0 keeps files of any age. */
   readonly maxAgeDays: number;
-  /** 0 keeps any number. */
+  /** 0 keeps any number of files. */
   readonly maxBackups: number;
   readonly localTime: boolean;
   readonly compress: boolean;
@@ -29,8 +29,8 @@ export interface RotationOptions {
 const megabyte = 1024 * 1024;
 
 /**
- * A log file that moves aside when full, to `name-2026-11-20T22-00-00.000.log` as lumberjack names it (which etcd
- * uses), so that tools which collect etcd's rotated logs find these. A library would bring other names.
+ * A log file that is renamed when full, to `name-2026-11-20T22-00-00.000.log`. etcd uses lumberjack, which has the
+ * same names, so that tools that collect etcd's rotated logs find these too. A library would use other names.
  */
 export class RotatingSink implements Sink {
   readonly #path: string;
@@ -38,7 +38,7 @@ export class RotatingSink implements Sink {
   #descriptor: number;
   #size: number;
 
-  /** @throws when the file cannot be opened */
+  /** @throws if the file cannot be opened */
   constructor(path: string, options: RotationOptions) {
     this.#path = path;
     this.#options = options;
@@ -54,7 +54,7 @@ export class RotatingSink implements Sink {
       writeSync(this.#descriptor, line);
       this.#size += length;
     } catch {
-      // Nowhere left to say so: the log is what failed.
+      // The error cannot be logged: it is the log that failed.
     }
   }
 
@@ -62,7 +62,7 @@ export class RotatingSink implements Sink {
     closeSync(this.#descriptor);
   }
 
-  /** The old file is closed last: whatever fails before, this descriptor is still the sink's own. */
+  /** The old file is closed last. If an earlier step fails, the sink still has this descriptor. */
   #rotate(): void {
     const backup = backupPath(this.#path, Date.now(), this.#options.localTime);
     const isThere = existsSync(this.#path);

@@ -1,15 +1,18 @@
-/** Lines alike within one second that are written before only one in as many is: a storm must not fill the disk. */
+/**
+ * How many equal lines are written per second. After them only one in this many is written, so that repeated messages
+ * do not fill the disk.
+ */
 const burst = 100;
 const windowMs = 1_000;
 
-/** Remembered messages; beyond them the oldest second's counts are forgotten. */
+/** How many messages are remembered. Above this, the counts of the oldest second are dropped. */
 const maxMessages = 1_024;
 
-/** Thins out repeated messages as etcd's logger does: the first 100 a second, then each hundredth. */
+/** Samples repeated messages like etcd's logger: the first 100 per second, then every hundredth. */
 export class Sampler {
   readonly #counts = new Map<string, { windowEndMs: number; count: number }>();
 
-  /** Whether this line is to be written. */
+  /** Whether to write this line. */
   admits(level: string, message: string, nowMs: number): boolean {
     const key = `${level} ${message}`;
     const seen = this.#counts.get(key);

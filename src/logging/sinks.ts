@@ -1,15 +1,15 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 
-/** Where lines go. Writing is synchronous, so that the last lines before a crash are there. */
+/** An output for lines. Writes are synchronous, so that the last lines before a crash are written. */
 export interface Sink {
   write(line: string): void;
   close(): void;
 }
 
-/** Attempts to write to a pipe whose reader is behind before the line is given up. */
+/** How often a write to a full pipe is tried before the line is dropped. */
 const maxAttempts = 100;
 
-/** stdout or stderr. A reader that went away, or does not read, loses lines rather than stopping the server. */
+/** stdout or stderr. If the reader is gone or does not read, lines are lost, and the server continues. */
 export class DescriptorSink implements Sink {
   readonly #descriptor: number;
 
@@ -34,11 +34,11 @@ export class DescriptorSink implements Sink {
   }
 }
 
-/** Appends to a file. Once the disk refuses, lines are dropped until it takes them again. */
+/** Appends to a file. While the disk refuses writes, lines are dropped. */
 export class FileSink implements Sink {
   readonly #descriptor: number;
 
-  /** @throws when the file cannot be opened */
+  /** @throws if the file cannot be opened */
   constructor(path: string) {
     this.#descriptor = openSync(path, 'a', 0o644);
   }
@@ -47,7 +47,7 @@ export class FileSink implements Sink {
     try {
       writeSync(this.#descriptor, line);
     } catch {
-      // Nowhere left to say so: the log is what failed.
+      // The error cannot be logged: it is the log that failed.
     }
   }
 

@@ -1,12 +1,12 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { labelled, gauge, type Family, type Sample } from './family.ts';
 
-/** Milliseconds between samples: fine enough for a p99 of some ms, coarse enough to cost nothing while idle. */
+/** Milliseconds between samples: short enough for a p99 of some ms, long enough to cost nothing while idle. */
 const resolutionMs = 10;
 
 const quantiles = [0.5, 0.9, 0.99, 0.999];
 
-/** How late the event loop runs what is due: Keystead does all its work on one, so this is its health in a number. */
+/** Measures the delay of the event loop. Keystead does all its work on one event loop, so this shows its health. */
 export class EventLoopDelay {
   readonly #histogram: IntervalHistogram;
 
@@ -15,12 +15,12 @@ export class EventLoopDelay {
     this.#histogram.enable();
   }
 
-  /** Seconds beyond the sampling interval below which the share `quantile` of all samples lies. */
+  /** The quantile of the delay, in seconds: the share `quantile` of all samples is below it. */
   quantileSeconds(quantile: number): number {
     return this.#seconds(this.#histogram.percentile(quantile * 100));
   }
 
-  /** Forgets what was measured, so that a test can look at a period alone. */
+  /** Starts the measurement again, so that a test can measure a period. */
   reset(): void {
     this.#histogram.reset();
   }
@@ -36,13 +36,11 @@ export class EventLoopDelay {
       labelled(
         'gauge',
         'keystead_event_loop_delay_seconds',
-        'Lateness of the event loop since the start, by quantile.',
+        'Delay of the event loop since the start, by quantile.',
         samples,
       ),
-      gauge(
-        'keystead_event_loop_delay_max_seconds',
-        'Largest lateness of the event loop since the start.',
-        () => this.#seconds(this.#histogram.max),
+      gauge('keystead_event_loop_delay_max_seconds', 'Largest delay of the event loop since the start.', () =>
+        this.#seconds(this.#histogram.max),
       ),
     ];
   }

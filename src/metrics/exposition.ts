@@ -5,8 +5,8 @@ import type { Histogram } from './histogram.ts';
 export const expositionType = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
 
 /**
- * The families in the Prometheus text format 0.0.4, sorted by name; those without samples are left out. Written
- * here because a client library would cost 30 ms and 11 MB for what is this file.
+ * The families in the Prometheus text format 0.0.4, sorted by name. Families without samples are left out. This is
+ * our own code because a client library would cost 30 ms and 11 MB.
  */
 export function exposition(families: readonly Family[]): string {
   const lines: string[] = [];
@@ -69,7 +69,7 @@ function escapeHelp(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
 }
 
-/** As Go prints a float in its shortest form: with an exponent below 1e-4 and from 1e6 on. */
+/** Prints a float like Go in its shortest form: with an exponent below 1e-4 and from 1e6 on. */
 export function numberText(value: number): string {
   if (value === Infinity) return '+Inf';
   if (value === -Infinity) return '-Inf';

@@ -14,7 +14,7 @@ import { grpcCodeNames } from './grpc-codes.ts';
 import { peerFamilies } from './peer-families.ts';
 import type { Versions } from './versions.ts';
 
-/** Every metric of etcd under its name, read from `metrics`; the help texts are ours. */
+/** Every metric of etcd by its name, with values from `metrics`. The help texts are our own. */
 export function etcdFamilies(metrics: Metrics, versions: Versions, extensive: boolean): Family[] {
   return [
     ...serverFamilies(metrics, versions),
@@ -41,7 +41,7 @@ function histogramsOf(name: string, help: string, family: HistogramFamily): Fami
   return { name, type: 'histogram', help, histograms: entries };
 }
 
-/** A gauge of 1 whose label says something; absent while it is unknown. */
+/** A gauge with value 1 and the information in a label; absent while it is unknown. */
 function info(name: string, help: string, label: string, read: () => string): Family {
   return labelled('gauge', name, help, () => (read() === '' ? [] : [[[[label, read()]], 1]]));
 }
@@ -78,7 +78,7 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
       'server_go_version',
       () => versions.runtime,
     ),
-    info('etcd_server_id', 'The id of this member, as a label.', 'server_id', () => server.id),
+    info('etcd_server_id', 'The ID of this member, as a label.', 'server_id', () => server.id),
     labelled('gauge', 'etcd_server_feature_enabled', 'Whether a feature gate is on.', features),
     gauge('etcd_debugging_auth_revision', 'Revision of users and roles.', () => server.authRevision),
     gauge('etcd_server_has_leader', 'Whether a leader is known.', () => server.hasLeader),
@@ -86,18 +86,18 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
     gauge('etcd_server_is_learner', 'Whether this member is a learner.', () => server.isLearner),
     counter(
       'etcd_server_leader_changes_seen_total',
-      'Changes of leader seen.',
+      'Number of leader changes seen.',
       () => server.leaderChangesSeen,
     ),
     counter('keystead_audit_log_lines_total', 'Lines written to the audit log.', () => metrics.audit.written),
     counter(
       'keystead_audit_log_dropped_lines_total',
-      'Lines of the audit log dropped, as its disk did not take them.',
+      'Lines of the audit log that were dropped because the disk was too slow.',
       () => metrics.audit.dropped,
     ),
     counter(
       'keystead_stuck_log_handovers_total',
-      'Times that this leader handed over as its log could not be synced.',
+      'Times that this leader transferred its leadership because its log could not be synced.',
       () => server.stuckLogHandovers,
     ),
     counter(
@@ -107,17 +107,17 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
     ),
     counter(
       'etcd_server_heartbeat_send_failures_total',
-      'Heartbeats that left too late, most often for a slow disk.',
+      'Heartbeats that were sent too late, usually because of a slow disk.',
       () => server.heartbeatSendFailures,
     ),
     gauge(
       'etcd_server_proposals_applied_total',
-      'Index of the last entry applied.',
+      'Index of the last applied entry.',
       () => server.proposalsApplied,
     ),
     gauge(
       'etcd_server_proposals_committed_total',
-      'Index of the last entry committed.',
+      'Index of the last committed entry.',
       () => server.proposalsCommitted,
     ),
     counter('etcd_server_proposals_failed_total', 'Proposals that failed.', () => server.proposalsFailed),
@@ -129,10 +129,10 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
     ),
     counter(
       'etcd_server_slow_read_indexes_total',
-      'Read indexes answered too late, or not in time.',
+      'Read indexes that were confirmed late or not in time.',
       () => server.slowReadIndexes,
     ),
-    counter('etcd_server_slow_apply_total', 'Entries whose applying was slow.', () => server.slowApplies),
+    counter('etcd_server_slow_apply_total', 'Slow applies of entries.', () => server.slowApplies),
     gauge(
       'etcd_server_snapshot_apply_in_progress_total',
       'Whether a snapshot is being installed.',
@@ -140,12 +140,12 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
     ),
     counter('etcd_server_health_success', 'Health checks passed.', () => server.healthSuccess),
     counter('etcd_server_health_failures', 'Health checks failed.', () => server.healthFailures),
-    counter('etcd_debugging_server_lease_expired_total', 'Leases that ran out.', () => server.leaseExpired),
+    counter('etcd_debugging_server_lease_expired_total', 'Leases that expired.', () => server.leaseExpired),
     histogramsOf('etcd_server_apply_duration_seconds', 'Time to apply one request.', server.applyDuration),
     histogramsOf('etcd_server_range_duration_seconds', 'Time to read one range.', server.rangeDuration),
     histogramsOf(
       'etcd_server_request_duration_seconds',
-      'Time from a request to its answer.',
+      'Time from a request to its response.',
       server.requestDuration,
     ),
     labelled('gauge', 'etcd_server_healthcheck', 'Last result of each health check.', () =>
@@ -191,7 +191,7 @@ function mvccFamilies({ mvcc }: Metrics): Family[] {
     ),
     histogram(
       'etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds',
-      'Time of one slice of a compaction.',
+      'Pause of one slice of a compaction.',
       mvcc.compactionPauseMs,
     ),
     histogram(
@@ -207,7 +207,7 @@ function mvccFamilies({ mvcc }: Metrics): Family[] {
     ),
     gauge(
       'etcd_mvcc_db_open_read_transactions',
-      'Readers of the store at work.',
+      'Open readers of the store.',
       () => mvcc.openReadTransactions,
     ),
     gauge('etcd_mvcc_db_total_size_in_bytes', 'Size of the store on disk.', () => mvcc.dbTotalBytes),
@@ -223,7 +223,11 @@ function watchFamilies({ mvcc }: Metrics): Family[] {
   return [
     counter('etcd_debugging_mvcc_events_total', 'Events sent to watchers.', () => mvcc.eventsTotal),
     gauge('etcd_debugging_mvcc_pending_events_total', 'Events waiting to be sent.', () => mvcc.pendingEvents),
-    gauge('etcd_debugging_mvcc_slow_watcher_total', 'Watchers behind.', () => mvcc.slowWatchers),
+    gauge(
+      'etcd_debugging_mvcc_slow_watcher_total',
+      'Watchers that have not caught up.',
+      () => mvcc.slowWatchers,
+    ),
     gauge('etcd_debugging_mvcc_watcher_total', 'Watchers.', () => mvcc.watchers),
     gauge('etcd_debugging_mvcc_watch_stream_total', 'Watch streams.', () => mvcc.watchStreams),
     histogram(
@@ -254,7 +258,7 @@ function leaseFamilies({ lease }: Metrics): Family[] {
     counter('etcd_debugging_lease_granted_total', 'Leases granted.', () => lease.granted),
     counter('etcd_debugging_lease_renewed_total', 'Leases renewed at the leader.', () => lease.renewed),
     counter('etcd_debugging_lease_revoked_total', 'Leases revoked.', () => lease.revoked),
-    histogram('etcd_debugging_lease_ttl_total', 'Times to live of leases, in seconds.', lease.ttlSeconds),
+    histogram('etcd_debugging_lease_ttl_total', 'TTLs of granted leases, in seconds.', lease.ttlSeconds),
   ];
 }
 
@@ -283,7 +287,7 @@ function diskFamilies({ disk }: Metrics): Family[] {
       'Time to send a snapshot.',
       disk.backendSnapshot,
     ),
-    gauge('etcd_disk_defrag_inflight', 'Whether a defragmentation is at work.', () => disk.defragInflight),
+    gauge('etcd_disk_defrag_inflight', 'Whether a defragmentation is running.', () => disk.defragInflight),
     histogram(
       'etcd_snap_fsync_duration_seconds',
       'Time to sync the store before the log is released.',
@@ -296,7 +300,7 @@ function diskFamilies({ disk }: Metrics): Family[] {
     ),
     histogram(
       'etcd_debugging_snap_save_total_duration_seconds',
-      'Time to sync the store and to mark that in the log.',
+      'Time to sync the store and to record that in the log.',
       disk.snapSaveTotal,
     ),
   ];
@@ -314,7 +318,7 @@ function networkFamilies({ network }: Metrics): Family[] {
       'Bytes sent to gRPC clients.',
       () => network.clientSentBytes,
     ),
-    labelled('gauge', 'etcd_network_known_peers', 'Members known to this one.', () =>
+    labelled('gauge', 'etcd_network_known_peers', 'Peers that this member knows.', () =>
       countsOf(network.knownPeers),
     ),
   ];
@@ -331,15 +335,15 @@ function grpcFamilies(metrics: Metrics): Family[] {
       ]),
     );
   return [
-    labelled('counter', 'grpc_server_started_total', 'Calls begun.', each('started')),
+    labelled('counter', 'grpc_server_started_total', 'Started calls.', each('started')),
     labelled(
       'counter',
       'grpc_server_msg_received_total',
-      'Messages received of calls.',
+      'Messages received on calls.',
       each('messagesReceived'),
     ),
     labelled('counter', 'grpc_server_msg_sent_total', 'Messages sent on calls.', each('messagesSent')),
-    labelled('counter', 'grpc_server_handled_total', 'Calls ended, by status.', handled),
+    labelled('counter', 'grpc_server_handled_total', 'Completed calls, by status.', handled),
   ];
 }
 
@@ -354,19 +358,19 @@ function methodLabels({ service, method, type }: { service: string; method: stri
 function scrapeFamilies({ scrapes }: Metrics): Family[] {
   const byCode = (): Sample[] => [...scrapes.byCode].map(([code, count]) => [[['code', code]], count]);
   return [
-    gauge('promhttp_metric_handler_requests_in_flight', 'Scrapes being served.', () => scrapes.inFlight),
+    gauge('promhttp_metric_handler_requests_in_flight', 'Scrapes in progress.', () => scrapes.inFlight),
     labelled('counter', 'promhttp_metric_handler_requests_total', 'Scrapes by HTTP status.', byCode),
   ];
 }
 
-/** What etcd's server reports as zero as well, and what has nothing to count here. The help text says why. */
+/** Metrics that are always zero or empty, in etcd's server too or only here. The help text says why. */
 function constantFamilies(): Family[] {
   const zero = (): number => 0;
   const empty = new Histogram(latencyBounds);
   return [
     counter(
       'etcd_server_read_indexes_failed_total',
-      'A read index is asked for again when the leader changes; always 0.',
+      'A read index is repeated when the leader changes; always 0.',
       zero,
     ),
     histogram(
@@ -376,18 +380,22 @@ function constantFamilies(): Family[] {
     ),
     histogram(
       'etcd_debugging_disk_backend_commit_rebalance_duration_seconds',
-      'Of bbolt; always empty.',
+      'Phase of a bbolt commit; always empty.',
       empty,
     ),
-    histogram('etcd_debugging_disk_backend_commit_spill_duration_seconds', 'Of bbolt; always empty.', empty),
+    histogram(
+      'etcd_debugging_disk_backend_commit_spill_duration_seconds',
+      'Phase of a bbolt commit; always empty.',
+      empty,
+    ),
     histogram(
       'etcd_snap_db_fsync_duration_seconds',
-      'The file received is read into a store and then removed, so it is not synced; always empty.',
+      'The received file is imported into a store and then removed, so it is not synced; always empty.',
       empty,
     ),
     histogram(
       'etcd_debugging_snap_save_marshalling_duration_seconds',
-      'There is no snapshot file to encode, the store is the snapshot; always empty.',
+      'The store is the snapshot, so no snapshot file is encoded; always empty.',
       empty,
     ),
     gauge('etcd_grpc_proxy_cache_hits_total', 'Of the proxy; always 0.', zero),
@@ -402,5 +410,7 @@ function constantFamilies(): Family[] {
 }
 
 function extensiveFamilies({ callDurations }: Metrics): Family[] {
-  return [histogramsOf('grpc_server_handling_seconds', 'Time from a call’s head to its end.', callDurations)];
+  return [
+    histogramsOf('grpc_server_handling_seconds', 'Time from the start of a call to its end.', callDurations),
+  ];
 }

@@ -1,11 +1,11 @@
 import type { Histogram } from './histogram.ts';
 
-/** Label names and values of one sample, in the order in which they are printed. */
+/** Label names and values of one sample, in the order of the output. */
 export type Labels = readonly (readonly [name: string, value: string])[];
 
 export type Sample = readonly [labels: Labels, value: number];
 
-/** One metric as it is exposed. */
+/** One metric family. */
 export type Family =
   | {
       readonly name: string;
@@ -43,7 +43,7 @@ export function histogram(name: string, help: string, read: Histogram): Family {
   return { name, type: 'histogram', help, histograms: () => [[none, read]] };
 }
 
-/** Pairs label names with values, sorted by name as Prometheus' Go client prints them. */
+/** Pairs label names with values. They are sorted by name, as in Prometheus' Go client. */
 export function zipLabels(names: readonly string[], values: readonly string[]): Labels {
   return names
     .map((name, place) => [name, values[place] ?? ''] as const)

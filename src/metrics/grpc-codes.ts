@@ -1,4 +1,4 @@
-/** Names of the gRPC status codes, by number, as metrics label them. */
+/** The names of the gRPC status codes, by number, as metrics use them in labels. */
 export const grpcCodeNames = [
   'OK',
   'Canceled',

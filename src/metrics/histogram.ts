@@ -6,10 +6,10 @@ export function exponentialBounds(first: number, factor: number, count: number):
   return bounds;
 }
 
-/** Counts of observations by fixed bounds. `observe` allocates nothing: it is on hot paths. */
+/** Counts observations by fixed bounds. `observe` allocates nothing, because it is on hot paths. */
 export class Histogram {
   readonly bounds: readonly number[];
-  /** One count a bound and one for what lies above all; not cumulative. */
+  /** One count per bound and one for the values above all bounds. The counts are not cumulative. */
   readonly counts: Float64Array;
   sum = 0;
 
@@ -22,7 +22,7 @@ export class Histogram {
   observe(value: number, times = 1): void {
     const { bounds } = this;
     let at = 0;
-    // Most observations fall into the first few buckets, so a walk beats a search.
+    // Most observations fall into the first few buckets, so a linear search is the fastest.
     while (at < bounds.length && value > (bounds[at] ?? 0)) at++;
     this.counts[at] = (this.counts[at] ?? 0) + times;
     this.sum += value * times;
@@ -35,7 +35,7 @@ export class Histogram {
   }
 }
 
-/** A family of histograms told apart by label values, each made when first asked for. Callers keep what they get. */
+/** A family of histograms by label values. Each is made when it is first needed. Callers keep the result. */
 export class HistogramFamily {
   readonly labels: readonly string[];
   readonly #bounds: readonly number[];
@@ -46,7 +46,7 @@ export class HistogramFamily {
     this.#bounds = bounds;
   }
 
-  /** The histogram of these label values, given in the order of `labels`. */
+  /** The histogram with these label values, in the order of `labels`. */
   with(...values: readonly string[]): Histogram {
     const key = values.join('\0');
     let entry = this.#byKey.get(key);
@@ -62,7 +62,7 @@ export class HistogramFamily {
   }
 }
 
-/** A family of counts told apart by label values. */
+/** A family of counters by label values. */
 export class CounterFamily {
   readonly labels: readonly string[];
   readonly #byKey = new Map<string, { readonly values: readonly string[]; count: number }>();

@@ -10,7 +10,7 @@ interface WireFact {
   readonly type: string;
 }
 
-/** A metric of a real etcd 3.7.1 as scraped: its label names, and a histogram's bounds. */
+/** A metric in a scrape of a real etcd 3.7.1: its label names, and a histogram's bounds. */
 interface ScrapeFact {
   readonly name: string;
   readonly labels: readonly string[];
@@ -54,7 +54,7 @@ function sampleRegistry(extensive = false): Registry {
   });
 }
 
-it('every metric of etcd has its name and type', () => {
+it('every metric of etcd is exposed with its name and type', () => {
   const types = new Map(
     sampleRegistry()
       .families()
@@ -71,7 +71,7 @@ it('no family is exposed twice', () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-it('labels and bounds are those of a scraped etcd', () => {
+it('labels and bounds are those in a scrape of etcd', () => {
   const lines = sampleRegistry().render().split('\n');
   for (const { name, labels, bounds } of facts<ScrapeFact>('scrape.json')) {
     const own = lines.filter((line) => new RegExp(`^${name}(_bucket)?[{ ]`).test(line));
@@ -83,7 +83,7 @@ it('labels and bounds are those of a scraped etcd', () => {
   }
 });
 
-it('extensive metrics are those and the time that calls take', () => {
+it('extensive metrics add the duration of calls', () => {
   const families = sampleRegistry(true).families();
   const names = new Set(
     sampleRegistry()

@@ -1,23 +1,23 @@
 import { CounterFamily, exponentialBounds, Histogram, HistogramFamily } from './histogram.ts';
 
-/** 1 ms to 8 s: what a disk or a request takes. */
+/** 1 ms to 8 s: for disk operations and requests. */
 export const latencyBounds = exponentialBounds(0.001, 2, 14);
-/** 0.1 ms to 52 s: what applying or reading takes. */
+/** 0.1 ms to 52 s: for applying and reading. */
 const applyBounds = exponentialBounds(0.0001, 2, 20);
-/** 10 ms to 164 s: what hashing the store takes. */
+/** 10 ms to 164 s: for hashing the store. */
 const hashBounds = exponentialBounds(0.01, 2, 15);
 
 /** 0.5 ms to 4 s, in milliseconds: etcd's pauses of its index. */
 export const indexPauseBounds = exponentialBounds(0.5, 2, 14);
-/** 100 ms to 51 s: what sending a snapshot to another member takes. */
+/** 100 ms to 51 s: for sending a snapshot to another member. */
 const snapshotBounds = exponentialBounds(0.1, 2, 10);
-/** 0.1 ms to 3.3 s: a message to another member and back. */
+/** 0.1 ms to 3.3 s: for the round trip to another member. */
 const roundTripBounds = exponentialBounds(0.0001, 2, 16);
 
-/** 5 ms to 10 s: what a call takes, streams included. */
+/** 5 ms to 10 s: for calls, streams included. */
 const callBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Traffic with one other member; the peer room's own counts have this shape. */
+/** Traffic with one other member. The counters of the `peer` module have this shape. */
 export interface PeerTraffic {
   readonly id: bigint;
   readonly isActive: boolean;
@@ -34,7 +34,7 @@ export interface PeerTraffic {
   readonly snapshotReceiveFailures: number;
 }
 
-/** What one RPC method has counted; the gRPC room's own counters have this shape. */
+/** The counters of one RPC method. Those of the `grpc` module have this shape. */
 export interface MethodCounts {
   readonly service: string;
   readonly method: string;
@@ -42,20 +42,20 @@ export interface MethodCounts {
   readonly started: number;
   readonly messagesReceived: number;
   readonly messagesSent: number;
-  /** Calls ended, by status code. */
+  /** Completed calls, by status code. */
   readonly handled: readonly number[];
 }
 
 /**
- * All that the server measures, as plain numbers that rooms count up as they go; names and text come only when
- * someone scrapes. Durations are seconds, unless their name says otherwise. Gauges that would cost something to
- * keep current are filled in by `beforeScrape`.
+ * All measurements of the server, as plain numbers that the modules update. Names and text are made only for a
+ * scrape. Durations are in seconds, unless the name says otherwise. Gauges that are expensive to keep up to date are
+ * set by `beforeScrape`.
  */
 export class Metrics {
   readonly server = {
-    /** Member id in hexadecimal, once known. */
+    /** The member ID in hexadecimal, once known. */
     id: '',
-    /** `3.7`, once decided. */
+    /** For example `3.7`, once decided. */
     clusterVersion: '',
     hasLeader: 0,
     isLeader: 0,
@@ -76,12 +76,12 @@ export class Metrics {
     healthFailures: 0,
     leaseExpired: 0,
     authRevision: 0,
-    /** Feature gates by name: stage and whether they are on. */
+    /** Feature gates by name: their stage and whether they are enabled. */
     features: new Map<string, { readonly stage: string; readonly enabled: boolean }>(),
-    /** By operation and whether it succeeded: what applying one request takes. */
+    /** The time to apply one request, by operation and success. */
     applyDuration: new HistogramFamily(['version', 'op', 'success'], applyBounds),
     rangeDuration: new HistogramFamily(['success'], applyBounds),
-    /** By request type and whether it succeeded: from proposal to answer. */
+    /** The time from proposal to response, by request type and success. */
     requestDuration: new HistogramFamily(['type', 'success'], latencyBounds),
     healthChecks: new CounterFamily(['type', 'name', 'status']),
     healthCheck: new CounterFamily(['type', 'name']),
@@ -103,7 +103,7 @@ export class Metrics {
     watchStreams: 0,
     totalPutBytes: 0,
     compactionKeys: 0,
-    /** Seconds since the epoch of the last compaction. */
+    /** The time of the last compaction, in seconds since the epoch. */
     compactionLastSeconds: 0,
     compactionPauseMs: new Histogram(exponentialBounds(1, 2, 13)),
     compactionTotalMs: new Histogram(exponentialBounds(100, 2, 14)),
@@ -143,9 +143,9 @@ export class Metrics {
     /** Messages of calls, without their five bytes of framing and before compression. */
     clientReceivedBytes: 0,
     clientSentBytes: 0,
-    /** Peers by member id in hexadecimal; the first of a pair is this member. */
+    /** Peers by member ID in hexadecimal. The first of each pair is this member. */
     knownPeers: new CounterFamily(['Local', 'Remote']),
-    /** By the other member's id in hexadecimal, seconds. */
+    /** By the other member's ID in hexadecimal, in seconds. */
     peerRoundTrip: new HistogramFamily(['To'], roundTripBounds),
     snapshotSend: new HistogramFamily(['To'], snapshotBounds),
     snapshotReceive: new HistogramFamily(['From'], snapshotBounds),
@@ -160,20 +160,20 @@ export class Metrics {
     ]),
   };
 
-  /** Filled with extensive metrics alone: from the request's head to the call's end. */
+  /** Filled only with extensive metrics: from the request headers to the end of the call. */
   readonly callDurations = new HistogramFamily(['grpc_method', 'grpc_service', 'grpc_type'], callBounds);
 
-  /** The counters of every RPC method; the gRPC server provides them. */
+  /** The counters of every RPC method, from the gRPC server. */
   methods: () => Iterable<MethodCounts> = () => [];
-  /** Lines of the audit log, since the start. */
+  /** Lines of the audit log since the start. */
   audit: { readonly written: number; readonly dropped: number } = { written: 0, dropped: 0 };
 
-  /** Traffic with the other members; the transport provides it. */
+  /** Traffic with the other members, from the transport. */
   peers: () => Iterable<PeerTraffic> = () => [];
 
   readonly #hooks: (() => void)[] = [];
 
-  /** Runs `fill` before each scrape, to set gauges that are cheaper to read than to keep. */
+  /** Runs `fill` before each scrape, to set gauges that are cheaper to read than to keep up to date. */
   beforeScrape(fill: () => void): void {
     this.#hooks.push(fill);
   }

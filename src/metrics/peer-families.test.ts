@@ -15,11 +15,11 @@ function samples(metrics: Metrics): string[] {
     .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-it('a member alone shows none', () => {
+it('a single member has none', () => {
   expect(samples(new Metrics())).toEqual([]);
 });
 
-it('shows what was counted, by member', () => {
+it('shows the counts by member', () => {
   const metrics = new Metrics();
   metrics.server.id = 'a';
   metrics.peers = () => [
@@ -37,7 +37,7 @@ it('shows what was counted, by member', () => {
   ]);
 });
 
-it('has the bounds of a real etcd', () => {
+it('has the bounds of etcd', () => {
   const metrics = new Metrics();
   metrics.network.peerRoundTrip.with('b').observe(0.0003);
   const bounds = samples(metrics).flatMap((line) => /le="([^"]+)"/.exec(line)?.[1] ?? []);

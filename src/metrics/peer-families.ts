@@ -2,7 +2,7 @@ import { labelled, zipLabels, type Family, type Sample } from './family.ts';
 import type { HistogramFamily } from './histogram.ts';
 import type { Metrics, PeerTraffic } from './metrics.ts';
 
-/** Counts with the other members. As in etcd, one that has never counted is left out. */
+/** Metrics of the other members. As in etcd, a metric without a count is left out. */
 export function peerFamilies(metrics: Metrics): Family[] {
   const { network } = metrics;
   const by = (label: 'To' | 'From', read: (peer: PeerTraffic) => number) => (): Sample[] =>
@@ -28,25 +28,25 @@ export function peerFamilies(metrics: Metrics): Family[] {
     labelled(
       'counter',
       'etcd_network_peer_sent_failures_total',
-      'Messages to members that were lost.',
+      'Messages to members that could not be sent.',
       by('To', (peer) => peer.sentFailures),
     ),
     labelled(
       'counter',
       'etcd_network_peer_received_failures_total',
-      'Messages of members that were refused.',
+      'Messages from members that were refused.',
       by('From', (peer) => peer.receivedFailures),
     ),
     labelled(
       'counter',
       'etcd_network_snapshot_send_success',
-      'Snapshots sent.',
+      'Snapshots sent to members.',
       by('To', (peer) => peer.snapshotsSent),
     ),
     labelled(
       'gauge',
       'etcd_network_snapshot_send_inflights_total',
-      'Snapshots being sent.',
+      'Snapshots that are being sent.',
       by('To', (peer) => peer.snapshotsSending),
     ),
     labelled(
@@ -58,13 +58,13 @@ export function peerFamilies(metrics: Metrics): Family[] {
     labelled(
       'counter',
       'etcd_network_snapshot_receive_success',
-      'Snapshots received.',
+      'Snapshots received from members.',
       by('From', (peer) => peer.snapshotsReceived),
     ),
     labelled(
       'gauge',
       'etcd_network_snapshot_receive_inflights_total',
-      'Snapshots being received.',
+      'Snapshots that are being received.',
       by('From', (peer) => peer.snapshotsReceiving),
     ),
     labelled(
@@ -88,11 +88,11 @@ function connectionFamilies(metrics: Metrics): Family[] {
       .filter((peer) => peer.disconnects > 0)
       .map((peer): Sample => [pair(peer), peer.disconnects]);
   return [
-    labelled('gauge', 'etcd_network_active_peers', 'Members that a connection works with.', active),
+    labelled('gauge', 'etcd_network_active_peers', 'Members with a working connection.', active),
     labelled(
       'counter',
       'etcd_network_disconnected_peers_total',
-      'Times that a member was lost.',
+      'Number of lost connections to members.',
       disconnected,
     ),
   ];
@@ -109,7 +109,7 @@ function durationFamilies(network: Metrics['network']): Family[] {
   return [
     family(
       'etcd_network_peer_round_trip_time_seconds',
-      'Smoothed round trip to members.',
+      'Smoothed round-trip time to members.',
       network.peerRoundTrip,
     ),
     family(

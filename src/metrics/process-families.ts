@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { counter, gauge, type Family } from './family.ts';
 
-/** Clock ticks a second in /proc on every Linux that Node runs on. */
+/** Clock ticks per second in /proc, on every Linux that Node.js runs on. */
 const ticksPerSecond = 100;
 
-/** The process as the system sees it. Where there is no /proc, what it alone knows is 0. */
+/** Metrics of the process from the operating system. Without /proc, the metrics that need it are 0. */
 export function processFamilies(): Family[] {
   const started = startSeconds();
   const openFiles = (): number => readdirSafe('/proc/self/fd');
@@ -14,10 +14,10 @@ export function processFamilies(): Family[] {
       const { user, system } = process.cpuUsage();
       return Math.round((user + system) / 1e4) / 100;
     }),
-    gauge('process_open_fds', 'Open files.', openFiles),
-    gauge('process_max_fds', 'Limit of open files.', limit),
-    gauge('os_fd_used', 'Open files.', openFiles),
-    gauge('os_fd_limit', 'Limit of open files.', limit),
+    gauge('process_open_fds', 'Open file descriptors.', openFiles),
+    gauge('process_max_fds', 'Limit of open file descriptors.', limit),
+    gauge('os_fd_used', 'Open file descriptors.', openFiles),
+    gauge('os_fd_limit', 'Limit of open file descriptors.', limit),
     gauge('process_resident_memory_bytes', 'Memory in RAM.', () => process.memoryUsage.rss()),
     gauge('process_virtual_memory_bytes', 'Address space in use.', () => statField(20)),
     gauge('process_virtual_memory_max_bytes', 'Limit of the address space.', () =>
@@ -43,7 +43,7 @@ export function processFamilies(): Family[] {
   ];
 }
 
-/** Files this process may open; Infinity where there is no limit or none can be read. */
+/** The limit of open files; Infinity if there is no limit or it cannot be read. */
 export function openFileLimit(): number {
   return limitOf('Max open files');
 }
@@ -64,7 +64,7 @@ function readdirSafe(path: string): number {
   }
 }
 
-/** A field of /proc/self/stat, counted from the state, which follows the name in brackets. */
+/** A field of /proc/self/stat. Fields are counted from the state, which follows the name in brackets. */
 function statField(place: number): number {
   const text = read('/proc/self/stat');
   return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[place] ?? 0);
@@ -81,7 +81,7 @@ function limitOf(name: string): number {
     .split('\n')
     .find((candidate) => candidate.startsWith(name));
   const soft = line?.slice(name.length).trim().split(/\s+/)[0];
-  // Go reports no limit as the largest 64-bit number.
+  // Go reports "no limit" as the largest 64-bit number.
   return soft === undefined || soft === 'unlimited' ? 2 ** 64 : Number(soft);
 }
 

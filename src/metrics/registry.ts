@@ -10,11 +10,11 @@ export interface RegistryOptions {
   readonly metrics: Metrics;
   readonly versions: Versions;
   readonly eventLoop: EventLoopDelay;
-  /** Also what `--metrics extensive` asks for. */
+  /** Whether `--metrics extensive` is set. */
   readonly extensive: boolean;
 }
 
-/** Renders all metrics. The families are made at the first scrape: a server nobody scrapes pays nothing for them. */
+/** Renders all metrics. The families are made at the first scrape, so they cost nothing without scrapes. */
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #added: Family[] = [];
@@ -24,7 +24,7 @@ export class Registry {
     this.#options = options;
   }
 
-  /** Adds families of the caller's own; before the first scrape. */
+  /** Adds more families. Call it before the first scrape. */
   add(...families: readonly Family[]): void {
     this.#added.push(...families);
   }
@@ -41,7 +41,7 @@ export class Registry {
     return this.#families;
   }
 
-  /** One scrape, in the Prometheus text format. */
+  /** The result of one scrape, in the Prometheus text format. */
   render(): string {
     this.#options.metrics.fill();
     return exposition(this.families());

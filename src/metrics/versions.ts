@@ -1,6 +1,6 @@
 export interface Versions {
-  /** The etcd release this server answers as. */
+  /** The etcd release that this server reports. */
   readonly server: string;
-  /** The runtime, as `node20.9.0`. */
+  /** The runtime, such as `node20.9.0`. */
   readonly runtime: string;
 }

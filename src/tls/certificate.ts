@@ -9,16 +9,16 @@ const COMMON_NAME = '2.5.4.3';
 
 export interface CertificateOptions {
   readonly subject: asn1.Name;
-  /** Names and addresses that it is for. */
+  /** The DNS names and IP addresses of the certificate. */
   readonly hosts: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
   /** Bits of `KeyUsageFlags`. */
   readonly keyUsage: number;
-  /** OIDs of what it may be used for; empty for anything. */
+  /** OIDs of the extended key usage; empty for any use. */
   readonly extendedKeyUsage: readonly string[];
   readonly isAuthority: boolean;
-  /** Who signs; itself unless given. */
+  /** The issuer; the certificate is self-signed if it is not given. */
   readonly issuer?: { readonly subject: asn1.Name; readonly key: KeyObject };
 }
 
@@ -43,7 +43,7 @@ export function nameOf(parts: { organization?: string; commonName?: string }): a
   ]);
 }
 
-/** A new key on P-256 and a certificate for it. */
+/** Makes a new P-256 key and a certificate for it. */
 export function makeCertificate(options: CertificateOptions): MadeCertificate {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
@@ -91,12 +91,12 @@ function extensionsOf(options: CertificateOptions): asn1.Extensions {
   return new asn1.Extensions(list);
 }
 
-/** The signature of a structure, as certificates and revocation lists carry it. */
+/** The signature of a structure, in the form of certificates and revocation lists. */
 export function signed(body: unknown, key: KeyObject): ArrayBuffer {
   return toArrayBuffer(sign('sha256', Buffer.from(AsnConvert.serialize(body)), key));
 }
 
-/** 126 random bits; the first is set and the sign is not. */
+/** A serial number of 126 random bits. The highest bit is set, and the number is positive. */
 function newSerialNumber(): ArrayBuffer {
   const bytes = randomBytes(16);
   bytes.writeUInt8((bytes.readUInt8(0) & 0x7f) | 0x40, 0);

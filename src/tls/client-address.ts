@@ -2,11 +2,11 @@ import type { X509Certificate } from 'node:crypto';
 import { lookup, lookupService, reverse } from 'node:dns/promises';
 import { alternativeNames, isForHost } from './host-names.ts';
 
-/** How host names are looked up; tests have their own. */
+/** Looks up host names. Tests use their own. */
 export interface Resolver {
-  /** Names of an address. */
+  /** The names of an address. */
   names(address: string): Promise<readonly string[]>;
-  /** Addresses of a name. */
+  /** The addresses of a name. */
   addresses(name: string): Promise<readonly string[]>;
 }
 
@@ -27,9 +27,9 @@ export const systemResolver: Resolver = {
 };
 
 /**
- * Why a peer's certificate does not fit the address it connects from; undefined when it does, or when it carries no
- * alternative name at all. An address entry must equal it; else one of the host names must belong to it, by the
- * address's own names, wildcards included, or by the name's addresses.
+ * Why a peer's certificate does not match the address that it connects from; undefined if it matches, or if it has no
+ * alternative names. If it has IP addresses, one must be equal to the address. Otherwise one of its DNS names must
+ * resolve to the address, or match a name of the address; a wildcard may match too.
  */
 export async function addressRefusal(
   certificate: X509Certificate,

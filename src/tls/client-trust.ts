@@ -3,7 +3,7 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
 const UNKNOWN_AUTHORITY = 'x509: certificate signed by unknown authority';
 
-/** Go's words for what OpenSSL finds. */
+/** Go's texts for OpenSSL's error codes. */
 const REASONS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'x509: certificate has expired or is not yet valid',
   CERT_NOT_YET_VALID: 'x509: certificate has expired or is not yet valid',
@@ -18,7 +18,10 @@ const REASONS: Readonly<Record<string, string>> = {
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const ANY_USAGE = '2.5.29.37.0';
 
-/** Why a client's certificate is not trusted, as Go says it; undefined where it is. `ca`: authorities in PEM form. */
+/**
+ * Why a client's certificate is not trusted, in Go's words; undefined if it is trusted. `ca`: the authorities in PEM
+ * form.
+ */
 export function trustRefusal(
   socket: TLSSocket,
   leaf: X509Certificate | undefined,
@@ -35,8 +38,8 @@ export function trustRefusal(
 }
 
 /**
- * OpenSSL takes a certificate for self-signed that has the subject of its authority and does not name that authority's
- * key. Go looks at the signature, and so does this.
+ * OpenSSL takes a certificate as self-signed if it has the same subject as its authority and does not name that
+ * authority's key. Go checks the signature, and so does this.
  */
 export function isSignedByNamesake(
   leaf: X509Certificate,

@@ -7,10 +7,10 @@ import { reasonOf, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
 export interface CredentialFiles {
-  /** Both empty for a client that presents no certificate. */
+  /** Both are empty for a client without a certificate. */
   readonly certFile: string;
   readonly keyFile: string;
-  /** Empty: the authorities that the runtime trusts. */
+  /** If empty, the authorities that Node.js trusts. */
   readonly caFile: string;
 }
 
@@ -21,9 +21,9 @@ export interface Handshake {
 }
 
 /**
- * Certificate, key and trusted authorities from files, as of now: `current` reads them again when they have changed.
- * While new files are incomplete, a certificate written before its key for example, the old ones stay in use and
- * the log says why.
+ * Certificate, key and trusted authorities from files. `current` reads the files again when they have changed. While
+ * the new files do not fit together, for example because the certificate is written before its key, the old ones stay
+ * in use, and the reason is logged.
  */
 export class Credentials {
   readonly #files: CredentialFiles;
@@ -70,8 +70,8 @@ export class Credentials {
       ...(cert === undefined ? {} : { cert, key }),
       ...(ca === undefined ? {} : { ca }),
       honorCipherOrder: true,
-      // A resumed session would skip what the certificate and its revocation are checked for now; handshakes on
-      // connections there are, which TLS 1.2 has, cost the server more than the client.
+      // A resumed session would skip the checks of the certificate and of its revocation. Renegotiation, which TLS
+      // 1.2 has, costs the server more than the client.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     };
     try {
@@ -82,12 +82,12 @@ export class Credentials {
     return options;
   }
 
-  /** Once for each fault, not for each connection that meets it. */
+  /** Logs each fault once, not for each connection. */
   #complain(error: unknown): void {
     const reason = reasonOf(error);
     if (reason === this.#lastFault) return;
     this.#lastFault = reason;
-    this.#logger.warn('changed TLS files cannot be used; those read before stay in use', { error: reason });
+    this.#logger.warn('changed TLS files cannot be used; the old ones stay in use', { error: reason });
   }
 }
 
@@ -98,7 +98,7 @@ interface Pair {
   readonly key: Buffer;
 }
 
-/** OpenSSL's own complaints name no file. */
+/** OpenSSL's own errors do not name the file. */
 function checkPair({ certFile, keyFile, cert, key }: Pair): void {
   const leaf = attempt(certFile, 'no certificate in PEM form', () => new X509Certificate(cert));
   const privateKey = attempt(keyFile, 'no private key in PEM form', () => createPrivateKey(key));

@@ -2,8 +2,8 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
 /**
- * Whether a certificate is for a host, as Go decides it: by its alternative names alone. A common name proves
- * nothing, and an address is matched by address entries only.
+ * Whether a certificate is valid for a host, by Go's rules: only alternative names count, the common name does not.
+ * An IP address matches only address entries.
  */
 export function isForHost(certificate: X509Certificate, host: string): boolean {
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
@@ -14,13 +14,13 @@ export function isForHost(certificate: X509Certificate, host: string): boolean {
   );
 }
 
-/** A star stands for one whole label, the first. */
+/** A star stands for one whole label, the first one. */
 function matches(pattern: readonly string[], labels: readonly string[]): boolean {
   if (pattern.length !== labels.length) return false;
   return pattern.every((label, at) => label !== '' && ((at === 0 && label === '*') || label === labels[at]));
 }
 
-/** The alternative names of a certificate, by kind; other kinds play no part. */
+/** The alternative names of a certificate, by kind. Other kinds are not used. */
 export interface AlternativeNames {
   readonly dns: readonly string[];
   readonly addresses: readonly string[];
@@ -39,14 +39,14 @@ export function alternativeNames(certificate: X509Certificate): AlternativeNames
   return { dns, addresses };
 }
 
-/** The last common name, which is the one Go shows. */
+/** The last common name. Go uses this one. */
 export function commonName(certificate: X509Certificate): string {
   const names: unknown = certificate.toLegacyObject().subject.CN;
   const last: unknown = Array.isArray(names) ? names.at(-1) : names;
   return typeof last === 'string' ? last : '';
 }
 
-/** Splits Node's list, in which values that hold a comma are JSON strings so that they cannot pass for entries. */
+/** Splits Node's list. Values with a comma are JSON strings there, so that they cannot look like several entries. */
 function entriesOf(list: string): string[] {
   return list.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)?.map((entry) => entry.trim()) ?? [];
 }

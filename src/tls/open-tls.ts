@@ -14,12 +14,12 @@ import { TlsEndpoint } from './tls-endpoint.ts';
 export interface OpenTlsOptions {
   readonly config: Config;
   readonly logger: Logger;
-  /** How peers' host names are looked up. */
+  /** Looks up peers' host names. */
   readonly resolver?: Resolver;
 }
 
 /**
- * TLS for clients; undefined when no certificate is configured. Rejects with TlsFileError for files that cannot be
+ * Opens TLS for clients; undefined if no certificate is configured. Rejects with TlsFileError if a file cannot be
  * used.
  */
 export async function openClientTls({ config, logger }: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
@@ -33,7 +33,10 @@ export async function openClientTls({ config, logger }: OpenTlsOptions): Promise
   });
 }
 
-/** TLS between members, both ways; undefined when no certificate is configured. Rejects with TlsFileError. */
+/**
+ * Opens TLS between members, for both directions; undefined if no certificate is configured. Rejects with
+ * TlsFileError.
+ */
 export async function openPeerTls(options: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
   const { config, logger } = options;
   return openEndpoint({
@@ -43,7 +46,7 @@ export async function openPeerTls(options: OpenTlsOptions): Promise<TlsEndpoint 
     settings: config.peerTls,
     resolver: config.peerTls.skipClientSanVerification ? undefined : (options.resolver ?? systemResolver),
     flags: { cert: '--peer-cert-file', key: '--peer-key-file' },
-    // As etcd: members that a domain names, and no authority of the cluster's own, prove to be of that domain.
+    // As in etcd: with DNS discovery and no authority of its own, a member must have a certificate for the domain.
     serverName: config.peerTls.trustedCaFile === '' ? config.discoverySrv?.domain : undefined,
   });
 }
@@ -112,7 +115,7 @@ function checkSettings(
       'client certificate and client key must both be given, or none of them',
     );
   if (settings.allowedCommonNames.length > 0 && settings.allowedHostnames.length > 0)
-    throw new TlsFileError(certFile, 'allowed common names and allowed hostnames exclude each other');
+    throw new TlsFileError(certFile, 'allowed common names and allowed hostnames cannot be used together');
 }
 
 function handshakeOf({ cipherSuites, tlsMinVersion, tlsMaxVersion }: Config): Handshake {
@@ -128,7 +131,7 @@ function versionOf(flag: string): SecureVersion | undefined {
   return flag === 'TLS1.3' ? 'TLSv1.3' : undefined;
 }
 
-/** An http address beside certificates may be a slip. */
+/** Warns of http URLs when certificates are given, because these may be a mistake. */
 function warnOfPlainUrls({ logger, endpoint, settings, urls }: EndpointOptions): void {
   const unix = endpoint === 'client' ? ' or unix' : '';
   for (const url of urls.filter(({ secure }) => !secure)) {

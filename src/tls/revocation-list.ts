@@ -1,6 +1,6 @@
 /*
- * The part of a certificate revocation list (RFC 5280, section 5.1) that names the revoked certificates. It is read
- * here, and strictly, since a reader that skips what it does not expect could take a list for an empty one.
+ * Reads the part of a certificate revocation list (RFC 5280, section 5.1) that has the serial numbers of revoked
+ * certificates. The reader is strict, because a reader that skips what it does not know could see a list as empty.
  */
 
 const INTEGER = 0x02;
@@ -9,7 +9,9 @@ const GENERALIZED_TIME = 0x18;
 const SEQUENCE = 0x30;
 const EXTENSIONS = 0xa0;
 
-/** Serial numbers on a list in DER, as hexadecimal digits without leading zeros. @throws Error where it is none */
+/**
+ * The serial numbers in a list in DER, in hexadecimal without leading zeros. @throws Error if it is not such a list
+ */
 export function revokedSerials(der: Buffer): Set<string> {
   const file = new DerReader(der);
   const list = file.enter(SEQUENCE);
@@ -75,7 +77,7 @@ class DerReader {
   }
 
   end(): void {
-    if (this.#at !== this.#bytes.length) throw new Error('bytes follow its end');
+    if (this.#at !== this.#bytes.length) throw new Error('it has extra bytes at its end');
   }
 
   #value(): Buffer {
@@ -84,19 +86,19 @@ class DerReader {
     let length = first;
     if (first >= 0x80) {
       const digits = first - 0x80;
-      if (digits === 0 || digits > 4) throw new Error('a length that DER does not have');
+      if (digits === 0 || digits > 4) throw new Error('it has a length that is invalid in DER');
       length = 0;
       for (const end = start + digits; start < end; start++) length = length * 256 + this.#byte(start);
     }
     const end = start + length;
-    if (end > this.#bytes.length) throw new Error('it is cut off');
+    if (end > this.#bytes.length) throw new Error('it is truncated');
     this.#at = end;
     return this.#bytes.subarray(start, end);
   }
 
   #byte(at: number): number {
     const byte = this.#bytes[at];
-    if (byte === undefined) throw new Error('it is cut off');
+    if (byte === undefined) throw new Error('it is truncated');
     return byte;
   }
 }

@@ -4,8 +4,8 @@ import { reasonOf, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
 /**
- * The serial numbers of a certificate revocation list, in DER or PEM. As etcd, it goes by the serial number alone:
- * neither the list's signature nor its validity is looked at, since whoever writes the file is trusted.
+ * The serial numbers of a certificate revocation list, in DER or PEM. As in etcd, only the serial number counts. The
+ * signature and the validity of the list are not checked, because the administrator writes the file.
  */
 export class Revocations {
   readonly #file: string;
@@ -20,8 +20,8 @@ export class Revocations {
   }
 
   /**
-   * Why one of the certificates is refused; undefined when none is revoked. A list that cannot be read refuses all:
-   * a revocation must not be undone by damage to its file.
+   * Why one of the certificates is refused; undefined if none is revoked. If the list cannot be read, all
+   * certificates are refused. A damaged file must not make a revoked certificate valid again.
    */
   refusal(certificates: readonly X509Certificate[]): string | undefined {
     if (this.#watched.haveChanged) {
@@ -43,7 +43,7 @@ export class Revocations {
     try {
       this.#serials = revokedSerials(derOf(bytes ?? Buffer.alloc(0)));
     } catch (error) {
-      throw new TlsFileError(this.#file, `no certificate revocation list (${reasonOf(error)})`);
+      throw new TlsFileError(this.#file, `not a certificate revocation list (${reasonOf(error)})`);
     }
   }
 }

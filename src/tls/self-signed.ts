@@ -4,21 +4,24 @@ import type { Logger } from '../ports/logger.ts';
 import type { MadeCertificate } from './certificate.ts';
 
 export interface SelfSignedOptions {
-  /** Where `cert.pem` and `key.pem` lie or are made. */
+  /** The directory of `cert.pem` and `key.pem`. */
   readonly directory: string;
-  /** Host names and addresses that the certificate is for. */
+  /** The DNS names and IP addresses of the certificate. */
   readonly hosts: readonly string[];
-  /** Of 365 days. */
+  /** Years of 365 days. */
   readonly validityYears: number;
   readonly logger: Logger;
 }
 
 const YEAR_MS = 365 * 24 * 3_600_000;
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
-/** Digital signatures, key encipherment and signing of revocation lists. */
+/** Digital signature, key encipherment and signing of revocation lists. */
 const KEY_USAGE = 1 + 4 + 64;
 
-/** The certificate and key in a directory, made if they are not there yet; at its end the certificate stays as it is. */
+/**
+ * Returns the certificate and key in a directory. Makes them if they do not exist. An expired certificate is not
+ * renewed.
+ */
 export async function selfSignedFiles(
   options: SelfSignedOptions,
 ): Promise<{ certFile: string; keyFile: string }> {
@@ -31,7 +34,7 @@ export async function selfSignedFiles(
   options.logger.warn('automatically generate certificates', {
     'certificate-validity-bound-not-after': notAfter.toISOString(),
   });
-  // The key first: a start that is cut off between the two makes both anew.
+  // The key comes first: if the process stops between the two, the next start makes both again.
   writeFileSync(keyFile, keyPem, { mode: 0o600 });
   options.logger.info('created key file', { path: keyFile });
   writeFileSync(certFile, certificate, { mode: 0o644 });
@@ -40,7 +43,7 @@ export async function selfSignedFiles(
 }
 
 async function makeSelfSigned(hosts: readonly string[], notAfter: Date): Promise<MadeCertificate> {
-  // Loaded by those alone who need it.
+  // Loaded only when it is needed.
   const { makeCertificate, nameOf } = await import('./certificate.ts');
   return makeCertificate({
     subject: nameOf({ organization: 'etcd' }),

@@ -18,42 +18,42 @@ import { commonName, isForHost } from './host-names.ts';
 import type { Revocations } from './revocations.ts';
 import { reasonOf } from './tls-file-error.ts';
 
-/** How long a handshake may take, in milliseconds; etcd's. */
+/** The timeout of a handshake, in milliseconds. It is etcd's. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 export interface TlsEndpointParts {
   /** The name of this endpoint in the log. */
   readonly endpoint: 'client' | 'peer';
   readonly logger: Logger;
-  /** What listeners present. */
+  /** The credentials of listeners. */
   readonly server: Credentials;
-  /** What outgoing connections present. */
+  /** The credentials of outgoing connections. */
   readonly client: Credentials;
-  /** Clients must present a certificate of a trusted authority. */
+  /** Whether clients must have a certificate of a trusted authority. */
   readonly requiresClientCertificate: boolean;
   readonly allowedCommonNames: readonly string[];
   readonly allowedHostnames: readonly string[];
   readonly revocations: Revocations | undefined;
-  /** Set where clients' certificates must fit the addresses they come from. */
+  /** Set if clients' certificates must match the addresses that they connect from. */
   readonly resolver: Resolver | undefined;
-  /** Certificates of other members were made by themselves and prove nothing. */
+  /** Whether members use self-signed certificates, which prove nothing. */
   readonly isSelfSigned: boolean;
-  /** What outgoing connections expect a certificate to be for, where it is not the host they go to. */
+  /** The host name that outgoing connections expect in a certificate; by default the host that they connect to. */
   readonly serverName?: string | undefined;
 }
 
 const REFUSED = 'client certificate authentication failed';
 
 /**
- * TLS of the client port or of the peer port: listeners and outgoing connections whose certificates follow their
- * files, and the checks that come after the handshake.
+ * TLS of the client port or of the peer port. Listeners and outgoing connections use the certificates that are in the
+ * files at the time. Further checks follow the handshake.
  *
  *     const server = tls.createServer(endpoint.options);
  *     endpoint.attach(server);
  *     server.on('secureConnection', (socket) => endpoint.admit(socket, () => serve(socket)));
  */
 export class TlsEndpoint {
-  /** For a TLS or HTTPS server. */
+  /** Options for a TLS or HTTPS server. */
   readonly options: TlsOptions;
   readonly #parts: TlsEndpointParts;
   #outgoing: { readonly from: SecureContextOptions; readonly context: SecureContext } | undefined;
@@ -63,17 +63,17 @@ export class TlsEndpoint {
     this.options = {
       ...parts.server.current(),
       requestCert: parts.requiresClientCertificate,
-      // `admit` refuses: Node would close the connection before its address could be logged.
+      // `admit` refuses clients: Node.js would close the connection before its address could be logged.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     };
   }
 
-  /** Has a server look at the files before each handshake. Call it before the server takes connections. */
+  /** Makes a server check the files before each handshake. Call it before the server accepts connections. */
   attach(server: Server): void {
     let served = this.#parts.server.current();
     server.setSecureContext(served);
-    // Before the listener that begins the handshake with what the server holds then.
+    // Runs before the listener that starts the handshake with the server's current context.
     server.prependListener('connection', () => {
       const current = this.#parts.server.current();
       if (current === served) return;
@@ -85,7 +85,7 @@ export class TlsEndpoint {
     });
   }
 
-  /** Calls back for a connection that passes the checks after the handshake; ends and logs any other. */
+  /** Calls back if a connection passes the checks after the handshake. Otherwise logs and closes the connection. */
   admit(socket: TLSSocket, admitted: () => void): void {
     const { resolver, requiresClientCertificate } = this.#parts;
     const chain = chainOf(socket.getPeerX509Certificate());
@@ -123,26 +123,27 @@ export class TlsEndpoint {
       .catch((error: unknown) => this.#refuse(socket, reasonOf(error)));
   }
 
-  /** A server that hands over the connections it has admitted; it serves plain HTTP by `http.emit('connection')`. */
+  /** A server that passes on the admitted connections. `http.emit('connection')` serves plain HTTP on them. */
   createServer(onSocket: (socket: TLSSocket) => void, options: TlsOptions = {}): Server {
     const server = createServer({ ...this.options, ...options });
     this.attach(server);
     server.on('secureConnection', (socket) =>
       this.admit(socket, () => {
-        // Whoever closes a server ends the connections handed over until then; later ones would keep it open.
+        // The caller that closes the server also closes the connections that it has. A later one would keep the
+        // server open.
         if (server.listening) onSocket(socket);
         else socket.destroy();
       }),
     );
     server.on('tlsClientError', (error, socket) => {
       this.logRefused(socket, error);
-      // One whose handshake takes too long stays open otherwise.
+      // Otherwise a connection whose handshake times out stays open.
       socket.destroy();
     });
     return server;
   }
 
-  /** For `tls.connect` or an HTTPS request, as the files are now: to be asked for each connection. */
+  /** Options for `tls.connect` or an HTTPS request, from the current files. Call this for each connection. */
   connectOptions(): ConnectionOptions {
     const from = this.#parts.client.current();
     if (this.#outgoing?.from !== from) this.#outgoing = { from, context: createSecureContext(from) };
@@ -156,7 +157,7 @@ export class TlsEndpoint {
     };
   }
 
-  /** Logs a handshake that failed. */
+  /** Logs a failed handshake. */
   logRefused(socket: TLSSocket, error: Error): void {
     this.#parts.logger.warn(`rejected connection on ${this.#parts.endpoint} endpoint`, {
       'remote-addr': remoteOf(socket),
@@ -165,7 +166,7 @@ export class TlsEndpoint {
     });
   }
 
-  /** Beyond etcd's checks a server whose certificate is revoked is none to talk to either. */
+  /** Beyond etcd's checks, a server with a revoked certificate is refused too. */
   #serverRefusal(host: string, shown: PeerCertificate): Error | undefined {
     const certificate = new X509Certificate(shown.raw);
     if (!isForHost(certificate, host))
@@ -189,12 +190,12 @@ export class TlsEndpoint {
   #refuse(socket: TLSSocket, reason: string): void {
     this.logRefused(socket, new Error(reason));
     socket.on('error', () => undefined);
-    // With TLS's alert that the connection is over.
+    // This sends TLS's close alert.
     socket.destroySoon();
   }
 }
 
-/** A certificate and those that vouch for it. */
+/** A certificate and its issuers. */
 function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
   const chain: X509Certificate[] = [];
   for (let next = leaf; next !== undefined && chain.length < 16; next = next.issuerCertificate) {
@@ -205,7 +206,7 @@ function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
   return chain;
 }
 
-/** As `chainOf`, from what a client is given for its look at the server. */
+/** As `chainOf`, for the server's certificate as a client gets it. */
 function shownChain(leaf: X509Certificate, shown: PeerCertificate): X509Certificate[] {
   const chain = [leaf];
   let next: PeerCertificate | undefined = shown;
@@ -219,7 +220,7 @@ function shownChain(leaf: X509Certificate, shown: PeerCertificate): X509Certific
   return chain;
 }
 
-/** OpenSSL's own reason where it is one of its errors: its messages name addresses and source files. */
+/** OpenSSL's reason if it is an OpenSSL error. The full message contains addresses and source files. */
 function bareReason(error: Error): string {
   return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
 }

@@ -1,4 +1,4 @@
-/** A file of certificates, keys or revocations that cannot be used; the message names the file and says why. */
+/** A file of certificates, keys or revocations cannot be used. The message names the file and the reason. */
 export class TlsFileError extends Error {
   override readonly name = 'TlsFileError';
   readonly file: string;
@@ -9,7 +9,7 @@ export class TlsFileError extends Error {
   }
 }
 
-/** What went wrong, without the path that a `TlsFileError` puts before it. */
+/** The reason, without the path that a `TlsFileError` starts with. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? error.code : undefined;

@@ -59,7 +59,7 @@ afterEach(() => {
 
 function file(name: string, content: string | Buffer): string {
   const path = join(directory, name);
-  // Renamed over, as whoever rotates certificates does it.
+  // Replaced by a rename, as is usual when certificates are rotated.
   writeFileSync(`${path}.new`, content);
   renameSync(`${path}.new`, path);
   return path;
@@ -90,7 +90,7 @@ async function open(
   return endpoint;
 }
 
-/** Sends "hello" to each connection it admits. */
+/** Sends "hello" to each admitted connection. */
 async function listen(endpoint: TlsEndpoint): Promise<number> {
   const server: Server = endpoint.createServer((socket) => {
     socket.on('error', () => undefined);
@@ -135,7 +135,7 @@ const refusals = (): unknown[] =>
   lines.filter(({ message }) => message.startsWith('rejected')).map(({ fields }) => fields?.['error']);
 
 describe('listeners', () => {
-  test('take clients without a certificate unless an authority is named', async () => {
+  test('accept clients without a certificate unless an authority is configured', async () => {
     const open1 = await listen(await open('client', issueFiles('server')));
     expect((await dial(open1)).text).toBe('hello');
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
@@ -151,7 +151,7 @@ describe('listeners', () => {
     expect(refused?.fields?.['remote-addr']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  test('refuse certificates of a wrong authority, expired ones and those for servers alone', async () => {
+  test('refuse certificates that are of a wrong authority, expired, or only for servers', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const present = async (by: Authority, options: IssueOptions): Promise<string> => {
@@ -172,7 +172,7 @@ describe('listeners', () => {
     ]);
   });
 
-  test('take a certificate with the subject of its authority, and none that only claims it', async () => {
+  test('accept a certificate with the subject of its authority, and refuse one that it did not sign', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const present = async (by: Authority, options: IssueOptions): Promise<string> => {
@@ -188,7 +188,7 @@ describe('listeners', () => {
     expect(refusals()).toHaveLength(3);
   });
 
-  test('hold clients to allowed common names and host names', async () => {
+  test('admit only clients with allowed common names or host names', async () => {
     const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const byName = await listen(await open('peer', { ...trusted, allowedCommonNames: ['a', 'b'] }));
     const byHost = await listen(
@@ -208,7 +208,7 @@ describe('listeners', () => {
     expect(refusals()).toContain('client certificate authentication failed');
   });
 
-  test('hold peers to the address they come from', async () => {
+  test('check that the certificate of a peer matches its address', async () => {
     const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const resolver: Resolver = {
       names: () => Promise.resolve(['a.members.test.']),
@@ -237,7 +237,7 @@ describe('listeners', () => {
     expect(await present(lax, { hosts: ['c.test'] })).toBe(true);
   });
 
-  test('refuse revoked certificates, by the list as it is now', async () => {
+  test('refuse revoked certificates, with the current list', async () => {
     const [good, bad] = [authority.issue({ commonName: 'good' }), authority.issue({ commonName: 'bad' })];
     const crlFile = file('crl', authority.revoke());
     const settings = {
@@ -261,7 +261,7 @@ describe('listeners', () => {
     expect(await present(good)).toBe(false);
   });
 
-  test('no session is resumed: its certificate would not be looked at again', async () => {
+  test('do not resume sessions, because the certificate would not be checked again', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const { certificate, keyPem } = authority.issue({});
@@ -281,7 +281,7 @@ describe('listeners', () => {
     }
   });
 
-  test('speak the versions and cipher suites asked for', async () => {
+  test('use the configured versions and cipher suites', async () => {
     const files = issueFiles('server');
     const old = await listen(
       await open('client', files, {
@@ -310,7 +310,7 @@ describe('listeners', () => {
 });
 
 describe('rotation', () => {
-  test('new certificates, keys and authorities serve the next handshake', async () => {
+  test('use changed certificates, keys and authorities for the next handshake', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const port = await listen(await open('client', { ...issueFiles('server'), trustedCaFile }));
     const { certificate, keyPem } = authority.issue({});
@@ -326,7 +326,7 @@ describe('rotation', () => {
     expect((await dial(port, { cert: other.certificate, key: other.keyPem })).text).toBe('hello');
   });
 
-  test('files that do not fit together or are gone leave the old ones in use and are logged once', async () => {
+  test('keep the old files while changed ones are missing or do not match, and log it once', async () => {
     const files = issueFiles('server');
     const port = await listen(await open('client', files));
     const first = await dial(port);
@@ -346,7 +346,7 @@ describe('rotation', () => {
   });
 });
 
-describe('files that cannot be used are named', () => {
+describe('errors name the file that cannot be used', () => {
   const fault = async (settings: Partial<TlsSettings>): Promise<string> => {
     const error: unknown = await openClientTls({ config: withSettings(settings), logger }).catch(
       (e: unknown) => e,
@@ -380,7 +380,7 @@ describe('files that cannot be used are named', () => {
     expect(await fault({ ...files, trustedCaFile: cut })).toMatch(
       /^\/cut: a certificate that cannot be read/,
     );
-    expect(await fault({ ...files, crlFile: text })).toMatch(/^\/text: no certificate revocation list/);
+    expect(await fault({ ...files, crlFile: text })).toMatch(/^\/text: not a certificate revocation list/);
     expect(await fault({ ...files, crlFile: join(directory, 'gone') })).toBe(
       '/gone: no such file or directory',
     );
@@ -388,7 +388,7 @@ describe('files that cannot be used are named', () => {
 });
 
 describe('auto TLS', () => {
-  test('makes a certificate once, for the addresses listened on, and trusts that of others', async () => {
+  test('makes a certificate once, for the listen addresses, and trusts those of other members', async () => {
     const auto = { autoTls: true };
     const endpoint = await open('peer', auto, { selfSignedCertValidityYears: 2 });
     const port = await listen(endpoint);
@@ -406,14 +406,14 @@ describe('auto TLS', () => {
     expect((await dial(port)).text).toBe('');
   });
 
-  test('gives way to files', async () => {
+  test('is ignored if files are given', async () => {
     await open('client', { ...issueFiles('server'), autoTls: true });
     expect(lines.map(({ message }) => message)).toContain('ignoring client auto TLS since certs given');
   });
 });
 
 describe('outgoing connections', () => {
-  test('present a certificate of their own and check the name of the server', async () => {
+  test('present their own certificate and check the server name', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const server = await open('peer', {
       ...issueFiles('server'),
@@ -436,7 +436,7 @@ describe('outgoing connections', () => {
     expect((await to('localhost')).text).toBe('hello');
   });
 
-  test('refuse servers whose certificate is revoked, or that of who vouches for them', async () => {
+  test('refuse servers whose certificate or issuer is revoked', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const made = authority.issue({ hosts: ['localhost'] });
     const shown = { certFile: file('shown.crt', made.certificate), keyFile: file('shown.key', made.keyPem) };
@@ -453,7 +453,7 @@ describe('outgoing connections', () => {
     expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
   });
 
-  test('hold servers to allowed common names', async () => {
+  test('accept only servers with allowed common names', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const settings = { ...issueFiles('member', { commonName: 'member' }), trustedCaFile };
     const endpoint = await open('peer', { ...settings, allowedCommonNames: ['member'] });
@@ -466,7 +466,7 @@ describe('outgoing connections', () => {
     expect(refused.error?.message).toBe('client certificate authentication failed');
   });
 
-  test('plain HTTP behind a TLS server', async () => {
+  test('plain HTTP is served behind a TLS server', async () => {
     const http = createHttpServer((_request, response) => response.end('served'));
     const endpoint = await open('client', issueFiles('server'));
     const server = endpoint.createServer((socket) => http.emit('connection', socket));
@@ -490,7 +490,7 @@ describe('outgoing connections', () => {
   });
 });
 
-test('a gRPC listener is guarded', async () => {
+test('a gRPC listener uses the checks', async () => {
   const trustedCaFile = file('ca.crt', authority.certificate);
   const endpoint = await open('client', {
     ...issueFiles('server'),
@@ -520,7 +520,7 @@ test('a gRPC listener is guarded', async () => {
   expect(answer[3]).toBe(4);
 });
 
-test('a connection admitted after its server was closed is ended', async () => {
+test('a connection that is admitted after the server closed is closed', async () => {
   let look = (): void => undefined;
   const asked = new Promise<void>((resolve) => (look = resolve));
   let answer: (names: readonly string[]) => void = () => undefined;
@@ -546,7 +546,7 @@ test('a connection admitted after its server was closed is ended', async () => {
   expect(served).toEqual([]);
 });
 
-test('a connection that never shakes hands does not keep a peer address from closing', async () => {
+test('a connection without a handshake does not keep a peer listener open', async () => {
   const server = new PeerServer({ handler: () => undefined, tls: await open('peer', issueFiles('server')) });
   const port = await server.listen({ host: '127.0.0.1', port: 0, secure: true });
   const dialled = (): { socket: Socket; closed: Promise<unknown> } => {
@@ -556,7 +556,7 @@ test('a connection that never shakes hands does not keep a peer address from clo
   };
   const silent = dialled();
   await new Promise((resolve) => silent.socket.once('connect', resolve));
-  // One that comes later is refused, so that the listener has taken the silent one by now.
+  // A later connection is refused. So the listener has accepted the silent one by now.
   const refused = dialled();
   refused.socket.end('this is no handshake');
   refused.socket.resume();

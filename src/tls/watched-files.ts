@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { reasonOf, TlsFileError } from './tls-file-error.ts';
 
 /**
- * A file written again this soon after it was read could keep its size and its time of change: file systems keep
- * time in ticks of some milliseconds.
+ * A file that is written again this soon after it was read may keep its size and its modification time: file systems
+ * store times in steps of some milliseconds.
  */
 const SETTLED_MS = 100;
 
@@ -13,8 +13,8 @@ interface Read {
 }
 
 /**
- * Files that are looked at before each use, for the price of a stat, and read again when they have changed: renamed
- * over, written to, or replaced behind a symbolic link, as Kubernetes does.
+ * Checks files before each use, at the cost of a stat, and reads them again if they have changed. A change is a
+ * rename, a write, or a new target of a symbolic link, as Kubernetes does it.
  */
 export class WatchedFiles {
   readonly #paths: readonly string[];
@@ -24,7 +24,7 @@ export class WatchedFiles {
     this.#paths = paths;
   }
 
-  /** Whether what `read` gave last may not be what is on disk now. Files that are gone have changed. */
+  /** Whether the result of the last `read` may be out of date. Missing files count as changed. */
   get haveChanged(): boolean {
     if (this.#reads.length === 0) return true;
     return this.#paths.some((path, at) => {
@@ -33,13 +33,13 @@ export class WatchedFiles {
     });
   }
 
-  /** Has them read again at the next use: what they held was of no use. */
+  /** Reads the files again at the next use, because their content was not valid. */
   forget(): void {
     this.#reads = [];
   }
 
   /**
-   * @returns the files' bytes, in the order of their paths
+   * @returns the contents of the files, in the order of their paths
    * @throws TlsFileError
    */
   read(): Buffer[] {

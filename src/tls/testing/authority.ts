@@ -10,7 +10,7 @@ const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 export interface IssueOptions {
   readonly commonName?: string;
   readonly hosts?: readonly string[];
-  /** Days of validity from yesterday on; negative for one that has expired. */
+  /** Validity in days, from yesterday on; negative for an expired certificate. */
   readonly days?: number;
   readonly usage?: 'both' | 'server' | 'client';
 }

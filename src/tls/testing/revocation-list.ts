@@ -3,7 +3,7 @@ import * as asn1 from '@peculiar/asn1-x509';
 import type { KeyObject } from 'node:crypto';
 import { ECDSA_WITH_SHA256, signed } from '../certificate.ts';
 
-/** A list of revoked certificates by their serial numbers, in DER. */
+/** A list of revoked serial numbers, in DER. */
 export function makeRevocationList(
   issuer: { readonly subject: asn1.Name; readonly key: KeyObject },
   serialNumbers: readonly ArrayBuffer[],
