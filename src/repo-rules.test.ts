@@ -4,17 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 /*
- * Rules of the repository that no linter knows. Each message names what to do instead. Tests and their helpers may
- * use what they like.
+ * Rules of the repository that no linter checks. Each message says what to do instead. The rules do not hold for tests
+ * and their helpers.
  */
 
 const source = dirname(fileURLToPath(import.meta.url));
 const root = dirname(source);
 
-/** Rooms whose code runs the same in a server and in a simulation of one: all they need is handed in. */
-const pureRooms = new Set(['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply']);
+/** Modules whose code is the same in a server and in a simulation: all that they need is passed in. */
+const pureModules = new Set(['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply']);
 
-/** What each room may import beside itself. `main.ts`, `cli` and `sim` wire everything and may import all. */
+/** What each module may import beside itself. `main.ts`, `cli` and `sim` connect everything and may import all modules. */
 const allowedImports: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   wire: ['lib'],
@@ -54,7 +54,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** What pure rooms must not use, and what to use instead. */
+/** What pure modules must not use, and what to use instead. */
 const impure: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bDate\b(?=\.|\()/, 'time: take it as an argument, or a Clock of src/ports/clock.ts'],
   [/\bset(Timeout|Interval|Immediate)\(/, 'timers: be driven by tick, or leave the timer to src/server'],
@@ -63,13 +63,13 @@ const impure: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bprocess\./, 'the process: take what is needed as an argument'],
 ];
 
-/** Beyond this a file has more than one subject; longer ones are named with the reason. */
+/** A longer file has more than one subject. Exceptions are listed with the reason. */
 const maxLines = 500;
 const longFiles: Readonly<Record<string, string>> = {};
 
 interface SourceFile {
   readonly path: string;
-  readonly room: string;
+  readonly module: string;
   readonly text: string;
 }
 
@@ -81,7 +81,7 @@ function listFiles(folder: string): string[] {
   });
 }
 
-/** Tests, and what only they use. */
+/** Tests and files that only tests use. */
 function isTestCode(path: string): boolean {
   return /(\.test|\.cases|-harness|[/\\]fuzz|[/\\]test-[a-z-]+|[/\\]raw-client)\.ts$|[/\\]testing[/\\]|[/\\]sim[/\\]/.test(
     path,
@@ -92,7 +92,7 @@ const files: readonly SourceFile[] = listFiles(source).map((path) => {
   const inside = relative(source, path).split(sep);
   return {
     path: inside.join('/'),
-    room: inside.length > 1 ? (inside[0] ?? '') : '',
+    module: inside.length > 1 ? (inside[0] ?? '') : '',
     text: readFileSync(path, 'utf8'),
   };
 });
@@ -102,8 +102,8 @@ function importsOf({ text }: SourceFile): string[] {
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
 }
 
-/** The room that a relative import leads to; undefined for packages and the top level. */
-function importedRoom(file: SourceFile, specifier: string): string | undefined {
+/** The module of a relative import; undefined for packages and the top level. */
+function importedModule(file: SourceFile, specifier: string): string | undefined {
   if (!specifier.startsWith('.')) return undefined;
   const target = relative(source, resolve(source, dirname(file.path), specifier)).split(sep);
   return target.length > 1 ? target[0] : undefined;
@@ -153,16 +153,16 @@ function valueCycles(all: readonly SourceFile[]): string[] {
 }
 
 describe('rules', () => {
-  it('rooms import in one direction', () => {
+  it('modules import in one direction', () => {
     const faults = production.flatMap((file) => {
-      const allowed = allowedImports[file.room];
+      const allowed = allowedImports[file.module];
       if (allowed === undefined) return [];
       return importsOf(file)
-        .map((specifier) => importedRoom(file, specifier))
-        .filter((room) => room !== undefined && room !== file.room && !allowed.includes(room))
+        .map((specifier) => importedModule(file, specifier))
+        .filter((module) => module !== undefined && module !== file.module && !allowed.includes(module))
         .map(
-          (room) =>
-            `${file.path} imports ${String(room)}: declare an interface in src/ports and have main.ts hand it in`,
+          (module) =>
+            `${file.path} imports ${String(module)}: declare an interface in src/ports and have main.ts pass it in`,
         );
     });
     expect(faults).toEqual([]);
@@ -173,7 +173,7 @@ describe('rules', () => {
   });
 
   it('a circle of imports of values is found, and one of types is not', () => {
-    const file = (path: string, text: string): SourceFile => ({ path, room: 'raft', text });
+    const file = (path: string, text: string): SourceFile => ({ path, module: 'raft', text });
     const cycle = [
       file('raft/a.ts', "import { type B, b } from './b.ts';"),
       file('raft/b.ts', "import {\n  c,\n} from './c.ts';"),
@@ -189,9 +189,9 @@ describe('rules', () => {
     expect(valueCycles(types)).toEqual([]);
   });
 
-  it('pure rooms touch neither the machine nor the clock', () => {
+  it('pure modules use neither the machine nor the clock', () => {
     const faults = production
-      .filter(({ room }) => pureRooms.has(room))
+      .filter(({ module }) => pureModules.has(module))
       .flatMap((file) => {
         const nodes = importsOf(file)
           .filter((specifier) => specifier.startsWith('node:'))
@@ -229,9 +229,11 @@ describe('rules', () => {
     expect(faults).toEqual([]);
   });
 
-  it('every room is known to these rules', () => {
+  it('every module is known to these rules', () => {
     const known = new Set([...Object.keys(allowedImports), 'cli', 'sim', 'workers', '']);
-    expect([...new Set(files.map(({ room }) => room))].filter((room) => !known.has(room))).toEqual([]);
+    expect([...new Set(files.map(({ module }) => module))].filter((module) => !known.has(module))).toEqual(
+      [],
+    );
   });
 
   it('nothing names a place on one machine', () => {
@@ -241,6 +243,16 @@ describe('rules', () => {
       .filter(({ text }) => homes.test(text))
       .map(({ path }) => `${path}: make the path relative or take it as an argument`);
     expect(faults).toEqual([]);
+  });
+
+  it('the architecture names only files that exist', () => {
+    const text = readFileSync(join(root, 'docs', 'architecture.md'), 'utf8');
+    const known = new Set(files.map(({ path }) => path));
+    const named = [...text.matchAll(/`([a-z0-9-]+\/[a-z0-9/-]+\.ts)`/g)].map(
+      (match) => match[1]?.replace(/^src\//, '') ?? '',
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((path) => !known.has(path))).toEqual([]);
   });
 
   it('the documentation is linked from the README', () => {
