@@ -1,4 +1,4 @@
-/** A file is no bbolt database, or a damaged one. The message names the page. */
+/** A file is not a bbolt database, or it is damaged. The message names the page. */
 export class BoltFormatError extends Error {
   override readonly name = 'BoltFormatError';
 }

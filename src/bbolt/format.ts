@@ -23,22 +23,22 @@ export const META_BYTES = 64;
 export const PageFlag = { branch: 0x01, leaf: 0x02, meta: 0x04, freelist: 0x10 } as const;
 export const BUCKET_ELEMENT = 0x01;
 
-/** Bytes of a key at most. */
+/** The longest key, in bytes. */
 export const MAX_KEY_BYTES = 32_768;
-/** Bytes of a value at most. */
+/** The longest value, in bytes. */
 export const MAX_VALUE_BYTES = 2 ** 31 - 2;
 
-/** Stands in the meta page for a free list that is not stored but found by looking at all pages. */
+/** The page number in the meta page if the free list is not stored. It is then rebuilt by a scan of all pages. */
 export const NO_FREELIST = 0xffff_ffff_ffff_ffffn;
 
 export interface Meta {
   readonly pageSize: number;
-  /** Page of the root bucket, whose elements are the top-level buckets. */
+  /** The page of the root bucket, whose elements are the top-level buckets. */
   readonly root: number;
   readonly sequence: bigint;
-  /** Page of the free list; undefined where it is not stored. */
+  /** The page of the free list; undefined if it is not stored. */
   readonly freelist: number | undefined;
-  /** One past the last page in use. */
+  /** The number after the last page in use. */
   readonly highWater: number;
   readonly txid: bigint;
 }
@@ -69,7 +69,7 @@ export function writeMeta(target: Buffer, at: number, meta: Meta): void {
   target.writeBigUInt64LE(fnv64a(target.subarray(at, at + CHECKSUM_OFFSET)), at + CHECKSUM_OFFSET);
 }
 
-/** Reads a meta page's contents; a text that says what is wrong where it can't be used. */
+/** Reads the contents of a meta page. If the page is not valid, returns the reason as a text. */
 export function readMeta(bytes: Buffer): Meta | string {
   if (bytes.readUInt32LE(0) !== MAGIC) return 'is not the beginning of a bbolt database';
   const version = bytes.readUInt32LE(4);

@@ -7,12 +7,12 @@ import {
   writePageHeader,
 } from './format.ts';
 
-/** Elements of a leaf page to be written, in key order. */
+/** The elements of a leaf page to be written, in key order. */
 export class LeafNode {
   readonly keys: Buffer[] = [];
   readonly values: Buffer[] = [];
   readonly isBucket: boolean[] = [];
-  /** Bytes with header and elements, before padding to whole pages. */
+  /** The size with header and elements, before padding to whole pages. */
   size = PAGE_HEADER_BYTES;
   largestElement = 0;
 
@@ -62,7 +62,7 @@ export class LeafNode {
   }
 }
 
-/** Elements of a branch page to be written: the first key of each child, and its page. */
+/** The elements of a branch page to be written: the first key of each child, and its page. */
 export class BranchNode {
   static readonly headerBytes = PAGE_HEADER_BYTES;
   readonly keys: Buffer[];
@@ -98,7 +98,7 @@ export class BranchNode {
 
 export type Node = LeafNode | BranchNode;
 
-/** The value of a bucket's element in its parent: where its root page is. */
+/** The value of a bucket's element in its parent: the number of its root page. */
 export function bucketValue(root: number, sequence: bigint): Buffer {
   const value = Buffer.alloc(BUCKET_HEADER_BYTES);
   value.writeBigUInt64LE(BigInt(root), 0);

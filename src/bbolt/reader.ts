@@ -17,25 +17,27 @@ import { BoltFormatError } from './errors.ts';
 /** Random access to a file's bytes. */
 export interface ByteSource {
   readonly size: number;
-  /** Exactly `length` bytes from `position` on, which lie within the file; the buffer is the caller's. */
+  /** Exactly `length` bytes from `position` on. They are within the file; the buffer belongs to the caller. */
   read(position: number, length: number): Buffer;
 }
 
 export interface BoltElement {
   readonly key: Buffer;
-  /** Of a bucket, its header (and page, if it is inline). */
+  /** For a bucket, its header, and its page if it is inline. */
   readonly value: Buffer;
   readonly isBucket: boolean;
 }
 
-/** A longer run of pages is a damaged length: no key with its value is that large. */
+/** A longer run of pages means a damaged length: no key with its value is that large. */
 const MAX_NODE_BYTES = 2 ** 31;
-/** Buckets within buckets; etcd has none. */
+/** How deep buckets may be nested. etcd does not nest them. */
 const MAX_BUCKET_DEPTH = 32;
-/** Levels of a tree: even with two children a branch, more would take more pages than a file can have. */
+/**
+ * How deep a tree may be. Even with two children per branch, a deeper one would need more pages than a file can have.
+ */
 const MAX_TREE_DEPTH = 64;
 
-/** A page with all its further ones, bounds checked element by element as they are read. */
+/** A page with its overflow pages. Bounds are checked for each element when it is read. */
 class Page {
   readonly name: string;
   readonly count: number;
@@ -82,7 +84,7 @@ class Page {
   }
 }
 
-/** Keys that a subtree may hold: at least `from`, and below `to`. */
+/** The keys that a subtree may have: at least `from`, and below `to`. */
 interface KeyBounds {
   readonly from: Buffer | undefined;
   readonly to: Buffer | undefined;
@@ -90,7 +92,7 @@ interface KeyBounds {
 
 const anyKey: KeyBounds = { from: undefined, to: undefined };
 
-/** Pages met on one walk, a bit each. */
+/** The pages visited in one walk, one bit per page. */
 class PageSet {
   readonly #bits: Uint8Array;
 
@@ -98,7 +100,7 @@ class PageSet {
     this.#bits = new Uint8Array(Math.ceil(pages / 8));
   }
 
-  /** @returns false where the page was in the set before */
+  /** @returns false if the page was already in the set */
   add(page: number): boolean {
     const bit = 1 << (page & 7);
     const byte = this.#bits[page >>> 3] ?? 0;
@@ -130,9 +132,9 @@ export class BucketReader {
   }
 
   /**
-   * All elements in key order, page by page. Buffers are views of a page's bytes, which no later read reuses.
+   * All elements in key order, page by page. Buffers are views of a page's bytes, which later reads do not reuse.
    *
-   * @throws BoltFormatError at the first page that is damaged, out of order or met twice
+   * @throws BoltFormatError at the first page that is damaged, out of order or visited twice
    */
   *elements(): Generator<BoltElement, void> {
     if (this.#inline !== undefined) yield* leafElements(this.#inline, anyKey);
@@ -155,7 +157,7 @@ export class BucketReader {
     }
   }
 
-  /** A bucket within this one; undefined where there is none of that name. */
+  /** A bucket in this one; undefined if there is none with this name. */
   bucket(name: Buffer | string): BucketReader | undefined {
     const wanted = Buffer.from(name);
     for (const { key, value, isBucket } of this.elements()) {
@@ -201,7 +203,7 @@ function checkOrder(page: Page, n: number, key: Buffer, bounds: KeyBounds, mustE
     throw new BoltFormatError(`${page.name}: the key of element ${n} is out of order`);
 }
 
-/** A bbolt database that nobody writes to meanwhile. */
+/** A bbolt database that is not written to meanwhile. */
 export class BoltReader {
   readonly meta: Meta;
   readonly root: BucketReader;
@@ -213,7 +215,7 @@ export class BoltReader {
     this.root = new BucketReader(this, { root: meta.root, sequence: meta.sequence, inline: undefined }, 0);
   }
 
-  /** @throws BoltFormatError when neither meta page is intact, or the file ends before its last page */
+  /** @throws BoltFormatError if both meta pages are damaged, or the file ends before its last page */
   static open(source: ByteSource): BoltReader {
     const first = metaAt(source, 0);
     const second = typeof first === 'string' ? findSecondMeta(source) : metaAt(source, first.pageSize);
@@ -225,7 +227,7 @@ export class BoltReader {
     return new BoltReader(source, meta);
   }
 
-  /** For `BucketReader`: a page of a tree with the ones that belong to it. */
+  /** For `BucketReader`: a page of a tree with its overflow pages. */
   page(id: number): Page {
     const { pageSize, highWater } = this.meta;
     if (id < 2 || id >= highWater)
@@ -248,7 +250,7 @@ function metaAt(source: ByteSource, position: number): Meta | string {
   return readMeta(bytes.subarray(PAGE_HEADER_BYTES));
 }
 
-/** Where the first meta page does not tell the page size, the second one is looked for. */
+/** If the first meta page does not give the page size, the second one is searched. */
 function findSecondMeta(source: ByteSource): Meta | string {
   for (let pageSize = MIN_PAGE_BYTES; pageSize <= MAX_PAGE_BYTES; pageSize *= 2) {
     const meta = metaAt(source, pageSize);

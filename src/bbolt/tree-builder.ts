@@ -1,15 +1,15 @@
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from './format.ts';
 import { BranchNode, LeafNode, type Node, bucketValue, inlineBucketValue } from './node.ts';
 
-/** Takes nodes in the order in which their pages lie in the file. */
+/** Receives nodes in the order of their pages in the file. */
 export interface NodeSink {
-  /** @returns the id of the node's first page */
+  /** @returns the number of the node's first page */
   take(node: Node): number;
 }
 
-/** Nodes of large elements may span this many pages, so that less of their last page stays empty. */
+/** Nodes with large elements may have this many pages, so that less of the last page is unused. */
 const MAX_LARGE_LEAF_PAGES = 4;
-/** A branch has at least two children: bbolt relies on it when it merges pages. */
+/** A branch has at least two children. bbolt needs this when it merges pages. */
 const MIN_CHILDREN = 2;
 
 interface Level {
@@ -20,8 +20,8 @@ interface Level {
 }
 
 /**
- * Builds the tree of one bucket bottom-up from elements in key order. A node goes to the sink as soon as it is full,
- * children before their parents, so that no more than one node per level is in memory.
+ * Builds the tree of one bucket from the bottom, from elements in key order. A full node goes to the sink at once,
+ * children before their parents. So at most one node per level is in memory.
  */
 export class TreeBuilder {
   readonly #pageSize: number;
@@ -61,7 +61,7 @@ export class TreeBuilder {
     return largestElement > this.#pageSize >>> 2 ? MAX_LARGE_LEAF_PAGES * this.#pageSize : this.#pageSize;
   }
 
-  /** @returns the value under which the parent bucket knows this one */
+  /** @returns the value of this bucket in its parent bucket */
   finishBucket(sequence: bigint): Buffer {
     const isSmall = this.#levels.length === 0 && this.#leaf.size <= this.#pageSize >>> 2;
     return isSmall && !this.#hasBuckets
@@ -102,7 +102,7 @@ export class TreeBuilder {
       this.#writeBranch(at, writable);
   }
 
-  /** Writes the first `count` children as one branch; those that stay are enough for another one. */
+  /** Writes the first `count` children as one branch. The rest is enough for another branch. */
   #writeBranch(at: number, count: number): void {
     const level = this.#level(at);
     const branch = new BranchNode(level.keys.splice(0, count), level.children.splice(0, count));

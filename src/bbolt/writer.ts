@@ -1,23 +1,23 @@
 /**
- * Writes a bbolt database as a stream, in memory bounded by a chunk and a node per tree level.
+ * Writes a bbolt database as a stream. It needs memory for one chunk and for one node per tree level.
  *
- * The file begins with meta pages that name the root page and the number of pages, and whoever sends the file wants
- * its size first. So the contents are read twice: `measureDatabase` lays the pages out without writing any,
- * `databaseChunks` writes them. Both must be given the same contents, from one frozen view.
+ * The meta pages at the start of the file have the root page and the number of pages, and the sender of a file needs
+ * its size first. So the contents are read twice: `measureDatabase` lays out the pages, and `databaseChunks` writes
+ * them. Both must get the same contents, from one view that does not change.
  */
 import { assert } from '../lib/assert.ts';
 import { DEFAULT_PAGE_BYTES, PAGE_HEADER_BYTES, PageFlag, writeMeta, writePageHeader } from './format.ts';
 import type { Node } from './node.ts';
 import { type NodeSink, TreeBuilder } from './tree-builder.ts';
 
-/** One element of a bucket: a value, or a bucket within. */
+/** One element of a bucket: a value, or a nested bucket. */
 export type Element =
   | { readonly key: Buffer; readonly value: Buffer }
   | { readonly key: Buffer; readonly bucket: BucketContents };
 
 export interface BucketContents {
   readonly sequence?: bigint;
-  /** In ascending byte order of keys, none twice. Buffers must not change afterwards. */
+  /** In ascending byte order of keys, without duplicates. The buffers must not change afterwards. */
   elements(): Iterable<Element>;
 }
 
@@ -50,7 +50,7 @@ class CountingSink implements NodeSink {
   }
 }
 
-/** Encodes nodes into chunks, which are handed over whenever the writer comes by. */
+/** Encodes nodes into chunks, which the writer takes when it runs. */
 class WritingSink implements NodeSink {
   readonly #pageSize: number;
   readonly #chunkBytes: number;
@@ -117,7 +117,7 @@ class WritingSink implements NodeSink {
   }
 }
 
-/** Feeds a tree, yielding after each element so that what has become full can leave. */
+/** Fills a tree and yields after each element, so that full chunks can be sent. */
 function* buildTree(
   contents: BucketContents,
   pageSize: number,
@@ -134,7 +134,7 @@ function* buildTree(
   return tree;
 }
 
-/** The first pass: where the pages will lie. `root` holds the top-level buckets. */
+/** The first pass: the positions of the pages. `root` has the top-level buckets. */
 export function measureDatabase(root: BucketContents, pageSize = DEFAULT_PAGE_BYTES): DatabaseLayout {
   const sink = new CountingSink(pageSize);
   const building = buildTree(root, pageSize, sink);
@@ -145,8 +145,8 @@ export function measureDatabase(root: BucketContents, pageSize = DEFAULT_PAGE_BY
 }
 
 /**
- * The second pass: the file from its beginning, in chunks of whole pages that own their memory. They are about
- * `chunkBytes` long, longer where one value is.
+ * The second pass: the file from its start, in chunks of whole pages with their own memory. Chunks have about
+ * `chunkBytes`, or more if one value is longer.
  */
 export function* databaseChunks(
   root: BucketContents,

@@ -18,22 +18,22 @@ const REVISION = 'mvcc/revision';
 const SCHEDULED = 'mvcc/compact-scheduled';
 const FINISHED = 'mvcc/compact-finished';
 
-/** What the log needs to know of a snapshot. */
+/** The state of a snapshot that the log needs. */
 export interface SnapshotState {
   readonly index: number;
   readonly term: number;
   readonly confState: ConfState;
-  /** Version of etcd's schema that the database has. */
+  /** The storage version of the database. */
   readonly storageVersion: string;
 }
 
-/** A view of Keystead's store as the contents of etcd's own database; the columns' rows are etcd's under other names. */
+/** Keystead's store as the contents of etcd's database. The rows have etcd's content under etcd's names. */
 export class BackendContents implements BucketContents {
   readonly #view: StoreView;
   readonly #meta = new Map<string, Buffer>();
   readonly state: SnapshotState;
 
-  /** @param view read by this alone, from now on */
+  /** @param view from now on used only by this object */
   constructor(view: StoreView) {
     this.#view = view;
     for (const name of [MetaKey.consistentIndex, MetaKey.term, MetaKey.confState, SCHEDULED, FINISHED]) {
@@ -49,7 +49,7 @@ export class BackendContents implements BucketContents {
     };
   }
 
-  /** As in etcd, the schema follows the cluster's version, except that there is none before 3.6. */
+  /** As in etcd, the storage version follows the cluster version. Before 3.6 there is none. */
   #storageVersion(): string {
     const text = this.#get('meta', memberRows.clusterVersion)?.toString() ?? '';
     const version = parseVersion(text);
@@ -106,7 +106,7 @@ export class BackendContents implements BucketContents {
     return this.#rows(column, rowsWith(prefix), prefix.length);
   }
 
-  /** Rows with the first bytes of their keys left out. */
+  /** Rows without the first bytes of their keys. */
   *#rows(column: ViewColumn, range: ViewRange, leaveOut: number): Generator<Element, void> {
     for (const batch of this.#view.scan(column, range)) {
       for (let at = 0; at < batch.length; at += 2)

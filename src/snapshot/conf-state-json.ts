@@ -1,6 +1,6 @@
 import { ConfState } from '../wire/gen/raftpb.ts';
 
-/** Raft's configuration as etcd's database holds it: JSON with the ids as plain 64-bit numbers. */
+/** The raft configuration as in etcd's database: JSON with IDs as plain 64-bit numbers. */
 export function confStateToJson(confState: ConfState): Buffer {
   const lists: readonly (readonly [string, readonly bigint[]])[] = [
     ['voters', confState.voters],
@@ -15,9 +15,9 @@ export function confStateToJson(confState: ConfState): Buffer {
   return Buffer.from(`{${fields.join(',')}}`);
 }
 
-/** @throws Error when the bytes are no configuration */
+/** @throws Error if the bytes are not a configuration */
 export function confStateFromJson(json: Buffer): ConfState {
-  // The document holds no texts beside its field names, so that every run of digits is a number.
+  // The document has no strings except its field names, so every sequence of digits is a number.
   const parsed: unknown = JSON.parse(json.toString().replace(/\d+/g, '"$&"'));
   if (typeof parsed !== 'object' || parsed === null)
     throw new Error('the raft configuration is no JSON object');

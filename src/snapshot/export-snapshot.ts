@@ -6,7 +6,7 @@ import { startSnapshotWorker } from './worker-file.ts';
 import type { ExportMessage, MoreMessage, SeekMessage, WorkerTask } from './worker-messages.ts';
 
 const CHUNK_BYTES = 256 << 10;
-/** Chunks made ahead of being read. */
+/** How many chunks are made before they are read. */
 const CHUNKS_AHEAD = 3;
 
 const more: MoreMessage = { type: 'more' };
@@ -14,13 +14,13 @@ const more: MoreMessage = { type: 'more' };
 type Opened = Extract<ExportMessage, { type: 'opened' }>;
 
 /**
- * Exports the store as a file in the format of etcd's database: buckets, keys and values as a real etcd would have
- * them, HashKV included. It shows one instant between this call and its resolving: `index` says which.
+ * Exports the store as a file in the format of etcd's database, with the same buckets, keys, values and HashKV as in
+ * etcd. The file shows one moment between the call and the resolution of its promise; `index` says which.
  *
- * All reading is done on a worker thread, which reads the store twice: for the size, then for the bytes. Writes and
- * compactions go on meanwhile.
+ * A worker thread reads the store twice: for the size and then for the bytes. Writes and compactions continue
+ * meanwhile.
  *
- * When the store is closed or opened anew meanwhile, the export ends with an error.
+ * If the store is closed or opened again meanwhile, the export ends with an error.
  */
 export async function exportSnapshot(store: SharedStore): Promise<ResumableExport> {
   const loan = store.lend(() => snapshot.close());
@@ -70,7 +70,7 @@ class WorkerExport implements ResumableExport {
         fail(new Error('the snapshot was closed before its end'));
       });
     });
-    // Whoever opens the export is told; afterwards failures reach whoever reads it.
+    // The caller that opens the export gets the error. Later errors go to the reader.
     this.#whenOpened.catch(() => undefined);
   }
 
@@ -186,7 +186,7 @@ class WorkerExport implements ResumableExport {
   }
 
   #fail(error: Error): void {
-    // Also after the last chunk: the file may be asked for anew.
+    // Also after the last chunk, because the file may be read again.
     this.#failure ??= error;
     this.#waiting?.reject(this.#failure);
     this.#waiting = undefined;

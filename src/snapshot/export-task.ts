@@ -6,7 +6,7 @@ import { ConfState } from '../wire/gen/raftpb.ts';
 import { BackendContents } from './backend-contents.ts';
 import type { ExportMessage, MoreMessage, SeekMessage } from './worker-messages.ts';
 
-/** On the worker: measures the store, then writes a chunk for each message that asks for one. */
+/** Runs on the worker: measures the store, then writes a chunk for each request message. */
 export function runExport(view: StoreView, chunkBytes: number, port: MessagePort): void {
   const contents = new BackendContents(view);
   const layout = measureDatabase(contents);
@@ -42,7 +42,7 @@ export function runExport(view: StoreView, chunkBytes: number, port: MessagePort
       send({ type: 'chunk', round, bytes }, [bytes.buffer as ArrayBuffer]);
       return;
     }
-    // The view stays open until the worker is ended: the file may be asked for anew.
+    // The view stays open until the worker ends, because the file may be read again.
     reading.hasEnded = true;
     send({ type: 'end', round, sha256: hash.digest() });
   });
@@ -52,12 +52,12 @@ interface Reading {
   readonly chunks: Generator<Buffer, void>;
   readonly hash: Hash;
   readonly round: number;
-  /** Bytes that are to be passed over. */
+  /** How many bytes are skipped. */
   skipping: number;
   hasEnded: boolean;
 }
 
-/** A chunk that owns its memory; undefined after the last one. */
+/** A chunk with its own memory; undefined after the last one. */
 function nextOf(reading: Reading): Uint8Array | undefined {
   for (;;) {
     const { value: bytes } = reading.chunks.next();

@@ -2,13 +2,13 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { BoltFormatError } from '../bbolt/errors.ts';
 import type { ByteSource } from '../bbolt/reader.ts';
 
-/** Reads of a file, synchronous: for worker threads and tools alone. */
+/** Reads a file synchronously. Only for worker threads and tools. */
 export class FileSource implements ByteSource {
   readonly size: number;
   readonly #path: string;
   readonly #file: number;
 
-  /** @throws Error when the file can't be opened */
+  /** @throws Error if the file cannot be opened */
   constructor(path: string) {
     this.#path = path;
     this.#file = openSync(path, 'r');

@@ -4,8 +4,8 @@ import { startSnapshotWorker } from './worker-file.ts';
 import type { HashMessage, WorkerTask } from './worker-messages.ts';
 
 /**
- * Hashes a store on a worker thread. `opened` is called once what is hashed is held fast, so that rows may be
- * removed. Rejects when the store is closed meanwhile.
+ * Hashes a store on a worker thread. `opened` is called when the worker has its own view, so that rows may be
+ * removed. Rejects if the store is closed meanwhile.
  */
 export async function hashInWorker(
   store: SharedStore,

@@ -5,7 +5,7 @@ import type { HashMessage, WorkerTask } from './worker-messages.ts';
 
 const ROWS_PER_STEP = 4096;
 
-/** The worker's side of `hashInWorker`. */
+/** The worker's part of `hashInWorker`. */
 export function runHash(
   task: Extract<WorkerTask, { kind: 'hash' }>,
   engine: Pick<Engine, 'iterate'>,

@@ -17,7 +17,7 @@ const NO_BYTES = Buffer.alloc(0);
 export interface HistoryImportOptions {
   readonly engine: Engine;
   readonly store: MvccStore;
-  /** Leases there are; keys of others are attached to none, as in etcd. */
+  /** The IDs of the existing leases. As in etcd, keys of other leases are not attached. */
   readonly leases: ReadonlySet<bigint>;
   readonly compactRevision: number;
 }
@@ -29,9 +29,9 @@ interface Change {
 }
 
 /**
- * Takes over the history of etcd's bucket `key`, change by change in the order of their revisions, and derives what
- * Keystead keeps beside it: the index of live keys and of superseded revisions, counts, and the keys of each lease.
- * What a change superseded is looked up in the index built so far.
+ * Imports the history of etcd's bucket `key` in the order of revisions. From it, it derives the data that Keystead
+ * adds: the index of live keys and superseded revisions, the counts, and the keys of each lease. The index built so
+ * far tells what a change superseded.
  */
 export class HistoryImport {
   readonly #options: HistoryImportOptions;
@@ -44,7 +44,7 @@ export class HistoryImport {
     this.#options = options;
   }
 
-  /** @throws BoltFormatError for what is no change of a key */
+  /** @throws BoltFormatError if the row is not a change of a key */
   run(
     elements: Iterable<BoltElement>,
     onProgress?: (events: number) => void,
@@ -85,7 +85,7 @@ export class HistoryImport {
     const { main, sub, isDelete } = revision;
     this.#lastRevision = main;
     if (kv.key.length === 0) {
-      // What `etcdutl snapshot restore --bump-revision` leaves: a revision without a key, which only history knows.
+      // A row of `etcdutl snapshot restore --bump-revision`: a revision without a key, which only the history has.
       batch.put(
         'event',
         encodeRevision(main, sub),
@@ -123,7 +123,7 @@ function indexMeta({ revision, kv, bytes }: Change): IndexMeta {
     version: kv.version,
     lease: kv.lease,
     size: bytes.length,
-    // The bytes belong to a page of the file, which the cache should not keep.
+    // The bytes belong to a page of the file. The cache must not keep them.
     kv: undefined,
   });
 }

@@ -12,19 +12,19 @@ import { confStateFromJson } from './conf-state-json.ts';
 import { HistoryImport } from './history-import.ts';
 import { Bucket, DEFAULT_STORAGE_VERSION, MetaKey, parseRevisionKey } from './schema.ts';
 
-/** The applied state that came with a database. */
+/** The applied state in a database. */
 export interface ImportedState {
   readonly index: number;
-  /** 0 where the database does not say, as before etcd 3.5. */
+  /** 0 if the database does not have it, as before etcd 3.5. */
   readonly term: number;
-  /** Undefined where the database does not say, as before etcd 3.5. */
+  /** Undefined if the database does not have it, as before etcd 3.5. */
   readonly confState: ConfState | undefined;
   readonly revision: number;
-  /** -1 where nothing was compacted. */
+  /** -1 if nothing was compacted. */
   readonly compactRevision: number;
-  /** Live keys. */
+  /** The number of live keys. */
   readonly keys: number;
-  /** Changes of the history. */
+  /** The number of changes in the history. */
   readonly events: number;
   /** Empty before etcd 3.6. */
   readonly storageVersion: string;
@@ -32,7 +32,7 @@ export interface ImportedState {
 
 const BATCH_ROWS = 1000;
 
-/** Buckets whose rows are taken as they are: where they go, and what is put before their keys. */
+/** Buckets whose rows are copied unchanged: their column, and the prefix of their keys. */
 const copied: readonly (readonly [bucket: string, column: Column, prefix: string])[] = [
   [Bucket.alarm, 'meta', 'alarm/'],
   [Bucket.auth, 'auth', 'auth/'],
@@ -46,13 +46,13 @@ const copied: readonly (readonly [bucket: string, column: Column, prefix: string
 const NEWEST_SCHEMA = parseVersion(DEFAULT_STORAGE_VERSION);
 
 /**
- * Fills an engine with the contents of etcd's database: the same history under the same revisions, so that HashKV is
- * the same, and leases, users, roles, members, alarms and the applied state. Memory is bounded by a batch, beside the
- * ids of the leases.
+ * Fills an engine with the contents of etcd's database: the same history with the same revisions, so that HashKV is
+ * the same, and leases, users, roles, members, alarms and the applied state. It needs memory for one batch and for
+ * the IDs of the leases.
  *
- * @param engine an empty one, of use only when this has returned
- * @param onProgress called after each batch with the changes taken so far
- * @throws BoltFormatError where the file is damaged or holds what no etcd writes
+ * @param engine an empty engine; it must not be used if this throws
+ * @param onProgress called after each batch with the number of changes imported so far
+ * @throws BoltFormatError if the file is damaged or holds data that etcd never writes
  */
 export function importBackend(
   reader: BoltReader,
@@ -92,7 +92,7 @@ export function importBackend(
   return { index, term, confState, revision, compactRevision, keys: store.keyCount, events, storageVersion };
 }
 
-/** Index of the last entry that a database has applied. */
+/** The index of the last entry that is applied to a database. */
 export function readAppliedIndex(reader: BoltReader): number {
   return readMeta(reader.root.bucket(Bucket.meta)).index;
 }
@@ -148,7 +148,7 @@ function readMark(values: ReadonlyMap<string, Buffer>, name: string): number {
   return revision.main;
 }
 
-/** Patches aside; later schemas may hold what this version would lose. */
+/** Patch numbers are ignored. A later version may hold data that this release would lose. */
 function checkSchema(text: string): void {
   const version = parseVersion(text);
   if (version === undefined || NEWEST_SCHEMA === undefined) return;
@@ -179,7 +179,7 @@ function copyLeases(writer: BatchWriter, bucket: BucketReader | undefined): Set<
   return ids;
 }
 
-/** Puts of independent rows, written some at a time. */
+/** Puts of independent rows, written in batches. */
 class BatchWriter {
   readonly #engine: Engine;
   #batch: WriteBatch;

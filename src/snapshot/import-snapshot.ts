@@ -6,26 +6,26 @@ import type { ImportMessage, WorkerTask } from './worker-messages.ts';
 
 export interface ImportSnapshotOptions {
   /**
-   * A file in the format of etcd's database: of a data directory, of `etcdctl snapshot save` (its checksum is
+   * A file in the format of etcd's database: from a data directory, from `etcdctl snapshot save` (its checksum is
    * verified), or received from a leader.
    */
   readonly file: string;
-  /** Where the store is made; what lies there is removed first. */
+  /** The directory of the new store. Its old contents are removed first. */
   readonly directory: string;
-  /** Passes over a checksum behind the file. */
+  /** Ignores a checksum at the end of the file. */
   readonly skipChecksum?: boolean;
-  /** Raft's state where the file does not say, as those of etcd before 3.5. */
+  /** The raft state for files that do not have it, as those of etcd before 3.5. */
   readonly fallback?: { readonly term: number; readonly confState: ConfState };
-  /** Called with the changes taken so far. */
+  /** Called with the number of changes imported so far. */
   readonly onProgress?: (events: number) => void;
 }
 
 /**
- * Makes a store of Keystead's out of a file of etcd's database, on a worker thread. When it resolves, the store is
- * complete, closed and on disk; when it rejects, the directory is gone. To make a running member go on from it, see
- * `RocksEngine.replaceFiles`.
+ * Makes a Keystead store from a file of etcd's database, on a worker thread. When the promise resolves, the store is
+ * complete, closed and on disk. When it rejects, the directory is removed. `RocksEngine.replaceFiles` puts the store
+ * into a running member.
  *
- * Rejects with a message that names the page where the file is damaged.
+ * If the file is damaged, the error names the page.
  */
 export async function importSnapshot(options: ImportSnapshotOptions): Promise<ImportedState> {
   const { file, directory, fallback } = options;

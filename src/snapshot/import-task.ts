@@ -9,15 +9,15 @@ import { FileSource } from './file-source.ts';
 import { importBackend, type ImportedState } from './import-backend.ts';
 
 const CHECKSUM_BYTES = 32;
-/** Files consist of sectors; one that is a checksum longer has it at its end. */
+/** A database file is a whole number of sectors. A file that is longer by the size of a checksum ends with one. */
 const SECTOR_BYTES = 512;
 const READ_BYTES = 1 << 20;
 
 /**
- * Whether a saved snapshot ends with the SHA-256 of what is before, as those of `etcdctl snapshot save` do and files
- * of a data directory don't.
+ * Whether a saved snapshot ends with the SHA-256 of its contents. Files of `etcdctl snapshot save` do, files of a
+ * data directory do not.
  *
- * @throws BoltFormatError when the checksum is wrong
+ * @throws BoltFormatError if the checksum is wrong
  */
 export function verifyChecksum(path: string): boolean {
   const file = openSync(path, 'r');
@@ -42,18 +42,18 @@ export function verifyChecksum(path: string): boolean {
 }
 
 export interface ImportFileOptions {
-  /** A file of etcd's database, with or without a checksum behind it. */
+  /** A file of etcd's database, with or without a checksum at its end. */
   readonly file: string;
-  /** Empty. */
+  /** An empty engine. */
   readonly engine: Engine;
-  /** Passes over a checksum behind the file. */
+  /** Ignores a checksum at the end of the file. */
   readonly skipChecksum?: boolean;
-  /** Raft's state where the file does not say, as those of etcd before 3.5. */
+  /** The raft state for files that do not have it, as those of etcd before 3.5. */
   readonly fallback?: { readonly term: number; readonly confState: ConfState } | undefined;
   readonly onProgress?: (events: number) => void;
 }
 
-/** Reads a file into an engine, synchronously: for worker threads and tools. See `importBackend`. */
+/** Imports a file into an engine synchronously. For worker threads and tools. See `importBackend`. */
 export function importFile(options: ImportFileOptions): ImportedState {
   const { file, engine, fallback, onProgress } = options;
   if (options.skipChecksum !== true) verifyChecksum(file);

@@ -4,16 +4,16 @@ import type { SnapshotPart } from '../ports/peer-transport.ts';
 import type { ImportedState } from './import-backend.ts';
 import { importSnapshot } from './import-snapshot.ts';
 
-/** How long the part of a file is kept whose transfer broke off. */
+/** How long the received part of an interrupted transfer is kept. */
 const KEEP_PART_MS = 300_000;
 
-/** Files of snapshots on their way in. */
+/** Files of incoming snapshots. */
 const FILE_NAME = /^[0-9a-f]{16}\.snap\.db$/;
 
 export interface IncomingSnapshot extends SnapshotPart {
-  /** The database as it comes in, from `offset` on; it is read no faster than the disk takes it. */
+  /** The bytes of the database from `offset` on. They are read no faster than the disk writes them. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** The snapshot's index, which the database must have applied. */
+  /** The index of the snapshot. The database must have applied it. */
   readonly index: number;
 }
 
@@ -25,10 +25,10 @@ interface KeptPart {
 }
 
 /**
- * Takes in snapshots that a leader sends, one at a time, and makes a store of each, all off the main thread.
+ * Receives snapshots from a leader, one at a time, and makes a store of each, outside the main thread.
  *
- * Of a transfer that breaks off, the part that has come is kept for a while, one at the most: whatever comes next
- * goes on with it or takes its place.
+ * The received part of an interrupted transfer is kept for a while, at most one. The next transfer resumes it or
+ * replaces it.
  */
 export class IncomingSnapshots {
   readonly #folder: string;
@@ -36,9 +36,9 @@ export class IncomingSnapshots {
   #kept: KeptPart | undefined;
 
   /**
-   * Removes what an earlier process has left.
+   * Removes the files of an earlier process.
    *
-   * @param folder where files are kept until they are read into a store; it must exist
+   * @param folder an existing folder for received files, until they are imported
    * @param directory where the store is made; see `importSnapshot`
    */
   constructor(folder: string, directory: string) {
@@ -47,14 +47,14 @@ export class IncomingSnapshots {
     for (const name of readdirSync(folder)) if (FILE_NAME.test(name)) rmSync(join(folder, name));
   }
 
-  /** Bytes of a file that came before its transfer broke off. */
+  /** How many bytes of a file arrived before its transfer was interrupted. */
   keptOf(id: string): number {
     return this.#kept?.id === id ? this.#kept.bytes : 0;
   }
 
   /**
-   * Rejects when the sender breaks off, the disk is full, or the database is damaged or not the one announced. But
-   * for the first case nothing is left behind then.
+   * Rejects if the sender stops, the disk is full, or the database is damaged or not the announced one. Only in the
+   * first case a partial file is kept.
    */
   async receive({ body, index, id, offset }: IncomingSnapshot): Promise<ImportedState> {
     const path = join(this.#folder, `${index.toString(16).padStart(16, '0')}.snap.db`);
@@ -99,9 +99,9 @@ export class IncomingSnapshots {
 }
 
 /**
- * Writes to a file from a place on, which is its end. Rejects when the disk fails.
+ * Writes to a file from its end on. Rejects if the disk fails.
  *
- * @returns its length then, and the sender's fault that ended it too early
+ * @returns the new length of the file, and the sender's error if it ended too early
  */
 async function save(
   body: AsyncIterable<Uint8Array>,

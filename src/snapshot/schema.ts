@@ -1,4 +1,4 @@
-/** The buckets of etcd's database and the keys of those that have fixed ones, as of etcd 3.7. */
+/** The buckets of etcd 3.7's database, and the keys of buckets with fixed keys. */
 export const Bucket = {
   alarm: 'alarm',
   auth: 'auth',
@@ -50,7 +50,7 @@ export interface RevisionKey {
   readonly isDelete: boolean;
 }
 
-/** @returns undefined for bytes that are no revision, or one that no store has come to */
+/** @returns undefined if the bytes are not a revision, or one that is too large for the store */
 export function parseRevisionKey(key: Buffer): RevisionKey | undefined {
   const isDelete = key.length === REVISION_KEY_BYTES + 1 && key[REVISION_KEY_BYTES] === TOMBSTONE;
   if ((key.length !== REVISION_KEY_BYTES && !isDelete) || key[8] !== UNDERSCORE) return undefined;

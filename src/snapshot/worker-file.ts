@@ -4,8 +4,8 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 const names = { bundled: 'snapshot-worker.js', source: '../workers/snapshot-worker.ts' } as const;
 
 /**
- * Starts the worker that reads and writes snapshots. In a bundle it lies beside the server, which the code here may
- * be a chunk of, one folder below; run from its sources, it is loaded by the same loader as the tests are.
+ * Starts the worker that reads and writes snapshots. In a bundle its file is next to the server's file; this code may
+ * be in a chunk one folder below. When run from source, the same loader as for the tests loads it.
  */
 export function startSnapshotWorker(workerData: unknown): Worker {
   const here = import.meta.url;

@@ -1,7 +1,7 @@
 import type { StoreHash } from '../mvcc/hash.ts';
 import type { ImportedState } from './import-backend.ts';
 
-/** What the snapshot worker is started with. */
+/** The task of a new snapshot worker. */
 export type WorkerTask =
   | { readonly kind: 'export'; readonly sharedHandle: bigint; readonly chunkBytes: number }
   | {
@@ -25,11 +25,11 @@ export interface MoreMessage {
   readonly type: 'more';
 }
 
-/** To an exporting worker: the next chunk begins at this place of the file, which may be read already. */
+/** To an exporting worker: the next chunk begins at this offset of the file, which may have been read before. */
 export interface SeekMessage {
   readonly type: 'seek';
   readonly offset: number;
-  /** Given back with what follows, which tells it from what was under way. */
+  /** Sent back with the following chunks, so that older chunks can be recognised. */
   readonly round: number;
 }
 
@@ -46,7 +46,7 @@ export type ExportMessage =
   | { readonly type: 'chunk'; readonly round: number; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly round: number; readonly sha256: Uint8Array };
 
-/** Of a hashing worker: what it hashes is held fast; then the outcome. */
+/** From a hashing worker: its view is open; then the result. */
 export type HashMessage = { readonly type: 'opened' } | { readonly type: 'hashed'; readonly hash: StoreHash };
 
 export type ImportMessage =
