@@ -1,9 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
+/** Simulations, fuzzing and random models, which take most of the processor time of all unit tests. */
+const slow = 'src/**/*.slow.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'forks', testTimeout: 60_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts'],
+          exclude: [slow],
+          pool: 'forks',
+          testTimeout: 60_000,
+        },
+      },
+      { test: { name: 'unit-slow', include: [slow], pool: 'forks', testTimeout: 120_000 } },
       {
         test: {
           name: 'e2e',

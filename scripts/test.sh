@@ -22,6 +22,7 @@ step lint npm run --silent lint
 step format npm run --silent format:check
 step 'known vulnerabilities' npm run --silent audit
 step 'unit tests' vitest run --project unit --reporter=default --reporter=json --outputFile.json="$results/unit.json" "$@"
+step 'slow unit tests' vitest run --project unit-slow --passWithNoTests --reporter=default --reporter=json --outputFile.json="$results/unit-slow.json" "$@"
 if command -v go >/dev/null; then
   step 'real peers' bash scripts/build-peers.sh
   step 'end-to-end tests' vitest run --project e2e --reporter=default --reporter=json --outputFile.json="$results/e2e.json"
