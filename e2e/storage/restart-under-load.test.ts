@@ -44,7 +44,7 @@ class Writers {
       );
       if ('code' in answer) expect.fail(`reading key ${writer}: ${answer.code} ${answer.details}`);
       const [found] = answer.messages as RangeResponse[];
-      const kept = Number.parseInt(found?.kvs[0]?.value?.toString('latin1', 0, 12) ?? '0', 10);
+      const kept = Number.parseInt(found?.kvs[0]?.value.toString('latin1', 0, 12) ?? '0', 10);
       expect(kept).toBeGreaterThanOrEqual(this.#acknowledged[writer] ?? 0);
       expect(kept).toBeLessThanOrEqual(this.#sent[writer] ?? 0);
     }

@@ -133,7 +133,7 @@ function text(type: string, message: object): string {
     if (protoName === 'value' && Buffer.isBuffer(held)) parts.push(`value_size:${held.length}`);
     else if (Buffer.isBuffer(held)) parts.push(`${protoName}:${quoted(held)}`);
     else if (kind === 'enum') parts.push(`${protoName}:${enumName(enumType, held)}`);
-    else parts.push(`${protoName}:${String(held)}`);
+    else parts.push(`${protoName}:${String(held as string | number | bigint | boolean)}`);
   }
   // etcd prints redacted messages in protobuf's older format, which ends with a space.
   const isRedacted =

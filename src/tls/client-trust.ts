@@ -46,7 +46,8 @@ export function isSignedByNamesake(
   authorities: readonly X509Certificate[],
   wallMs: number,
 ): boolean {
-  const usages: readonly string[] | undefined = leaf.keyUsage;
+  // The types do not say that a certificate may have no such extension.
+  const usages = leaf.keyUsage as readonly string[] | undefined;
   const isForClients = usages === undefined || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE);
   if (!isForClients || !isValidAt(leaf, wallMs)) return false;
   return authorities.some(
