@@ -133,7 +133,7 @@ function text(type: string, message: object): string {
     if (protoName === 'value' && Buffer.isBuffer(held)) parts.push(`value_size:${held.length}`);
     else if (Buffer.isBuffer(held)) parts.push(`${protoName}:${quoted(held)}`);
     else if (kind === 'enum') parts.push(`${protoName}:${enumName(enumType, held)}`);
-    else parts.push(`${protoName}:${String(held as string | number | bigint | boolean)}`);
+    else parts.push(`${protoName}:${typeof held === 'string' ? held : scalarText(held)}`);
   }
   // etcd prints redacted messages in protobuf's older format, which ends with a space.
   const isRedacted =
@@ -144,6 +144,10 @@ function text(type: string, message: object): string {
 function ofCase(held: unknown, name: string): unknown {
   const { case: which, value } = (held ?? {}) as { readonly case?: string; readonly value?: unknown };
   return which === name ? value : undefined;
+}
+
+function scalarText(value: unknown): string {
+  return typeof value === 'bigint' ? value.toString() : JSON.stringify(value);
 }
 
 function isDefault(value: unknown): boolean {

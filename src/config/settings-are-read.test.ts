@@ -92,7 +92,7 @@ function collect(value: unknown, path: readonly string[], into: Map<string, stri
   const isPlain = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (isPlain && !(value instanceof Map))
     for (const [name, inner] of Object.entries(value)) collect(inner, [...path, name], into);
-  else into.set(path.join('.'), String(JSON.stringify(value instanceof Map ? [...value] : value)));
+  else into.set(path.join('.'), JSON.stringify(value instanceof Map ? [...value] : value));
 }
 
 /** Outside of the file that fills it in, a field is read where its name stands. */
