@@ -1,3 +1,4 @@
+import { assert } from '../lib/assert.ts';
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { ByteSource } from '../http2/stream.ts';
@@ -138,6 +139,8 @@ export class SlicedResponse implements ByteSource {
   readonly #context: ServiceContext;
   readonly #parts: SlicedParts;
   #next: Buffer[] | undefined;
+  /** A slice is asked for. A stream may ask again before it is there. */
+  #isAsked = false;
   #isStarted = false;
   #isDropped = false;
   readonly #slice = (): void => this.#readSlice();
@@ -156,8 +159,11 @@ export class SlicedResponse implements ByteSource {
     const next = this.#next;
     this.#next = undefined;
     const { longReads } = this.#context.member;
-    if (next === undefined) longReads.soon(this.#slice);
-    else if (this.#parts.result.isRead && this.#parts.taken !== undefined) longReads.soon(this.#parts.taken);
+    if (next === undefined) {
+      if (!this.#isAsked) longReads.soon(this.#slice);
+      this.#isAsked = true;
+    } else if (this.#parts.result.isRead && this.#parts.taken !== undefined)
+      longReads.soon(this.#parts.taken);
     return next;
   }
 
@@ -167,6 +173,7 @@ export class SlicedResponse implements ByteSource {
   }
 
   #readSlice(): void {
+    this.#isAsked = false;
     if (this.#isDropped) return;
     const { result, isOver, used, failed, ready } = this.#parts;
     const fields = isOver() ? undefined : readFurther(result);
@@ -183,6 +190,7 @@ export class SlicedResponse implements ByteSource {
 
   #take(fields: Buffer[]): void {
     const { header, tail, result, ended } = this.#parts;
+    assert(this.#next === undefined, 'a slice is sent before the next one is read');
     if (!this.#isStarted) fields.unshift(header);
     this.#isStarted = true;
     if (result.isRead) {
