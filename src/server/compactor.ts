@@ -38,7 +38,7 @@ export class Compactor {
   readonly hashes = new CompactionHashes();
   readonly #queue: number[] = [];
   /** Some of what this compaction removes may be gone already: the hash of it would not be that of other members. */
-  #interruptedRevision = 0;
+  #interruptedRevision: number | undefined;
   #waiters: { revision: number; done: () => void }[] = [];
   #job: CompactionJob | undefined;
   #startedMs = 0;
