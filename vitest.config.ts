@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** Simulations, fuzzing and random models, which take most of the processor time of all unit tests. */
 const slow = 'src/**/*.slow.test.ts';
 
+/** Faults, restarts, soak and fuzzing of real processes: `npm run e2e:reliability`. */
+const reliability = 'e2e/reliability/**/*.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
@@ -20,11 +23,24 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
+          // Long, and not yet green on two busy cores: a project of their own, below.
+          exclude: [reliability],
           setupFiles: ['e2e/harness/turns-within-bound.ts'],
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e-reliability',
+          include: [reliability],
+          setupFiles: ['e2e/harness/turns-within-bound.ts'],
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],
