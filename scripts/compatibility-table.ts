@@ -1,5 +1,5 @@
 /*
- * Writes the tables of docs/compatibility.md from what the code knows: flags, RPCs and metrics.
+ * Generates the tables of flags, RPCs and metrics in docs/compatibility.md from the code.
  *
  *   npx tsx scripts/compatibility-table.ts
  */
@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flagDefinitions, listedOnlyFlags } from '../src/config/flags.ts';
-import { flagsNotYet, flagsWithoutEffect } from '../src/config/not-yet.ts';
+import { flagsWithoutEffect, unsupportedFlags } from '../src/config/unsupported-flags.ts';
 import { EventLoopDelay } from '../src/metrics/event-loop.ts';
 import { Metrics } from '../src/metrics/metrics.ts';
 import { Registry } from '../src/metrics/registry.ts';
@@ -16,50 +16,50 @@ import * as services from '../src/wire/services.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const page = join(root, 'docs/compatibility.md');
 
-/** Flags that are there and yet do not do what etcd's do. */
+/** Flags that behave differently from etcd's. */
 const flagDifferences: Readonly<Record<string, string>> = {
-  'force-new-cluster': 'keeps what the store has applied, where etcd may lose the last writes',
-  'log-outputs': '`systemd/journal` writes to stderr, which a service manager hands to the journal',
+  'force-new-cluster': 'keeps everything that the store has applied; etcd may lose the last writes',
+  'log-outputs': '`systemd/journal` writes to stderr; systemd forwards it to the journal',
   'enable-pprof': 'profiles are those of V8: `profile` and `heap`',
   'socket-reuse-address': 'always on',
-  'config-file': 'YAML; errors in its syntax are worded otherwise',
+  'config-file': 'YAML syntax errors have another text',
 };
 
 /** Flags that etcd does not have. */
 const ownFlags: Readonly<Record<string, string>> = {
-  'keystead-block-cache-bytes': 'memory for blocks of the store',
-  'keystead-list-cache-bytes': 'memory for values that lists have read; taken as lists need it',
-  'keystead-max-logins-per-second': 'logins begun in a second; further ones wait in line, 10,000 at most',
-  'keystead-max-connections': 'client connections on each address; beyond it they are closed at once',
+  'keystead-block-cache-bytes': 'size of the block cache of the store',
+  'keystead-list-cache-bytes': 'size of the cache of values read by range requests; allocated as needed',
+  'keystead-max-logins-per-second': 'logins started per second; others wait in a queue of at most 10,000',
+  'keystead-max-connections': 'client connections per listen URL; more are closed at once',
   'keystead-max-held-bytes':
-    'bytes of requests not whole yet and responses not taken; above it, connections that hold the most are closed',
-  'keystead-max-snapshot-streams': 'snapshots sent to clients at a time; further ones wait in line',
-  'keystead-max-hashes': 'hashes of the store made for clients at a time; further ones wait in line',
-  'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more under way; beyond it they are refused',
-  'audit-log-path': 'a line of JSON for each request; `-` for standard output',
-  'audit-log-level': '`write`, or `all` for reads as well',
-  'audit-log-max-size': 'megabytes of a file of it',
-  'audit-log-max-backups': 'files of it that are kept',
-  'learner-reads': 'a learner answers linearizable reads too, after asking the leader what it has committed',
+    'bytes buffered for requests not received completely and responses not sent yet; above it, the connections that hold most are closed',
+  'keystead-max-snapshot-streams': 'snapshots sent to clients at the same time; others wait in a queue',
+  'keystead-max-hashes': 'store hashes computed for clients at the same time; others wait in a queue',
+  'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more in flight; above it they are refused',
+  'audit-log-path': 'one line of JSON per request; `-` means standard output',
+  'audit-log-level': '`write`; `all` logs reads as well',
+  'audit-log-max-size': 'size in megabytes at which the audit log file is rotated',
+  'audit-log-max-backups': 'number of rotated audit log files to keep',
+  'learner-reads': 'a learner also serves linearizable reads, after a read index from the leader',
   'auto-promote-learners': 'the leader promotes learners that are connected and have caught up',
 };
 
-/** RPCs whose answers differ from etcd's, by `service/method`. */
+/** RPCs that behave differently from etcd's, by `service/method`. */
 const rpcDifferences: Readonly<Record<string, string>> = {
   'etcdserverpb.Maintenance/Defragment': 'never blocks reads or writes',
 };
 
-/** Metrics that stay empty, and why. */
+/** The help text of a metric that is always zero gives the reason. */
 function metricStatus(name: string, help: string): string {
   if (/always (0|empty)/.test(help)) return `always zero: ${help.replace(/; always .*/, '').toLowerCase()}`;
   return name.startsWith('keystead_') ? "Keystead's own" : 'supported';
 }
 
 function flagStatus(name: (typeof flagDefinitions)[number]['name']): string {
-  const capability = flagsNotYet().get(name);
-  if (capability !== undefined) return `absent for now, refused by name: ${capability}`;
+  const feature = unsupportedFlags().get(name);
+  if (feature !== undefined) return `not supported yet (${feature}); the server refuses to start with it`;
   if (flagsWithoutEffect.has(name))
-    return 'accepted without effect, and said so in the log: bbolt alone has it';
+    return 'accepted with a warning in the log, no effect: applies only to the storage of etcd';
   const own = ownFlags[name];
   if (own !== undefined) return `Keystead's own: ${own}`;
   const difference = flagDifferences[name];
@@ -69,14 +69,14 @@ function flagStatus(name: (typeof flagDefinitions)[number]['name']): string {
 function flagTable(): string[] {
   const rows = flagDefinitions.map(({ name }) => `| \`--${name}\` | ${flagStatus(name)} |`);
   const listed = [...listedOnlyFlags].map(
-    (name) => `| \`--${name}\` | an error, as in etcd, whose help still lists it |`,
+    (name) => `| \`--${name}\` | an error as in etcd, although the help of etcd lists it |`,
   );
   return ['| flag | |', '| --- | --- |', ...rows, ...listed];
 }
 
 function rpcTable(): string[] {
   const rows: string[] = [];
-  // A module's names come in an order of the loader's choice.
+  // The order of a module's exports depends on the loader.
   const byName = Object.values(services).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const service of byName) {
     for (const { path } of Object.values(service.methods as Record<string, { path: string }>)) {
@@ -98,7 +98,7 @@ function metricTable(): string[] {
   return ['| metric | type | |', '| --- | --- | --- |', ...rows];
 }
 
-/** The page's text with its tables made anew. */
+/** Returns the text of the page with new tables. */
 export function renderCompatibility(text: string): string {
   let rendered = text;
   for (const [name, table] of [
@@ -109,7 +109,7 @@ export function renderCompatibility(text: string): string {
     const [open, close] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
     const start = rendered.indexOf(open);
     const end = rendered.indexOf(close);
-    if (start < 0 || end < start) throw new Error(`docs/compatibility.md lacks ${open} and ${close}`);
+    if (start < 0 || end < start) throw new Error(`docs/compatibility.md has no ${open} or ${close}`);
     rendered = `${rendered.slice(0, start)}${open}\n\n${table.join('\n')}\n\n${rendered.slice(end)}`;
   }
   return rendered;

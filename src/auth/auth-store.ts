@@ -17,7 +17,7 @@ import { roleRow, rows, userRow } from './rows.ts';
 export const ROOT_USER = 'root';
 export const ROOT_ROLE = 'root';
 
-/** What root's role may do, as clients are shown it. */
+/** The permission of the root role, as `role get` shows it. */
 const ROOT_PERMISSION: Permission = {
   permType: PermissionType.READWRITE,
   key: Buffer.alloc(0),
@@ -30,7 +30,7 @@ const NO_PASSWORD_USER = new EtcdError(
 );
 const NO_BYTES = Buffer.alloc(0);
 
-/** Who asks, and the auth revision at which that was established. Revision 0 means nobody. */
+/** The user of a request, and the auth revision at which it was authenticated. Revision 0 means no user. */
 export interface AuthInfo {
   readonly username: string;
   readonly revision: number;
@@ -38,7 +38,7 @@ export interface AuthInfo {
 
 export const NOBODY: AuthInfo = { username: '', revision: 0 };
 
-/** Tokens that must follow the store's changes. */
+/** Simple tokens, which must be notified of changes of the store. */
 export interface TokenObserver {
   enable(): void;
   disable(): void;
@@ -48,24 +48,24 @@ export interface TokenObserver {
 export interface AuthStoreOptions {
   readonly engine: Engine;
   readonly tokens?: TokenObserver;
-  /** Hashes a plain password found in an entry of etcd before 3.5; entries made since carry the hash. */
+  /** Hashes a plain password from a log entry written by etcd before 3.5. Newer entries contain the hash. */
   readonly hashLegacyPassword?: (password: string) => Buffer;
 }
 
 /**
- * Users, roles, permissions, and whether they are enforced. Changes come out of the log and are kept back until
- * `stage`, which puts them into the same engine batch as the entry that caused them.
+ * Users, roles and permissions, and whether authentication is enabled. Changes come from applied log entries. `stage`
+ * writes them in the same engine batch as their entry.
  *
- * Each change moves the auth revision, and a request whose permission was looked up at an older one is refused:
- * it may have been allowed by a rule that is gone.
+ * Each change increments the auth revision. A request whose permission was checked at an older revision is refused,
+ * since the permission may have been revoked.
  */
 export class AuthStore {
   readonly #options: AuthStoreOptions;
   readonly #users = new Map<string, User>();
   readonly #roles = new Map<string, Role>();
-  /** Merged permissions by user, filled as they are asked for. */
+  /** Cache of the merged permissions by user. */
   readonly #permissions = new Map<string, Permissions>();
-  /** Rows to write; undefined for those to delete. */
+  /** Rows to write; undefined means delete. */
   readonly #dirty = new Map<string, Buffer | undefined>();
   #enabled = false;
   #revision = 0;
@@ -75,7 +75,7 @@ export class AuthStore {
     this.recover();
   }
 
-  /** Reads everything from the engine anew. */
+  /** Reads all state from the engine again. */
   recover(): void {
     const { engine } = this.#options;
     this.#users.clear();
@@ -123,7 +123,9 @@ export class AuthStore {
     this.#options.tokens?.disable();
   }
 
-  /** Whether a token may be made for the user; its password was compared, by `passwordHash`, before this was proposed. */
+  /**
+   * Whether the user may get a token. The password was compared with `passwordHash` before the request was proposed.
+   */
   authenticate(username: string): EtcdError | undefined {
     if (!this.#enabled) return errors.AuthNotEnabled;
     const user = this.#users.get(username);
@@ -179,7 +181,7 @@ export class AuthStore {
     const user = this.#users.get(request.user);
     if (user === undefined) return errors.UserNotFound;
     if (request.role !== ROOT_ROLE && !this.#roles.has(request.role)) return errors.RoleNotFound;
-    // Granting it again is no change, and so no new revision either.
+    // As in etcd, a role granted again does not change the revision.
     if (user.roles.includes(request.role)) return undefined;
     this.#putUser({ ...user, roles: [...user.roles, request.role].sort(byBytes) });
     this.#commitRevision();
@@ -197,7 +199,7 @@ export class AuthStore {
     return undefined;
   }
 
-  /** The user's roles. */
+  /** Returns the roles of a user. */
   user(name: string): readonly string[] | EtcdError {
     return this.#users.get(name)?.roles ?? errors.UserNotFound;
   }
@@ -233,12 +235,13 @@ export class AuthStore {
     const role = this.#roles.get(request.name);
     if (role === undefined) return errors.RoleNotFound;
     const permissions = [...role.keyPermission];
-    // Only the first permission on the key is looked at: etcd's search stops there, so another range on the same
-    // key is added beside it, even twice. Which one is first is up to its sort, which must be the same here.
-    const place = permissions.findIndex(({ key }) => Buffer.compare(key, granted.key) >= 0);
-    const present = permissions[place];
+    // Only the first permission on the key is compared, because etcd's search stops there. So the same range can be
+    // added twice when the key has several ranges. Which one is first depends on etcd's sort, which must be the same
+    // here.
+    const at = permissions.findIndex(({ key }) => Buffer.compare(key, granted.key) >= 0);
+    const present = permissions[at];
     if (present?.key.equals(granted.key) === true && present.rangeEnd.equals(granted.rangeEnd)) {
-      permissions[place] = { ...present, permType: granted.permType };
+      permissions[at] = { ...present, permType: granted.permType };
     } else {
       permissions.push({
         permType: granted.permType,
@@ -264,7 +267,7 @@ export class AuthStore {
     return undefined;
   }
 
-  /** The role's permissions. */
+  /** Returns the permissions of a role. */
   role(name: string): readonly Permission[] | EtcdError {
     const role = this.#roles.get(name);
     if (role === undefined) return errors.RoleNotFound;
@@ -292,14 +295,14 @@ export class AuthStore {
   }
 
   /**
-   * For reads that don't pass through the log: what was permitted at another revision than the one at which it is
-   * answered may be so no more.
+   * For reads, which do not pass through the log: refuses a request whose permission was checked at another revision
+   * than the present one, since the permission may have been revoked.
    */
   checkCurrent(who: AuthInfo): EtcdError | undefined {
     return who.revision === 0 || who.revision === this.#revision ? undefined : errors.AuthOldRevision;
   }
 
-  /** Whether the user has root's role. */
+  /** Checks that the user has the root role. */
   checkAdmin(who: AuthInfo | undefined): EtcdError | undefined {
     if (!this.#enabled) return undefined;
     if (who === undefined || who.username === '') return errors.UserEmpty;
@@ -308,7 +311,7 @@ export class AuthStore {
     return user.roles.includes(ROOT_ROLE) ? undefined : errors.PermissionDenied;
   }
 
-  /** Puts the changes since the last call into the batch. */
+  /** Adds the changes since the last call to the batch. */
   stage(batch: WriteBatch): void {
     if (this.#dirty.size === 0) return;
     for (const [row, value] of this.#dirty) {

@@ -17,12 +17,13 @@ interface Node {
 }
 
 /**
- * Whether a range that ends before it begins is permitted. It holds no key, so nothing is given away either way; but
- * such a range in a transaction decides whether its writes happen, and all members must decide alike. etcd looks for
- * an interval around the range's begin in a red-black interval tree whose pruning rule, made for proper ranges,
- * passes over some subtrees, so the answer depends on the tree's shape. Here the same tree is grown (insertion after
- * Cormen et al., Introduction to Algorithms, chapters 13 and 14, in the order of the permissions) and asked by the
- * same rule.
+ * Decides whether a range whose end is before its begin is permitted. Such a range contains no key. But it can be part
+ * of a transaction, and then the decision determines whether the writes happen. So all members must decide as etcd.
+ *
+ * etcd searches a red-black interval tree for an interval that contains the begin of the range. Its pruning rule
+ * assumes a proper range and skips some subtrees, so the result depends on the shape of the tree. This class builds
+ * the same tree (insertion by Cormen et al., Introduction to Algorithms, chapters 13 and 14, in the order of the
+ * permissions) and searches it by the same rule.
  */
 export class InvertedRanges {
   #root: Node | undefined;
@@ -32,7 +33,7 @@ export class InvertedRanges {
     setLatestEnds(this.#root);
   }
 
-  /** @param begin where the range begins; after `end` */
+  /** @param begin the begin of the range; it is greater than `end` */
   isPermitted(begin: Buffer, end: Buffer): boolean {
     return isReached(this.#root, begin, end);
   }
@@ -59,7 +60,7 @@ export class InvertedRanges {
     this.#restoreColors(node);
   }
 
-  /** A red node's parent is black: recolor while the uncle is red, then rotate at most twice. */
+  /** Restores the invariant that the parent of a red node is black: recolors while the uncle is red, then rotates. */
   #restoreColors(inserted: Node): void {
     let node = inserted;
     for (let parent = node.parent; parent?.isRed === true; parent = node.parent) {
@@ -84,7 +85,7 @@ export class InvertedRanges {
     defined(this.#root, 'a tree that was inserted into has a root').isRed = false;
   }
 
-  /** Puts the node's child in its place and the node below that. */
+  /** Moves a child of the node up, to the place of the node. */
   #rotate(node: Node, toLeft: boolean): void {
     const child = defined(toLeft ? node.right : node.left, 'a node is rotated with a child');
     const inner = toLeft ? child.left : child.right;
@@ -118,7 +119,7 @@ function isReached(node: Node | undefined, begin: Buffer, end: Buffer): boolean 
   const { interval } = node;
   if (Buffer.compare(begin, interval.begin) < 0) return isReached(node.left, begin, end);
   if (compareEnds(begin, interval.end) < 0) return true;
-  // The node lies before the range's begin; the rule asks whether its subtree, from here on, overlaps the range.
+  // The interval ends before the begin of the range. etcd's rule searches the subtree only if it overlaps the range.
   const overlaps = Buffer.compare(interval.begin, end) < 0 && compareEnds(node.latestEnd, begin) > 0;
   return overlaps && (isReached(node.left, begin, end) || isReached(node.right, begin, end));
 }

@@ -17,7 +17,7 @@ function granted(...ranges: readonly (readonly [string, string])[]): Permissions
   return permissions;
 }
 
-describe('what a permission may name', () => {
+describe('valid ranges of permissions', () => {
   test.each([
     ['', '', false],
     ['', 'b', false],
@@ -38,7 +38,7 @@ describe('what a permission may name', () => {
   });
 });
 
-describe('at the edges of what is permitted', () => {
+describe('at the limits of permitted ranges', () => {
   const one = granted(['b', '']);
   const zero = granted(['\0', '']);
   const prefix = granted(['b', 'c']);
@@ -79,7 +79,7 @@ describe('at the edges of what is permitted', () => {
     ['everything', all, '\0', '\0', true],
     ['everything', all, '\0', '', true],
     ['everything', all, 'a', 'b', true],
-    // No key is empty, and the interval begins at the smallest there is.
+    // An empty key is never permitted; the interval begins at the smallest key.
     ['everything', all, '', '', false],
     ['everything', all, '', '\0', false],
     ['the last prefix', last, '\xff', '\0', true],
@@ -105,7 +105,7 @@ describe('at the edges of what is permitted', () => {
 
 describe('with 10,000 permissions', () => {
   const COUNT = 10_000;
-  /** Halvings of the list, and what is compared beside them. */
+  /** Steps of a binary search, plus a few other comparisons. */
   const FEW = Math.ceil(Math.log2(COUNT)) + 4;
   const name = (at: number): string => `key/${String(at).padStart(6, '0')}`;
 
@@ -117,7 +117,7 @@ describe('with 10,000 permissions', () => {
     user('root');
     user('u');
     auth.grantRole({ user: 'root', role: 'root' });
-    // In ten roles, none of which touches another's range.
+    // Ten roles whose ranges do not touch each other.
     for (let role = 0; role < 10; role++) {
       auth.addRole(`r${role}`);
       auth.grantRole({ user: 'u', role: `r${role}` });
@@ -139,7 +139,7 @@ describe('with 10,000 permissions', () => {
     vi.restoreAllMocks();
   });
 
-  test('a check costs as many comparisons as the list has halvings, and nothing is merged anew', () => {
+  test('a check needs as many comparisons as a binary search, and permissions are not merged again', () => {
     const { auth, change } = manyPermissions();
     const who = { username: 'u', revision: auth.revision };
     const none = Buffer.alloc(0);
@@ -163,11 +163,11 @@ describe('with 10,000 permissions', () => {
       expect(comparisons(() => range(inside), undefined)).toBeLessThanOrEqual(FEW);
       expect(comparisons(() => range(beyond), errors.PermissionDenied)).toBeLessThanOrEqual(FEW);
       expect(comparisons(() => range(bytes('\0')), errors.PermissionDenied)).toBeLessThanOrEqual(FEW);
-      // It ends before it begins: another structure answers, by its shape, and as quickly.
+      // An inverted range is looked up in another structure, and as quickly.
       const inverted = comparisons(() => range(bytes(`key/${at}`)), undefined, errors.PermissionDenied);
       expect(inverted).toBeLessThanOrEqual(4 * FEW);
     }
-    // A change of users or roles merges them once more, for the first check alone.
+    // After a change of users or roles, the first check merges them again.
     change();
     const now = { username: 'u', revision: auth.revision };
     expect(comparisons(() => auth.checkPut(now, bytes(name(5))), undefined)).toBeGreaterThan(COUNT);

@@ -2,7 +2,7 @@ import { KeyIntervals } from '../lib/key-intervals.ts';
 import { type Permission, PermissionType } from '../wire/gen/authpb.ts';
 import { InvertedRanges, type KeyInterval } from './inverted-ranges.ts';
 
-/** What a user may read and write: the permissions of all its roles, merged. */
+/** The keys that a user may read and write: the merged permissions of all its roles. */
 export class Permissions {
   readonly #read = new PermittedKeys();
   readonly #write = new PermittedKeys();
@@ -15,20 +15,20 @@ export class Permissions {
   }
 
   mayRead(key: Buffer, rangeEnd: Buffer): boolean {
-    return this.#read.hold(key, rangeEnd);
+    return this.#read.cover(key, rangeEnd);
   }
 
   mayWrite(key: Buffer, rangeEnd: Buffer): boolean {
-    return this.#write.hold(key, rangeEnd);
+    return this.#write.cover(key, rangeEnd);
   }
 }
 
-/** A permission's range reads like a request's: no end is the one key, and "\0" is everything from the key on. */
+/** As in requests, an empty end means one key, and the end "\0" means all keys from the given one on. */
 export function isOpenEnded(rangeEnd: Buffer): boolean {
   return rangeEnd.length === 1 && rangeEnd[0] === 0;
 }
 
-/** A permission must name a key, and a range that holds something. */
+/** A permission must have a key, and its range must not be empty. */
 export function isValidPermissionRange(key: Buffer, rangeEnd: Buffer): boolean {
   if (key.length === 0) return false;
   return rangeEnd.length === 0 || Buffer.compare(key, rangeEnd) < 0 || isOpenEnded(rangeEnd);
@@ -39,7 +39,7 @@ const ZERO = Buffer.alloc(1);
 class PermittedKeys {
   readonly #merged = new KeyIntervals();
   readonly #granted: KeyInterval[] = [];
-  /** Made when the first inverted range is asked about, which is next to never. */
+  /** Built for the first inverted range, which hardly ever happens. */
   #inverted: InvertedRanges | undefined;
 
   add({ key, rangeEnd }: Permission): void {
@@ -50,7 +50,7 @@ class PermittedKeys {
     this.#inverted = undefined;
   }
 
-  hold(key: Buffer, rangeEnd: Buffer): boolean {
+  cover(key: Buffer, rangeEnd: Buffer): boolean {
     if (rangeEnd.length === 0) return this.#merged.has(key);
     if (isOpenEnded(rangeEnd)) return this.#merged.covers(key, undefined);
     if (Buffer.compare(rangeEnd, key) >= 0) return this.#merged.covers(key, rangeEnd);

@@ -1,5 +1,5 @@
 /**
- * Rows of the `auth` column, under the names of etcd's buckets:
+ * Rows of the `auth` column. The key prefixes are the names of etcd's buckets:
  *
  * - `auth/authEnabled`: one byte, 0 or 1
  * - `auth/authRevision`: 8 bytes, big-endian

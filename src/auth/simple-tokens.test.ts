@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 
 describe('simple tokens', () => {
-  test('live on with each use and no longer than their time without', () => {
+  test('expire after the TTL, and each use extends their life', () => {
     const token = tokens.assign('u', 'prefix', 7);
     expect(token).toBe('prefix.7');
     nowMs = 900;
@@ -24,7 +24,7 @@ describe('simple tokens', () => {
     expect(tokens.user(token)).toBeUndefined();
   });
 
-  test('end with their user’s password and with authentication', () => {
+  test('become invalid when the user’s password changes and when authentication is disabled', () => {
     const [a, b] = [tokens.assign('a', 'x', 1), tokens.assign('b', 'y', 2)];
     tokens.invalidateUser('a');
     expect([tokens.user(a), tokens.user(b)]).toEqual([undefined, 'b']);
@@ -33,7 +33,7 @@ describe('simple tokens', () => {
     expect(tokens.user(b)).toBeUndefined();
   });
 
-  test('are none while authentication is off', () => {
+  test('are never valid while authentication is off', () => {
     tokens.disable();
     expect(tokens.user(tokens.assign('u', 'x', 1))).toBeUndefined();
   });
@@ -46,7 +46,7 @@ describe('simple tokens', () => {
     ['abc.-1', undefined],
     ['abc.1e3', undefined],
     ['abc.99999999999999999999', undefined],
-  ])('%s was made by entry %s', (token, index) => {
+  ])('%s was created by entry %s', (token, index) => {
     expect(simpleTokenIndex(token)).toBe(index);
   });
 });

@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts';
 
-/** How long a simple token lives without being used, in milliseconds. */
+/** Time after which an unused simple token expires, in milliseconds. */
 export const DEFAULT_SIMPLE_TOKEN_TTL_MS = 300_000;
 /** How often the owner calls `expire`. */
 export const SIMPLE_TOKEN_EXPIRY_LOOP_MS = 1000;
@@ -11,14 +11,14 @@ interface Token {
 }
 
 /**
- * Tokens of the kind "random prefix, dot, index of the log entry before the one that made it": etcd's count of what
- * is applied while it is made. Every member derives the same token from the entry, so a client may use it anywhere;
- * each use lets it live on, on the member where it was used.
+ * Simple tokens. A token is a random prefix, a dot, and the index of the log entry before the Authenticate entry; etcd
+ * uses its applied index at that moment. All members derive the same token from the entry, so a client can use it on
+ * any member. Each use extends its life, only on the member where it is used.
  */
 export class SimpleTokens {
   readonly #clock: Clock;
   readonly #ttlMs: number;
-  /** Undefined while authentication is off: then no token is valid, and none is kept. */
+  /** Undefined while authentication is off; no token is valid then. */
   #tokens: Map<string, Token> | undefined;
 
   constructor(clock: Clock, ttlMs: number = DEFAULT_SIMPLE_TOKEN_TTL_MS) {
@@ -35,8 +35,8 @@ export class SimpleTokens {
   }
 
   /**
-   * @param prefix drawn at random before the entry was proposed
-   * @param index of the entry before it
+   * @param prefix random; chosen before the entry was proposed
+   * @param index index of the entry before the Authenticate entry
    */
   assign(username: string, prefix: string, index: number): string {
     const token = `${prefix}.${index}`;
@@ -45,8 +45,8 @@ export class SimpleTokens {
   }
 
   /**
-   * The user a token belongs to, whose life it prolongs. The caller has waited until the entry of
-   * `simpleTokenIndex(token)` is applied here.
+   * Returns the user of a token and extends the life of the token. The caller has waited until the entry
+   * `simpleTokenIndex(token)` is applied on this member.
    */
   user(token: string): string | undefined {
     const found = this.#tokens?.get(token);
@@ -63,7 +63,7 @@ export class SimpleTokens {
       if (owner === username) this.#tokens.delete(token);
   }
 
-  /** Forgets tokens past their time. */
+  /** Removes expired tokens. */
   expire(): void {
     if (this.#tokens === undefined) return;
     const now = this.#clock.now();
@@ -71,7 +71,7 @@ export class SimpleTokens {
   }
 }
 
-/** The index of the log entry that made a simple token; undefined when the text can't be one. */
+/** Returns the index of the log entry that created a simple token; undefined when the text is not a simple token. */
 export function simpleTokenIndex(token: string): number | undefined {
   const parts = token.split('.');
   const digits = parts[1];

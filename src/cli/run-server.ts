@@ -1,6 +1,6 @@
 import type { LogSettings } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import type { StartLine } from '../config/start-line.ts';
+import type { EarlyLogLine } from '../config/early-log-line.ts';
 import { Logging } from '../logging/logging.ts';
 import type { CliInput } from './dispatch.ts';
 import { versionText } from './version.ts';
@@ -33,7 +33,7 @@ export async function runServer({ args, environment, serve, out, err }: CliInput
   }
 }
 
-function writeLines(logging: Logging, lines: readonly StartLine[]): void {
+function writeLines(logging: Logging, lines: readonly EarlyLogLine[]): void {
   for (const { level, caller, message, fields } of lines) logging.write(level, caller, message, fields);
 }
 

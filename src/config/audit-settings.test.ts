@@ -18,9 +18,9 @@ test('the audit log is off unless it has a path', async () => {
   });
 });
 
-test('it shares no output with the log, and its level is one of two', async () => {
+test('the audit log must not share an output with the log, and its level must be known', async () => {
   expect(await load('--audit-log-path=x', '--audit-log-level=some')).toContain('it must be');
-  expect(await load('--audit-log-path=stderr')).toContain('both go to stderr');
-  expect(await load('--audit-log-path=-', '--log-outputs=stdout')).toContain('both go to stdout');
+  expect(await load('--audit-log-path=stderr')).toContain('both write to stderr');
+  expect(await load('--audit-log-path=-', '--log-outputs=stdout')).toContain('both write to stdout');
   expect(await load('--audit-log-path=stderr', '--log-outputs=stdout')).toMatchObject({ path: 'stderr' });
 });

@@ -2,7 +2,7 @@ import type { AuditSettings } from './config.ts';
 import { quote } from './go-syntax.ts';
 import type { FlagValues } from './value-kinds.ts';
 
-/** What is wrong with the flags of the audit log; undefined where nothing is. */
+/** Checks the audit log flags. @returns the error text, or undefined when the flags are valid */
 export function auditFault(values: FlagValues): string | undefined {
   const level = values['audit-log-level'];
   if (level !== 'write' && level !== 'all')
@@ -13,10 +13,10 @@ export function auditFault(values: FlagValues): string | undefined {
     output === 'default' || output === 'systemd/journal' ? 'stderr' : output,
   );
   if (!outputs.includes(stream) && !(outputs.length === 0 && stream === 'stderr')) return undefined;
-  return `--audit-log-path and --log-outputs both go to ${stream}; give one of them another place`;
+  return `--audit-log-path and --log-outputs both write to ${stream}; change one of them`;
 }
 
-/** Undefined where it is off. */
+/** @returns undefined when the audit log is off */
 export function auditSettings(values: FlagValues): AuditSettings | undefined {
   const path = pathOf(values);
   if (path === '') return undefined;

@@ -4,10 +4,11 @@ import { parseGoDuration, quote } from './go-syntax.ts';
 const hourMs = 3_600_000;
 
 /**
- * Reads `--auto-compaction-retention` in the light of the mode: a bare number is hours or revisions, anything
- * else a duration. In revision mode etcd takes a duration's nanoseconds as revisions, and so does this.
+ * Parses `--auto-compaction-retention`. A bare number means hours in periodic mode and revisions in revision mode.
+ * Anything else is a duration. In revision mode etcd uses the nanoseconds of a duration as a number of revisions;
+ * Keystead does the same.
  *
- * @returns the policy, or what is wrong, in etcd's words
+ * @returns the policy, or etcd's error text
  */
 export function autoCompaction(mode: 'periodic' | 'revision', retention: string): AutoCompaction | string {
   const text = retention === '' ? '0' : retention;

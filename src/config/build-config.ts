@@ -25,7 +25,10 @@ export interface ConfigParts {
   readonly localAddress: string | undefined;
 }
 
-/** The frozen configuration of valid values; zero values get the defaults that etcd's server fills in late. */
+/**
+ * Builds the frozen configuration from validated values. Some flags have 0 as their default; they get the real
+ * default here, as in etcd's server.
+ */
 export function buildConfig({
   values,
   log,
@@ -37,7 +40,7 @@ export function buildConfig({
     ...identity(values, initialCluster),
     ...raftSettings(values),
     ...serving(values),
-    ...upkeep(values, autoCompaction),
+    ...maintenance(values, autoCompaction),
     ...security(values),
     log,
     localAddress,
@@ -142,7 +145,7 @@ function serving(values: FlagValues) {
   };
 }
 
-function upkeep(values: FlagValues, autoCompaction: AutoCompaction) {
+function maintenance(values: FlagValues, autoCompaction: AutoCompaction) {
   const mode = values['auto-compaction-mode'] === 'revision' ? 'revision' : 'periodic';
   return {
     autoCompaction,

@@ -1,6 +1,6 @@
 /**
- * TLS 1.2 cipher suites that Go knows by their IANA names, and OpenSSL's name for each that Node still offers.
- * A suite without one is accepted in the list, as etcd does, and never negotiated.
+ * The cipher suites that Go knows, by IANA name, with their OpenSSL name. The name is undefined for suites that Node
+ * no longer offers. Such a suite is accepted in the flag, as in etcd, but never negotiated.
  */
 export const cipherSuites: Readonly<Record<string, string | undefined>> = {
   TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: 'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -32,7 +32,7 @@ export const cipherSuites: Readonly<Record<string, string | undefined>> = {
   TLS_ECDHE_RSA_WITH_RC4_128_SHA: undefined,
 };
 
-/** The first name in the list that Go does not know. */
+/** Returns the first name in the list that Go does not know. */
 export function unknownCipherSuite(names: readonly string[]): string | undefined {
   return names.find((name) => !Object.hasOwn(cipherSuites, name));
 }

@@ -1,17 +1,17 @@
-import { findFlag, swallowedFlags } from './flags.ts';
+import { findFlag, ignoredFlags } from './flags.ts';
 import { FlagValueError, quote } from './go-syntax.ts';
 import { setFlag, type FlagValues } from './value-kinds.ts';
 
 export type CommandLineOutcome =
   | { readonly kind: 'parsed'; readonly given: ReadonlySet<string>; readonly rest: readonly string[] }
   | { readonly kind: 'help' }
-  /** To be printed with the usage; the exit code is 2. */
+  /** The caller prints the message and the usage and exits with code 2. */
   | { readonly kind: 'fault'; readonly message: string };
 
 /**
- * Sets flags from arguments as Go's `flag` package reads them: one or two dashes, the value after `=` or in the
- * next argument, booleans only after `=`. The first argument that is no flag, or `--`, ends them; the last of
- * several values wins.
+ * Parses arguments as Go's `flag` package does and sets the flags. A flag has one or two dashes. Its value follows
+ * `=` or is the next argument; a boolean takes its value only after `=`. Parsing stops at `--` or at the first
+ * argument that is not a flag. When a flag is given several times, the last value wins.
  */
 export function parseCommandLine(args: readonly string[], values: FlagValues): CommandLineOutcome {
   const given = new Set<string>();
@@ -28,7 +28,7 @@ export function parseCommandLine(args: readonly string[], values: FlagValues): C
     const equals = body.indexOf('=', 1);
     const name = equals < 0 ? body : body.slice(0, equals);
     const attached = equals < 0 ? undefined : body.slice(equals + 1);
-    if (swallowedFlags.has(name)) continue;
+    if (ignoredFlags.has(name)) continue;
     const flag = findFlag(name);
     if (flag === undefined) {
       if (name === 'help' || name === 'h') return { kind: 'help' };

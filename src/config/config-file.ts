@@ -4,7 +4,7 @@ import { flagDefinitions, type FlagDefinition, type FlagKind, type FlagName } fr
 import { FlagValueError } from './go-syntax.ts';
 import { setFlag, type FlagValues } from './value-kinds.ts';
 
-/** A configuration file that cannot be used. `bare` ones go to stderr as they are instead of into the log. */
+/** The configuration file is invalid. With `bare` the message goes to stderr as it is, instead of to the log. */
 export class ConfigFileError extends Error {
   override readonly name = 'ConfigFileError';
   readonly bare: boolean;
@@ -18,9 +18,9 @@ export class ConfigFileError extends Error {
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 /**
- * Sets flags from a YAML file. Keys are flag names, in any case, with the TLS ones inside
- * `client-transport-security` and `peer-transport-security`; unknown keys are passed over, as etcd does.
- * Durations are integer nanoseconds.
+ * Sets flags from a YAML file. Keys are flag names; upper and lower case are the same. The TLS flags are inside
+ * `client-transport-security` and `peer-transport-security`. Unknown keys are ignored, as in etcd. Durations are
+ * integer nanoseconds.
  *
  * @returns the names of the flags the file sets
  * @throws ConfigFileError with etcd's text
@@ -55,7 +55,7 @@ function readText(path: string): string {
 
 async function parseYaml(text: string): Promise<Json> {
   const { parseDocument } = await import('./yaml.ts');
-  // Repeated keys are let through with the last one winning, and YAML 1.1 words (yes, on) count as booleans.
+  // As in etcd, the last of repeated keys wins, and the YAML 1.1 words (yes, on) are booleans.
   const document = parseDocument(text, { uniqueKeys: false, version: '1.1', logLevel: 'silent' });
   const fault = document.errors[0];
   if (fault !== undefined) {
@@ -91,7 +91,7 @@ function checkSecurityObjects(root: { readonly [key: string]: Json }): void {
   }
 }
 
-/** Kinds the file holds as one string although the command line splits or checks them. */
+/** In the file, a flag of these kinds is one string. The command line parses or splits the same string. */
 const textKinds: ReadonlySet<FlagKind> = new Set([
   'string',
   'urls',
@@ -114,7 +114,7 @@ type NamedFlag = FlagDefinition & { readonly name: FlagName };
 
 function setFromFile(values: FlagValues, flag: NamedFlag, path: readonly string[], value: Json): void {
   const integer = integerTypes[flag.kind];
-  // The whitelist is the one list of strings that the file too writes as a comma-separated text.
+  // The host whitelist is the only list of strings that is comma-separated text in the file as well.
   const isText = textKinds.has(flag.kind) || flag.name === 'host-whitelist';
   if (integer !== undefined) setInteger(values, flag, integer, path, value);
   else if (isText) setText(values, flag, path, value);
@@ -137,14 +137,14 @@ function setInteger(
   const fits =
     typeof value === 'number' && Number.isInteger(value) && value < limit && value >= (signed ? -limit : 0);
   if (!fits) throw typeFault(value, fieldName(flag, path), type, true);
-  // Durations are nanoseconds here; the smallest unit of the flag syntax says so.
+  // Durations in the file are nanoseconds.
   setFlag(values, flag, flag.kind === 'duration' ? `${BigInt(value)}ns` : String(BigInt(value)));
 }
 
 function setText(values: FlagValues, flag: NamedFlag, path: readonly string[], value: Json): void {
   if (typeof value !== 'string') throw typeFault(value, fieldName(flag, path), 'string');
   if (value === '' && flag.kind !== 'string') return;
-  // Checked with all other values later, where etcd finds it.
+  // Validated later together with all other values, as in etcd.
   if (flag.kind === 'clusterState') {
     values['initial-cluster-state'] = value;
     return;
@@ -169,7 +169,7 @@ function stringItems(flag: NamedFlag, path: readonly string[], value: Json): str
   });
 }
 
-/** Flags that etcd's file keeps as one text, apart from the fields they fill. */
+/** Flags that etcd's configJSON struct holds as one string. Go's decoder errors name that struct. */
 const textFields: ReadonlySet<FlagName> = new Set([
   'listen-peer-urls',
   'listen-client-urls',
@@ -181,7 +181,7 @@ const textFields: ReadonlySet<FlagName> = new Set([
   'feature-gates',
 ]);
 
-/** The place of a value in words of Go's decoder. */
+/** Names the field of a value as Go's JSON decoder does. */
 function fieldName(flag: NamedFlag, path: readonly string[]): string {
   const owner = textFields.has(flag.name) ? 'configJSON' : 'Config';
   if (path.length === 1) return `Go struct field configYAML.${owner}.${path.join('.')}`;

@@ -1,7 +1,7 @@
 import type { FeatureGate } from './feature-gates.ts';
 import type { EndpointUrl } from './urls.ts';
 
-/** One side's TLS settings as given; file contents are read by whoever serves. */
+/** TLS flags of the client or the peer endpoint. Files are named here and read when the listener starts. */
 export interface TlsSettings {
   readonly certFile: string;
   readonly keyFile: string;
@@ -35,13 +35,13 @@ export interface LogSettings {
   readonly rotation: LogRotationSettings | undefined;
 }
 
-/** Automatic compaction: history kept by time, by revisions, or for ever. */
+/** Automatic compaction: keeps history by time, by number of revisions, or for ever. */
 export type AutoCompaction =
   | { readonly mode: 'off' }
   | { readonly mode: 'periodic'; readonly retentionMs: number }
   | { readonly mode: 'revision'; readonly retentionRevisions: number };
 
-/** A cluster that serves as v3 discovery service, and how to talk to it. Times are milliseconds. */
+/** Client settings for the cluster that serves as v3 discovery service. Times are milliseconds. */
 export interface DiscoverySettings {
   readonly token: string;
   readonly endpoints: readonly string[];
@@ -54,18 +54,14 @@ export interface DiscoverySettings {
   readonly cert: string;
   readonly key: string;
   readonly caCert: string;
-  /** Both empty for nobody in particular. */
+  /** User and password are empty when the discovery service needs no login. */
   readonly user: string;
   readonly password: string;
 }
 
-/** Peer URLs by member name, of `--initial-cluster`. */
+/** Peer URLs by member name, from `--initial-cluster`. */
 export type InitialCluster = ReadonlyMap<string, readonly string[]>;
 
-/**
- * The whole configuration of a server: validated, defaults filled in, frozen. Times are milliseconds, sizes
- * bytes.
- */
 export interface AuditSettings {
   /** A file, or `stdout` or `stderr`. */
   readonly path: string;
@@ -76,10 +72,11 @@ export interface AuditSettings {
   readonly maxBackups: number;
 }
 
+/** The whole configuration of a server: validated, with defaults, frozen. Times are milliseconds, sizes bytes. */
 export interface Config {
   readonly name: string;
   readonly dataDir: string;
-  /** Empty when the log lies in the data directory. */
+  /** Empty when the write-ahead log is in the data directory. */
   readonly walDir: string;
   readonly snapshotCount: number;
   readonly snapshotCatchupEntries: number;
@@ -89,33 +86,33 @@ export interface Config {
 
   readonly heartbeatIntervalMs: number;
   readonly electionTimeoutMs: number;
-  /** Heartbeats that make up an election timeout, at least 5. */
+  /** Heartbeat intervals in one election timeout; at least 5. */
   readonly electionTicks: number;
   readonly initialElectionTickAdvance: boolean;
   readonly preVote: boolean;
   readonly raftReadTimeoutMs: number;
   readonly raftWriteTimeoutMs: number;
-  /** Where connections to other members come from; undefined leaves it to the system. */
+  /** Source address of connections to other members; undefined lets the system choose. */
   readonly localAddress: string | undefined;
-  /** Time a request may take: five seconds and two elections. */
+  /** Timeout of a request: five seconds plus two election timeouts. */
   readonly requestTimeoutMs: number;
 
   readonly listenPeerUrls: readonly EndpointUrl[];
   readonly listenClientUrls: readonly EndpointUrl[];
-  /** When not empty, HTTP is served here alone and `listenClientUrls` serve gRPC alone. */
+  /** When not empty, HTTP is served only here, and `listenClientUrls` serve only gRPC. */
   readonly listenClientHttpUrls: readonly EndpointUrl[];
   readonly listenMetricsUrls: readonly EndpointUrl[];
   readonly advertisePeerUrls: readonly EndpointUrl[];
   readonly advertiseClientUrls: readonly EndpointUrl[];
 
-  /** Only read when there is no data yet. */
+  /** Used only when the data directory is empty. */
   readonly initialCluster: InitialCluster;
   readonly initialClusterText: string;
   readonly initialClusterState: 'new' | 'existing';
   readonly initialClusterToken: string;
-  /** Where the members of a new cluster find each other, instead of `initialCluster`. */
+  /** The discovery service that lists the members of a new cluster, instead of `initialCluster`. */
   readonly discovery: DiscoverySettings | undefined;
-  /** The domain whose SRV records name the members, instead of `initialCluster`. */
+  /** The domain whose SRV records list the members, instead of `initialCluster`. */
   readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly forceNewCluster: boolean;
   readonly strictReconfigCheck: boolean;
@@ -164,25 +161,28 @@ export interface Config {
   readonly metricsLevel: string;
   readonly log: LogSettings;
   readonly featureGates: ReadonlyMap<FeatureGate, boolean>;
-  /** The gates given, as text for the log. */
+  /** The gates that were set, as text for the log. */
   readonly featureGateText: string;
 
-  /** Undefined where it is off. */
+  /** Undefined when the audit log is off. */
   readonly audit: AuditSettings | undefined;
   readonly learnerReads: boolean;
   readonly autoPromoteLearners: boolean;
   readonly blockCacheBytes: number;
-  /** Bytes for values that lists have read. */
+  /** Size of the cache of values that range requests have read. */
   readonly listCacheBytes: number;
-  /** 0 means as many as the open-file limit leaves room for. */
+  /** 0 means as many as the open-file limit allows. */
   readonly maxConnections: number;
   /** 0 is no limit. */
   readonly maxLoginsPerSecond: number;
-  /** Of requests not whole yet and of responses not taken, for all clients; 0 means an eighth of the memory. */
+  /**
+   * Bytes buffered for all clients together: requests not received completely and responses not sent yet. 0 means an
+   * eighth of the memory.
+   */
   readonly maxHeldBytes: number;
-  /** Snapshot streams of clients at a time; at least one. */
+  /** Snapshot streams to clients at the same time; at least one. */
   readonly maxSnapshotStreams: number;
-  /** Hashes of the store for clients at a time; at least one. */
+  /** Hash requests of clients that are computed at the same time; at least one. */
   readonly maxHashes: number;
   readonly maxInflightBytes: number;
 }

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 
 /**
- * This machine's address as others see it: that of the interface the default route leaves by. Linux only, read
- * from the kernel's route table.
+ * Returns the IPv4 address of the interface with the default route. Other hosts reach this machine at it. It is read
+ * from the kernel's route table, so it works on Linux only.
  *
  * @returns undefined when there is no default route
  */

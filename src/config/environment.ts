@@ -1,6 +1,6 @@
 import { environmentName, flagDefinitions } from './flags.ts';
 import { FlagValueError, quote } from './go-syntax.ts';
-import type { StartLine } from './start-line.ts';
+import type { EarlyLogLine } from './early-log-line.ts';
 import { setFlag, type FlagValues } from './value-kinds.ts';
 
 const caller = 'config/environment.ts';
@@ -8,21 +8,21 @@ const caller = 'config/environment.ts';
 export interface EnvironmentOutcome {
   /** Flags set from the environment. */
   readonly given: ReadonlySet<string>;
-  readonly lines: readonly StartLine[];
-  /** The environment cannot be used; `fatal` when etcd ends on the spot without naming its arguments. */
+  readonly lines: readonly EarlyLogLine[];
+  /** The environment is invalid. `fatal` when etcd exits at once, before it logs its arguments. */
   readonly fault: { readonly message: string; readonly fatal: boolean } | undefined;
 }
 
 /**
- * Sets every flag not given on the command line from its `ETCD_` variable. A variable beside a flag of the same
- * meaning is refused, as etcd does, since either could be the one meant; an unknown one is warned about.
+ * Sets every flag not given on the command line from its `ETCD_` variable. When a flag is given in both ways, the
+ * start fails, as in etcd. An unknown `ETCD_` variable gives a warning.
  */
 export function applyEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   values: FlagValues,
   onCommandLine: ReadonlySet<string>,
 ): EnvironmentOutcome {
-  const lines: StartLine[] = [];
+  const lines: EarlyLogLine[] = [];
   const given = new Set<string>();
   const used = new Set<string>();
   let fault: EnvironmentOutcome['fault'];

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadConfig, type LoadOutcome } from './load.ts';
 
-/** How a real etcd 3.7.1 ended: with a text on stderr, or with a log line. */
+/** How a real etcd 3.7.1 exited: with a text on stderr, or with a log line. */
 interface Recorded {
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Contents of the configuration file that takes the place of FILE among the arguments. */
+  /** Contents of the configuration file. FILE in the arguments is replaced by its path. */
   readonly file?: string;
   readonly exitCode: number;
   readonly text?: string;
@@ -41,13 +41,13 @@ function ending(outcome: LoadOutcome): Pick<Recorded, 'exitCode' | 'text' | 'lev
   };
 }
 
-describe('ends as a recorded etcd 3.7.1', () => {
+describe('exits like the recorded etcd 3.7.1', () => {
   it.each(recorded.map((entry) => [describeEntry(entry), entry] as const))('%s', async (_name, entry) => {
     const { args, environment, file, ...expected } = entry;
     const path = join(folder, 'c.yaml');
     if (file !== undefined) writeFileSync(path, file);
     const outcome = await loadConfig({ args: args.map((arg) => (arg === 'FILE' ? path : arg)), environment });
-    // Go's panics say more than their text; what counts is that it is named.
+    // Only the text of a Go panic is compared, not its prefix.
     const panic = expected.text?.replace(/^panic: /, '');
     expect(ending(outcome)).toEqual(panic === undefined ? expected : { ...expected, text: panic });
   });

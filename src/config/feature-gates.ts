@@ -1,6 +1,6 @@
 import { FlagValueError, parseGoBool, quote } from './go-syntax.ts';
 
-/** Every gate etcd 3.7.1 knows, with its default and stage; AllAlpha and AllBeta set the others of their stage. */
+/** All gates of etcd 3.7.1 with default and stage. AllAlpha and AllBeta set the other gates of their stage. */
 export const featureGates = {
   AllAlpha: { enabled: false, stage: 'ALPHA' },
   AllBeta: { enabled: false, stage: 'BETA' },
@@ -19,7 +19,7 @@ export type FeatureGate = keyof typeof featureGates;
 
 const allOfStage: Readonly<Partial<Record<FeatureGate, string>>> = { AllAlpha: 'ALPHA', AllBeta: 'BETA' };
 
-/** What the user asked for; gates not named keep their default. */
+/** The gates that the user set; all others keep their default. */
 export type FeatureGateSettings = ReadonlyMap<FeatureGate, boolean>;
 
 /**
@@ -50,12 +50,12 @@ export function parseFeatureGates(
     if (!isGate(name)) throw new FlagValueError(`unrecognized feature gate: ${name}`);
   }
   for (const [name, value] of asked) if (isGate(name)) settings.set(name, value);
-  spreadStages(asked, settings);
+  applyStageGates(asked, settings);
   return settings;
 }
 
-/** Gates named one by one win over those their stage's gate sets. */
-function spreadStages(asked: ReadonlyMap<string, boolean>, settings: Map<FeatureGate, boolean>): void {
+/** Applies AllAlpha and AllBeta. A gate that is set by its own name keeps that value. */
+function applyStageGates(asked: ReadonlyMap<string, boolean>, settings: Map<FeatureGate, boolean>): void {
   for (const [name, value] of asked) {
     const stage = isGate(name) ? allOfStage[name] : undefined;
     if (stage === undefined) continue;

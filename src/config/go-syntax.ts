@@ -1,9 +1,9 @@
 /**
- * The value syntax of Go's `flag` and `strconv` packages, which etcd's users write on command lines and in
- * environments, with the error texts they know.
+ * The value syntax of Go's `flag` and `strconv` packages, with their error texts. Users of etcd write flags and
+ * environment variables in it.
  */
 
-/** A value that does not have the form its flag asks for. The message is what Go would print after the colon. */
+/** A value has the wrong syntax for its flag. The message is the text that Go prints after the colon. */
 export class FlagValueError extends Error {
   override readonly name = 'FlagValueError';
 }
@@ -11,7 +11,7 @@ export class FlagValueError extends Error {
 const trueTexts = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const falseTexts = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
 
-/** @returns undefined when the text is none of Go's boolean words */
+/** @returns undefined when the text is not one of Go's boolean words */
 export function parseGoBool(text: string): boolean | undefined {
   if (trueTexts.has(text)) return true;
   if (falseTexts.has(text)) return false;
@@ -28,7 +28,7 @@ const integerForms: readonly [RegExp, bigint][] = [
   [/^(0|[1-9](_?[0-9])*)$/, 10n],
 ];
 
-/** Go's integer literal with an optional sign where `signed`; the value must fit `bits` bits. */
+/** Parses a Go integer literal. With `signed` it may have a sign. The value must fit in `bits` bits. */
 export function parseGoInteger(
   text: string,
   { bits, signed }: { bits: number; signed: boolean },
@@ -71,7 +71,7 @@ const unitMs: Readonly<Record<string, number>> = {
 const maxDurationMs = 9_223_372_036_854;
 
 /**
- * A duration such as `1h30m` or `1.5s`.
+ * Parses a duration such as `1h30m` or `1.5s`.
  *
  * @returns milliseconds; undefined when Go would not parse the text
  */
@@ -96,7 +96,7 @@ export function parseGoDuration(text: string): number | undefined {
   return sign * totalMs;
 }
 
-/** A duration as Go prints it: `1h0m0s`, `1.5s`, `100ms`, `0s`. */
+/** Formats a duration as Go does: `1h0m0s`, `1.5s`, `100ms`, `0s`. */
 export function formatGoDuration(ms: number): string {
   if (ms === 0) return '0s';
   const sign = ms < 0 ? '-' : '';
@@ -115,7 +115,7 @@ function trimDecimal(value: number): string {
   return String(Number(value.toFixed(9)));
 }
 
-/** A string as Go's %q prints it. */
+/** Quotes a string as Go's %q does. */
 export function quote(text: string): string {
   return JSON.stringify(text)
     .replaceAll('\u007f', '\\x7f')

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseUrlList, parseUrls } from './urls.ts';
 
-/** What etcd 3.7.1's `types.NewURLs` makes of each URL, recorded with Go 1.26: its normal form, or its error. */
+/** The result of etcd 3.7.1's `types.NewURLs` for each URL, recorded with Go 1.26: its normal form or its error. */
 interface Recorded {
   readonly url: string;
   readonly text?: string;
@@ -13,7 +13,7 @@ const recorded = JSON.parse(
   readFileSync(new URL('testdata/go-urls.json', import.meta.url), 'utf8'),
 ) as readonly Recorded[];
 
-/** Go says which part of an address is wrong. */
+/** Removes the detail that Go adds about the wrong part of an address; Keystead does not have it. */
 function withoutReason(error: string): string {
   return error.replace(/(invalid host: ParseAddr\(.*\)): .*$/, '$1');
 }
@@ -31,7 +31,7 @@ describe('URLs are parsed as Go parses them', () => {
     expect(parsed(url)).toEqual(error === undefined ? { text } : { error: withoutReason(error) });
   });
 
-  it('a list is split at its commas only where it is one text', () => {
+  it('parseUrlList splits at commas, parseUrls does not', () => {
     expect(parseUrlList('http://b:1,http://a:1').map(({ text }) => text)).toEqual([
       'http://a:1',
       'http://b:1',
@@ -39,7 +39,7 @@ describe('URLs are parsed as Go parses them', () => {
     expect(() => parseUrls(['http://b:1,http://a:1'])).toThrow('invalid port');
   });
 
-  it('a socket file is named without escapes', () => {
+  it('the path of a unix socket is unescaped', () => {
     expect(parseUrls(['unix:///tmp/a%20b'])).toMatchObject([{ socketPath: '/tmp/a b' }]);
     expect(parseUrls(['unix://localhost:1'])).toMatchObject([{ socketPath: 'localhost:1' }]);
   });

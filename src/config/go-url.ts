@@ -1,20 +1,20 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { FlagValueError, quote } from './go-syntax.ts';
 
-/** A URL as Go's `net/url` sees it: what it refuses is refused here, and `text` is its normal form. */
+/** A URL as parsed by Go's `net/url`. The parser refuses the same texts as Go, and `text` is Go's normal form. */
 export interface GoUrl {
-  /** In lower case; empty where there is none. */
+  /** In lower case; empty when the URL has none. */
   readonly scheme: string;
-  /** Host and port without escapes, an IPv6 address in its brackets. */
+  /** Host and port, unescaped. An IPv6 address is in brackets. */
   readonly host: string;
-  /** Without escapes. */
+  /** Unescaped. */
   readonly path: string;
-  /** What follows the scheme of a URL without slashes, as `unix:name`. */
+  /** The part after the scheme in a URL without slashes, such as `unix:name`. */
   readonly opaque: string;
   readonly text: string;
 }
 
-/** Characters that stand for themselves, beside letters, digits and `-_.~`, in each part of a URL. */
+/** Characters that need no escape in each part of a URL, in addition to letters, digits and `-_.~`. */
 const plain = {
   path: '$&+,/:;=@',
   host: '!"$&\'()*+,:;<=>[]',
@@ -24,7 +24,7 @@ const plain = {
 
 type Part = keyof typeof plain;
 
-/** Beside those of `plain`, left as they are where the sender has written them so. */
+/** More characters that Go leaves unescaped in a path or fragment when they were written unescaped. */
 const toleratedInPath = "!'()*[]";
 
 /**
@@ -33,13 +33,14 @@ const toleratedInPath = "!'()*[]";
  * @throws FlagValueError with Go's text
  */
 export function parseGoUrl(input: string): GoUrl {
-  // Escapes stand for bytes, so that bytes are what is looked at, each as one character.
+  // An escape encodes one byte. So the parser works on bytes, one latin1 character each.
   const bytes = Buffer.from(input).toString('latin1');
   const hash = bytes.indexOf('#');
   const main = hash < 0 ? bytes : bytes.slice(0, hash);
   const fragment = hash < 0 ? '' : bytes.slice(hash + 1);
-  const parsed = within(main, () => parseMain(main));
-  const fragmentText = fragment === '' ? '' : within(bytes, () => `#${normalForm(fragment, 'fragment')}`);
+  const parsed = withGoError(main, () => parseMain(main));
+  const fragmentText =
+    fragment === '' ? '' : withGoError(bytes, () => `#${normalForm(fragment, 'fragment')}`);
   return {
     scheme: parsed.scheme,
     host: fromBytes(parsed.host),
@@ -49,7 +50,8 @@ export function parseGoUrl(input: string): GoUrl {
   };
 }
 
-function within<T>(whole: string, parse: () => T): T {
+/** Adds Go's prefix with the whole URL to an error. */
+function withGoError<T>(whole: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
@@ -83,7 +85,7 @@ function parseMain(main: string): GoUrl {
   return { scheme, host, path, opaque: '', text };
 }
 
-/** The user part is in its normal form, with its `@`. */
+/** `user` is in Go's normal form and includes the `@`. */
 function parseAuthority(scheme: string, authority: string): { user: string; host: string } {
   const at = authority.lastIndexOf('@');
   const host = parseHost(scheme, authority.slice(at + 1));
@@ -102,7 +104,7 @@ function parseHost(scheme: string, host: string): string {
   if (bracket === 0) return parseLiteral(host);
   const first = host.indexOf(':');
   if (first >= 0) {
-    // Of several colons the last one counts, but for HTTP there may be but one.
+    // The port follows the last colon. HTTP URLs may have only one colon.
     const isHttp = scheme === 'http' || scheme === 'https';
     checkPort(host.slice(isHttp ? first : host.lastIndexOf(':')));
   }
@@ -114,7 +116,7 @@ function checkPort(colonPort: string): void {
     throw new FlagValueError(`invalid port ${quote(fromBytes(colonPort))} after host`);
 }
 
-/** An IPv6 address in brackets, with or without a zone and a port. */
+/** Parses an IPv6 address in brackets, with an optional zone and port. */
 function parseLiteral(host: string): string {
   const close = host.lastIndexOf(']');
   if (close < 0) throw new FlagValueError("missing ']' in host");
@@ -133,7 +135,7 @@ function parseLiteral(host: string): string {
   return `[${address}]${port}`;
 }
 
-/** Undefined after the separator where there is none. */
+/** As Go's `strings.Cut`; the second part is undefined when there is no separator. */
 function cut(text: string, separator: string): [string, string | undefined] {
   const at = text.indexOf(separator);
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
@@ -145,7 +147,7 @@ function isPlain(char: string, part: Part): boolean {
 
 function unescapePart(text: string, part: Part): string {
   return unescapeBytes(text, {
-    // A host's ASCII characters cannot be escaped, but for the percent sign itself.
+    // In a host, the percent sign is the only ASCII character that may be escaped.
     mayEscape: (char) => part !== 'host' || char >= '\u0080' || char === '%',
     mayBePlain: (char) => part !== 'host' || char >= '\u0080' || isPlain(char, 'host'),
   });
@@ -185,7 +187,7 @@ function escapeOf(char: string): string {
   return `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }
 
-/** As written where every character of it may stand there, else escaped anew. */
+/** Keeps the text as written when all its characters are valid there; escapes it again otherwise. */
 function normalForm(written: string, part: 'path' | 'fragment'): string {
   const unescaped = unescapePart(written, part);
   const isValid = written

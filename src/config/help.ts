@@ -14,7 +14,7 @@ const groups: readonly FlagGroup[] = [
   'Keystead',
 ];
 
-/** The first lines of the help, also shown after a wrong command line. */
+/** The usage, printed before the help and after an invalid command line. */
 export function usageText(): string {
   return [
     'Usage:',
@@ -29,8 +29,8 @@ export function usageText(): string {
     '    Print all flags.',
     '',
     '  etcd --config-file <path>',
-    '    Run a server with the configuration of a YAML file. Other flags and the environment are then not read.',
-    '    Durations in the file are whole nanoseconds: 600000000000 for 10m.',
+    '    Run a server with a YAML configuration file. Other flags and the environment are then ignored.',
+    '    Durations in the file are nanoseconds: 600000000000 for 10m.',
     '',
     '  etcd verify | snapshot | import | help',
     '    Tools of Keystead; each prints its usage with --help.',
@@ -50,7 +50,7 @@ export function helpText(): string {
     }
     lines.push('');
   }
-  lines.push('Every flag can also be given in the environment: --some-flag as ETCD_SOME_FLAG.', '');
+  lines.push('Every flag can also be set by an environment variable: --some-flag by ETCD_SOME_FLAG.', '');
   return lines.join('\n');
 }
 

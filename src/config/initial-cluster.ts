@@ -3,7 +3,7 @@ import { quote } from './go-syntax.ts';
 import { parseUrls, urlTexts } from './urls.ts';
 
 /**
- * Parses `name=url,name=url,...`; a name may come several times. URLs of a member are sorted.
+ * Parses `name=url,name=url,...`. A name may occur several times. The URLs of a member are sorted.
  *
  * @throws FlagValueError with etcd's text
  */
@@ -23,9 +23,10 @@ export function parseInitialCluster(text: string): InitialCluster {
 }
 
 /**
- * What is wrong with these members as a cluster; undefined when nothing is.
+ * Checks the initial cluster of a new member.
  *
- * @param difference why this member's URLs among them are not those that it advertises, if so
+ * @param difference how this member's URLs in the initial cluster differ from its advertised URLs, if they do
+ * @returns etcd's error text, or undefined when the cluster is valid
  */
 export function bootstrapFault(
   { name, initialCluster, advertisePeerUrls }: Pick<Config, 'name' | 'initialCluster' | 'advertisePeerUrls'>,
@@ -43,14 +44,14 @@ export function bootstrapFault(
   return undefined;
 }
 
-interface AdvertisedOtherwise {
+interface UrlMismatch {
   readonly name: string;
   readonly own: readonly string[];
   readonly advertised: readonly string[];
   readonly difference: string;
 }
 
-function advertiseFault({ name, own, advertised, difference }: AdvertisedOtherwise): string {
+function advertiseFault({ name, own, advertised, difference }: UrlMismatch): string {
   const given = clusterText(new Map([[name, advertised]]));
   const missing = own.filter((url) => !advertised.includes(url));
   if (missing.length > 0) {
@@ -63,7 +64,7 @@ function advertiseFault({ name, own, advertised, difference }: AdvertisedOtherwi
   return `failed to resolve ${advertised.join(',')} to match --initial-cluster=${given} (${difference})`;
 }
 
-/** The cluster as `name=url,...`, sorted. */
+/** Formats the cluster as `name=url,...`, sorted. */
 export function clusterText(cluster: InitialCluster): string {
   return [...cluster]
     .flatMap(([name, urls]) => urls.map((url) => `${name}=${url}`))

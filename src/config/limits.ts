@@ -1,31 +1,31 @@
 /** Limits of the configuration, each with its reason. */
 
-/** etcd's: a cluster that takes longer than this to notice a dead leader is of no use. */
+/** etcd's limit. With a longer timeout, a cluster takes too long to replace a failed leader. */
 export const maxElectionTimeoutMs = 50_000;
 
-/** An election must outlast several lost heartbeats, or any delay would start one. */
+/** A follower must be able to miss several heartbeats, or any delay would start an election. */
 export const minHeartbeatsPerElection = 5;
 
-/** etcd's floor for peer connection timeouts: shorter ones would cut idle but healthy streams. */
+/** etcd's minimum for peer connection timeouts. A shorter one would close idle but healthy streams. */
 export const minRaftConnectionTimeoutMs = 5_000;
 
-/** Share of a request's time for queueing, work and the disk, beside two elections. */
+/** The request timeout is this time, for queueing, work and disk, plus two election timeouts. */
 export const requestWorkTimeoutMs = 5_000;
 
-/** The quota when none is given: etcd's, so that a full store shows at the same size. */
+/** etcd's default quota, so that the NOSPACE alarm is raised at the same size. */
 export const defaultQuotaBytes = 2 * 1024 * 1024 * 1024;
 
-/** Revisions a compaction removes before it lets others run. */
+/** Revisions that a compaction removes in one batch before it yields. */
 export const defaultCompactionBatchLimit = 1_000;
 
-/** Pause between slices of a compaction, so that requests go first. */
+/** Pause between batches of a compaction, so that requests are served in between. */
 export const defaultCompactionSleepMs = 10;
 
-/** How often a quiet watch hears of progress. */
+/** Interval of progress notifications of a watch without events. */
 export const defaultWatchProgressMs = 10 * 60_000;
 
-/** bcrypt takes costs of 4 to 31; etcd falls back to its default outside of them. */
+/** bcrypt supports costs from 4 to 31. For any other value etcd uses its default. */
 export const bcryptCosts = { min: 4, max: 31, default: 10 } as const;
 
-/** Spans sampled cannot exceed all of them. */
+/** The sampling rate is a number of traces per million. */
 export const maxTracingSamplesPerMillion = 1_000_000;

@@ -8,7 +8,7 @@ import { environmentName, findFlag, flagDefinitions, listedOnlyFlags } from './f
 import { formatGoDuration, parseGoDuration, parseGoInteger } from './go-syntax.ts';
 import { bootstrapFault } from './initial-cluster.ts';
 import { loadConfig, type LoadOutcome } from './load.ts';
-import { flagsNotYet } from './not-yet.ts';
+import { unsupportedFlags } from './unsupported-flags.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,14 +25,14 @@ function refusal(outcome: LoadOutcome): string {
 }
 
 describe('flags', () => {
-  it('are those of etcd with their defaults', () => {
+  it('have the names and defaults of etcd', () => {
     const facts = JSON.parse(
       readFileSync(new URL('testdata/flags.json', import.meta.url), 'utf8'),
     ) as readonly {
       flag: string;
       default: string;
     }[];
-    // Listed otherwise than parsed, or empty for "decided later".
+    // etcd's help shows another default than its parser uses, or none.
     const differently = new Set([
       'data-dir',
       'max-concurrent-streams',
@@ -57,7 +57,7 @@ describe('flags', () => {
     }
   });
 
-  it('are each reachable from the environment under a name of its own', () => {
+  it('each have their own environment variable', () => {
     const names = flagDefinitions.map(({ name }) => environmentName(name));
     expect(new Set(names).size).toBe(names.length);
     expect(environmentName('auto-compaction-mode')).toBe('ETCD_AUTO_COMPACTION_MODE');
@@ -65,7 +65,7 @@ describe('flags', () => {
 });
 
 describe('the configuration', () => {
-  it('has defaults that serve one member', async () => {
+  it('has defaults for a cluster of one member', async () => {
     const config = await ready([]);
     expect(config).toMatchObject({
       name: 'default',
@@ -82,7 +82,7 @@ describe('the configuration', () => {
     expect(bootstrapFault(config, undefined)).toBeUndefined();
   });
 
-  it("takes what etcd's own tests pass, the last of two values winning", async () => {
+  it("accepts the flags of etcd's own tests, and the last of two values wins", async () => {
     const config = await ready([
       '--name=Test KV-0',
       '--listen-client-urls=http://localhost:20000',
@@ -102,7 +102,7 @@ describe('the configuration', () => {
     expect(bootstrapFault(config, undefined)).toBeUndefined();
   });
 
-  it('takes a discovery service in place of the members', async () => {
+  it('accepts a discovery service instead of the initial cluster', async () => {
     const { initialCluster, discovery, discoverySrv } = await ready([
       '--discovery-endpoints=http://b:1,http://a:1',
       '--discovery-token=t',
@@ -116,7 +116,7 @@ describe('the configuration', () => {
     });
   });
 
-  it('takes a domain in place of the members', async () => {
+  it('accepts a domain with SRV records instead of the initial cluster', async () => {
     const { initialCluster, discovery, discoverySrv } = await ready([
       ...['--discovery-srv=example.com', '--discovery-srv-name=blue'],
     ]);
@@ -129,7 +129,7 @@ describe('the configuration', () => {
     expect([...(await ready(['--name', 'a'])).initialCluster.keys()]).toEqual(['a']);
   });
 
-  it('reads the environment, and warns about what it does not know', async () => {
+  it('reads the environment and warns about unknown variables', async () => {
     const outcome = await loadConfig({
       args: [],
       environment: { ETCD_NAME: 'e', ETCD_NAMES: 'x', PATH: '/' },
@@ -142,7 +142,7 @@ describe('the configuration', () => {
     ]);
   });
 
-  it('reads a file alone, passing over flags and environment', async () => {
+  it('ignores flags and environment when there is a configuration file', async () => {
     const path = join(folder, 'a.yaml');
     writeFileSync(
       path,
@@ -160,7 +160,7 @@ describe('the configuration', () => {
     expect(config.listenMetricsUrls).toHaveLength(2);
   });
 
-  it('takes unix sockets', async () => {
+  it('accepts unix sockets', async () => {
     const config = await ready([
       '--listen-client-urls=unix://localhost:20000',
       '--advertise-client-urls=unix://localhost:20000',
@@ -169,17 +169,17 @@ describe('the configuration', () => {
   });
 });
 
-describe('what is still to come', () => {
-  it.each([...flagsNotYet()])('--%s is refused by name', async (name) => {
+describe('unsupported flags', () => {
+  it.each([...unsupportedFlags()])('--%s is refused by name', async (name) => {
     const flag = findFlag(name);
     const values: Partial<Record<string, string>> = { duration: '77s', uint: '7', int: '7' };
     const value = flag?.kind === 'bool' ? String(flag.default !== 'true') : values[flag?.kind ?? ''];
     const outcome = await loadConfig({ args: [`--${name}=${value ?? 'x'}`], environment: {} });
-    expect(refusal(outcome)).toMatch(new RegExp(`^--${name} asks for`));
+    expect(refusal(outcome)).toMatch(new RegExp(`^--${name} needs`));
   });
 });
 
-it('flags of bbolt alone are accepted and said to do nothing', async () => {
+it('flags that apply only to bbolt are accepted with a warning', async () => {
   const outcome = await loadConfig({ args: ['--backend-batch-limit=5'], environment: {} });
   if (outcome.kind !== 'ready') throw new Error(outcome.kind);
   expect(outcome.late.at(-1)).toMatchObject({ level: 'warn', fields: { flag: '--backend-batch-limit' } });
@@ -230,7 +230,7 @@ it.each([
   ['http://127.0.0.1:1,http://[fd00::7]:1', 'fd00::7'],
   ['http://127.0.0.1:1', undefined],
   ['http://member.test:1', undefined],
-])('the gate SetMemberLocalAddr takes of %s the address %s', async (urls, address) => {
+])('the gate SetMemberLocalAddr: advertise URLs %s give the address %s', async (urls, address) => {
   const args = [`--initial-advertise-peer-urls=${urls}`];
   expect((await ready(args)).localAddress).toBeUndefined();
   expect((await ready([...args, '--feature-gates=SetMemberLocalAddr=true'])).localAddress).toBe(address);

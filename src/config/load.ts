@@ -13,43 +13,43 @@ import { parseInitialCluster } from './initial-cluster.ts';
 import { minRaftConnectionTimeoutMs } from './limits.ts';
 import { localAddress } from './local-address.ts';
 import { logSettings } from './log-settings.ts';
-import { flagsWithoutEffect, notYetFault } from './not-yet.ts';
-import type { StartLine } from './start-line.ts';
+import { flagsWithoutEffect, unsupportedFlagFault } from './unsupported-flags.ts';
+import type { EarlyLogLine } from './early-log-line.ts';
 import { advertiseClientUrlsMissing, startFault, validate } from './validate.ts';
 import { defaultFlagValues, setFlag, type FlagValues } from './value-kinds.ts';
 
 const caller = 'config/load.ts';
 
-/** What came of reading the configuration. */
+/** The result of loading the configuration. */
 export type LoadOutcome =
-  /** Nothing to serve: print and leave. */
+  /** Print the texts and exit. */
   | { readonly kind: 'exit'; readonly exitCode: number; readonly stdout: string; readonly stderr: string }
   | { readonly kind: 'version' }
-  /** Log `early` in the default way, then `late` as configured where `log` is known, and leave. */
+  /** Log `early` with the default logger, then `late` with the configured logger if `log` is known, and exit. */
   | {
       readonly kind: 'failed';
       readonly exitCode: number;
-      readonly early: readonly StartLine[];
-      readonly late: readonly StartLine[];
+      readonly early: readonly EarlyLogLine[];
+      readonly late: readonly EarlyLogLine[];
       readonly log: LogSettings | undefined;
     }
-  /** Serve, after logging `early` in the default way and `late` as configured. */
+  /** Log `early` with the default logger and `late` with the configured logger, then serve. */
   | {
       readonly kind: 'ready';
       readonly config: Config;
-      readonly early: readonly StartLine[];
-      readonly late: readonly StartLine[];
+      readonly early: readonly EarlyLogLine[];
+      readonly late: readonly EarlyLogLine[];
     };
 
 export interface LoadInput {
-  /** Without the program itself. */
+  /** Without the program name. */
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * Reads flags, environment or configuration file into one Config, with etcd's precedence: a configuration file
- * stands alone, else flags come before the environment.
+ * Loads the configuration with etcd's precedence. With a configuration file, flags and environment are ignored.
+ * Without one, flags win over the environment.
  */
 export async function loadConfig({ args, environment }: LoadInput): Promise<LoadOutcome> {
   const values = defaultFlagValues();
@@ -59,7 +59,7 @@ export async function loadConfig({ args, environment }: LoadInput): Promise<Load
   if (commandLine.kind === 'fault') {
     return { kind: 'exit', exitCode: 2, stdout: '', stderr: `${commandLine.message}\n${usageText()}` };
   }
-  const running: StartLine = {
+  const running: EarlyLogLine = {
     level: 'info',
     caller,
     message: 'Running: ',
@@ -91,8 +91,8 @@ export async function loadConfig({ args, environment }: LoadInput): Promise<Load
   return finish({ values, given, early, before: [], running });
 }
 
-async function loadFile(path: string, running: StartLine): Promise<LoadOutcome> {
-  // A file stands alone: what flags said is forgotten.
+async function loadFile(path: string, running: EarlyLogLine): Promise<LoadOutcome> {
+  // With a configuration file, all other flags are ignored.
   const values = defaultFlagValues();
   let given: ReadonlySet<string>;
   try {
@@ -103,7 +103,7 @@ async function loadFile(path: string, running: StartLine): Promise<LoadOutcome> 
     return rejected([], [running], error.message, undefined);
   }
   dropDefaultCluster(values, given);
-  const loaded: StartLine = {
+  const loaded: EarlyLogLine = {
     level: 'info',
     caller,
     message:
@@ -113,7 +113,7 @@ async function loadFile(path: string, running: StartLine): Promise<LoadOutcome> 
   return finish({ values, given, early: [], before: [loaded], running });
 }
 
-/** Discovery replaces the default cluster of one. */
+/** With discovery, the default cluster of one member does not apply. */
 function dropDefaultCluster(values: FlagValues, given: ReadonlySet<string>): void {
   const discovers =
     values['discovery-srv'] !== '' ||
@@ -122,7 +122,7 @@ function dropDefaultCluster(values: FlagValues, given: ReadonlySet<string>): voi
   if (discovers && !given.has('initial-cluster')) values['initial-cluster'] = '';
 }
 
-function raftTimeoutLines(values: FlagValues): StartLine[] {
+function raftTimeoutLines(values: FlagValues): EarlyLogLine[] {
   const floor = formatGoDuration(minRaftConnectionTimeoutMs);
   return (['raft-read-timeout', 'raft-write-timeout'] as const)
     .filter((name) => values[name] < minRaftConnectionTimeoutMs)
@@ -132,10 +132,10 @@ function raftTimeoutLines(values: FlagValues): StartLine[] {
 interface FinishInput {
   readonly values: FlagValues;
   readonly given: ReadonlySet<string>;
-  readonly early: readonly StartLine[];
-  /** Lines that follow the warnings of validation. */
-  readonly before: readonly StartLine[];
-  readonly running: StartLine;
+  readonly early: readonly EarlyLogLine[];
+  /** Lines to log after the warnings of the validation. */
+  readonly before: readonly EarlyLogLine[];
+  readonly running: EarlyLogLine;
 }
 
 function finish({ values, given, early, before, running }: FinishInput): LoadOutcome {
@@ -162,12 +162,12 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
     : undefined;
   late.push(...(local?.lines ?? []));
   const config = buildConfig({ values, log, ...parts, localAddress: local?.address });
-  const toCome = notYetFault(values);
-  if (toCome !== undefined) return rejected(early, late, toCome, log);
+  const unsupported = unsupportedFlagFault(values);
+  if (unsupported !== undefined) return rejected(early, late, unsupported, log);
   return { kind: 'ready', config, early, late };
 }
 
-/** What etcd works out only while it starts, or the fault it would end with. */
+/** Checks what etcd checks only during its start. @returns the parsed values, or etcd's error text */
 function startParts(
   values: FlagValues,
 ): { autoCompaction: Config['autoCompaction']; initialCluster: InitialCluster } | string {
@@ -185,7 +185,7 @@ function startParts(
   return typeof compaction === 'string' ? compaction : { autoCompaction: compaction, initialCluster };
 }
 
-function deprecationLines(given: ReadonlySet<string>): StartLine[] {
+function deprecationLines(given: ReadonlySet<string>): EarlyLogLine[] {
   const texts: Readonly<Record<string, string>> = {
     'max-snapshots': '--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.',
     'v2-deprecation':
@@ -196,23 +196,24 @@ function deprecationLines(given: ReadonlySet<string>): StartLine[] {
     .map(([, message]) => ({ level: 'warn', caller, message }));
 }
 
-function withoutEffectLines(values: FlagValues): StartLine[] {
+function withoutEffectLines(values: FlagValues): EarlyLogLine[] {
   const defaults = defaultFlagValues();
   return [...flagsWithoutEffect]
     .filter((name) => values[name] !== defaults[name])
     .map((name) => ({
       level: 'warn',
       caller,
-      message: 'flag is accepted without effect: it sets what only bbolt has',
+      message: 'flag has no effect: it applies only to the storage of etcd',
       fields: { flag: `--${name}` },
     }));
 }
 
 /**
- * A member that listens on all addresses and advertises the default ones would tell others `localhost`; its real
- * address takes that place. A member named otherwise than `default` gets the default cluster under its name.
+ * Applies two defaults of etcd. A member that listens on all addresses and has no advertise URL advertises the
+ * address of its default route instead of `localhost`. A member with a name other than `default` gets the default
+ * cluster under its own name.
  */
-function adoptDefaultHost(values: FlagValues): StartLine[] {
+function adoptDefaultHost(values: FlagValues): EarlyLogLine[] {
   const defaults = defaultFlagValues();
   const wanted = (
     [
@@ -243,12 +244,12 @@ function adoptDefaultHost(values: FlagValues): StartLine[] {
 }
 
 function rejected(
-  early: readonly StartLine[],
-  late: readonly StartLine[],
+  early: readonly EarlyLogLine[],
+  late: readonly EarlyLogLine[],
   error: string,
   log: LogSettings | undefined,
 ): LoadOutcome {
-  const lines: StartLine[] = [
+  const lines: EarlyLogLine[] = [
     ...late,
     { level: 'warn', caller, message: 'failed to verify flags', fields: { error } },
   ];
@@ -258,13 +259,13 @@ function rejected(
   return { kind: 'failed', exitCode: 1, early, late: lines, log };
 }
 
-/** etcd words every fault of its start as a failed discovery. */
+/** etcd logs every error of its start as 'discovery failed'. */
 function aborted(
-  early: readonly StartLine[],
-  late: readonly StartLine[],
+  early: readonly EarlyLogLine[],
+  late: readonly EarlyLogLine[],
   error: string,
   log: LogSettings,
 ): LoadOutcome {
-  const line: StartLine = { level: 'fatal', caller, message: 'discovery failed', fields: { error } };
+  const line: EarlyLogLine = { level: 'fatal', caller, message: 'discovery failed', fields: { error } };
   return { kind: 'failed', exitCode: 1, early, late: [...late, line], log };
 }

@@ -1,20 +1,20 @@
 import { isIP } from 'node:net';
-import type { StartLine } from './start-line.ts';
+import type { EarlyLogLine } from './early-log-line.ts';
 import { type EndpointUrl, urlTexts } from './urls.ts';
 
 const caller = 'config/local-address.ts';
 
-/** The address that connections to other members come from, where the feature gate asks for one. */
+/** The source address of connections to other members, when the feature gate SetMemberLocalAddr is on. */
 export interface LocalAddress {
   readonly address: string | undefined;
-  readonly lines: readonly StartLine[];
+  readonly lines: readonly EarlyLogLine[];
 }
 
-/** As etcd: the first advertised peer URL with an address that is neither loopback nor unspecified gives it. */
+/** As etcd, takes the first advertised peer URL with an IP address that is neither loopback nor unspecified. */
 export function localAddress(advertised: readonly EndpointUrl[]): LocalAddress {
   const fields = { 'advertise-peer-urls': urlTexts(advertised) };
   const message = 'searching for a suitable member local address in AdvertisePeerURLs';
-  const search: StartLine = { level: 'info', caller, message, fields };
+  const search: EarlyLogLine = { level: 'info', caller, message, fields };
   const address = advertised.map(({ host }) => host).find(isSuitable);
   if (address === undefined) {
     const none = 'unable to set a member local address due to lack of suitable local addresses';

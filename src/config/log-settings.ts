@@ -5,10 +5,10 @@ import type { FlagValues } from './value-kinds.ts';
 const levels = ['debug', 'info', 'warn', 'error', 'panic', 'fatal'] as const;
 const streamOutputs = new Set(['default', 'stderr', 'stdout']);
 
-/** An unknown level ends etcd with a panic, that is exit code 2, where all other faults of settings give 1. */
+/** For an unknown level etcd panics, which gives exit code 2. All other invalid settings give exit code 1. */
 export type LogSettingsOutcome = LogSettings | { readonly fault: string; readonly exitCode: 1 | 2 };
 
-/** Checks the logging flags in etcd's order. */
+/** Checks the log flags in the same order as etcd. */
 export function logSettings(values: FlagValues): LogSettingsOutcome {
   if (values.logger === 'capnslog') return fault('--logger=capnslog is removed in v3.5');
   if (values.logger !== 'zap') return fault(`unknown logger option ${quote(values.logger)}`);
@@ -41,7 +41,7 @@ function fault(text: string): { readonly fault: string; readonly exitCode: 1 } {
   return { fault: text, exitCode: 1 };
 }
 
-/** The settings, or what is wrong with them. */
+/** @returns the settings, or the error text */
 function rotationSettings(outputs: readonly string[], json: string): LogRotationSettings | string {
   const files = outputs.filter((output) => !streamOutputs.has(output)).length;
   if (files > 1 || (files === 0 && outputs.length === 1)) {

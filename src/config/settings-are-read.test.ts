@@ -5,11 +5,11 @@ import { expect, it } from 'vitest';
 import { featureGates, gateNames, type FeatureGate } from './feature-gates.ts';
 import { flagDefinitions, type FlagDefinition, type FlagName } from './flags.ts';
 import { loadConfig } from './load.ts';
-import { flagsNotYet, flagsWithoutEffect } from './not-yet.ts';
+import { flagsWithoutEffect, unsupportedFlags } from './unsupported-flags.ts';
 
 /*
- * A flag or feature gate that is accepted has something that reads it. Each flag is given a value of its own; the
- * fields of the configuration that it changes must be named by code outside of this folder.
+ * Every accepted flag and feature gate must be used. The test sets each flag to another value than its default. Code
+ * outside this folder must mention the fields of the configuration that change.
  */
 
 const source = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -29,16 +29,16 @@ function production(folder: string): string {
 
 const code = production(source);
 
-/** These end in the folder itself: they say what is read, or are there only to be refused or passed over. */
+/** These flags are used in this folder only. */
 const readHere: ReadonlySet<FlagName> = new Set([
   ...(['config-file', 'version', 'feature-gates', 'discovery-fallback', 'v2-deprecation', 'logger'] as const),
-  // Read into the settings of the log, whose names are too common to be looked for.
+  // The fields of the log settings have names that are too common to search for.
   ...(['log-outputs', 'log-level', 'log-format', 'enable-log-rotation', 'log-rotation-config-json'] as const),
-  // Checked against what is on; addresses are always reused.
+  // Addresses are always reused.
   'socket-reuse-address',
 ]);
 
-/** Without another flag they have no meaning, or only these values are taken. */
+/** Arguments for flags that accept only certain values or need another flag. */
 const settings: Readonly<Partial<Record<FlagName, readonly string[]>>> = {
   'initial-cluster': ['--initial-cluster=default=http://localhost:2380,b=http://localhost:1'],
   'initial-cluster-state': ['--initial-cluster-state=existing'],
@@ -80,7 +80,8 @@ function argsFor(flag: FlagDefinition & { readonly name: FlagName }): readonly s
   return args;
 }
 
-async function leaves(args: readonly string[]): Promise<Map<string, string>> {
+/** Loads the configuration and returns each of its fields by path. */
+async function fieldsOf(args: readonly string[]): Promise<Map<string, string>> {
   const outcome = await loadConfig({ args, environment: {} });
   if (outcome.kind !== 'ready') throw new Error(`${args.join(' ')}: ${JSON.stringify(outcome)}`);
   const found = new Map<string, string>();
@@ -95,35 +96,37 @@ function collect(value: unknown, path: readonly string[], into: Map<string, stri
   else into.set(path.join('.'), JSON.stringify(value instanceof Map ? [...value] : value));
 }
 
-/** Outside of the file that fills it in, a field is read where its name stands. */
+/** A field counts as used when code outside this folder mentions its name. */
 function isRead(path: string): boolean {
   return new RegExp(`\\b${path.split('.').at(-1) ?? ''}\\b`).test(code);
 }
 
 it.each(
   flagDefinitions.filter(
-    ({ name }) => !readHere.has(name) && !flagsNotYet().has(name) && !flagsWithoutEffect.has(name),
+    ({ name }) => !readHere.has(name) && !unsupportedFlags().has(name) && !flagsWithoutEffect.has(name),
   ),
-)('--$name is read', async (flag) => {
+)('--$name is used', async (flag) => {
   const changedBy = argsFor(flag);
-  const before = await leaves(changedBy.filter((arg) => !arg.startsWith(`--${flag.name}=`)).filter(stands));
-  const after = await leaves(changedBy);
+  const before = await fieldsOf(
+    changedBy.filter((arg) => !arg.startsWith(`--${flag.name}=`)).filter(isNotDiscovery),
+  );
+  const after = await fieldsOf(changedBy);
   const changed = [...after].filter(([path, value]) => before.get(path) !== value).map(([path]) => path);
   expect(changed).not.toEqual([]);
   expect(changed.filter(isRead)).not.toEqual([]);
 });
 
-/** Half of a discovery is refused. */
-function stands(arg: string): boolean {
+/** Discovery flags are refused unless they are complete. */
+function isNotDiscovery(arg: string): boolean {
   return !arg.startsWith('--discovery-');
 }
 
-/** Gates that set others, and gates of what is always so or of bbolt alone; see docs/compatibility.md. */
-const gatesOfNothing: ReadonlySet<FeatureGate> = new Set([
+/** Gates that only set other gates, or that have no effect here; see docs/compatibility.md. */
+const gatesWithoutReader: ReadonlySet<FeatureGate> = new Set([
   ...(['AllAlpha', 'AllBeta', 'LeaseCheckpointPersist', 'TxnModeWriteWithSharedBuffer'] as const),
 ]);
 
-it.each(gateNames().filter((name) => !gatesOfNothing.has(name)))('the gate %s is read', (name) => {
+it.each(gateNames().filter((name) => !gatesWithoutReader.has(name)))('the gate %s is used', (name) => {
   expect(featureGates[name]).toBeDefined();
   const inConfig = readFileSync(join(source, 'config/load.ts'), 'utf8');
   expect(`${code}${inConfig}`).toContain(`get('${name}')`);

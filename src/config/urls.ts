@@ -2,14 +2,14 @@ import { isIP } from 'node:net';
 import { FlagValueError } from './go-syntax.ts';
 import { parseGoUrl } from './go-url.ts';
 
-/** One listen or advertise address. `unix` sockets have no port; their path is host and path joined. */
+/** One listen or advertise URL. The path of a unix socket is the URL's host and path joined. */
 export interface EndpointUrl {
   readonly scheme: 'http' | 'https' | 'unix' | 'unixs';
-  /** TLS is asked for. */
+  /** True for TLS. */
   readonly secure: boolean;
   /** Without the brackets of an IPv6 address. Empty in unix URLs. */
   readonly host: string;
-  /** As written; a name or a number above 65535 fails when it is listened on. Empty in unix URLs. */
+  /** As written. A name or a number above 65535 fails only when the listener starts. Empty in unix URLs. */
   readonly port: string;
   /** The socket file of a unix URL, else undefined. */
   readonly socketPath: string | undefined;
@@ -27,7 +27,7 @@ export function parseUrlList(text: string): EndpointUrl[] {
 }
 
 /**
- * Parses URLs of which each is a text of its own, sorted by their normal forms as etcd keeps them.
+ * Parses a list of URLs, sorted by their normal forms as etcd keeps them.
  *
  * @throws FlagValueError with etcd's text
  */
@@ -36,7 +36,7 @@ export function parseUrls(texts: readonly string[]): EndpointUrl[] {
   return urls.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
 }
 
-/** As `parseUrlList`, each URL once. */
+/** As `parseUrlList`, without duplicates. */
 export function parseUniqueUrls(text: string): EndpointUrl[] {
   const seen = new Set<string>();
   return parseUrlList(text).filter((url) => !seen.has(url.text) && seen.add(url.text));
@@ -48,11 +48,11 @@ function parseEndpointUrl(input: string): EndpointUrl {
   switch (scheme) {
     case 'http':
     case 'https': {
-      const place = splitHostPort(url.host);
-      if (place === undefined)
+      const hostPort = splitHostPort(url.host);
+      if (hostPort === undefined)
         throw new FlagValueError(`URL address does not have the form "host:port": ${input}`);
       if (url.path !== '') throw new FlagValueError(`URL must not contain a path: ${input}`);
-      return { scheme, secure: scheme === 'https', ...place, socketPath: undefined, text };
+      return { scheme, secure: scheme === 'https', ...hostPort, socketPath: undefined, text };
     }
     case 'unix':
     case 'unixs': {
@@ -64,7 +64,7 @@ function parseEndpointUrl(input: string): EndpointUrl {
   }
 }
 
-/** Undefined when the text is no `host:port`; an IPv6 address needs brackets, as in Go. */
+/** @returns undefined when the text is not `host:port`; an IPv6 address needs brackets, as in Go */
 export function splitHostPort(address: string): { host: string; port: string } | undefined {
   const bracketed = /^\[([^\]]*)\]:([^:]*)$/.exec(address);
   if (bracketed !== null) return { host: bracketed[1] ?? '', port: bracketed[2] ?? '' };
@@ -72,7 +72,7 @@ export function splitHostPort(address: string): { host: string; port: string } |
   return plain === null ? undefined : { host: plain[1] ?? '', port: plain[2] ?? '' };
 }
 
-/** Listening needs an address; a name could mean several. Localhost is let through. */
+/** A listen URL must have an IP address, since a host name can have several. `localhost` is allowed. */
 export function bindUrlFault(urls: readonly EndpointUrl[]): string | undefined {
   for (const url of urls) {
     if (url.socketPath !== undefined || url.host === 'localhost') continue;
@@ -81,7 +81,7 @@ export function bindUrlFault(urls: readonly EndpointUrl[]): string | undefined {
   return undefined;
 }
 
-/** Advertised URLs must name a host. */
+/** An advertise URL must have a host. */
 export function advertisedUrlFault(urls: readonly EndpointUrl[]): string | undefined {
   const empty = urls.find((url) => url.socketPath === undefined && url.host === '');
   return empty === undefined ? undefined : `unexpected empty host (${empty.text})`;

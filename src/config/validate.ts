@@ -3,7 +3,7 @@ import { unknownCipherSuite } from './cipher-suites.ts';
 import { resolveFeatureGates } from './feature-gates.ts';
 import { formatGoDuration, quote } from './go-syntax.ts';
 import { maxElectionTimeoutMs, maxTracingSamplesPerMillion, minHeartbeatsPerElection } from './limits.ts';
-import type { StartLine } from './start-line.ts';
+import type { EarlyLogLine } from './early-log-line.ts';
 import { advertisedUrlFault, bindUrlFault, splitHostPort, urlTexts } from './urls.ts';
 import type { FlagValues } from './value-kinds.ts';
 
@@ -14,13 +14,13 @@ export const advertiseClientUrlsMissing =
 
 export interface Validation {
   /** Warnings, in order. */
-  readonly lines: readonly StartLine[];
-  /** The first fault, in etcd's order and words. */
+  readonly lines: readonly EarlyLogLine[];
+  /** The first error, in etcd's order and with etcd's text. */
   readonly fault: string | undefined;
 }
 
 export function validate(values: FlagValues): Validation {
-  const lines: StartLine[] = [];
+  const lines: EarlyLogLine[] = [];
   const warn = (message: string, fields = {}): void =>
     void lines.push({ level: 'warn', caller, message, fields });
   const fault =
@@ -66,8 +66,8 @@ function bootstrapFlagFault(values: FlagValues): string | undefined {
   const state = values['initial-cluster-state'];
   if (state !== 'new' && state !== 'existing') return `unexpected clusterState ${quote(state)}`;
   const endpoints = values['discovery-endpoints'];
-  const ways = [values['initial-cluster'] !== '', values['discovery-srv'] !== '', endpoints.length > 0];
-  if (ways.filter(Boolean).length > 1) {
+  const methods = [values['initial-cluster'] !== '', values['discovery-srv'] !== '', endpoints.length > 0];
+  if (methods.filter(Boolean).length > 1) {
     return 'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery-endpoints" or "discovery-srv"';
   }
   if ((values['discovery-token'] !== '') !== endpoints.length > 0) {
@@ -142,7 +142,7 @@ function identityAndTlsFault(values: FlagValues, warn: Warn): string | undefined
   return undefined;
 }
 
-/** Faults that etcd finds only while it starts, after its configuration has been accepted. */
+/** Errors that etcd finds only during its start, after it has accepted the configuration. */
 export function startFault(values: FlagValues): string | undefined {
   const suite = unknownCipherSuite(values['cipher-suites']);
   if (suite !== undefined) return `unexpected TLS cipher suite ${quote(suite)}`;

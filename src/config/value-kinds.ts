@@ -9,7 +9,7 @@ import {
 } from './flags.ts';
 import { parseUniqueUrls, type EndpointUrl } from './urls.ts';
 
-/** What each kind of flag holds. Durations are milliseconds. */
+/** The value type of each kind of flag. Durations are milliseconds. */
 export interface KindValues {
   readonly string: string;
   readonly bool: boolean;
@@ -20,10 +20,10 @@ export interface KindValues {
   readonly int64: number;
   readonly duration: number;
   readonly urls: readonly EndpointUrl[];
-  /** Origins as written, `*` among them. */
+  /** Origins as written; `*` is possible. */
   readonly origins: readonly string[];
   readonly strings: readonly string[];
-  /** Sorted, each once. */
+  /** Sorted, without duplicates. */
   readonly uniqueStrings: readonly string[];
   readonly clusterState: string;
   readonly discoveryFallback: string;
@@ -37,7 +37,7 @@ type AnyValue = KindValues[FlagKind];
 
 const v2Stages = ['write-only', 'write-only-skip-check', 'write-only-drop-data', 'gone'];
 
-/** The parser of each kind; `before` is the flag's value so far, for kinds that add to it. */
+/** The parser of each kind. `before` is the value that the flag has so far, for kinds that add to it. */
 const parsers: { readonly [K in FlagKind]: (text: string, before: AnyValue | undefined) => KindValues[K] } = {
   string: (text) => text,
   bool: (text) => {
@@ -60,7 +60,7 @@ const parsers: { readonly [K in FlagKind]: (text: string, before: AnyValue | und
     if (ms === undefined) throw new FlagValueError('parse error');
     return ms;
   },
-  // An empty text leaves the URLs as they were, as in etcd.
+  // An empty text leaves the URLs unchanged, as in etcd.
   urls: (text, before) => (text === '' ? urlsBefore(before) : parseUniqueUrls(text)),
   origins: (text) => (text === '' || text === '*' ? ['*'] : parseUniqueUrls(text).map((url) => url.text)),
   strings: (text) => (text === '' ? [] : text.split(',')),
@@ -85,7 +85,7 @@ function oneOf(text: string, choices: readonly string[]): string {
   return text;
 }
 
-/** Values beyond what a double counts exactly are far above every use of these flags, so they are capped there. */
+/** Values are capped at the largest exact integer of a double, which is far above any useful value of a flag. */
 function plainInteger(text: string, bits: number, signed: boolean): number {
   const value = parseGoInteger(text, { bits, signed });
   if (value === 'syntax') throw new FlagValueError('parse error');
@@ -107,7 +107,7 @@ export function setFlag(
   holder[flag.name] = parsers[flag.kind](text, holder[flag.name]);
 }
 
-/** A fresh set of values with every flag at its default. */
+/** Returns a new set of values with every flag at its default. */
 export function defaultFlagValues(): FlagValues {
   const values: Partial<Record<FlagName, AnyValue>> = {};
   for (const flag of flagDefinitions) values[flag.name] = defaultValue(flag);

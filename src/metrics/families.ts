@@ -398,14 +398,14 @@ function constantFamilies(): Family[] {
       'The store is the snapshot, so no snapshot file is encoded; always empty.',
       empty,
     ),
-    gauge('etcd_grpc_proxy_cache_hits_total', 'Of the proxy; always 0.', zero),
-    gauge('etcd_grpc_proxy_cache_keys_total', 'Of the proxy; always 0.', zero),
-    gauge('etcd_grpc_proxy_cache_misses_total', 'Of the proxy; always 0.', zero),
-    counter('etcd_grpc_proxy_events_coalescing_total', 'Of the proxy; always 0.', zero),
-    gauge('etcd_grpc_proxy_watchers_coalescing_total', 'Of the proxy; always 0.', zero),
-    counter('etcd_debugging_store_expires_total', 'Of the version 2 store; always 0.', zero),
-    counter('etcd_debugging_store_watch_requests_total', 'Of the version 2 store; always 0.', zero),
-    gauge('etcd_debugging_store_watchers', 'Of the version 2 store; always 0.', zero),
+    gauge('etcd_grpc_proxy_cache_hits_total', 'Part of grpc-proxy; always 0.', zero),
+    gauge('etcd_grpc_proxy_cache_keys_total', 'Part of grpc-proxy; always 0.', zero),
+    gauge('etcd_grpc_proxy_cache_misses_total', 'Part of grpc-proxy; always 0.', zero),
+    counter('etcd_grpc_proxy_events_coalescing_total', 'Part of grpc-proxy; always 0.', zero),
+    gauge('etcd_grpc_proxy_watchers_coalescing_total', 'Part of grpc-proxy; always 0.', zero),
+    counter('etcd_debugging_store_expires_total', 'Part of the v2 store; always 0.', zero),
+    counter('etcd_debugging_store_watch_requests_total', 'Part of the v2 store; always 0.', zero),
+    gauge('etcd_debugging_store_watchers', 'Part of the v2 store; always 0.', zero),
   ];
 }
 
