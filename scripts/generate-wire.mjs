@@ -139,7 +139,6 @@ function describe(field, from) {
     repeated: field.repeated,
     packed: field.repeated && !proto2 && wireType(kind) === 0,
     always: proto2 && !omittedWhenZero.has(`${field.parent.fullName.slice(1)}.${field.name}`),
-    loose: proto2 && kind === 'string',
     oneof: field.partOf && field.partOf.isProto3Optional !== true ? camel(field.partOf.name) : undefined,
     nullable: kind === 'message' || optionalBytes,
     fallback: kind === 'message' || optionalBytes ? 'undefined' : (defaults[kind] ?? '0'),
@@ -214,7 +213,6 @@ function readValue(f, into) {
   if (f.kind === 'message') {
     return into === undefined ? `${f.type}.read(r, r.nested())` : `${f.type}.read(r, r.nested(), ${into})`;
   }
-  if (f.loose) return 'r.looseString()';
   return f.kind === 'enum' ? `r.int32() as ${f.type}` : `r.${readers[f.kind]}()`;
 }
 

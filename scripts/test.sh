@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything: install, build, types, lint, format, unit tests, and with Go the end-to-end tests beside real peers.
+# Everything: install, build, types, lint, format, unused code, unit tests, and with Go the end-to-end tests beside real peers.
 # Ends with a line "N passed, N failed". Arguments go to the unit tests.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +20,7 @@ trap 'rm -rf "$results"' EXIT
 step types npm run --silent typecheck
 step lint npm run --silent lint
 step format npm run --silent format:check
+step 'unused files, exports and packages' npm run --silent unused
 step 'known vulnerabilities' npm run --silent audit
 step 'unit tests' vitest run --project unit --reporter=default --reporter=json --outputFile.json="$results/unit.json" "$@"
 step 'slow unit tests' vitest run --project unit-slow --passWithNoTests --reporter=default --reporter=json --outputFile.json="$results/unit-slow.json" "$@"

@@ -25,7 +25,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   auth: ['lib', 'wire', 'ports', 'mvcc'],
   membership: ['lib', 'wire', 'ports', 'raft', 'mvcc'],
   apply: ['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership'],
-  metrics: ['lib'],
+  metrics: ['lib', 'ports'],
   config: ['lib', 'ports'],
   logging: ['lib', 'ports'],
   bbolt: ['lib', 'wire', 'ports'],

@@ -8,8 +8,8 @@ import {
   TxnRequest,
 } from '../../src/wire/gen/etcdserverpb.ts';
 import type { SeededRandom } from '../../src/lib/seeded-random.ts';
+import { EMPTY } from '../../src/wire/reader.ts';
 
-const empty = Buffer.alloc(0);
 const zero = Buffer.from([0]);
 
 /** Where the two servers stand, as far as the answers so far have told. */
@@ -30,7 +30,7 @@ export class RequestMaker {
 
   key(): Buffer {
     const random = this.#random;
-    if (random.chance(0.01)) return empty;
+    if (random.chance(0.01)) return EMPTY;
     if (random.chance(0.02)) return random.bytes(random.between(1, 6));
     if (random.chance(0.01))
       return Buffer.concat([Buffer.from('k/'), random.bytes(random.between(200, 2000))]);
@@ -44,7 +44,7 @@ export class RequestMaker {
       case 0:
       case 1:
       case 2:
-        return { key, rangeEnd: empty };
+        return { key, rangeEnd: EMPTY };
       case 3:
         return { key, rangeEnd: zero };
       case 4:
@@ -98,7 +98,7 @@ export class RequestMaker {
     if (random.chance(0.15)) request.lease = this.leaseId();
     if (random.chance(0.06)) {
       request.ignoreValue = true;
-      if (random.chance(0.8)) request.value = empty;
+      if (random.chance(0.8)) request.value = EMPTY;
     }
     if (random.chance(0.06)) {
       request.ignoreLease = true;
@@ -109,7 +109,7 @@ export class RequestMaker {
 
   deleteRequest(): DeleteRangeRequest {
     const random = this.#random;
-    const range = random.chance(0.7) ? { key: this.key(), rangeEnd: empty } : this.range();
+    const range = random.chance(0.7) ? { key: this.key(), rangeEnd: EMPTY } : this.range();
     return DeleteRangeRequest.create({ ...range, prevKv: random.chance(0.4) });
   }
 
@@ -178,7 +178,7 @@ export class RequestMaker {
 
   #value(): Buffer {
     const random = this.#random;
-    if (random.chance(0.1)) return empty;
+    if (random.chance(0.1)) return EMPTY;
     if (random.chance(0.02)) return random.bytes(random.between(1_000, 30_000));
     return Buffer.from(`v${random.int(20)}`);
   }

@@ -11,6 +11,7 @@ import {
   LeaderResponse,
   type ProclaimRequest,
 } from '../wire/gen/v3electionpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { Election } from '../wire/services.ts';
 import { answer, type Outcome, recipeError } from './concurrency/answer.ts';
 import { CallEndedError } from './concurrency/call-ended-error.ts';
@@ -21,7 +22,6 @@ import type { LeaderMonitor } from './leader-monitor.ts';
 import type { ServiceContext } from './service-context.ts';
 import { admitStream, endStream, whenWritable, endWithoutLeader } from './stream-calls.ts';
 
-const NO_END = Buffer.alloc(0);
 const NO_LEADER = recipeError('election: no leader');
 const NOT_LEADER = recipeError('election: not leader');
 const LEADER_MISSING = recipeError('"leader" field must be provided');
@@ -160,7 +160,7 @@ async function observe(context: ServiceContext, call: StreamCall, keys: QueueKey
     const first = found.kvs[0] ?? (await firstPut(client, keys, found.revision));
     const revision = found.kvs.length > 0 ? found.revision : first.modRevision;
     await tell(revision, first);
-    const range = keyRange(first.key, NO_END);
+    const range = keyRange(first.key, EMPTY);
     await client.withEvents({ range, startRevision: revision + 1 }, async (events) => {
       for (let batch = await events.next(); batch !== undefined; batch = await events.next()) {
         for (const kv of putsBeforeDelete(batch)) await tell(batch.revision, kv);

@@ -1,3 +1,4 @@
+import { checkLeaseKeysReadable, checkLeaseKeysWritable } from '../apply/auth-checks.ts';
 import { LEASE_GRANT_COST } from '../apply/quota.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
@@ -50,7 +51,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
       const answer = (): void => answerTimeToLive(context, call, { request, leases, who });
       if (!request.keys) answer();
       else
-        inTurns(member.longReads, checkKeys(context, request.id, who, 'read'), {
+        inTurns(member.longReads, checkKeys(context, request.id, who, checkLeaseKeysReadable), {
           ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
           done: answer,
         });
@@ -85,7 +86,7 @@ function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<
   for (let at = 0; at < ids.length; at += LEASES_PER_STEP) {
     if (at > 0) yield;
     const part = ids.slice(at, at + LEASES_PER_STEP);
-    if (isChecked) for (const id of part) yield* checkKeys(context, id, who, 'read');
+    if (isChecked) for (const id of part) yield* checkKeys(context, id, who, checkLeaseKeysReadable);
     parts.push(LeaseLeasesResponse.encode({ header: undefined, leases: part.map((id) => ({ id })) }));
   }
   return parts;
@@ -93,30 +94,18 @@ function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<
 
 /** How many leases are checked and encoded in one step. */
 const LEASES_PER_STEP = 500;
-/** How many keys are checked in one step. */
-const KEYS_PER_STEP = 256;
+type LeaseCheck = typeof checkLeaseKeysReadable;
 
-/** To see a lease's keys or to renew the lease, the caller needs the permission for each of its keys. */
+/** The check that is also made when a request is applied, for requests that are not in the log. @throws EtcdError */
 function* checkKeys(
   { member }: ServiceContext,
   id: bigint,
   who: AuthInfo | undefined,
-  access: 'read' | 'write',
+  check: LeaseCheck,
 ): Steps<void> {
-  const { auth, lessor } = member;
-  if (!auth.isEnabled) return;
-  const caller = who ?? NOBODY;
-  if (auth.checkAdmin(caller) === undefined || lessor.lookup(id) === undefined) return;
-  const keys = yield* lessor.keysOf(id);
-  for (const [at, key] of keys.entries()) {
-    if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
-    const refused =
-      access === 'write' ? auth.checkPut(caller, key) : auth.checkRange(caller, key, NO_RANGE_END);
-    if (refused !== undefined) throw refused;
-  }
+  const refused = yield* check(member, who ?? NOBODY, id);
+  if (refused !== undefined) throw refused;
 }
-
-const NO_RANGE_END = Buffer.alloc(0);
 
 interface TimeToLive {
   readonly request: LeaseTimeToLiveRequest;
@@ -205,7 +194,7 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
   };
   streamIdentity(context, call, (who) => {
     requireUser(context, who);
-    inTurns(context.member.longReads, checkKeys(context, id, who, 'write'), {
+    inTurns(context.member.longReads, checkKeys(context, id, who, checkLeaseKeysWritable), {
       ...{ isOver: () => call.ended, failed: (error) => endStream(call, error) },
       done: renew,
     });

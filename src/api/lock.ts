@@ -1,13 +1,12 @@
 import { EtcdError } from '../wire/errors.ts';
 import { RangeRequest } from '../wire/gen/etcdserverpb.ts';
 import { type LockRequest, LockResponse } from '../wire/gen/v3lockpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { Lock } from '../wire/services.ts';
 import { answer, type Outcome, recipeError } from './concurrency/answer.ts';
 import { CallerClient } from './concurrency/caller-client.ts';
 import { createdAt, get, put, QueueKeys } from './concurrency/queue-keys.ts';
 import type { ServiceContext } from './service-context.ts';
-
-const NO_VALUE = Buffer.alloc(0);
 
 /** The Lock service. A mutex is released when its owner's lease ends. */
 export function registerLock(context: ServiceContext): void {
@@ -34,7 +33,7 @@ async function lock(client: CallerClient, request: LockRequest): Promise<Outcome
   const own = RangeRequest.create({ key });
   const entered = await client.txn({
     compare: [createdAt(key, 0)],
-    success: [put(key, NO_VALUE, lease), get(keys.owner())],
+    success: [put(key, EMPTY, lease), get(keys.owner())],
     failure: [get(own), get(keys.owner())],
   });
   const [existing, owners] = entered.found;

@@ -1,3 +1,5 @@
+import { reasonOf } from '../lib/text.ts';
+import { EMPTY } from '../wire/reader.ts';
 import type { Health } from './health.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
@@ -132,7 +134,7 @@ export function registerMaintenance(context: ServiceContext, deps: MaintenanceDe
           sendSnapshot(context, call, deps, snapshots).catch((error: unknown) => {
             deps.logger.warn('failed to send a snapshot', { error: String(error) });
             if (error instanceof EtcdError) endStream(call, error);
-            else call.end(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
+            else call.end(GrpcCode.Unknown, reasonOf(error));
           });
         });
       } catch (error) {
@@ -187,10 +189,10 @@ async function defragment(
   try {
     await member.engine.compactFiles();
     logger.info('finished defragment');
-    call.respond(Buffer.alloc(0));
+    call.respond(EMPTY);
   } catch (error) {
     logger.warn('failed to defragment', { error: String(error) });
-    call.fail(GrpcCode.Unknown, error instanceof Error ? error.message : String(error));
+    call.fail(GrpcCode.Unknown, reasonOf(error));
   } finally {
     health.setServing(true);
     member.metrics.disk.defragInflight = 0;
@@ -205,7 +207,7 @@ function moveLeader({ member }: ServiceContext, call: UnaryCall, target: bigint)
   const deadline = member.clock.now() + member.config.requestTimeoutMs;
   member.consensus.transferLeader(target);
   const look = (): void => {
-    if (member.consensus.lead === target) call.respond(Buffer.alloc(0));
+    if (member.consensus.lead === target) call.respond(EMPTY);
     else if (member.clock.now() > deadline)
       call.fail(GrpcCode.Unknown, 'etcdserver: request timed out, leader transfer took too long');
     else if (!call.ended) member.scheduler.after(LEADER_POLL_MS, look);

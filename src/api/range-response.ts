@@ -6,6 +6,7 @@ import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { Member } from '../server/member.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 
@@ -221,7 +222,7 @@ export function fieldBytes(result: RangeResult): number {
 /** `more` and `count`. */
 function encodeTail(result: RangeResult): Buffer {
   const { count, more } = result;
-  if (count === 0) return more ? MORE_FIELD : NOTHING;
+  if (count === 0) return more ? MORE_FIELD : EMPTY;
   const tail = Buffer.allocUnsafe((more ? 2 : 0) + 1 + varintSize(count));
   let at = 0;
   if (more) at = MORE_FIELD.copy(tail);
@@ -229,5 +230,3 @@ function encodeTail(result: RangeResult): Buffer {
   writeVarint(tail, at, count);
   return tail;
 }
-
-const NOTHING = Buffer.alloc(0);

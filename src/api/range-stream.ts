@@ -6,6 +6,7 @@ import { keyRange } from '../mvcc/key-range.ts';
 import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
 import { EtcdError, GrpcCode } from '../wire/errors.ts';
 import { RangeRequest, RangeRequestSortOrder, RangeRequestSortTarget } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { KV } from '../wire/services.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { ResponseBody } from '../apply/response-body.ts';
@@ -139,7 +140,7 @@ class ChunkedRange {
     if (fitting > 0) this.#key = Buffer.concat([found.keyAt(fitting - 1), ZERO]);
     if (!isLast) {
       this.#adjust(fieldBytes(result), isCut);
-      this.#writeValues(result, NOTHING, NOTHING, () => this.#goOn());
+      this.#writeValues(result, EMPTY, EMPTY, () => this.#goOn());
       return;
     }
     if (!found.more) {
@@ -270,4 +271,3 @@ class ChunkedRange {
 }
 
 const ZERO = Buffer.from([0]);
-const NOTHING = Buffer.alloc(0);

@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import { writeVarint } from '../wire/varint.ts';
 
 const HEADER_TAG = 0x0a;
@@ -25,7 +26,7 @@ export class ResponseHeaders {
   readonly #ids: Buffer;
   #lastRevision = -1;
   #lastTerm = -1;
-  #last: Buffer = Buffer.alloc(0);
+  #last: Buffer = EMPTY;
 
   constructor(
     readonly clusterId: bigint,

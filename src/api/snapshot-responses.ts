@@ -1,5 +1,6 @@
 import type { SnapshotExport } from '../ports/snapshot.ts';
 import { SnapshotResponse } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 /** etcd's message size. Some clients need messages of a modest size. */
 const BLOB_BYTES = 32 * 1024;
@@ -18,5 +19,5 @@ export async function* snapshotResponses(snapshot: SnapshotExport): AsyncGenerat
       yield SnapshotResponse.create({ remainingBytes: remaining, blob, version });
     }
   }
-  yield SnapshotResponse.create({ remainingBytes: 0, blob: snapshot.sha256 ?? Buffer.alloc(0), version });
+  yield SnapshotResponse.create({ remainingBytes: 0, blob: snapshot.sha256 ?? EMPTY, version });
 }

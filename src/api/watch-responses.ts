@@ -2,6 +2,7 @@ import type { EventBatch } from '../mvcc/watch-event.ts';
 import type { EtcdError } from '../wire/errors.ts';
 import { errors, GrpcCode } from '../wire/errors.ts';
 import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { bigVarintSize, writeBigVarint } from '../wire/varint.ts';
 
 /** The watch ID of responses that belong to no single watch. */
@@ -13,7 +14,7 @@ const FRAGMENT = Buffer.from([0x38, 1]);
 
 /** `watch_id` as a field; empty for 0. */
 export function watchIdField(id: bigint): Buffer {
-  if (id === 0n) return Buffer.alloc(0);
+  if (id === 0n) return EMPTY;
   const field = Buffer.alloc(1 + bigVarintSize(id));
   field[0] = TAG_WATCH_ID;
   writeBigVarint(field, 1, id);

@@ -1,6 +1,7 @@
 import { defined } from '../lib/assert.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { AlarmMember, AlarmType } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 const PREFIX = Buffer.from('alarm/');
 const AFTER = Buffer.from('alarm0');
@@ -72,7 +73,7 @@ export class AlarmStore {
     if (this.#dirty.size === 0) return;
     for (const [alarm, raised] of this.#dirty) {
       const row = Buffer.concat([PREFIX, AlarmMember.encode(alarm)]);
-      if (raised) batch.put('meta', row, Buffer.alloc(0));
+      if (raised) batch.put('meta', row, EMPTY);
       else batch.del('meta', row);
     }
     this.#dirty.clear();

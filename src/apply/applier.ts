@@ -10,6 +10,7 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { AlarmType, InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 import { ConfChange, type ConfState, type Entry, EntryType } from '../wire/gen/raftpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import type { AlarmStore } from './alarms.ts';
 import type { AppliedState } from './applied-state.ts';
 import {
@@ -196,7 +197,7 @@ export class Applier {
       const { type, data } = defined(entries[at], 'entries have no holes');
       const place = at - first;
       if (type === EntryType.EntryConfChange) {
-        this.#decoded[place] = ConfChange.decode(data ?? Buffer.alloc(0));
+        this.#decoded[place] = ConfChange.decode(data ?? EMPTY);
         count += 1;
         continue;
       }

@@ -9,8 +9,8 @@ import type {
   RequestOp,
   TxnRequest,
 } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
-const NO_END = Buffer.alloc(0);
 /** How many keys are checked in one step. */
 const KEYS_PER_STEP = 256;
 
@@ -36,7 +36,7 @@ export function checkPutAllowed(
   return (
     auth.checkPut(who, request.key) ??
     runSteps(checkLeaseKeysWritable(context, who, request.lease)) ??
-    (request.prevKv ? auth.checkRange(who, request.key, NO_END) : undefined)
+    (request.prevKv ? auth.checkRange(who, request.key, EMPTY) : undefined)
   );
 }
 
@@ -126,7 +126,7 @@ export function checkLeaseKeysReadable(
   who: AuthInfo,
   leaseId: bigint,
 ): Steps<EtcdError | undefined> {
-  return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkRange(who, key, NO_END));
+  return checkLeaseKeys(context, who, leaseId, (key) => context.auth.checkRange(who, key, EMPTY));
 }
 
 /**

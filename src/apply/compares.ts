@@ -9,8 +9,8 @@ import {
   CompareCompareTarget,
   type TxnRequest,
 } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
-const EMPTY = Buffer.alloc(0);
 /** How many keys are compared in one step. Each may need its value. */
 const KEYS_PER_STEP = 128;
 

@@ -8,10 +8,10 @@ import type { WriteTxn } from '../mvcc/write-txn.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import type { DeleteRangeRequest, PutRequest, RangeRequest } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { ResponseBody } from './response-body.ts';
 
 const NO_LEASE = 0n;
-const EMPTY = Buffer.alloc(0);
 /** A step takes about a millisecond with so much of one kind. */
 const KEYS_PER_STEP = 256;
 const VALUES_PER_STEP = 128;

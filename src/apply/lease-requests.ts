@@ -7,10 +7,10 @@ import {
   LeaseGrantResponse,
   type LeaseRevokeRequest,
 } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { deleteRange, type KvContext } from './kv-context.ts';
 import { type ApplyResult, headerOnly, message } from './results.ts';
 
-const NO_END = Buffer.alloc(0);
 /** How many keys are deleted in one step, each looked up by itself. */
 const KEYS_PER_STEP = 128;
 
@@ -29,7 +29,7 @@ export function* applyRevoke(context: KvContext, request: LeaseRevokeRequest): S
   const txn = store.begin();
   for (const [at, key] of keys.entries()) {
     if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
-    yield* deleteRange(context, txn, { key, rangeEnd: NO_END });
+    yield* deleteRange(context, txn, { key, rangeEnd: EMPTY });
   }
   txn.end();
   lessor.remove(request.id);

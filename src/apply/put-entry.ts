@@ -1,4 +1,5 @@
-const EMPTY = Buffer.alloc(0);
+import { EMPTY } from '../wire/reader.ts';
+
 const NO_LEASE = 0n;
 
 /** Tags (field number * 8 + wire type) of InternalRaftRequest, RequestHeader and PutRequest. */

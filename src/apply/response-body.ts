@@ -1,3 +1,5 @@
+import { varintSize, writeVarint } from '../wire/varint.ts';
+
 /**
  * A response as slices of bytes without the header (field 1). The serving member adds the header, because only it
  * knows the IDs in it. KeyValues are stored bytes, which are inserted without decoding.
@@ -52,21 +54,4 @@ function encodeVarints(first: number, second: number): Buffer {
   const bytes = Buffer.allocUnsafe(varintSize(first) + varintSize(second));
   writeVarint(bytes, writeVarint(bytes, 0, first), second);
   return bytes;
-}
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
-  return size;
-}
-
-function writeVarint(target: Buffer, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80) {
-    target[at++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  target[at++] = rest;
-  return at;
 }

@@ -10,10 +10,9 @@ import { RowStager } from '../mvcc/row-stager.ts';
 import { versionKey } from '../mvcc/version-key.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { KeyValueView } from '../wire/key-value.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 const EVENTS_PER_BATCH = 512;
-const NOTHING = Buffer.alloc(0);
-
 /**
  * Completes a large change that was committed before a crash: updates `latest`, the key counts and the keys of leases
  * from the change's events. It can run twice. It must run before anything reads them.
@@ -72,7 +71,7 @@ class Settling {
     const oldLease = previous === undefined ? 0n : this.#leaseAt(key, previous);
     if (oldLease === lease) return;
     if (oldLease !== 0n) batch.del('lease', attachedRow(oldLease, key));
-    if (lease !== 0n) batch.put('lease', attachedRow(lease, key), NOTHING);
+    if (lease !== 0n) batch.put('lease', attachedRow(lease, key), EMPTY);
   }
 
   finish(batch: WriteBatch): void {

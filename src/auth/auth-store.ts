@@ -11,6 +11,7 @@ import type {
   AuthUserGrantRoleRequest,
   AuthUserRevokeRoleRequest,
 } from '../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { isValidPermissionRange, Permissions } from './permissions.ts';
 import { roleRow, rows, userRow } from './rows.ts';
 
@@ -20,7 +21,7 @@ export const ROOT_ROLE = 'root';
 /** The permission of the root role, as `role get` shows it. */
 const ROOT_PERMISSION: Permission = {
   permType: PermissionType.READWRITE,
-  key: Buffer.alloc(0),
+  key: EMPTY,
   rangeEnd: Buffer.from([0]),
 };
 
@@ -28,7 +29,6 @@ const NO_PASSWORD_USER = new EtcdError(
   GrpcCode.Unknown,
   'auth: authentication failed, password was given for no password user',
 );
-const NO_BYTES = Buffer.alloc(0);
 
 /** The user of a request, and the auth revision at which it was authenticated. Revision 0 means no user. */
 export interface AuthInfo {
@@ -146,7 +146,7 @@ export class AuthStore {
     if (this.#users.has(request.name)) return errors.UserAlreadyExist;
     const options = request.options ?? UserAddOptions.create();
     const password = options.noPassword
-      ? NO_BYTES
+      ? EMPTY
       : this.#selectPassword(request.password, request.hashedPassword);
     if (password === undefined) return NO_PASSWORD_USER;
     this.#putUser({ name: Buffer.from(request.name), password, roles: [], options });
@@ -168,7 +168,7 @@ export class AuthStore {
     if (user === undefined) return errors.UserNotFound;
     const password =
       user.options?.noPassword === true
-        ? NO_BYTES
+        ? EMPTY
         : this.#selectPassword(request.password, request.hashedPassword);
     if (password === undefined) return NO_PASSWORD_USER;
     this.#putUser({ ...user, password });
@@ -283,7 +283,7 @@ export class AuthStore {
   }
 
   checkPut(who: AuthInfo, key: Buffer): EtcdError | undefined {
-    return this.#enabled ? this.#check(who, key, NO_BYTES, true) : undefined;
+    return this.#enabled ? this.#check(who, key, EMPTY, true) : undefined;
   }
 
   checkRange(who: AuthInfo, key: Buffer, rangeEnd: Buffer): EtcdError | undefined {

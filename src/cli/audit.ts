@@ -1,4 +1,5 @@
 import type { AuditSettings, Config } from '../config/config.ts';
+import { reasonOf } from '../lib/text.ts';
 import { LineFile } from '../logging/line-file.ts';
 import type { Logging } from '../logging/logging.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -27,7 +28,7 @@ export async function openAuditLines(
       droppedLine: (lines) => `${JSON.stringify({ ts: new Date().toISOString(), dropped: lines })}\n`,
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new StartError(`the audit log cannot be opened: ${reason}`, { cause: error });
   }
   metrics.audit = file;

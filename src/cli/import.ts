@@ -10,6 +10,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BoltReader } from '../bbolt/reader.ts';
+import { reasonOf } from '../lib/text.ts';
 import { FileSource } from '../snapshot/file-source.ts';
 import { readAppliedIndex } from '../snapshot/import-backend.ts';
 import type { ImportedState } from '../snapshot/import-backend.ts';
@@ -157,7 +158,7 @@ function parse(args: readonly string[]): Arguments | string {
       },
     }).values;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 
@@ -188,7 +189,7 @@ export async function runImport(
     for (const { where, what } of findings) err(`WRONG  ${where}: ${what}`);
     return ok ? 0 : 1;
   } catch (error) {
-    err(`keystead import: ${error instanceof Error ? error.message : String(error)}`);
+    err(`keystead import: ${reasonOf(error)}`);
     return 1;
   }
 }

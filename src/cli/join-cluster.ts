@@ -1,5 +1,5 @@
 import type { Config, InitialCluster } from '../config/config.ts';
-import { formatId } from '../membership/member.ts';
+import { hex, reasonOf } from '../lib/text.ts';
 import {
   clusterVersionOf,
   compareVersions,
@@ -46,7 +46,7 @@ async function runningCluster(
   try {
     return await client.cluster(urls.sort(), CLUSTER_TIMEOUT_MS);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     logger.warn('failed to get cluster response', { 'peer-urls': urls, error: reason });
     throw new StartError(
       'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
@@ -67,7 +67,7 @@ async function localMember(
   for (const member of cluster.members) {
     const match = await nameOf(member.peerUrls, initial, dns);
     if ('difference' in match) {
-      const which = `${formatId(member.id)}, [${member.peerUrls.join(' ')}]`;
+      const which = `${hex(member.id)}, [${member.peerUrls.join(' ')}]`;
       throw invalid(
         `PeerURLs: no match found for existing member (${which}), last resolver error (${match.difference})`,
       );
@@ -108,7 +108,7 @@ async function isCompatible(
   // On its way down from the next minor version, a cluster still has that one.
   const highest = clusterVersionOf({ ...own, minor: own.minor + (isDowngrading ? 1 : 0) });
   const answers = others.map(async ({ id, peerUrls }) => {
-    const fields = { 'remote-member-id': formatId(id) };
+    const fields = { 'remote-member-id': hex(id) };
     const answer = await client.versions(peerUrls, VERSION_TIMEOUT_MS).catch((error: unknown) => {
       logger.warn('failed to get version of a member', { ...fields, error: String(error) });
       return undefined;
@@ -131,8 +131,8 @@ async function isCompatible(
 function describe({ clusterId, members }: RemoteCluster): string {
   const texts = members.map(
     ({ id, name, peerUrls, clientUrls, isLearner }) =>
-      `&{ID:${formatId(id)} RaftAttributes:{PeerURLs:[${peerUrls.join(' ')}] IsLearner:${isLearner}} ` +
+      `&{ID:${hex(id)} RaftAttributes:{PeerURLs:[${peerUrls.join(' ')}] IsLearner:${isLearner}} ` +
       `Attributes:{Name:${name} ClientURLs:[${clientUrls.join(' ')}]}}`,
   );
-  return `{ClusterID:${formatId(clusterId)} Members:[${texts.join(' ')}] RemovedMemberIDs:[]}`;
+  return `{ClusterID:${hex(clusterId)} Members:[${texts.join(' ')}] RemovedMemberIDs:[]}`;
 }

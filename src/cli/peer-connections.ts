@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import type { Logging } from '../logging/logging.ts';
-import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { PeerHttpClient } from '../peer/client.ts';
 import { createPeerHttpHandler } from '../peer/http-handler.ts';
@@ -132,10 +132,10 @@ export class PeerConnections {
       reconnectTimeoutMs: config.electionTimeoutMs / 2,
       tls: this.#tls,
       observer: {
-        roundTrip: (id, seconds) => network.peerRoundTrip.with(formatId(id)).observe(seconds),
-        snapshotSent: (id, seconds) => network.snapshotSend.with(formatId(id)).observe(seconds),
+        roundTrip: (id, seconds) => network.peerRoundTrip.with(hex(id)).observe(seconds),
+        snapshotSent: (id, seconds) => network.snapshotSend.with(hex(id)).observe(seconds),
         snapshotReceived: (id, seconds) => {
-          network.snapshotReceive.with(formatId(id)).observe(seconds);
+          network.snapshotReceive.with(hex(id)).observe(seconds);
           // The store is made of it before the sender is told that it has arrived.
           metrics.disk.snapDbSave.observe(seconds);
         },

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { stageAppliedState } from '../apply/applied-state.ts';
 import { parseInitialCluster } from '../config/initial-cluster.ts';
 import { defined } from '../lib/assert.ts';
+import { reasonOf } from '../lib/text.ts';
 import { bootstrapCluster } from '../membership/cluster.ts';
 import type { ClusterMember } from '../membership/member.ts';
 import { encodeMember } from '../membership/member-json.ts';
@@ -23,6 +24,7 @@ import { beginMaking, finishMaking } from '../storage/unfinished.ts';
 import { segmentBytesFor } from '../storage/wal/file-log.ts';
 import { createLog, logExists } from '../storage/wal/open-log.ts';
 import { ConfState, HardState } from '../wire/gen/raftpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 export interface RestoreOptions {
   /** A saved snapshot, of etcd or of Keystead. */
@@ -133,7 +135,7 @@ function bumpRevision(engine: Engine, batch: WriteBatch, amount: number): void {
   const store = new MvccStore(engine);
   const revision = store.revision + amount;
   // etcd writes a change without a key there, which HashKV covers.
-  const placeholder = encodeEventRow({ isDelete: false, isCreate: false }, 0, 0, Buffer.alloc(0));
+  const placeholder = encodeEventRow({ isDelete: false, isCreate: false }, 0, 0, EMPTY);
   batch.put('event', encodeRevision(revision, 0), placeholder);
   store.meta.stageRevision(batch, revision);
   store.meta.stageCompaction(batch, revision);
@@ -228,7 +230,7 @@ export async function runSnapshot(
   try {
     options = parse(args);
   } catch (error) {
-    options = error instanceof Error ? error.message : String(error);
+    options = reasonOf(error);
   }
   if (typeof options === 'string') {
     err(`keystead snapshot: ${options}`);
@@ -239,7 +241,7 @@ export async function runSnapshot(
     out(`restored ${keys} keys and ${events} changes up to revision ${revision} into ${options.dataDir}`);
     return 0;
   } catch (error) {
-    err(`keystead snapshot: ${error instanceof Error ? error.message : String(error)}`);
+    err(`keystead snapshot: ${reasonOf(error)}`);
     return 1;
   }
 }

@@ -1,6 +1,7 @@
 import type { LogSettings } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import type { EarlyLogLine } from '../config/early-log-line.ts';
+import { reasonOf } from '../lib/text.ts';
 import { Logging } from '../logging/logging.ts';
 import type { CliInput } from './dispatch.ts';
 import { versionText } from './version.ts';
@@ -41,7 +42,7 @@ function openLogging(settings: LogSettings, err: (text: string) => void): Loggin
   try {
     return new Logging(settings);
   } catch (error) {
-    err(`cannot open log output: ${error instanceof Error ? error.message : String(error)}\n`);
+    err(`cannot open log output: ${reasonOf(error)}\n`);
     return undefined;
   }
 }

@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto';
 import { AppliedState } from '../apply/applied-state.ts';
 import { Logins } from '../api/auth/logins.ts';
 import type { Config } from '../config/config.ts';
+import { hex } from '../lib/text.ts';
 import type { Logging } from '../logging/logging.ts';
-import { formatId } from '../membership/member.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
@@ -97,8 +97,8 @@ export class RunningServer {
       logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {
-      'local-member-id': formatId(identity.memberId),
-      'cluster-id': formatId(identity.clusterId),
+      'local-member-id': hex(identity.memberId),
+      'cluster-id': hex(identity.clusterId),
       'is-new': isNew,
     });
     const { simple } = logins.tokens;
@@ -122,7 +122,7 @@ export class RunningServer {
       !(await whole.checkInitially())
     ) {
       await storage.close();
-      throw new StartError(`${formatId(identity.memberId)} found data inconsistency with peers`);
+      throw new StartError(`${hex(identity.memberId)} found data inconsistency with peers`);
     }
     whole.connect();
     await peers.listen(whole.answers);
@@ -208,7 +208,7 @@ async function beginAgain(storage: Storage, begin: () => Promise<Founding>): Pro
     const { memberId, clusterId } = decodeIdentity(storage.contents.metadata);
     if (founding.memberId !== memberId || founding.clusterId !== clusterId)
       throw new StartError(
-        `the log in ${storage.directory.wal} is of member ${formatId(memberId)} of cluster ${formatId(clusterId)}, and the flags are those of another member: remove the data directory to begin anew`,
+        `the log in ${storage.directory.wal} is of member ${hex(memberId)} of cluster ${hex(clusterId)}, and the flags are those of another member: remove the data directory to begin anew`,
       );
     return founding;
   } catch (error) {

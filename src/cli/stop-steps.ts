@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 
 /** One thing to end, with the time it may take. */
@@ -29,7 +30,7 @@ export async function runStopSteps(steps: readonly StopStep[], logger: Logger): 
     } catch (error) {
       logger.warn('a step of the stop failed', {
         step: name,
-        error: error instanceof Error ? error.message : String(error),
+        error: reasonOf(error),
       });
     } finally {
       limit.abort();

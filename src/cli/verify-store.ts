@@ -8,6 +8,7 @@ import { leaseRow } from '../lease/rows.ts';
 import type { Column, Engine } from '../ports/engine.ts';
 import type { Finding } from '../storage/verify-log.ts';
 import { KeyValueView } from '../wire/key-value.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 const sliceRows = 500;
 /** More of one kind say nothing new. */
@@ -26,7 +27,7 @@ const describeKey = (key: Buffer): string => JSON.stringify(key.toString('utf8')
 
 /** Calls `visit` with the rows of a column, as two lists of equal length. */
 function eachSlice(engine: Engine, column: Column, visit: (keys: Buffer[], values: Buffer[]) => void): void {
-  const iterator = engine.iterate(column, { gte: Buffer.alloc(0) });
+  const iterator = engine.iterate(column, { gte: EMPTY });
   for (let rows = iterator.next(sliceRows); rows.length > 0; rows = iterator.next(sliceRows)) {
     visit(
       rows.filter((_, n) => n % 2 === 0),
@@ -114,7 +115,7 @@ class StoreVerifier {
 
   #decode(column: Column, row: Buffer | undefined): IndexMeta | undefined {
     try {
-      return decodeIndexMeta(row ?? Buffer.alloc(0));
+      return decodeIndexMeta(row ?? EMPTY);
     } catch {
       this.report(column, row?.toString('hex') ?? '', 'is no index row');
       return undefined;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { AppliedState } from '../apply/applied-state.ts';
+import { reasonOf } from '../lib/text.ts';
 import { dataDirectory } from '../storage/data-dir.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
 import { checkFinished } from '../storage/unfinished.ts';
@@ -130,7 +131,7 @@ export async function runVerify(
     out(values['write-out'] === 'json' ? JSON.stringify(verification) : describeVerification(verification));
     return verification.ok ? 0 : 1;
   } catch (error) {
-    err(`keystead verify: ${error instanceof Error ? error.message : String(error)}`);
+    err(`keystead verify: ${reasonOf(error)}`);
     return 2;
   }
 }

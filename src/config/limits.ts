@@ -12,9 +12,6 @@ export const minRaftConnectionTimeoutMs = 5_000;
 /** The request timeout is this time, for queueing, work and disk, plus two election timeouts. */
 export const requestWorkTimeoutMs = 5_000;
 
-/** etcd's default quota, so that the NOSPACE alarm is raised at the same size. */
-export const defaultQuotaBytes = 2 * 1024 * 1024 * 1024;
-
 /** Revisions that a compaction removes in one batch before it yields. */
 export const defaultCompactionBatchLimit = 1_000;
 

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip, constants } from 'node:zlib';
+import { reasonOf } from '../lib/text.ts';
 import { Status } from './status.ts';
 
 const gunzipAsync = promisify(gunzip);
@@ -24,7 +25,7 @@ export async function decompress(bytes: Buffer, maxBytes: number): Promise<Buffe
         message: `grpc: received message after decompression larger than max ${maxBytes}`,
       };
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     return { code: Status.INTERNAL, message: `grpc: failed to decompress the received message: ${reason}` };
   }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { HeaderField } from '../http2/header-field.ts';
 import type { ByteSource } from '../http2/stream.ts';
+import { EMPTY } from '../wire/reader.ts';
 import type { CallContext } from './call-context.ts';
 import type { CallStream } from './call-stream.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
@@ -78,8 +79,6 @@ export function startLocalCall(
   return end;
 }
 
-const NOTHING = Buffer.alloc(0);
-
 class LocalCaller implements LocalCall {
   readonly #call: LocalUnaryCall | LocalStreamCall;
   readonly #stream: LocalStream;
@@ -108,7 +107,7 @@ class LocalCaller implements LocalCall {
   }
 
   halfClose(): void {
-    this.#call.onData(this.#held ?? NOTHING, true);
+    this.#call.onData(this.#held ?? EMPTY, true);
     this.#held = undefined;
   }
 

@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import { Status } from './status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
@@ -99,7 +100,7 @@ export class MessageReader {
     this.#compressed = flag === 1;
     this.#filled = 0;
     if (length === 0) {
-      this.#deliver(Buffer.alloc(0));
+      this.#deliver(EMPTY);
       return position;
     }
     this.#length = length;

@@ -47,6 +47,7 @@ import {
 } from '../http2/limits.ts';
 import type { Http2Stream, StreamConnection } from '../http2/stream.ts';
 import { Turns } from '../http2/turns.ts';
+import { EMPTY } from '../wire/reader.ts';
 import type { CallContext } from './call-context.ts';
 import { ClientVersions } from './client-versions.ts';
 import type { CallWatcher } from './call-observer.ts';
@@ -304,7 +305,7 @@ export class GrpcServer implements ConnectionOwner {
       timeoutMs: headers.timeoutMs,
       gzip,
     });
-    if (endStream) stream.listener?.onData(NO_DATA, true);
+    if (endStream) stream.listener?.onData(EMPTY, true);
   }
 
   #startCall(
@@ -330,8 +331,6 @@ export class GrpcServer implements ConnectionOwner {
     for (const connection of this.#connections) connection.sweep(now);
   }
 }
-
-const NO_DATA = Buffer.alloc(0);
 
 function sessionOf(connection: StreamConnection | undefined, receiveBudgetBytes: number): Session {
   assert(connection !== undefined, 'calls on streams have a connection');

@@ -58,11 +58,6 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     this.#deliverWaiting();
   }
 
-  /** Sends the response headers now, instead of with the first message. */
-  sendInitialHeaders(): void {
-    if (!this.ended && !this.stream.headersSent) this.sendHeaders();
-  }
-
   /**
    * Sends one response message, as a whole or in parts, which must not change afterwards. Returns false if too much is
    * queued, since the client reads too slowly: the caller should wait for `onWritable`. The message is queued in any

@@ -1,11 +1,10 @@
+import { EMPTY } from '../wire/reader.ts';
 import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, FRAME_HEADER_BYTES } from './constants.ts';
 
 /** Receives complete frames: the payload is `source[start..end)`, and its memory may be kept. */
 export interface FrameSink {
   onFrame(type: number, flags: number, streamId: number, source: Buffer, start: number, end: number): void;
 }
-
-const EMPTY = Buffer.alloc(0);
 
 /** How much may still be read. A frame costs one unit, and one more for every two kilobytes of payload. */
 export interface ReadBudget {

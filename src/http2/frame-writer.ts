@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { EMPTY } from '../wire/reader.ts';
 import { FRAME_HEADER_BYTES, FrameFlag, FrameType } from './constants.ts';
 
 const CHUNK_BYTES = 32 * 1024;
@@ -8,8 +9,6 @@ const POOLED_CHUNKS = 64;
 
 /** Chunks shared by all connections. A connection uses one only while its bytes wait for the socket. */
 const pool: Buffer[] = [];
-
-const EMPTY = Buffer.alloc(0);
 
 /**
  * Gathers the frames of one connection until `flush` writes them to the socket at once. Small frames are copied into

@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import { ConnectionError, ErrorCode } from './constants.ts';
 import { HeaderField } from './header-field.ts';
 import { STATIC_TABLE } from './hpack-static-table.ts';
@@ -33,7 +34,7 @@ export class HpackDecoder {
   #inserted = 0;
   #count = 0;
 
-  #source: Buffer = Buffer.alloc(0);
+  #source: Buffer = EMPTY;
   #position = 0;
   #end = 0;
 

@@ -1,4 +1,5 @@
 import { connect, type NetConnectOpts, Socket } from 'node:net';
+import { EMPTY } from '../wire/reader.ts';
 import { ErrorCode, FRAME_HEADER_BYTES, FrameFlag, FrameType, PREFACE } from './constants.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { encodeStatic, type HeaderPair } from './hpack-encoder.ts';
@@ -19,7 +20,7 @@ export class RawClient {
   readonly socket: Socket;
   readonly frames: RawFrame[] = [];
   closed = false;
-  #buffered = Buffer.alloc(0);
+  #buffered = EMPTY;
   readonly #decoder = new HpackDecoder({ maxListBytes: 1 << 20, tableBytes: 4096 });
   readonly #headers = new Map<RawFrame, Record<string, string>>();
   #wake: (() => void)[] = [];

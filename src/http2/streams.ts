@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import {
   ConnectionError,
@@ -22,8 +23,6 @@ import type { SlicedWork, Turns } from './turns.ts';
 const HEADER_TABLE_BYTES = 4096;
 /** Streams reset in one slice. Each costs a few microseconds. */
 const RESETS_A_SLICE = 128;
-const NO_DATA = Buffer.alloc(0);
-
 /** Handles the requests of a connection. */
 export interface RequestHandler {
   /**
@@ -205,7 +204,7 @@ export class Streams implements StreamHost {
       // Padding is consumed here. The listener consumes the rest.
       if (length > bytes) stream.giveBack(length - bytes);
     }
-    stream.listener?.onData(bytes === 0 ? NO_DATA : source.subarray(from, to), endStream);
+    stream.listener?.onData(bytes === 0 ? EMPTY : source.subarray(from, to), endStream);
   }
 
   onHeaders(flags: number, streamId: number, source: Buffer, start: number, end: number): void {
@@ -356,7 +355,7 @@ export class Streams implements StreamHost {
       return;
     }
     stream.remoteClosed = true;
-    stream.listener?.onData(NO_DATA, true);
+    stream.listener?.onData(EMPTY, true);
   }
 
   /** Records a new stream id. False if it came after the final GOAWAY. */

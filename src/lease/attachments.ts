@@ -1,11 +1,10 @@
 import { defined } from '../lib/assert.ts';
 import type { Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { attachedRange, attachedRow, keyOfAttachedRow } from './rows.ts';
 
 const SCAN_ROWS = 256;
-const EMPTY = Buffer.alloc(0);
-
 /**
  * Which keys are attached to which lease: the engine's rows plus the changes of the current batch. No memory is kept
  * per key between batches, so a million leased keys cost none.

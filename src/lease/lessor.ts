@@ -13,9 +13,8 @@ import { type Slot, TimedQueue } from './timed-queue.ts';
 export const NO_LEASE = 0n;
 /** The largest TTL that can be granted, in seconds. */
 export const MAX_LEASE_TTL = 9_000_000_000;
-/** At most this many leases are revoked per second, and checkpoints proposed. */
+/** At most this many leases are revoked per second. */
 export const REVOKE_RATE = 1000;
-export const CHECKPOINT_RATE = 1000;
 /** The most checkpoints in one proposal. */
 export const MAX_CHECKPOINT_BATCH = 1000;
 export const DEFAULT_CHECKPOINT_INTERVAL_MS = 5 * 60 * 1000;

@@ -1,3 +1,5 @@
+import { EMPTY } from '../wire/reader.ts';
+
 /**
  * Rows of the `lease` column:
  *
@@ -31,7 +33,7 @@ export function keyOfAttachedRow(row: Buffer): Buffer {
 
 /** All rows of attached keys of one lease, in key order. */
 export function attachedRange(id: bigint): { gte: Buffer; lt: Buffer } {
-  const gte = attachedRow(id, Buffer.alloc(0));
+  const gte = attachedRow(id, EMPTY);
   return { gte, lt: successor(gte) };
 }
 

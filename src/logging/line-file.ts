@@ -2,6 +2,7 @@ import { promises as fs, write as writeTo } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { reasonOf } from '../lib/text.ts';
 import { backupPath, removeOldBackups } from './rotated-files.ts';
 
 export interface LineFileOptions {
@@ -108,7 +109,7 @@ export class LineFile {
       this.written += lines.length;
       this.#unsaid -= unsaid;
     } catch (error) {
-      this.#drop(lines.length, error instanceof Error ? error.message : String(error));
+      this.#drop(lines.length, reasonOf(error));
     }
     // A batch counts as waiting until it is written.
     this.#waitingBytes -= counted;

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { hex } from '../lib/text.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { errors } from '../wire/errors.ts';
 import { ConfChange, ConfChangeType } from '../wire/gen/raftpb.ts';
 import { bootstrapCluster, Cluster } from './cluster.ts';
 import { applyConfChange, validateConfChange } from './conf-change.ts';
-import { formatId, type ClusterMember, memberId } from './member.ts';
+import { type ClusterMember, memberId } from './member.ts';
 import { decodeMemberContext, encodeMember, encodeMemberContext } from './member-json.ts';
 import { decideClusterVersion, parseVersion } from './version.ts';
 
@@ -32,8 +33,8 @@ function save(engine: MemoryEngine, cluster: Cluster): void {
 describe('identities', () => {
   test('are those of etcd for a default single member', () => {
     const cluster = bootstrapCluster(new Map([['default', ['http://localhost:2380']]]), 'etcd-cluster');
-    expect(cluster?.members.map(({ id }) => formatId(id))).toEqual(['8e9e05c52164694d']);
-    expect(cluster === undefined ? '' : formatId(cluster.id)).toBe('cdf818194e3a8c32');
+    expect(cluster?.members.map(({ id }) => hex(id))).toEqual(['8e9e05c52164694d']);
+    expect(cluster === undefined ? '' : hex(cluster.id)).toBe('cdf818194e3a8c32');
   });
 
   test('depend on the second a member is added, and on sorted URLs', () => {

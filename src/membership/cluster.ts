@@ -1,6 +1,7 @@
 import { assert, defined } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { ascending, clusterId, formatId, isStarted, memberId, type ClusterMember } from './member.ts';
+import { ascending, clusterId, isStarted, memberId, type ClusterMember } from './member.ts';
 import { decodeMemberContext, encodeMember } from './member-json.ts';
 import { memberRow, removedRow, rows, rowsWith } from './rows.ts';
 import { type DowngradeInfo, formatVersion, parseVersion, type Version } from './version.ts';
@@ -130,7 +131,7 @@ export class Cluster {
     const member = this.#members.get(id);
     assert(
       member !== undefined || this.#removed.has(id),
-      `attributes are set for a current or removed member, not for ${formatId(id)}`,
+      `attributes are set for a current or removed member, not for ${hex(id)}`,
     );
     if (member !== undefined)
       this.#save({ ...member, name: attributes.name, clientUrls: [...attributes.clientUrls] });

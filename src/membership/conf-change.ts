@@ -1,8 +1,8 @@
 import { assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { type ConfChange, ConfChangeType } from '../wire/gen/raftpb.ts';
 import type { Cluster } from './cluster.ts';
-import { formatId } from './member.ts';
 import { decodeMemberContext, type MemberContext } from './member-json.ts';
 
 /** The effect of a valid change, for the code that keeps connections to the peers. */
@@ -61,7 +61,7 @@ export function applyConfChange(cluster: Cluster, change: ConfChange): Membershi
   const { member, isPromote } = contextOf(change);
   assert(
     member.id === id,
-    `a configuration change and its context name the same member, not ${formatId(id)} and ${formatId(member.id)}`,
+    `a configuration change and its context name the same member, not ${hex(id)} and ${hex(member.id)}`,
   );
   if (change.type === ConfChangeType.ConfChangeUpdateNode) {
     cluster.updatePeerUrls(id, member.peerUrls);

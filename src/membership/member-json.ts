@@ -1,4 +1,5 @@
 import { quoteLongNumbers } from '../lib/json-ids.ts';
+import { goJson } from '../lib/text.ts';
 import type { ClusterMember } from './member.ts';
 
 /**
@@ -41,19 +42,11 @@ export function encodeMemberContext(context: MemberContext): Buffer {
 }
 
 function memberFields(member: ClusterMember): string {
-  let json = `"id":${member.id},"peerURLs":${toJson(member.peerUrls)}`;
+  let json = `"id":${member.id},"peerURLs":${goJson(member.peerUrls)}`;
   if (member.isLearner) json += ',"isLearner":true';
-  if (member.name !== '') json += `,"name":${toJson(member.name)}`;
-  if (member.clientUrls.length > 0) json += `,"clientURLs":${toJson(member.clientUrls)}`;
+  if (member.name !== '') json += `,"name":${goJson(member.name)}`;
+  if (member.clientUrls.length > 0) json += `,"clientURLs":${goJson(member.clientUrls)}`;
   return json;
-}
-
-/** JSON with the same five characters escaped as by Go's encoder, so that the bytes are the same. */
-function toJson(value: string | readonly string[]): string {
-  return JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 function toId(value: unknown): bigint {

@@ -36,11 +36,6 @@ export function clusterId(memberIds: readonly bigint[]): bigint {
   return sha1(bytes).readBigUInt64BE(0);
 }
 
-/** An ID as etcd prints it: lower-case hex without leading zeros. */
-export function formatId(id: bigint): string {
-  return id.toString(16);
-}
-
 export function ascending(a: bigint, b: bigint): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;

@@ -1,4 +1,4 @@
-import { formatId } from './member.ts';
+import { hex } from '../lib/text.ts';
 
 /**
  * Rows of the `meta` column. Their names are those of etcd's buckets, so that a snapshot can map them one to one:
@@ -16,11 +16,11 @@ export const rows = {
 } as const;
 
 export function memberRow(id: bigint): Buffer {
-  return Buffer.from(rows.members + formatId(id));
+  return Buffer.from(rows.members + hex(id));
 }
 
 export function removedRow(id: bigint): Buffer {
-  return Buffer.from(rows.removed + formatId(id));
+  return Buffer.from(rows.removed + hex(id));
 }
 
 /** The range of all rows with an ASCII prefix. */

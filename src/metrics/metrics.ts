@@ -1,3 +1,4 @@
+import type { PeerCounts } from '../ports/peer-transport.ts';
 import { CounterFamily, exponentialBounds, Histogram, HistogramFamily } from './histogram.ts';
 
 /** 1 ms to 8 s: for disk operations and requests. */
@@ -16,23 +17,6 @@ const roundTripBounds = exponentialBounds(0.0001, 2, 16);
 
 /** 5 ms to 10 s: for calls, streams included. */
 const callBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-/** Traffic with one other member. The counters of the `peer` module have this shape. */
-export interface PeerTraffic {
-  readonly id: bigint;
-  readonly isActive: boolean;
-  readonly disconnects: number;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-  readonly sentFailures: number;
-  readonly receivedFailures: number;
-  readonly snapshotsSent: number;
-  readonly snapshotsSending: number;
-  readonly snapshotSendFailures: number;
-  readonly snapshotsReceived: number;
-  readonly snapshotsReceiving: number;
-  readonly snapshotReceiveFailures: number;
-}
 
 /** The counters of one RPC method. Those of the `grpc` module have this shape. */
 export interface MethodCounts {
@@ -169,7 +153,7 @@ export class Metrics {
   audit: { readonly written: number; readonly dropped: number } = { written: 0, dropped: 0 };
 
   /** Traffic with the other members, from the transport. */
-  peers: () => Iterable<PeerTraffic> = () => [];
+  peers: () => Iterable<PeerCounts> = () => [];
 
   readonly #hooks: (() => void)[] = [];
 

@@ -1,11 +1,13 @@
+import { hex } from '../lib/text.ts';
 import { labelled, zipLabels, type Family, type Sample } from './family.ts';
 import type { HistogramFamily } from './histogram.ts';
-import type { Metrics, PeerTraffic } from './metrics.ts';
+import type { PeerCounts } from '../ports/peer-transport.ts';
+import type { Metrics } from './metrics.ts';
 
 /** Metrics of the other members. As in etcd, a metric without a count is left out. */
 export function peerFamilies(metrics: Metrics): Family[] {
   const { network } = metrics;
-  const by = (label: 'To' | 'From', read: (peer: PeerTraffic) => number) => (): Sample[] =>
+  const by = (label: 'To' | 'From', read: (peer: PeerCounts) => number) => (): Sample[] =>
     [...metrics.peers()].flatMap((peer): Sample[] => {
       const value = read(peer);
       return value === 0 ? [] : [[[[label, hex(peer.id)]], value]];
@@ -77,7 +79,7 @@ export function peerFamilies(metrics: Metrics): Family[] {
 }
 
 function connectionFamilies(metrics: Metrics): Family[] {
-  const pair = (peer: PeerTraffic): Sample[0] =>
+  const pair = (peer: PeerCounts): Sample[0] =>
     zipLabels(['Local', 'Remote'], [metrics.server.id, hex(peer.id)]);
   const active = (): Sample[] =>
     [...metrics.peers()]
@@ -123,8 +125,4 @@ function durationFamilies(network: Metrics['network']): Family[] {
       network.snapshotReceive,
     ),
   ];
-}
-
-function hex(id: bigint): string {
-  return id.toString(16);
 }

@@ -1,5 +1,6 @@
 import { crc32c } from '../lib/crc32c.ts';
 import type { Engine, EngineIterator } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { decodeEventRow } from './event-row.ts';
 import { encodeRevision, eventRevision } from './revision.ts';
 import type { MvccStore } from './store.ts';
@@ -81,13 +82,13 @@ export class HashJob {
     // As in etcd, there is nothing before a negative revision.
     const lt = encodeRevision(Math.max(revision + 1, 0), 0);
     this.#marking = engine.iterate('event', { gte: from, lt });
-    this.#counting = engine.iterate('event', { gte: Buffer.alloc(0), lt: from, keysOnly: true });
+    this.#counting = engine.iterate('event', { gte: EMPTY, lt: from, keysOnly: true });
     this.#removing = engine.iterate('event', {
-      gte: Buffer.alloc(0),
+      gte: EMPTY,
       lt: encodeRevision(Math.max(compactRevision + 1, 0), 0),
       keysOnly: true,
     });
-    this.#hashing = engine.iterate('event', { gte: Buffer.alloc(0), lt });
+    this.#hashing = engine.iterate('event', { gte: EMPTY, lt });
   }
 
   /** Reads up to `count` rows. True at the end. */

@@ -1,4 +1,5 @@
 import type { Engine, EngineIterator } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { type IndexMeta, decodeIndexMeta, indexRowMod } from './index-meta.ts';
 import type { KeyRange } from './key-range.ts';
 import { readMain } from './revision.ts';
@@ -76,7 +77,7 @@ class RowStream {
   }
 
   get value(): Buffer {
-    return this.#chunk[this.#at + 1] ?? Buffer.alloc(0);
+    return this.#chunk[this.#at + 1] ?? EMPTY;
   }
 
   advance(): void {

@@ -1,5 +1,6 @@
 import { assert } from '../lib/assert.ts';
 import type { Engine } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { eventKeyValue } from './event-row.ts';
 import { decodeIndexMeta, type IndexMeta } from './index-meta.ts';
 import { encodeRevision, readMain } from './revision.ts';
@@ -65,7 +66,7 @@ export function readValue(engine: Engine, meta: IndexMeta): Buffer {
 
 /** Revision of the newest change; 1 for a store without changes. */
 export function lastEventRevision(engine: Engine): number {
-  const rows = engine.iterate('event', { gte: Buffer.alloc(0), reverse: true, keysOnly: true });
+  const rows = engine.iterate('event', { gte: EMPTY, reverse: true, keysOnly: true });
   const [key] = rows.next(1);
   rows.close();
   return key === undefined ? 1 : readMain(key, 0);

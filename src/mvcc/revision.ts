@@ -4,7 +4,7 @@ import { assert } from '../lib/assert.ts';
  * A revision: `main` counts the transactions that changed something, `sub` the changes within one. Rows are ordered by
  * both, so a scan reads changes in the order in which they were made.
  */
-export interface Revision {
+interface Revision {
   readonly main: number;
   readonly sub: number;
 }
@@ -35,7 +35,7 @@ export function readSub(source: Buffer, at: number): number {
 }
 
 /** The revision an event row's key names. */
-export function eventRevision(key: Buffer): { main: number; sub: number } {
+export function eventRevision(key: Buffer): Revision {
   assert(key.length === REVISION_BYTES, 'an event row is keyed by its revision');
   return { main: readMain(key, 0), sub: readSub(key, 0) };
 }

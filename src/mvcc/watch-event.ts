@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 
 const TAG_TYPE = 0x08;
@@ -137,8 +138,6 @@ function join(fields: readonly Buffer[]): Buffer[] {
   endRun();
   return parts;
 }
-
-const EMPTY = Buffer.alloc(0);
 
 /** A response of this size gets no events of further revisions. */
 const BATCH_BYTES = 256 * 1024;

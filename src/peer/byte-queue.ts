@@ -1,4 +1,5 @@
 import { assert, defined } from '../lib/assert.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { StreamFormatError } from './stream-error.ts';
 
 const TWO_32 = 2 ** 32;
@@ -30,7 +31,7 @@ export class ByteQueue {
     assert(count <= this.#length, 'bytes are read after they have arrived');
     this.#length -= count;
     const first = this.#pieces[0];
-    if (first === undefined) return Buffer.alloc(0);
+    if (first === undefined) return EMPTY;
     const end = this.#taken + count;
     if (end < first.length) {
       const bytes = first.subarray(this.#taken, end);

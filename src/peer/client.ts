@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import {
   type PeerClient,
   PeerRequestError,
@@ -25,12 +26,11 @@ import {
   VERSION_PATH,
 } from './http-handler.ts';
 import { LEASES_INTERNAL_PATH, LEASES_PATH } from './lease-requests.ts';
-import { formatId, parseId } from './member-id.ts';
+import { parseId } from './member-id.ts';
 import { decodeMembers } from './members-json.ts';
 import { openRequest, type PeerTls, readBody } from './request.ts';
 import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
-import { reasonOf } from './reason.ts';
 
 /** etcd's limit: a lease may have many keys. */
 const MAX_ANSWER_BYTES = 100 * 1024 * 1024;
@@ -155,7 +155,7 @@ export class PeerHttpClient implements PeerClient {
   ): Promise<RemoteHash> {
     const question: Question = {
       ...{ method: 'GET', path: HASH_KV_PATH, timeoutMs },
-      headers: { 'Content-Type': 'application/json', 'X-Etcd-Cluster-ID': formatId(clusterId) },
+      headers: { 'Content-Type': 'application/json', 'X-Etcd-Cluster-ID': hex(clusterId) },
       body: Buffer.from(revision === 0 ? '{}' : `{"revision":${revision}}`),
     };
     return this.#askAny(urls, question, ({ status, body }) => {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { formatId } from './member-id.ts';
+import { hex } from '../lib/text.ts';
 
 /** Oldest cluster version that this release can be part of. */
 export const MIN_CLUSTER_VERSION = '3.0.0';
@@ -28,10 +28,10 @@ export interface Introduction {
 
 export function introductionHeaders(introduction: Introduction): Record<string, string> {
   return {
-    'X-Server-From': formatId(introduction.localId),
+    'X-Server-From': hex(introduction.localId),
     'X-Server-Version': introduction.serverVersion,
     'X-Min-Cluster-Version': MIN_CLUSTER_VERSION,
-    'X-Etcd-Cluster-ID': formatId(introduction.clusterId),
+    'X-Etcd-Cluster-ID': hex(introduction.clusterId),
     'X-PeerURLs': introduction.urls.join(','),
   };
 }
@@ -50,7 +50,7 @@ export function refusalOf(headers: IncomingHttpHeaders, local: Introduction): st
   const own = versionOf(local.serverVersion) ?? 0;
   const ownMinimum = versionOf(MIN_CLUSTER_VERSION) ?? 0;
   if (server < ownMinimum || minCluster > own) return Refusal.Version;
-  if (header(headers, 'x-etcd-cluster-id') !== formatId(local.clusterId)) return Refusal.Cluster;
+  if (header(headers, 'x-etcd-cluster-id') !== hex(local.clusterId)) return Refusal.Cluster;
   return undefined;
 }
 

@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerAnswers, RemoteHash } from '../ports/peer-client.ts';
 import { errors } from '../wire/errors.ts';
 import { header, Refusal } from './compatibility.ts';
 import { LEASES_INTERNAL_PATH, LEASES_PATH, serveLeases } from './lease-requests.ts';
-import { formatId } from './member-id.ts';
 import { encodeMembers } from './members-json.ts';
 import { replyBody, replyError, replyMessage, replyMethodNotAllowed } from './reply.ts';
 import { pathOf } from './raft-requests.ts';
 import { readBody } from './request.ts';
-import { reasonOf } from './reason.ts';
 
 export const MEMBERS_PATH = '/members';
 export const PROMOTE_PREFIX = '/members/promote/';
@@ -83,7 +82,7 @@ function allows(method: 'GET' | 'POST', { request, response }: Exchange): boolea
 }
 
 function nameCluster({ clusterId }: PeerAnswers, { response }: Exchange): void {
-  response.setHeader('X-Etcd-Cluster-ID', formatId(clusterId));
+  response.setHeader('X-Etcd-Cluster-ID', hex(clusterId));
 }
 
 function members(answers: PeerAnswers, exchange: Exchange): void {
@@ -113,7 +112,7 @@ async function promote({ answers, logger }: PeerHttpOptions, exchange: Exchange)
     const promoted = await answers.promote(id, header(request.headers, 'authorization'));
     replyBody(response, { type: 'application/json', body: encodeMembers(promoted) });
   } catch (error) {
-    logger.warn('failed to promote a member', { 'member-id': formatId(id), error: String(error) });
+    logger.warn('failed to promote a member', { 'member-id': hex(id), error: String(error) });
     if (error === errors.MemberNotFound) replyError(response, 404, AnswerText.MemberNotFound);
     else if (error === errors.MemberNotLearner) replyError(response, 412, AnswerText.MemberNotLearner);
     else if (error === errors.LearnerNotReady) replyError(response, 412, AnswerText.LearnerNotReady);
@@ -131,7 +130,7 @@ async function hashKv({ answers }: PeerHttpOptions, exchange: Exchange): Promise
   if (!allows('GET', exchange)) return;
   const { request, response } = exchange;
   const asked = header(request.headers, 'x-etcd-cluster-id');
-  if (asked !== undefined && asked !== '' && asked !== formatId(answers.clusterId)) {
+  if (asked !== undefined && asked !== '' && asked !== hex(answers.clusterId)) {
     replyError(response, 412, Refusal.Cluster);
     return;
   }

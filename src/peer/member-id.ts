@@ -1,10 +1,5 @@
 const HEX_ID = /^[0-9a-fA-F]{1,16}$/;
 
-/** A member ID as in headers, paths and logs: hexadecimal. */
-export function formatId(id: bigint): string {
-  return id.toString(16);
-}
-
 /** @returns undefined for text that is not a member ID */
 export function parseId(text: string | undefined): bigint | undefined {
   return text !== undefined && HEX_ID.test(text) ? BigInt(`0x${text}`) : undefined;

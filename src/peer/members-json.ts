@@ -1,4 +1,5 @@
 import { quoteLongNumbers } from '../lib/json-ids.ts';
+import { goJson } from '../lib/text.ts';
 import type { RemoteMember } from '../ports/peer-client.ts';
 
 /** The members as JSON of the peer interface: ids are plain numbers, empty fields are omitted. */
@@ -12,14 +13,6 @@ function encodeMember({ id, peerUrls, isLearner, name, clientUrls }: RemoteMembe
   if (name !== '') json += `,"name":${goJson(name)}`;
   if (clientUrls.length > 0) json += `,"clientURLs":${goJson(clientUrls)}`;
   return `{${json}}`;
-}
-
-/** Go's encoder escapes these too. */
-function goJson(value: string | readonly string[]): string {
-  return JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 /** @throws Error if the text is not a list of members */

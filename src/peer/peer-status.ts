@@ -1,7 +1,7 @@
+import { hex } from '../lib/text.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerCounts } from '../ports/peer-transport.ts';
-import { formatId } from './member-id.ts';
 
 /** Whether a member is reachable, and its traffic counters. */
 export class PeerStatus implements PeerCounts {
@@ -38,7 +38,7 @@ export class PeerStatus implements PeerCounts {
   activate(): void {
     if (this.#activeSince !== undefined) return;
     this.#activeSince = this.#clock.now();
-    this.#logger.info('peer became active', { 'peer-id': formatId(this.id) });
+    this.#logger.info('peer became active', { 'peer-id': hex(this.id) });
   }
 
   /** @param failure what failed, and why */
@@ -46,6 +46,6 @@ export class PeerStatus implements PeerCounts {
     if (this.#activeSince === undefined) return;
     this.#activeSince = undefined;
     this.disconnects += 1;
-    this.#logger.warn('peer became inactive', { 'peer-id': formatId(this.id), error: failure });
+    this.#logger.warn('peer became inactive', { 'peer-id': hex(this.id), error: failure });
   }
 }

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
+import { hex } from '../lib/text.ts';
 import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
 import { type Message, MessageType } from '../wire/gen/raftpb.ts';
 import type { PeerContext } from './context.ts';
-import { formatId } from './member-id.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { Prober } from './prober.ts';
@@ -124,7 +124,7 @@ export class Peer {
     if (now - this.#lossLoggedAt >= LOSS_LOG_INTERVAL_MS) {
       this.#lossLoggedAt = now;
       this.#context.logger.warn('dropped raft messages: too many messages are waiting', {
-        'remote-peer-id': formatId(this.status.id),
+        'remote-peer-id': hex(this.status.id),
         'remote-peer-active': this.status.isActive,
       });
     }
@@ -200,7 +200,7 @@ export class Peer {
       const welcome = messages.filter(isWelcome);
       this.status.receivedFailures += messages.length - welcome.length;
       this.#context.logger.warn('refused raft messages from a removed member or for another member', {
-        'remote-peer-id': formatId(this.status.id),
+        'remote-peer-id': hex(this.status.id),
       });
       if (welcome.length > 0) handler.onMessages(welcome);
     }

@@ -1,3 +1,4 @@
+import { reasonOf } from '../lib/text.ts';
 import { Message, MessageType } from '../wire/gen/raftpb.ts';
 import { introductionHeaders } from './compatibility.ts';
 import type { PeerContext } from './context.ts';
@@ -7,7 +8,6 @@ import type { RequestAgents } from './request-agents.ts';
 import { openRequest } from './request.ts';
 import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
-import { reasonOf } from './reason.ts';
 
 /** Maximum number of concurrent requests to one member, and of waiting messages; as in etcd. */
 const CONCURRENCY = 4;

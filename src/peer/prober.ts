@@ -1,11 +1,10 @@
+import { hex, reasonOf } from '../lib/text.ts';
 import type { PeerContext } from './context.ts';
-import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { openRequest, readBody } from './request.ts';
 import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
 import type { UrlPicker } from './url-picker.ts';
-import { reasonOf } from './reason.ts';
 
 /** Shorter than servers keep idle connections, so that all probes use one connection. */
 const PROBE_INTERVAL_MS = 4_000;
@@ -64,7 +63,7 @@ export class Prober {
       (error: unknown) => {
         if (this.#isHealthy)
           context.logger.warn('peer does not respond to probes', {
-            'remote-peer-id': formatId(status.id),
+            'remote-peer-id': hex(status.id),
             error: reasonOf(error),
           });
         this.#isHealthy = false;
@@ -77,7 +76,7 @@ export class Prober {
     const isDrifting = Math.abs(driftMs) > MAX_CLOCK_DRIFT_MS;
     if (isDrifting && !this.#isDrifting)
       context.logger.warn('clocks of members differ', {
-        'remote-peer-id': formatId(status.id),
+        'remote-peer-id': hex(status.id),
         'clock-drift-ms': Math.round(driftMs),
       });
     this.#isDrifting = isDrifting;

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import { Message } from '../wire/gen/raftpb.ts';
 import { header, refusalOf } from './compatibility.ts';
 import { HEARTBEAT_HEADER, HEARTBEAT_INTERVAL_MS, type PeerContext } from './context.ts';
-import { formatId, parseId } from './member-id.ts';
+import { parseId } from './member-id.ts';
 import { MAX_MESSAGE_BYTES } from './message-codec.ts';
 import type { Peer } from './peer.ts';
 import type { PeerStatus } from './peer-status.ts';
@@ -12,7 +13,6 @@ import { messageRefusal } from './message-refusal.ts';
 import { IncomingParts, partOf, SNAPSHOT_ID_HEADER, SNAPSHOT_KEPT_HEADER } from './snapshot-parts.ts';
 import { receiveSnapshot } from './snapshot-receiver.ts';
 import { StreamKind, streamKinds } from './stream-codec.ts';
-import { reasonOf } from './reason.ts';
 
 /** The known peers. */
 export interface PeerTable {
@@ -76,12 +76,12 @@ export class RaftRequests {
       // It may have joined after the last entry that this member has applied.
       this.#noteSender(request, from);
       logger.warn('an unknown member requested a stream', {
-        'remote-peer-id': formatId(from),
+        'remote-peer-id': hex(from),
       });
       replyError(response, 404, 'error sender not found');
       return;
     }
-    if (header(request.headers, 'x-raft-to') !== formatId(local.localId)) {
+    if (header(request.headers, 'x-raft-to') !== hex(local.localId)) {
       replyError(response, 412, 'to field mismatch');
       return;
     }
@@ -91,7 +91,7 @@ export class RaftRequests {
     socket.setNoDelay(true);
     socket.setTimeout(0);
     peer.attach(kind, socket);
-    logger.info('opened stream to peer', { 'stream-type': kind, 'remote-peer-id': formatId(from) });
+    logger.info('opened stream to peer', { 'stream-type': kind, 'remote-peer-id': hex(from) });
   }
 
   /** Responds with the number of bytes kept from an interrupted snapshot transfer. */
@@ -168,7 +168,7 @@ export class RaftRequests {
 
   #isRefused(request: IncomingMessage, response: ServerResponse): boolean {
     const { local, logger } = this.#context;
-    response.setHeader('X-Etcd-Cluster-ID', formatId(local.clusterId));
+    response.setHeader('X-Etcd-Cluster-ID', hex(local.clusterId));
     const refusal = refusalOf(request.headers, local);
     if (refusal === undefined) return false;
     logger.warn('refused a request of another member', {

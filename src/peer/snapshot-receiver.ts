@@ -1,14 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { SnapshotPart } from '../ports/peer-transport.ts';
 import { type Message, MessageType } from '../wire/gen/raftpb.ts';
 import type { PeerContext } from './context.ts';
-import { formatId } from './member-id.ts';
 import { MessageDecoder } from './message-codec.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { messageRefusal } from './message-refusal.ts';
 import { replyError } from './reply.ts';
 import { StreamFormatError } from './stream-error.ts';
-import { reasonOf } from './reason.ts';
 
 /** Maximum size of the message before the file: metadata and the members. The file itself may have any length. */
 const MAX_HEAD_BYTES = 64 * 1024 * 1024;
@@ -48,7 +47,7 @@ export async function receiveSnapshot(context: PeerContext, snapshot: SnapshotRe
     return;
   }
   const fields = {
-    'remote-snapshot-sender-id': formatId(message.from),
+    'remote-snapshot-sender-id': hex(message.from),
     'incoming-snapshot-index': message.snapshot?.metadata?.index ?? 0,
     ...(part.offset === 0 ? {} : { 'from-byte': part.offset }),
   };

@@ -1,9 +1,9 @@
 import type { ClientRequest } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { OutgoingSnapshot } from '../ports/peer-transport.ts';
 import type { Message } from '../wire/gen/raftpb.ts';
 import { introductionHeaders } from './compatibility.ts';
 import type { PeerContext } from './context.ts';
-import { formatId } from './member-id.ts';
 import { MessageEncoder } from './message-codec.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { checkAnswer, RemovedError } from './post-answer.ts';
@@ -11,7 +11,6 @@ import { openRequest } from './request.ts';
 import { type RequestPlace, requestPlace } from './request-place.ts';
 import { askForPart, type FilePart, partHeaders } from './snapshot-parts.ts';
 import type { UrlPicker } from './url-picker.ts';
-import { reasonOf } from './reason.ts';
 
 /** Milliseconds without a byte after which a transfer fails. */
 const IDLE_TIMEOUT_MS = 60_000;
@@ -48,7 +47,7 @@ export class SnapshotSender {
     const startedAt = context.clock.now();
     const picked = picker.pick();
     const fields = {
-      'remote-peer-id': formatId(message.to),
+      'remote-peer-id': hex(message.to),
       'snapshot-index': message.snapshot?.metadata?.index ?? 0,
       bytes: snapshot.totalBytes,
     };
@@ -102,7 +101,7 @@ export class SnapshotSender {
     const offset = isBroken ? await askForPart(context, place, { id, requests: this.#requests }) : 0;
     if (offset === 0 || offset > totalBytes) return { totalBytes, offset: 0, chunks, id };
     context.logger.info('resuming an interrupted database snapshot', {
-      'remote-peer-id': formatId(message.to),
+      'remote-peer-id': hex(message.to),
       ...{ offset, bytes: totalBytes },
     });
     return { totalBytes, offset, chunks: await begun(resumption.from(offset)), id };

@@ -1,9 +1,9 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { hex } from '../lib/text.ts';
 import type { Message } from '../wire/gen/raftpb.ts';
 import { WireError } from '../wire/wire-error.ts';
 import { hasStreams, header, introductionHeaders, Refusal } from './compatibility.ts';
 import { HEARTBEAT_HEADER, type PeerContext } from './context.ts';
-import { formatId } from './member-id.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { IdleTimeoutError, openRequest, readBody } from './request.ts';
 import { requestPlace } from './request-place.ts';
@@ -66,10 +66,10 @@ export class StreamReader {
     const { local } = context;
     this.#attemptAt = context.clock.now();
     const picked = picker.pick();
-    const place = requestPlace(picked, `/raft/stream/${kind}/${formatId(local.localId)}`);
+    const place = requestPlace(picked, `/raft/stream/${kind}/${hex(local.localId)}`);
     const request = openRequest(place, {
       method: 'GET',
-      headers: { ...introductionHeaders(local), 'X-Raft-To': formatId(status.id) },
+      headers: { ...introductionHeaders(local), 'X-Raft-To': hex(status.id) },
       tls: context.tls,
       agents: undefined,
       dialTimeoutMs: context.dialTimeoutMs,
@@ -145,7 +145,7 @@ export class StreamReader {
         handler.onRemoved();
         return 'this member has been removed from the cluster';
       case 404:
-        return `the peer does not know member ${formatId(local.localId)} yet`;
+        return `the peer does not know member ${hex(local.localId)} yet`;
       case 412:
         if (text === Refusal.Version) return 'the peer refuses this version';
         return text === Refusal.Cluster
@@ -176,8 +176,8 @@ export class StreamReader {
     const { kind, context, status } = this.#options;
     return {
       'stream-type': kind,
-      'local-member-id': formatId(context.local.localId),
-      'remote-peer-id': formatId(status.id),
+      'local-member-id': hex(context.local.localId),
+      'remote-peer-id': hex(status.id),
       ...(error === undefined ? {} : { error }),
     };
   }

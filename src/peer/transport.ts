@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hex, reasonOf } from '../lib/text.ts';
 import type {
   OutgoingSnapshot,
   PeerCounts,
@@ -10,10 +11,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Message } from '../wire/gen/raftpb.ts';
 import { type PeerContext, STREAM_TIMEOUT_MS } from './context.ts';
-import { formatId } from './member-id.ts';
 import { Peer } from './peer.ts';
 import { RaftRequests } from './raft-requests.ts';
-import { reasonOf } from './reason.ts';
 import { Remote } from './remote.ts';
 import type { PeerTls } from './request.ts';
 import { RequestAgents } from './request-agents.ts';
@@ -89,7 +88,7 @@ export class Transport implements PeerTransport {
     this.#remotes.delete(id);
     const options = { context: this.#context, id, urls, agents: this.#agents, status: remote?.status };
     this.#peers.set(id, new Peer(options));
-    this.#context.logger.info('added remote peer', { 'remote-peer-id': formatId(id), 'peer-urls': urls });
+    this.#context.logger.info('added remote peer', { 'remote-peer-id': hex(id), 'peer-urls': urls });
   }
 
   addRemote(id: bigint, urls: readonly string[]): void {
@@ -107,7 +106,7 @@ export class Transport implements PeerTransport {
     if (peer === undefined) return;
     this.#peers.delete(id);
     peer.stop();
-    this.#context.logger.info('removed remote peer', { 'remote-peer-id': formatId(id) });
+    this.#context.logger.info('removed remote peer', { 'remote-peer-id': hex(id) });
   }
 
   removeAllPeers(): void {

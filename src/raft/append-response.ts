@@ -1,9 +1,10 @@
+import { hex } from '../lib/text.ts';
 import { releasePendingReads } from './leader-reads.ts';
 import type { Raft } from './raft.ts';
 import { broadcastAppend, maybeCommit, maybeSendAppend, sendAppend } from './replication.ts';
 import { ProgressState } from './tracker/progress.ts';
 import type { Progress } from './tracker/progress.ts';
-import { MessageType, hex, newMessage } from './types.ts';
+import { MessageType, newMessage } from './types.ts';
 import type { Message } from './types.ts';
 
 /** Handles a node's response to an append, including the leader's own durable write. */

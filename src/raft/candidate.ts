@@ -1,9 +1,10 @@
+import { hex } from '../lib/text.ts';
 import { CampaignType, campaign, countVote } from './election.ts';
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.ts';
 import { VoteResult } from './quorum/majority.ts';
 import type { Raft } from './raft.ts';
 import { broadcastAppend } from './replication.ts';
-import { MessageType, None, Role, StepError, hex } from './types.ts';
+import { MessageType, None, Role, StepError } from './types.ts';
 import type { Message } from './types.ts';
 
 /** Handles a message of its term on a candidate or pre-candidate. */

@@ -1,3 +1,5 @@
+import { hex, reasonOf } from '../lib/text.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { asV2, decodeConfChange, formatChanges } from './confchange/conf-change.ts';
 import type { AnyConfChange } from './confchange/conf-change.ts';
 import {
@@ -8,7 +10,6 @@ import {
   LocalApplyThread,
   MessageType,
   None,
-  hex,
   isEmptyHardState,
   isEmptySnapshot,
 } from './types.ts';
@@ -22,8 +23,6 @@ import { quote } from './quote.ts';
 
 /** Shows the data of a normal entry; quoted by default. */
 export type DataFormatter = (data: Buffer) => string;
-
-const noData = Buffer.alloc(0);
 
 function nameIn(values: Readonly<Record<string, number>>, value: number): string {
   for (const [name, each] of Object.entries(values)) if (each === value) return name;
@@ -131,11 +130,11 @@ export function describeEntry(entry: Entry, format: DataFormatter = quote): stri
 }
 
 function describeData(entry: Entry, format: DataFormatter): string {
-  if (entry.type === EntryType.EntryNormal) return format(entry.data ?? noData);
+  if (entry.type === EntryType.EntryNormal) return format(entry.data ?? EMPTY);
   try {
     return formatChanges(asV2(decodeConfChange(entry)).changes);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 

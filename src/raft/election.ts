@@ -1,10 +1,11 @@
+import { hex } from '../lib/text.ts';
 import { isConfChange } from './confchange/conf-change.ts';
 import { describeMessageType } from './describe.ts';
 import { jointIds } from './quorum/joint.ts';
 import { sortedIds } from './quorum/majority.ts';
 import type { VoteResult } from './quorum/majority.ts';
 import type { Raft } from './raft.ts';
-import { MessageType, Role, hex, newMessage } from './types.ts';
+import { MessageType, Role, newMessage } from './types.ts';
 
 export const CampaignType = {
   /** Asks whether an election could be won. */

@@ -1,14 +1,5 @@
+import { varintSize } from '../wire/varint.ts';
 import type { Entry } from './types.ts';
-
-function varintSize(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
-  let size = 5;
-  for (let rest = Math.floor(value / 0x8_0000_0000); rest > 0; rest = Math.floor(rest / 0x80)) size++;
-  return size;
-}
 
 /** Bytes of one entry as raftpb encodes it: what message-size and apply-size limits count. */
 export function entrySize(entry: Entry): number {

@@ -1,9 +1,11 @@
 import { assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { CampaignType, startElection } from './election.ts';
 import { restoreSnapshot } from './membership.ts';
 import type { Raft } from './raft.ts';
 import { ReadOnlyOption } from './read-only.ts';
-import { MessageType, None, StepError, hex, newMessage, snapshotIndex, snapshotTerm } from './types.ts';
+import { MessageType, None, StepError, newMessage, snapshotIndex, snapshotTerm } from './types.ts';
 import type { Message } from './types.ts';
 
 /** Handles a message of its term on a follower. */
@@ -97,7 +99,7 @@ function handleReadIndexResponse(r: Raft, message: Message): void {
     );
     return;
   }
-  r.readStates.push({ index: message.index, requestCtx: entry.data ?? Buffer.alloc(0) });
+  r.readStates.push({ index: message.index, requestCtx: entry.data ?? EMPTY });
 }
 
 /** Whether the entries follow the previous position, with terms that never decrease or exceed the leader's. */

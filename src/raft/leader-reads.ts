@@ -1,3 +1,4 @@
+import { EMPTY } from '../wire/reader.ts';
 import type { Raft } from './raft.ts';
 import { ReadOnlyOption } from './read-only.ts';
 import { broadcastHeartbeat, sendAppend } from './replication.ts';
@@ -56,7 +57,7 @@ export function handleHeartbeatResponse(r: Raft, message: Message, progress: Pro
 
 function answer(r: Raft, request: Message, index: number): void {
   if (request.from === None || request.from === r.id) {
-    r.readStates.push({ index, requestCtx: request.entries[0]?.data ?? Buffer.alloc(0) });
+    r.readStates.push({ index, requestCtx: request.entries[0]?.data ?? EMPTY });
     return;
   }
   const response = newMessage(MessageType.MsgReadIndexResp, request.from);

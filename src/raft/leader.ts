@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import { handleAppendResponse } from './append-response.ts';
 import { handleHeartbeatResponse, handleReadIndex } from './leader-reads.ts';
 import { acceptProposal } from './proposals.ts';
@@ -6,7 +7,7 @@ import type { Raft } from './raft.ts';
 import { broadcastHeartbeat, sendAppend } from './replication.ts';
 import { ProgressState } from './tracker/progress.ts';
 import type { Progress } from './tracker/progress.ts';
-import { MessageType, None, Role, hex, newMessage } from './types.ts';
+import { MessageType, None, Role, newMessage } from './types.ts';
 import type { Message, StepError } from './types.ts';
 
 export function tickLeader(r: Raft): void {

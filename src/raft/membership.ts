@@ -1,4 +1,5 @@
 import { InvariantError } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import { enterJoint, leaveJoint, simpleChange } from './confchange/changer.ts';
 import type { Membership } from './confchange/changer.ts';
 import { jointTransition, leavesJoint } from './confchange/conf-change.ts';
@@ -9,7 +10,7 @@ import { sortedIds } from './quorum/majority.ts';
 import type { Raft } from './raft.ts';
 import { broadcastAppend, maybeCommit, maybeSendAppend } from './replication.ts';
 import { describeConfig, emptyConfig } from './tracker/tracker.ts';
-import { None, Role, hex, snapshotIndex, snapshotTerm } from './types.ts';
+import { None, Role, snapshotIndex, snapshotTerm } from './types.ts';
 import type { ConfChangeV2, ConfState, Snapshot } from './types.ts';
 
 /**

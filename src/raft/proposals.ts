@@ -1,10 +1,11 @@
 import { assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import { asV2, decodeConfChange, isConfChange } from './confchange/conf-change.ts';
 import { describeConfChange } from './describe.ts';
 import type { Raft } from './raft.ts';
 import { broadcastAppend } from './replication.ts';
 import { describeConfig } from './tracker/tracker.ts';
-import { EntryType, None, StepError, hex } from './types.ts';
+import { EntryType, None, StepError } from './types.ts';
 import type { ConfChangeV2, Entry } from './types.ts';
 
 /**

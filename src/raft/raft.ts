@@ -1,4 +1,5 @@
 import { InvariantError, assert } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import { stepCandidate } from './candidate.ts';
 import { resolveConfig } from './config.ts';
@@ -19,7 +20,7 @@ import { Progress } from './tracker/progress.ts';
 import { ProgressTracker, describeConfig } from './tracker/tracker.ts';
 import { sortedIds } from './quorum/majority.ts';
 import { jointIds } from './quorum/joint.ts';
-import { MessageType, None, Role, hex, isEmptyHardState, newMessage, snapshotIndex } from './types.ts';
+import { MessageType, None, Role, isEmptyHardState, newMessage, snapshotIndex } from './types.ts';
 import type { Entry, HardState, Message, ReadState, Snapshot, SoftState, StepError } from './types.ts';
 
 /**

@@ -1,9 +1,10 @@
 import { assert, defined } from '../lib/assert.ts';
+import { hex } from '../lib/text.ts';
 import { payloadsSize } from './entry-size.ts';
 import type { Raft } from './raft.ts';
 import { ProgressState } from './tracker/progress.ts';
 import type { Progress } from './tracker/progress.ts';
-import { MessageType, hex, isEmptySnapshot, newMessage, snapshotIndex, snapshotTerm } from './types.ts';
+import { MessageType, isEmptySnapshot, newMessage, snapshotIndex, snapshotTerm } from './types.ts';
 import type { Entry } from './types.ts';
 
 /** Sends an append, empty if there is nothing new, to a node that is not paused. */

@@ -10,7 +10,7 @@ export {
   EntryType,
   MessageType,
 } from '../wire/gen/raftpb.ts';
-export type { ConfState, Entry, HardState, Message, Snapshot, SnapshotMetadata } from '../wire/gen/raftpb.ts';
+export type { ConfState, Entry, HardState, Message, Snapshot } from '../wire/gen/raftpb.ts';
 
 /** "No node": the leader of a node that knows none, the vote of a node that has not voted. */
 export const None = 0n;
@@ -144,11 +144,6 @@ export function newMessage(type: MessageType, to: bigint): Message {
     vote: None,
     responses: [],
   };
-}
-
-/** Node ids are shown in hexadecimal everywhere, as etcd does. */
-export function hex(id: bigint): string {
-  return id.toString(16);
 }
 
 export function byId(a: bigint, b: bigint): number {

@@ -1,8 +1,9 @@
+import { hex } from '../lib/text.ts';
 import { describeMessageType } from './describe.ts';
 import { CampaignType } from './election.ts';
 import type { Raft } from './raft.ts';
 import { InvariantError } from '../lib/assert.ts';
-import { MessageType, None, hex, newMessage } from './types.ts';
+import { MessageType, None, newMessage } from './types.ts';
 import type { Message } from './types.ts';
 
 export function voteResponseType(request: MessageType): MessageType {

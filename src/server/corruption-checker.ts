@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import type { StoreHash } from '../mvcc/hash.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RemoteHash } from '../ports/peer-client.ts';
@@ -83,7 +83,7 @@ export class CorruptionChecker {
     };
     let isSound = true;
     for (const { id, peerUrls, answer } of await this.#askPeers(own.revision)) {
-      const fields = { ...known, 'remote-peer-id': formatId(id), 'remote-peer-endpoints': peerUrls };
+      const fields = { ...known, 'remote-peer-id': hex(id), 'remote-peer-endpoints': peerUrls };
       if (answer instanceof Error) {
         logger.warn(reasonWithout(answer), { ...fields, error: answer.message });
         continue;
@@ -128,7 +128,7 @@ export class CorruptionChecker {
         'leader-revision': second.revision,
         'leader-compact-revision': second.compactRevision,
         'leader-hash': first.hash,
-        'follower-peer-id': formatId(id),
+        'follower-peer-id': hex(id),
         'follower-revision': answer.revision,
         'follower-compact-revision': answer.compactRevision,
         'follower-hash': answer.hash,
@@ -171,7 +171,7 @@ export class CorruptionChecker {
     for (const { id, answer } of peers) {
       const skipped = skipReason(answer, own);
       if (skipped !== undefined || answer instanceof Error) {
-        logger.warn("skipped peer's hash", { ...leader, 'peer-id': formatId(id), reason: skipped });
+        logger.warn("skipped peer's hash", { ...leader, 'peer-id': hex(id), reason: skipped });
         continue;
       }
       checked += 1;
@@ -192,7 +192,7 @@ export class CorruptionChecker {
       logger.error('the hashes of a compaction differ', {
         ...leader,
         'peer-hash': hash,
-        'peer-ids': ids.map(formatId),
+        'peer-ids': ids.map(hex),
         'quorum-exist': majority !== undefined,
       });
       if (majority !== undefined) for (const id of ids) this.#alarm(id);
@@ -253,7 +253,7 @@ export class CorruptionChecker {
   #alarm(memberId: bigint): void {
     const { member, logger } = this.#options;
     if (this.#stopped || member.alarms.isRaised(AlarmType.CORRUPT)) return;
-    logger.error('raising the CORRUPT alarm', { 'member-id': formatId(memberId) });
+    logger.error('raising the CORRUPT alarm', { 'member-id': hex(memberId) });
     const body = AlarmRequest.encode({
       action: AlarmRequestAlarmAction.ACTIVATE,
       memberId,

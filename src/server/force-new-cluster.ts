@@ -1,6 +1,6 @@
 import type { AppliedState } from '../apply/applied-state.ts';
 import { defined } from '../lib/assert.ts';
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import { encodeMember } from '../membership/member-json.ts';
 import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -53,7 +53,7 @@ export async function forceNewCluster(options: ForceNewClusterOptions): Promise<
   }));
   const newState = { term, vote: hardState.vote, commit: commit + added.length };
   for (const { nodeId } of changes)
-    logger.warn('forcing a new cluster: changing the membership', { 'member-id': formatId(nodeId) });
+    logger.warn('forcing a new cluster: changing the membership', { 'member-id': hex(nodeId) });
   await new Promise<void>((resolve) => {
     log.append({ entries: added, hardState: newState }, resolve);
   });

@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import { jointVote } from '../raft/quorum/joint.ts';
 import { VoteResult } from '../raft/quorum/majority.ts';
@@ -41,7 +41,7 @@ export async function handOver(member: Member, peers: Reachability, logger: Logg
   const status = consensus.status();
   const best = successorOf(status, peers);
   if (best === undefined) return;
-  logger.info('handing leadership over', { to: formatId(best.id) });
+  logger.info('handing leadership over', { to: hex(best.id) });
   consensus.transferLeader(best.id);
   await new Promise<void>((resolve) => {
     const done = (): void => {

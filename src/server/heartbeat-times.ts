@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -41,7 +41,7 @@ export class HeartbeatTimes {
     this.#logger.warn(
       'leader failed to send out heartbeat on time; took too long, leader is overloaded likely from slow disk',
       {
-        to: formatId(to),
+        to: hex(to),
         'heartbeat-interval': `${intervalMs}ms`,
         'expected-duration': `${2 * intervalMs}ms`,
         'exceeded-duration': `${exceededMs.toFixed(3)}ms`,

@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import { errors } from '../wire/errors.ts';
 import type { Member } from './member.ts';
@@ -58,13 +58,13 @@ export class LearnerPromoter {
   async #promote(learners: readonly bigint[]): Promise<void> {
     const { memberships, logger } = this.#options;
     for (const id of learners) {
-      const fields = { 'learner-id': formatId(id) };
+      const fields = { 'learner-id': hex(id) };
       try {
         await memberships.promoteHere(id);
         this.#lastRefusal = '';
         logger.info('promoted a learner that has caught up', fields);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         if (error === errors.LearnerNotReady || reason === this.#lastRefusal) continue;
         this.#lastRefusal = reason;
         logger.warn('cannot promote a learner', { ...fields, error: reason });

@@ -1,6 +1,6 @@
 import { featureGates } from '../config/feature-gates.ts';
+import { hex } from '../lib/text.ts';
 import { formatClusterVersion } from '../membership/version.ts';
-import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Member } from './member.ts';
 
@@ -51,9 +51,9 @@ export function observeMember(member: Member, metrics: Metrics): void {
     mvcc.pendingEvents = hub.pendingEvents;
     mvcc.keys = member.store.keyCount;
     for (const { id } of member.cluster.members())
-      metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 1);
+      metrics.network.knownPeers.set([member.memberIdText, hex(id)], 1);
     for (const id of member.cluster.removedIds())
-      metrics.network.knownPeers.set([member.memberIdText, formatId(id)], 0);
+      metrics.network.knownPeers.set([member.memberIdText, hex(id)], 0);
     mvcc.openReadTransactions = member.engine.openReads;
     const { inUse } = member.engine.sizes();
     mvcc.dbTotalBytes = member.store.sizeBytes;

@@ -7,8 +7,8 @@ import { type ApplyResult, isError } from '../apply/results.ts';
 import { AuthStore } from '../auth/auth-store.ts';
 import type { Config } from '../config/config.ts';
 import { Lessor, minimumLeaseTtl } from '../lease/lessor.ts';
+import { hex, reasonOf } from '../lib/text.ts';
 import { Cluster } from '../membership/cluster.ts';
-import { formatId } from '../membership/member.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { MvccStore, type StoreEvent } from '../mvcc/store.ts';
 import { WatchHub } from '../mvcc/watch-hub.ts';
@@ -239,7 +239,7 @@ export class Member {
   }
 
   get memberIdText(): string {
-    return formatId(this.identity.memberId);
+    return hex(this.identity.memberId);
   }
 
   get isLeader(): boolean {
@@ -407,7 +407,7 @@ export class Member {
       })
       .catch((error: unknown) => {
         if (this.#stopped) return;
-        this.#fail(`a snapshot cannot be applied: ${error instanceof Error ? error.message : String(error)}`);
+        this.#fail(`a snapshot cannot be applied: ${reasonOf(error)}`);
       });
   }
 
@@ -458,7 +458,7 @@ export class Member {
     if (role !== Role.Leader) this.lessor.demote();
     this.#logger.info('raft leadership', {
       'local-member-id': this.memberIdText,
-      leader: formatId(lead),
+      leader: hex(lead),
       role,
       term: this.term,
     });

@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { ExportSnapshot, ResumableExport } from '../ports/snapshot.ts';
@@ -57,8 +57,8 @@ export class OutgoingSnapshots {
       (sending) => this.#transfer(message, sending),
       (error: unknown) => {
         logger.error('failed to make a snapshot', {
-          to: formatId(to),
-          error: error instanceof Error ? error.message : String(error),
+          to: hex(to),
+          error: reasonOf(error),
         });
         this.reported(to, false);
       },

@@ -1,4 +1,4 @@
-import { formatId } from '../membership/member.ts';
+import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
 
@@ -28,13 +28,13 @@ async function probeOne(url: string, { client, clusterId, logger }: PeerProbe): 
     if (answered.clusterId === clusterId) return;
     logger.warn('a member of another cluster answers at a peer URL of the member to add', {
       'peer-url': url,
-      'cluster-id': formatId(clusterId),
-      'remote-cluster-id': formatId(answered.clusterId),
+      'cluster-id': hex(clusterId),
+      'remote-cluster-id': hex(answered.clusterId),
     });
   } catch (error) {
     logger.warn('nobody answers at a peer URL of the member to add; it is to be started there', {
       'peer-url': url,
-      error: error instanceof Error ? error.message : String(error),
+      error: reasonOf(error),
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { ConfChangeResult } from '../apply/applier.ts';
+import { hex } from '../lib/text.ts';
 import type { ClusterMember } from '../membership/member.ts';
-import { formatId } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
@@ -91,7 +91,7 @@ export class PeerRouter implements PeerTransportHandler {
     for (const message of messages) {
       if (member.cluster.isRemoved(message.from)) {
         logger.warn('rejected Raft message from removed member', {
-          'removed-member-id': formatId(message.from),
+          'removed-member-id': hex(message.from),
         });
         continue;
       }
@@ -139,7 +139,7 @@ export class PeerRouter implements PeerTransportHandler {
     const { member, logger } = this.#options;
     const { consensusInput } = member;
     if (!member.config.preVote || id !== consensusInput.lead || consensusInput.role === Role.Leader) return;
-    logger.info('the leader is gone', { leader: formatId(id) });
+    logger.info('the leader is gone', { leader: hex(id) });
     consensusInput.forgetLeader();
     member.leaderGone();
     this.#election.begin(id);

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
@@ -100,7 +100,7 @@ export class StuckLog {
     const reason =
       stuck === 'log' ? 'the log cannot be synced' : 'what is committed cannot be applied to the store';
     this.#logger.warn(`${reason}; handing leadership over`, {
-      to: formatId(to.id),
+      to: hex(to.id),
       waited: `${ticks * config.heartbeatIntervalMs}ms`,
       'synced-index': synced,
       'applied-index': consensus.applied,

@@ -2,7 +2,7 @@ import { AppliedState } from '../apply/applied-state.ts';
 import type { Config } from '../config/config.ts';
 import { assert } from '../lib/assert.ts';
 import type { SeededRandom } from '../lib/seeded-random.ts';
-import { formatId } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { WatchReceiver } from '../mvcc/watcher.ts';
 import type { LogContents } from '../ports/log-store.ts';
@@ -378,7 +378,7 @@ export class SimProcess {
       (level: string) =>
       (message: string, fields?: LogFields): void =>
         this.#world.trace(
-          `${this.name}/${formatId(this.id).slice(0, 4)} ${level} ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields, plain)}`}`,
+          `${this.name}/${hex(this.id).slice(0, 4)} ${level} ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields, plain)}`}`,
         );
     const nothing = (): void => undefined;
     return { debug: nothing, info: line('info'), warn: line('warn'), error: line('error') };
@@ -386,7 +386,7 @@ export class SimProcess {
 }
 
 function plain(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? formatId(value) : value;
+  return typeof value === 'bigint' ? hex(value) : value;
 }
 
 async function* oneChunk(chunk: Buffer): AsyncGenerator<Buffer> {

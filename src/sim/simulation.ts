@@ -5,6 +5,7 @@ import { HashJob, hashScope } from '../mvcc/hash.ts';
 import type { Entry } from '../raft/types.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { type Founding, foundCluster } from '../server/identity.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { checkHistory } from './checkers/client-history.ts';
 import { CommittedHistory } from './checkers/committed-history.ts';
 import { upkeepFault } from './checkers/upkeep-results.ts';
@@ -262,7 +263,7 @@ class Simulation {
     const known = this.#entries[entry.index];
     this.#entries[entry.index] ??= entry;
     if (known === undefined) return;
-    const same = known.term === entry.term && (known.data ?? NOTHING).equals(entry.data ?? NOTHING);
+    const same = known.term === entry.term && (known.data ?? EMPTY).equals(entry.data ?? EMPTY);
     if (!same) this.#fail(`${name} applied another entry at ${entry.index} than others did`);
   }
 
@@ -357,7 +358,7 @@ class Simulation {
       const job = new HashJob(hashScope(member.store, 0));
       while (!job.step(10_000));
       const { hash } = job.result();
-      const leases = [...member.engine.iterate('lease', { gte: NOTHING }).next(1000)].map((row) =>
+      const leases = [...member.engine.iterate('lease', { gte: EMPTY }).next(1000)].map((row) =>
         row.toString('hex'),
       );
       const { revision, keyCount, compactRevision } = member.store;
@@ -400,5 +401,3 @@ class Simulation {
     this.#failure ??= `at ${(this.#time.now() / 1000).toFixed(3)} s: ${reason}`;
   }
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -8,6 +8,7 @@ import { eventIsDelete, eventKeyValue } from '../mvcc/event-row.ts';
 import { encodeRevision, eventRevision } from '../mvcc/revision.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { confStateToJson } from './conf-state-json.ts';
 import { Bucket, DEFAULT_STORAGE_VERSION, MetaKey, revisionKey } from './schema.ts';
 
@@ -78,7 +79,7 @@ export class BackendContents implements BucketContents {
   *#events(): Generator<Element, void> {
     const revision = committedRevision(this.#get('meta', Buffer.from(REVISION)));
     const lt = revision === undefined ? undefined : encodeRevision(revision + 1, 0);
-    for (const batch of this.#view.scan('event', { gte: Buffer.alloc(0), lt })) {
+    for (const batch of this.#view.scan('event', { gte: EMPTY, lt })) {
       for (let at = 0; at < batch.length; at += 2) {
         const { main, sub } = eventRevision(cell(batch, at));
         const row = cell(batch, at + 1);

@@ -1,6 +1,7 @@
 import { BoltFormatError } from '../bbolt/errors.ts';
 import type { BoltElement } from '../bbolt/reader.ts';
 import { attachedRow } from '../lease/rows.ts';
+import { reasonOf } from '../lib/text.ts';
 import { encodeEventRow } from '../mvcc/event-row.ts';
 import { IndexMeta } from '../mvcc/index-meta.ts';
 import { keyString } from '../mvcc/key-range.ts';
@@ -8,12 +9,11 @@ import { encodeRevision } from '../mvcc/revision.ts';
 import type { MvccStore } from '../mvcc/store.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { KeyValue } from '../wire/gen/mvccpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { parseRevisionKey, type RevisionKey } from './schema.ts';
 
 const BATCH_EVENTS = 1000;
 const BATCH_BYTES = 4 << 20;
-const NO_BYTES = Buffer.alloc(0);
-
 export interface HistoryImportOptions {
   readonly engine: Engine;
   readonly store: MvccStore;
@@ -111,7 +111,7 @@ export class HistoryImport {
     if (before === after) return;
     const { leases } = this.#options;
     if (leases.has(before)) batch.del('lease', attachedRow(before, key));
-    if (leases.has(after)) batch.put('lease', attachedRow(after, key), NO_BYTES);
+    if (leases.has(after)) batch.put('lease', attachedRow(after, key), EMPTY);
   }
 }
 
@@ -132,7 +132,7 @@ function decode(key: Buffer, value: Buffer): KeyValue {
   try {
     return KeyValue.decode(value);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new BoltFormatError(`bucket "key": the change at ${key.toString('hex')} can't be read: ${reason}`);
   }
 }

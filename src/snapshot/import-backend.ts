@@ -3,6 +3,7 @@ import { rows as authRows } from '../auth/rows.ts';
 import { BoltFormatError } from '../bbolt/errors.ts';
 import type { BoltReader, BucketReader } from '../bbolt/reader.ts';
 import { leaseRow } from '../lease/rows.ts';
+import { reasonOf } from '../lib/text.ts';
 import { rows as memberRows } from '../membership/rows.ts';
 import { parseVersion } from '../membership/version.ts';
 import { MvccStore } from '../mvcc/store.ts';
@@ -126,7 +127,7 @@ function readConfState(json: Buffer): ConfState {
   try {
     return confStateFromJson(json);
   } catch (error) {
-    throw new BoltFormatError(`bucket "meta": ${error instanceof Error ? error.message : String(error)}`);
+    throw new BoltFormatError(`bucket "meta": ${reasonOf(error)}`);
   }
 }
 

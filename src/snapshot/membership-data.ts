@@ -1,4 +1,5 @@
-import { formatId, type ClusterMember } from '../membership/member.ts';
+import { hex } from '../lib/text.ts';
+import { type ClusterMember } from '../membership/member.ts';
 import { formatVersion, type Version } from '../membership/version.ts';
 
 export interface MembershipInfo {
@@ -23,7 +24,7 @@ interface Node {
  */
 export function membershipData({ members, removedIds, version }: MembershipInfo): Buffer {
   const memberNodes = members.map((member): [string, Node] => {
-    const id = formatId(member.id);
+    const id = hex(member.id);
     const path = `/0/members/${id}`;
     const raftAttributes = {
       peerURLs: member.peerUrls,
@@ -42,7 +43,7 @@ export function membershipData({ members, removedIds, version }: MembershipInfo)
     ];
   });
   const removed = removedIds.map((id): [string, Node] => {
-    return [formatId(id), file(`/0/removed_members/${formatId(id)}`, '')];
+    return [hex(id), file(`/0/removed_members/${hex(id)}`, '')];
   });
   const cluster: [string, Node][] = [['members', folder('/0/members', memberNodes)]];
   if (removed.length > 0) cluster.push(['removed_members', folder('/0/removed_members', removed)]);

@@ -1,5 +1,6 @@
 import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { reasonOf } from '../lib/text.ts';
 
 const privateMode = 0o700;
 
@@ -45,7 +46,7 @@ function prepareDirectory(path: string): void {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new DataDirectoryError(`data directory ${path} cannot be used: ${reason}`, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import {
   type EngineRange,
   EngineReopenedError,
 } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 /** A key that is valid in every column, with an escaped zero byte at the start. */
@@ -32,7 +33,7 @@ function list(engine: EngineControl, column: Column, range: EngineRange, step = 
   return found;
 }
 
-const everything: EngineRange = { gte: Buffer.alloc(0) };
+const everything: EngineRange = { gte: EMPTY };
 
 /** Tests of what all engines have in common. `open` returns a new, empty one each time. */
 export function engineCases(name: string, open: () => Promise<EngineControl>): void {
@@ -49,7 +50,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       for (const column of columns) put(engine, column, { a: `in ${column}`, b: '' });
       for (const column of columns) {
         expect(engine.get(column, key('a'))?.toString()).toBe(`in ${column}`);
-        expect(engine.get(column, key('b'))).toEqual(Buffer.alloc(0));
+        expect(engine.get(column, key('b'))).toEqual(EMPTY);
         expect(engine.get(column, key('c'))).toBeUndefined();
         expect(list(engine, column, everything)).toEqual([`a=in ${column}`, 'b=']);
       }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogContents, LogStore } from '../ports/log-store.ts';
 import { ConfState, Entry, EntryType, HardState } from '../wire/gen/raftpb.ts';
+import { EMPTY } from '../wire/reader.ts';
 
 export interface OpenedLogStore<Log extends LogStore> {
   readonly log: Log;
@@ -57,7 +58,7 @@ export function logStoreCases<Log extends LogStore>(
         type: EntryType.EntryConfChange,
         index: 2,
         term: 1,
-        data: Buffer.alloc(0),
+        data: EMPTY,
       });
       await appended(log, [entry(1), conf], state(1, 0));
       await appended(log, [withoutData, large], state(2, 2));

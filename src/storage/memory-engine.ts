@@ -8,9 +8,8 @@ import {
   type EngineRange,
   type WriteBatch,
 } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { OrderedRows, type RowsCursor } from './ordered-rows.ts';
-
-const empty = Buffer.alloc(0);
 
 interface StagedOperation {
   readonly column: Column;
@@ -82,7 +81,7 @@ class MemoryIterator implements EngineIterator {
     for (let n = 0; n < count; n++) {
       const row = this.#cursor.next();
       if (row === undefined) break;
-      rows.push(Buffer.from(row.key), this.#keysOnly ? empty : Buffer.from(row.value));
+      rows.push(Buffer.from(row.key), this.#keysOnly ? EMPTY : Buffer.from(row.value));
     }
     return rows;
   }

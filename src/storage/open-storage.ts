@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LogContents } from '../ports/log-store.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { DataDirectoryError, dataDirectory, prepareDataDirectory, type DataDirectory } from './data-dir.ts';
 import { DiskSpace } from './disk-space.ts';
 import { defaultTuning, type RocksTuning } from './rocks-columns.ts';
@@ -104,7 +105,7 @@ function isBlank({ entries, mark, hardState }: LogContents): boolean {
 
 function isEmpty(engine: RocksEngine): boolean {
   return (['meta', 'event'] as const).every((column) => {
-    const rows = engine.iterate(column, { gte: Buffer.alloc(0), keysOnly: true });
+    const rows = engine.iterate(column, { gte: EMPTY, keysOnly: true });
     const hasNone = rows.next(1).length === 0;
     rows.close();
     return hasNone;

@@ -8,6 +8,7 @@ import {
   type EngineControl,
   type WriteBatch,
 } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
@@ -24,7 +25,6 @@ const maxKeptBatchOperations = 4096;
 const compactionPollMs = 100;
 const maxCompactionWaits = 600;
 
-const empty = Buffer.alloc(0);
 const filler = Buffer.alloc(128 << 10);
 /** A flush needs disk space before it frees any. */
 const minFreeForFlush = 64 << 20;
@@ -253,14 +253,14 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     await this.#sizes.refresh();
   }
 
-  /** Puts and deletes the empty key, which no row has, in one batch. That uses memory and leaves no row. */
+  /** Puts and deletes the EMPTY key, which no row has, in one batch. That uses memory and leaves no row. */
   async #flushMemory(): Promise<void> {
     for (const column of ['event', 'latest', 'version'] as const) {
       const { choice } = this.columns[column];
       for (let filled = 0; filled <= flushedBytes[column]; filled += filler.length) {
         const handle = this.binding.batch_init();
-        this.binding.batch_put(handle, empty, filler, choice);
-        this.binding.batch_del(handle, empty, choice);
+        this.binding.batch_put(handle, EMPTY, filler, choice);
+        this.binding.batch_del(handle, EMPTY, choice);
         this.#commit(handle);
         this.binding.batch_clear(handle);
         await new Promise((resolve) => setImmediate(resolve));

@@ -7,6 +7,7 @@ import {
   type EngineRange,
 } from '../ports/engine.ts';
 import type { StoreView } from '../ports/store-view.ts';
+import { EMPTY } from '../wire/reader.ts';
 import {
   lowerBound,
   type OpenColumn,
@@ -22,8 +23,6 @@ import {
   type IteratorHandle,
   type NativeIteratorOptions,
 } from './rocksdb-binding.ts';
-
-const empty = Buffer.alloc(0);
 
 function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange): NativeIteratorOptions {
   const gte = lowerBound(place, column, range.gte);
@@ -61,7 +60,7 @@ class RocksIterator implements EngineIterator {
     this.#finished = finished;
     for (let n = 0; n < rows.length; n += 2) {
       if (this.#prefixBytes > 0) rows[n] = rows[n]?.subarray(this.#prefixBytes);
-      rows[n + 1] ??= empty;
+      rows[n + 1] ??= EMPTY;
     }
     return rows as Buffer[];
   }
@@ -79,7 +78,7 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   protected readonly binding = rocksBinding();
   protected readonly handle: DatabaseHandle;
   #columns: OpenColumns | undefined;
-  readonly #oneKey: Uint8Array[] = [empty];
+  readonly #oneKey: Uint8Array[] = [EMPTY];
   readonly #iterators = new Set<RocksIterator>();
   readonly #views = new Set<RocksView>();
 

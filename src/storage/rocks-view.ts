@@ -1,6 +1,7 @@
 import { assert } from '../lib/assert.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
+import { EMPTY } from '../wire/reader.ts';
 import { lowerBound, type OpenColumns, upperBound } from './open-columns.ts';
 import {
   type ColumnChoice,
@@ -14,8 +15,6 @@ const rowsPerBatch = 512;
 const batchBytes = 1 << 20;
 /** So many writes between two adjacent calls mean that something is wrong. */
 const maxTries = 100_000;
-
-const empty = Buffer.alloc(0);
 
 interface FamilyIterators {
   readonly events: IteratorHandle;
@@ -101,11 +100,11 @@ export class RocksView implements StoreView {
 /** The rows before `to`, with the column's prefix taken off their keys. */
 function takeBelow(rows: (Buffer | undefined)[], to: Uint8Array | undefined, prefixBytes: number): Buffer[] {
   let end = rows.length;
-  if (to !== undefined) while (end > 0 && Buffer.compare(rows[end - 2] ?? empty, to) >= 0) end -= 2;
+  if (to !== undefined) while (end > 0 && Buffer.compare(rows[end - 2] ?? EMPTY, to) >= 0) end -= 2;
   const taken = (end === rows.length ? rows : rows.slice(0, end)) as Buffer[];
   for (let at = 0; at < end; at += 2) {
-    if (prefixBytes > 0) taken[at] = (taken[at] ?? empty).subarray(prefixBytes);
-    taken[at + 1] ??= empty;
+    if (prefixBytes > 0) taken[at] = (taken[at] ?? EMPTY).subarray(prefixBytes);
+    taken[at + 1] ??= EMPTY;
   }
   return taken;
 }

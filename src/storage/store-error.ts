@@ -1,3 +1,4 @@
+import { reasonOf } from '../lib/text.ts';
 import { EngineFailedError, EngineFullError } from '../ports/engine.ts';
 
 /**
@@ -9,7 +10,7 @@ const full =
 
 /** Maps an error of RocksDB's writing or opening to the error for the caller. */
 export function storeError(error: unknown): EngineFullError | EngineFailedError {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = reasonOf(error);
   const Kind = full.test(text) ? EngineFullError : EngineFailedError;
   return new Kind(text, { cause: error });
 }

@@ -3,7 +3,7 @@ import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import { constants } from 'node:crypto';
 import type { Logger } from '../ports/logger.ts';
-import { reasonOf, TlsFileError } from './tls-file-error.ts';
+import { fileReason, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
 export interface CredentialFiles {
@@ -77,14 +77,14 @@ export class Credentials {
     try {
       createSecureContext(options);
     } catch (error) {
-      throw new TlsFileError(certFile === '' ? caFile : certFile, reasonOf(error));
+      throw new TlsFileError(certFile === '' ? caFile : certFile, fileReason(error));
     }
     return options;
   }
 
   /** Logs each fault once, not for each connection. */
   #complain(error: unknown): void {
-    const reason = reasonOf(error);
+    const reason = fileReason(error);
     if (reason === this.#lastFault) return;
     this.#lastFault = reason;
     this.#logger.warn('changed TLS files cannot be used; the old ones stay in use', { error: reason });
@@ -120,7 +120,7 @@ function attempt<T>(file: string, fault: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new TlsFileError(file, `${fault} (${reasonOf(error)})`);
+    throw new TlsFileError(file, `${fault} (${fileReason(error)})`);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { bareSerial, revokedSerials } from './revocation-list.ts';
-import { reasonOf, TlsFileError } from './tls-file-error.ts';
+import { fileReason, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
 /**
@@ -29,7 +29,7 @@ export class Revocations {
         this.#refresh();
       } catch (error) {
         this.#watched.forget();
-        return reasonOf(error);
+        return fileReason(error);
       }
     }
     const revoked = certificates.find(({ serialNumber }) => this.#serials.has(bareSerial(serialNumber)));
@@ -39,11 +39,11 @@ export class Revocations {
   }
 
   #refresh(): void {
-    const [bytes] = this.#watched.read();
+    const [bytes = Buffer.alloc(0)] = this.#watched.read();
     try {
-      this.#serials = revokedSerials(derOf(bytes ?? Buffer.alloc(0)));
+      this.#serials = revokedSerials(derOf(bytes));
     } catch (error) {
-      throw new TlsFileError(this.#file, `not a certificate revocation list (${reasonOf(error)})`);
+      throw new TlsFileError(this.#file, `not a certificate revocation list (${fileReason(error)})`);
     }
   }
 }

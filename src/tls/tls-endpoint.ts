@@ -16,7 +16,7 @@ import { trustRefusal } from './client-trust.ts';
 import type { Credentials } from './credentials.ts';
 import { commonName, isForHost } from './host-names.ts';
 import type { Revocations } from './revocations.ts';
-import { reasonOf } from './tls-file-error.ts';
+import { fileReason } from './tls-file-error.ts';
 
 /** The timeout of a handshake, in milliseconds. It is etcd's. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -120,7 +120,7 @@ export class TlsEndpoint {
         if (reason === undefined) admitted();
         else this.#refuse(socket, reason);
       })
-      .catch((error: unknown) => this.#refuse(socket, reasonOf(error)));
+      .catch((error: unknown) => this.#refuse(socket, fileReason(error)));
   }
 
   /** A server that passes on the admitted connections. `http.emit('connection')` serves plain HTTP on them. */

@@ -1,3 +1,5 @@
+import { reasonOf } from '../lib/text.ts';
+
 /** A file of certificates, keys or revocations cannot be used. The message names the file and the reason. */
 export class TlsFileError extends Error {
   override readonly name = 'TlsFileError';
@@ -10,11 +12,10 @@ export class TlsFileError extends Error {
 }
 
 /** The reason, without the path that a `TlsFileError` starts with. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error ? error.code : undefined;
+export function fileReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOENT') return 'no such file or directory';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'EISDIR') return 'is a directory';
-  return error.message;
+  return reasonOf(error);
 }

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { reasonOf, TlsFileError } from './tls-file-error.ts';
+import { fileReason, TlsFileError } from './tls-file-error.ts';
 
 /**
  * A file that is written again this soon after it was read may keep its size and its modification time: file systems
@@ -49,7 +49,7 @@ export class WatchedFiles {
       try {
         return readFileSync(path);
       } catch (error) {
-        throw new TlsFileError(path, reasonOf(error));
+        throw new TlsFileError(path, fileReason(error));
       }
     });
     this.#reads = reads;

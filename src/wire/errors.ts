@@ -140,4 +140,3 @@ export const errors = {
   Canceled: answer(GrpcCode.Canceled, 'etcdserver: request canceled'),
   DeadlineExceeded: answer(GrpcCode.DeadlineExceeded, 'etcdserver: context deadline exceeded'),
 } as const;
-export type ErrorName = keyof typeof errors;

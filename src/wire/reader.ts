@@ -160,14 +160,6 @@ export class Reader {
     return text;
   }
 
-  /** proto2 takes strings as they come; invalid bytes read as replacement characters. */
-  looseString(): string {
-    const end = this.#extent();
-    const start = this.position;
-    this.position = end;
-    return this.buffer.toString('utf8', start, end);
-  }
-
   /** Enters a nested message; the result is its end. */
   nested(): number {
     const end = this.#extent();

@@ -1,5 +1,7 @@
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { reasonOf } from '../../lib/text.ts';
+import { EMPTY } from '../../wire/reader.ts';
 import { AuthOptionsError, type JwtOptions, type SignMethod } from './token-options.ts';
 
 export interface JwtKeys {
@@ -58,11 +60,11 @@ export function readJwtKeys({ method, publicKeyFile, privateKeyFile }: JwtOption
 }
 
 function readKeyFile(option: string, path: string): Buffer {
-  if (path === '') return Buffer.alloc(0);
+  if (path === '') return EMPTY;
   try {
     return readFileSync(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new AuthOptionsError(`auth: invalid auth options: ${option}: ${reason}`);
   }
 }
@@ -71,7 +73,7 @@ function parse(path: string, read: () => KeyObject): KeyObject {
   try {
     return read();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new AuthOptionsError(`auth: invalid key in ${path}: ${reason}`);
   }
 }

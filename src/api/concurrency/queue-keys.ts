@@ -10,9 +10,9 @@ import {
   RangeRequestSortTarget,
   type RequestOp,
 } from '../../wire/gen/etcdserverpb.ts';
+import { EMPTY } from '../../wire/reader.ts';
 import type { CallerClient } from './caller-client.ts';
 
-const NOTHING = Buffer.alloc(0);
 const SEPARATOR = '/';
 /** The byte after the separator. It ends the range of all keys with the prefix. */
 const AFTER_SEPARATOR = '0';
@@ -53,7 +53,7 @@ export class QueueKeys {
       const { kvs, revision } = await client.range(newest);
       const [last] = kvs;
       if (last === undefined) return;
-      const range = keyRange(last.key, NOTHING);
+      const range = keyRange(last.key, EMPTY);
       await client.withEvents({ range, startRevision: revision + 1, noPut: true }, (events) => events.next());
     }
   }

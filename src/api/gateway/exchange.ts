@@ -6,6 +6,7 @@ import type { ByteSource } from '../../http2/stream.ts';
 import type { MethodDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import { decodeJson, JsonError } from '../../wire/json.ts';
+import { EMPTY } from '../../wire/reader.ts';
 import { JsonTooLongError, JsonSplitter } from './json-splitter.ts';
 import { MessageTexts } from './message-texts.ts';
 import type { ResponseWriter } from './response-writer.ts';
@@ -212,7 +213,7 @@ export class Exchange implements LocalSink {
       const rest = this.#first === undefined ? this.#values.rest() : undefined;
       if (rest !== undefined) this.#take(rest);
       // For a unary method an empty body is an empty message.
-      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? NOTHING);
+      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? EMPTY);
       else this.#halfClose();
     } catch (error) {
       this.#refuse(error);
@@ -284,5 +285,3 @@ export class Exchange implements LocalSink {
     this.#local?.cancel();
   }
 }
-
-const NOTHING = Buffer.alloc(0);

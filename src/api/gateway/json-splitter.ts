@@ -1,10 +1,11 @@
+import { EMPTY } from '../../wire/reader.ts';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
-const NOTHING = Buffer.alloc(0);
 const LEAST_ROOM_BYTES = 256;
 
 /** A value is longer than the server accepts. */
@@ -19,7 +20,7 @@ export class JsonTooLongError extends Error {
 export class JsonSplitter {
   readonly #maxBytes: number;
   /** The arrived part of the current value, at the start of a buffer that grows. */
-  #pending: Buffer = NOTHING;
+  #pending: Buffer = EMPTY;
   #bytes = 0;
   #depth = 0;
   #inString = false;
@@ -83,7 +84,7 @@ export class JsonSplitter {
       this.#keep(chunk.subarray(from, to));
       values.push(this.#pending.subarray(0, this.#bytes));
     }
-    this.#pending = NOTHING;
+    this.#pending = EMPTY;
     this.#bytes = 0;
     this.#begun = false;
     return to;

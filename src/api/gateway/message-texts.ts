@@ -1,5 +1,6 @@
 import type { ByteSource } from '../../http2/stream.ts';
 import { JsonTranscoder } from '../../wire/json.ts';
+import { EMPTY } from '../../wire/reader.ts';
 import { HIGH_WATER_BYTES, type ResponseWriter } from './response-writer.ts';
 
 /** How many bytes of a message are converted at a time: about half a millisecond of work. */
@@ -106,7 +107,7 @@ export class MessageTexts {
     let text = message.begun ? '' : this.#framing.before;
     message.begun = true;
     let bytes = 0;
-    if (message.left === 0) text += message.transcoder.push(NOTHING);
+    if (message.left === 0) text += message.transcoder.push(EMPTY);
     while (message.left > 0 && bytes < SLICE_BYTES) {
       const part = this.#next(message, SLICE_BYTES - bytes);
       if (part === undefined) break;
@@ -137,14 +138,12 @@ export class MessageTexts {
       if (read === undefined) return undefined;
       this.#parts.push(...read.reverse());
     }
-    const part = this.#parts.pop() ?? NOTHING;
+    const part = this.#parts.pop() ?? EMPTY;
     if (part.length <= maxBytes) return part;
     this.#parts.push(part.subarray(maxBytes));
     return part.subarray(0, maxBytes);
   }
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** Reads parts that are already in memory, a few at a time. */
 class PartsSource implements ByteSource {
@@ -158,7 +157,7 @@ class PartsSource implements ByteSource {
   read(maxBytes: number): Buffer[] {
     const found: Buffer[] = [];
     for (let bytes = 0; bytes < maxBytes && this.#next < this.#parts.length; this.#next++) {
-      const part = this.#parts[this.#next] ?? NOTHING;
+      const part = this.#parts[this.#next] ?? EMPTY;
       bytes += part.length;
       found.push(part);
     }

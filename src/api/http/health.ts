@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { reasonOf } from '../../lib/text.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { HealthSource } from './health-source.ts';
@@ -152,5 +153,5 @@ async function faultOf(check: Check, source: HealthSource): Promise<string | und
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return reasonOf(error);
 }

@@ -1,5 +1,6 @@
 import { promises as systemDns } from 'node:dns';
 import { isIP } from 'node:net';
+import { reasonOf } from '../../lib/text.ts';
 
 /** A host and port that an SRV record points to. */
 export interface ServicePlace {
@@ -60,7 +61,7 @@ export class SystemDns implements Dns {
       return await question();
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      const reason = reasons[code] ?? (error instanceof Error ? error.message : String(error));
+      const reason = reasons[code] ?? reasonOf(error);
       throw new DnsError(`lookup ${name}${this.#server()}: ${reason}`, { cause: error });
     }
   }

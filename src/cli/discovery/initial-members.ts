@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, InitialCluster } from '../../config/config.ts';
 import { FlagValueError, quote } from '../../config/go-syntax.ts';
 import { clusterText, parseInitialCluster } from '../../config/initial-cluster.ts';
-import { formatId } from '../../membership/member.ts';
+import { hex, reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { foundCluster } from '../../server/identity.ts';
 import { StartError } from '../start-error.ts';
@@ -60,12 +60,12 @@ export async function registeredMembers(
     const store = await GrpcRegistryStore.open(discovery);
     try {
       const registry = new Registry({ store, token: discovery.token, logger, pause: sleep });
-      text = await registry.join(formatId(memberId), clusterText(alone.cluster));
+      text = await registry.join(hex(memberId), clusterText(alone.cluster));
     } finally {
       store.close();
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     if (error instanceof RegistryError && error.message === FULL)
       logger.warn('do not reuse discovery token; generate a new one to bootstrap a cluster');
     throw new StartError(`failed to join discovery cluster (${reason})`);

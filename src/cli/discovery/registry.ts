@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { FlagValueError } from '../../config/go-syntax.ts';
 import { parseInitialCluster } from '../../config/initial-cluster.ts';
+import { reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
 
 /** A key of the discovery service with its value. */
@@ -151,7 +152,7 @@ export class Registry {
     this.#options.logger.warn('retry connecting to discovery service', {
       reason: step,
       backoff: `${seconds}s`,
-      error: error instanceof Error ? error.message : String(error),
+      error: reasonOf(error),
     });
     await this.#options.pause(seconds * 1000);
   }

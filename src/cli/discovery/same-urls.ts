@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quote } from '../../config/go-syntax.ts';
 import { splitHostPort } from '../../config/urls.ts';
+import { reasonOf } from '../../lib/text.ts';
 import type { Dns } from './dns.ts';
 
 /** As etcd: time for a name to become known, and between two questions for it. */
@@ -34,7 +35,7 @@ export async function urlDifference(
       try {
         places.push(await resolvedUrl(url, comparison.dns, deadline));
       } catch (error) {
-        return `failed to resolve ${quote(url)} (${error instanceof Error ? error.message : String(error)})`;
+        return `failed to resolve ${quote(url)} (${reasonOf(error)})`;
       }
     }
     resolved.push(places.sort());

@@ -1,4 +1,5 @@
 import type { EndpointUrl } from '../../config/urls.ts';
+import { reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { Dns, ServicePlace } from './dns.ts';
 
@@ -37,7 +38,7 @@ export async function srvCluster(options: SrvOptions): Promise<SrvCluster> {
     try {
       found = await serviceMembers(options, service, scheme);
     } catch (error) {
-      fault = error instanceof Error ? error.message : String(error);
+      fault = reasonOf(error);
       faults.push(fault);
     }
     members.push(...found);
@@ -100,6 +101,6 @@ async function ownAddresses({ advertised, dns }: SrvOptions): Promise<Map<string
 }
 
 function wrapped(service: string, error: unknown): Error {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new Error(`error querying DNS SRV records for _${service} ${reason}`, { cause: error });
 }

@@ -1,3 +1,4 @@
+import { EMPTY } from '../../wire/reader.ts';
 import { ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, EntryType } from '../types.ts';
 import type { ConfChangeSingle, Entry } from '../types.ts';
 import { ConfChangeError } from './changer.ts';
@@ -30,11 +31,9 @@ export function isConfChange(entry: Entry): boolean {
   return entry.type === EntryType.EntryConfChange || entry.type === EntryType.EntryConfChangeV2;
 }
 
-const noData = Buffer.alloc(0);
-
 /** @throws an Error of the decoder when the entry's data is not a configuration change */
 export function decodeConfChange(entry: Entry): AnyConfChange {
-  const data = entry.data ?? noData;
+  const data = entry.data ?? EMPTY;
   return entry.type === EntryType.EntryConfChange ? ConfChange.decode(data) : ConfChangeV2.decode(data);
 }
 

@@ -1,4 +1,5 @@
-import { byId, hex } from '../types.ts';
+import { hex } from '../../lib/text.ts';
+import { byId } from '../types.ts';
 
 /** Returns the acknowledged index of a voter; undefined if unknown. */
 export interface AckedIndexer {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { reasonOf } from '../../lib/text.ts';
 import type { LogDisk } from '../../ports/log-disk.ts';
 import type { LogSnapshotMark } from '../../ports/log-store.ts';
 import { Entry, HardState, type ConfState } from '../../wire/gen/raftpb.ts';
@@ -142,6 +143,6 @@ function explained(read: () => string | undefined): string | undefined {
   try {
     return read();
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }

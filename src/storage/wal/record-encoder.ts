@@ -1,6 +1,7 @@
 import { assert } from '../../lib/assert.ts';
 import { crc32c } from '../../lib/crc32c.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
+import { writeBigVarint, writeVarint } from '../../wire/varint.ts';
 import { frameHeaderBytes, maxFrameBytes, paddingOf, RecordType } from './record.ts';
 
 const initialBytes = 256 << 10;
@@ -8,29 +9,6 @@ const initialBytes = 256 << 10;
 const maxKeptBytes = 4 << 20;
 /** Maximum size of the fields of an entry or a state, without the entry's data. */
 const maxFieldBytes = 48;
-
-function writeVarint(into: Buffer, at: number, value: number): number {
-  let rest = value;
-  let next = at;
-  while (rest > 0x7fff_ffff) {
-    into[next++] = (rest % 128) | 0x80;
-    rest = Math.floor(rest / 128);
-  }
-  while (rest >= 0x80) {
-    into[next++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  into[next++] = rest;
-  return next;
-}
-
-function writeBigVarint(into: Buffer, at: number, value: bigint): number {
-  let rest = value;
-  let next = at;
-  for (; rest >= 0x80n; rest >>= 7n) into[next++] = Number(rest & 0x7fn) | 0x80;
-  into[next++] = Number(rest);
-  return next;
-}
 
 /** Writes records one after another into its own buffer, and computes the checksum chain. */
 export class RecordEncoder {

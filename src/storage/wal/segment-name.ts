@@ -12,10 +12,10 @@ export interface SegmentName {
 
 const pattern = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
 
-const hex = (value: number): string => value.toString(16).padStart(16, '0');
+const hex16 = (value: number): string => value.toString(16).padStart(16, '0');
 
 export function segmentName(sequence: number, index: number): SegmentName {
-  return { name: `${hex(sequence)}-${hex(index)}.wal`, sequence, index };
+  return { name: `${hex16(sequence)}-${hex16(index)}.wal`, sequence, index };
 }
 
 export function parseSegmentName(name: string): SegmentName | undefined {
