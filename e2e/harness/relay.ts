@@ -36,6 +36,7 @@ export class Relay {
       near.destroy();
       far.destroy();
     }
+    this.#pairs.clear();
   }
 
   close(): void {

@@ -36,6 +36,12 @@ export interface RaftConfig {
   readonly checkQuorum?: boolean;
   /** Ask whether an election could be won before raising the term (Raft thesis, 9.6). */
   readonly preVote?: boolean;
+  /**
+   * When followers stop hearing from their leader, they campaign one after the other by the order of their ids, and not
+   * after random times. This only holds with `preVote`, and only for the first campaign after a leader was lost: if it
+   * fails, the next one comes after a random time. Default: false.
+   */
+  readonly orderedElections?: boolean;
   /** Lease-based reads need `checkQuorum`. Default: safe. */
   readonly readOnlyOption?: ReadOnlyOption;
   /** Followers drop proposals instead of forwarding them to the leader. */
@@ -60,6 +66,7 @@ export function resolveConfig(config: RaftConfig): ResolvedConfig {
     asyncStorageWrites: false,
     checkQuorum: false,
     preVote: false,
+    orderedElections: false,
     readOnlyOption: ReadOnlyOption.Safe,
     disableProposalForwarding: false,
     disableConfChangeValidation: false,

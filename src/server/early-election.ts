@@ -22,7 +22,8 @@ export interface ElectingMember {
 }
 
 /**
- * An election without waiting for the election timeout, when the leader's process is gone.
+ * An election without waiting for the election timeout, when the leader's process is gone, or when all members have
+ * just started.
  *
  * The voters that are left campaign one after the other, in the order of their ids, each a step later: candidates that
  * meet split the vote, and then nobody leads for an election timeout. A step is long enough for an election, by the
@@ -53,7 +54,7 @@ export class EarlyElection {
     this.#votedMs = this.#member.clock.now();
   }
 
-  /** The leader is gone, and this member knows none. */
+  /** @param gone the leader whose process is gone; `None` after a start. This member knows no leader. */
   begin(gone: bigint): void {
     const { clock, cluster, config, identity, consensusInput: raft } = this.#member;
     const candidates = cluster

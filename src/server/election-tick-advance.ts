@@ -1,48 +1,96 @@
+import { jointIds, jointVote } from '../raft/quorum/joint.ts';
+import { VoteResult } from '../raft/quorum/majority.ts';
+import type { Status } from '../raft/status.ts';
 import type { Logger } from '../ports/logger.ts';
+import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Member } from './member.ts';
 
 const POLL_MS = 50;
-/** As in etcd: a member that has not heard of two others by then waits as long as any. */
+/** As in etcd: a member that is not connected with enough others by then waits for the whole election timeout. */
 const WAIT_MS = 5_000;
-/** Ticks that are left, so that a leader that is there is heard of first. */
+/** Ticks in which a running leader can be heard from before this member asks for votes. */
 const TICKS_LEFT = 2;
 
+export interface ElectionTickAdvanceOptions {
+  readonly member: Pick<
+    Member,
+    'config' | 'clock' | 'scheduler' | 'identity' | 'hasLeader' | 'consensus' | 'consensusInput'
+  >;
+  readonly peers: Pick<PeerTransport, 'activeSince' | 'activePeers'>;
+  /** Campaigns in turn with the other voters (`EarlyElection`). */
+  readonly elect: () => void;
+  readonly logger: Logger;
+}
+
 /**
- * Shortens the wait for the first election after a start: once connections with two other members work and no leader
- * has been heard of, most of the first election timeout counts as passed.
+ * Shortens the wait for the first election after a start, if no leader is heard from.
+ *
+ * With pre-vote the voters elect a leader as soon as a quorum of them is connected: members that hear from a leader
+ * refuse pre-votes, so a campaign cannot disturb it. Without pre-vote most of the first election timeout counts as
+ * passed once two others are connected, as in etcd.
  */
 export class ElectionTickAdvance {
-  readonly #stop: () => void;
+  readonly #options: ElectionTickAdvanceOptions;
+  readonly #deadlineMs: number;
+  #stop: () => void = () => undefined;
+  /** Since when a quorum of voters is connected. */
+  #quorumMs: number | undefined;
 
-  constructor(member: Member, activePeers: () => number, logger: Logger) {
-    const { config, clock, scheduler } = member;
-    const { electionTicks } = config;
-    if (!config.initialElectionTickAdvance) {
-      logger.info('skipping initial election tick advance', { 'election-ticks': electionTicks });
-      this.#stop = () => undefined;
-      return;
-    }
-    const deadline = clock.now() + WAIT_MS;
-    const cancel = scheduler.every(POLL_MS, () => {
-      if (member.hasLeader || clock.now() > deadline) {
-        cancel();
-        return;
-      }
-      const active = activePeers();
-      if (active < 2) return;
-      cancel();
-      const ticks = electionTicks - TICKS_LEFT;
-      logger.info('initialized peer connections; fast-forwarding election ticks', {
-        'forward-ticks': ticks,
-        'election-ticks': electionTicks,
-        'active-remote-members': active,
+  constructor(options: ElectionTickAdvanceOptions) {
+    this.#options = options;
+    const { config, clock, scheduler } = options.member;
+    this.#deadlineMs = clock.now() + WAIT_MS;
+    if (config.initialElectionTickAdvance) this.#stop = scheduler.every(POLL_MS, () => this.#look());
+    else
+      options.logger.info('skipping initial election tick advance', {
+        'election-ticks': config.electionTicks,
       });
-      for (let i = 0; i < ticks; i++) member.consensusInput.tick();
-    });
-    this.#stop = cancel;
   }
 
   stop(): void {
     this.#stop();
   }
+
+  #look(): void {
+    const { member } = this.#options;
+    if (member.hasLeader || member.clock.now() > this.#deadlineMs) this.#stop();
+    else if (member.config.preVote) this.#electOnceConnected();
+    else this.#forwardOnceConnected();
+  }
+
+  #electOnceConnected(): void {
+    const { member, peers, elect, logger } = this.#options;
+    const { clock, config, identity } = member;
+    const isConnected = (id: bigint): boolean =>
+      id === identity.memberId || peers.activeSince(id) !== undefined;
+    if (!isQuorum(member.consensus.status(), isConnected)) {
+      this.#quorumMs = undefined;
+      return;
+    }
+    this.#quorumMs ??= clock.now();
+    if (clock.now() - this.#quorumMs < TICKS_LEFT * config.heartbeatIntervalMs) return;
+    this.#stop();
+    logger.info('a quorum is connected and no leader is known; starting an election');
+    elect();
+  }
+
+  #forwardOnceConnected(): void {
+    const { member, peers, logger } = this.#options;
+    const { electionTicks } = member.config;
+    const active = peers.activePeers();
+    if (active < 2) return;
+    this.#stop();
+    const ticks = electionTicks - TICKS_LEFT;
+    logger.info('initialized peer connections; fast-forwarding election ticks', {
+      'forward-ticks': ticks,
+      'election-ticks': electionTicks,
+      'active-remote-members': active,
+    });
+    for (let i = 0; i < ticks; i++) member.consensusInput.tick();
+  }
+}
+
+function isQuorum({ config: { voters } }: Status, isConnected: (id: bigint) => boolean): boolean {
+  const votes = new Map([...jointIds(voters)].map((id) => [id, isConnected(id)]));
+  return jointVote(voters, votes) === VoteResult.Won;
 }

@@ -4,7 +4,7 @@ import type { ClusterMember } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
-import { type Message, MessageType, Role } from '../raft/types.ts';
+import { type Message, MessageType, None, Role } from '../raft/types.ts';
 import { EarlyElection } from './early-election.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
@@ -143,6 +143,11 @@ export class PeerRouter implements PeerTransportHandler {
     consensusInput.forgetLeader();
     member.leaderGone();
     this.#election.begin(id);
+  }
+
+  /** Campaigns in turn with the other voters, when none of them knows a leader. */
+  elect(): void {
+    this.#election.begin(None);
   }
 
   onRemoved(): void {

@@ -62,6 +62,7 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     maxInflightMessages: MAX_INFLIGHT_MESSAGES,
     checkQuorum: true,
     preVote: config.preVote,
+    orderedElections: true,
     randomInt,
     logger: withoutRoutine(logger),
   });

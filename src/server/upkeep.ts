@@ -21,6 +21,8 @@ export interface UpkeepOptions {
   readonly corruption: CorruptionChecker;
   readonly peers: Pick<PeerTransport, 'activeSince' | 'activePeers'>;
   readonly client: Pick<PeerClient, 'versions'>;
+  /** Campaigns in turn with the other voters. */
+  readonly elect: () => void;
   /** The release that this member answers as. */
   readonly serverVersion: string;
   readonly logger: (caller: string) => Logger;
@@ -54,11 +56,10 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
       otherVersions: () => otherVersions(options),
       logger: logger('server/version-monitor.ts'),
     }),
-    electionTicks: new ElectionTickAdvance(
-      member,
-      () => peers.activePeers(),
-      logger('server/election-tick-advance.ts'),
-    ),
+    electionTicks: new ElectionTickAdvance({
+      ...{ member, peers, elect: options.elect },
+      logger: logger('server/election-tick-advance.ts'),
+    }),
     compaction:
       autoCompaction.mode === 'off'
         ? undefined

@@ -122,6 +122,7 @@ export class WholeMember {
     this.#upkeep = startUpkeep({
       ...{ member: this.member, memberships: this.memberships, corruption: this.#corruption },
       ...{ peers: this.transport, client, serverVersion, logger },
+      elect: () => this.#router.elect(),
     });
     this.#corruption.start();
     this.member.start();
