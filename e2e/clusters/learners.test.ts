@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
       const added = await cluster
         .ctl(first)
         .ok(['member', 'add', 'absent', `--peer-urls=http://127.0.0.1:${port}`, '--learner']);
-      await first.program.sees('nobody answers at a peer URL of the member to add');
+      await first.program.sees('no response from a peer URL of the added member');
       const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(added)?.[1] ?? '';
       const learners = async (): Promise<number> =>
         (await cluster?.ctl(first).ok(['member', 'list']))?.match(/true$/gm)?.length ?? 0;
@@ -121,7 +121,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     try {
       const url = `http://127.0.0.1:${stranger.peerPort}`;
       await cluster.ctl().ok(['member', 'add', 'stranger', `--peer-urls=${url}`, '--learner']);
-      await first?.program.sees('a member of another cluster answers at a peer URL of the member to add');
+      await first?.program.sees('a peer URL of the added member belongs to a member of another cluster');
     } finally {
       await stranger.destroy();
     }

@@ -111,7 +111,7 @@ export class RunningServer {
       randomInt: (bound) => randomInt(bound),
       logger: (caller) => logging.for(caller),
       ...(simple === undefined ? {} : { tokens: simple }),
-      hashElsewhere: (scope, opened) => hashInWorker(storage.engine, scope, opened),
+      hashInWorker: (scope, opened) => hashInWorker(storage.engine, scope, opened),
       replaceStore: () => storage.engine.replaceFiles(),
       serverVersion: etcdVersion,
       ...peers.ports({ identity, storage, metrics }),
@@ -133,7 +133,7 @@ export class RunningServer {
       randomInt: (bound) => randomInt(bound),
     });
     whole.start();
-    await clusterReady(whole.upkeep.publisher, logger);
+    await clusterReady(whole.periodicTasks.publisher, logger);
     await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
@@ -146,8 +146,10 @@ export class RunningServer {
     const { config } = whole.member;
     const step = (name: string, limitMs: number, run: StopStep['run']): StopStep => ({ name, limitMs, run });
     const steps = [
-      step('handing leadership over', config.electionTimeoutMs + STOP_SLACK_MS, () => whole.handOver()),
-      step('ending periodic work', STOP_STEP_MS, () => whole.stopUpkeep()),
+      step('handing leadership over', config.electionTimeoutMs + STOP_SLACK_MS, () =>
+        whole.transferLeadership(),
+      ),
+      step('ending periodic work', STOP_STEP_MS, () => whole.stopPeriodicTasks()),
       step('ending client connections', STOP_STEP_MS, () => this.#clients.stop()),
       step('stopping the member', STOP_STEP_MS, () => whole.stop()),
       step('ending peer connections', STOP_STEP_MS, () => this.#peers.stop()),

@@ -1,18 +1,18 @@
 import type { Clock } from '../ports/clock.ts';
 
-/** How long a compaction waits for a client that reads nothing, in milliseconds. */
+/** Time that a compaction waits for a client that has stopped reading, in milliseconds. */
 export const IDLE_MS = 30_000;
-/** How long it waits for a client that reads slowly, in milliseconds. */
+/** Time that a compaction waits for a client that reads slowly, in milliseconds. */
 export const LONGEST_MS = 5 * 60_000;
 
-/** A read under way, whose values must stay until it is released. */
+/** A read in progress. Its values must stay in the store until it is released. */
 export interface ActiveRead {
-  /** The client has read something. */
+  /** Reports that the client has read something. */
   readonly used: () => void;
   readonly release: () => void;
 }
 
-interface Held {
+interface ReadState {
   readonly revision: number;
   readonly sinceMs: number;
   usedMs: number;
@@ -20,49 +20,49 @@ interface Held {
 }
 
 /**
- * The reads under way that a compaction could take values from. A compaction does not disturb reads at its own revision
- * or a later one: what was the latest value at their revision stays. It waits for reads at earlier revisions, but only
- * as long as a client that reads steadily needs. Otherwise one idle client would make the history grow.
+ * The reads in progress that a compaction could disturb. Reads at the revision of the compaction or later are safe,
+ * since the compaction keeps the values that they see. The compaction waits for reads at earlier revisions, but only
+ * for a limited time. Otherwise one idle client would make the history grow.
  */
 export class ActiveReads {
   readonly #clock: Clock;
-  readonly #holds = new Set<Held>();
+  readonly #reads = new Set<ReadState>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * @param revision what the read sees; 0 if it needs all there is
-   * @param abandon ends the read, where it depends on a client; the hold is released by then
+   * @param revision the revision of the read; 0 if it needs the whole history
+   * @param abandon ends a read that depends on a client; the read is already released when this is called
    */
   add(revision: number, abandon?: () => void): ActiveRead {
     const nowMs = this.#clock.now();
-    const held: Held = { revision, sinceMs: nowMs, usedMs: nowMs, abandon };
-    this.#holds.add(held);
+    const read: ReadState = { revision, sinceMs: nowMs, usedMs: nowMs, abandon };
+    this.#reads.add(read);
     return {
       used: () => {
-        held.usedMs = this.#clock.now();
+        read.usedMs = this.#clock.now();
       },
       release: () => {
-        this.#holds.delete(held);
+        this.#reads.delete(read);
       },
     };
   }
 
-  /** Whether a compaction at a revision has to wait. Reads that have exceeded their time are abandoned. */
-  hold(revision: number): boolean {
+  /** Whether a compaction at a revision must wait. Reads that have exceeded their time are abandoned. */
+  block(revision: number): boolean {
     const nowMs = this.#clock.now();
     let waits = false;
-    for (const held of this.#holds) {
-      if (held.revision >= revision) continue;
-      const isOverdue = nowMs - held.usedMs > IDLE_MS || nowMs - held.sinceMs > LONGEST_MS;
-      if (held.abandon === undefined || !isOverdue) {
+    for (const read of this.#reads) {
+      if (read.revision >= revision) continue;
+      const isOverdue = nowMs - read.usedMs > IDLE_MS || nowMs - read.sinceMs > LONGEST_MS;
+      if (read.abandon === undefined || !isOverdue) {
         waits = true;
         continue;
       }
-      this.#holds.delete(held);
-      held.abandon();
+      this.#reads.delete(read);
+      read.abandon();
     }
     return waits;
   }

@@ -4,33 +4,34 @@ import type { SpaceGauge } from '../ports/space.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** Committed entries that may wait to be applied before proposals are refused; etcd's number. */
+/** Proposals are refused when more committed entries than this wait to be applied. The number is etcd's. */
 const MAX_COMMIT_APPLY_GAP = 5000;
-/** With the feature gate PriorityRequest: the end of leases relieves a member, and is let in longer. */
+/** With the feature gate PriorityRequest, lease revocations have a higher limit, since they free memory and space. */
 const MAX_PRIORITY_GAP = 2 * MAX_COMMIT_APPLY_GAP;
 
-/** What is refused while the disk is nearly full; the rest helps to free space, or takes next to none. */
+/** Requests that are refused while the disk is nearly full. All others free space or need very little. */
 const takesSpace: ReadonlySet<RaftRequestField> = new Set([
   RaftRequestField.put,
   RaftRequestField.txn,
   RaftRequestField.leaseGrant,
 ]);
 
-/** etcd answers with its internal error here, which clients see as unknown. */
+/** etcd returns its internal error here, which clients see with the code Unknown. */
 export const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);
 
-export interface Storing {
+export interface StorageState {
   readonly log: Pick<LogStore, 'appendable'>;
   readonly space: SpaceGauge;
 }
 
 /**
- * Why a proposal of that kind and size cannot be taken now; undefined when it can.
+ * Checks whether a proposal can be accepted now.
  *
- * @param backlog entries committed and not applied yet
+ * @param backlog number of entries that are committed and not applied yet
+ * @returns the error for the client, or undefined when the proposal is accepted
  */
 export function admissionRefusal(
-  { log, space }: Storing,
+  { log, space }: StorageState,
   { maxRequestBytes, featureGates }: Pick<Config, 'maxRequestBytes' | 'featureGates'>,
   backlog: number,
   { field, bytes }: { readonly field: RaftRequestField; readonly bytes: number },

@@ -13,7 +13,7 @@ const silent = {
 };
 const MINUTE_MS = 60_000;
 
-/** A member whose time passes when told to, and that writes one revision a minute. */
+/** A member with a manual clock that writes one revision per minute. */
 class FakeMember {
   now = 0;
   isLeader = true;
@@ -39,7 +39,7 @@ class FakeMember {
     else waiter.settled(headerOnly(this.store.revision));
   };
 
-  /** Lets so many minutes pass. */
+  /** Advances the clock by some minutes. */
   run(minutes: number): void {
     for (let end = this.now + minutes * MINUTE_MS; this.now < end;) {
       this.now += MINUTE_MS;
@@ -56,11 +56,11 @@ function start(member: FakeMember, settings: Exclude<AutoCompaction, { mode: 'of
   return new AutoCompactor(member, settings, silent);
 }
 
-test('periodic: the first compaction is a whole period after the start, later ones hourly', () => {
+test('periodic: the first compaction is one whole period after the start, later ones are hourly', () => {
   const member = new FakeMember();
   const compactor = start(member, { mode: 'periodic', retentionMs: 120 * MINUTE_MS });
   member.run(4 * 60);
-  // As etcd: what is two hours old, and up to a sample more.
+  // As etcd: compacts history older than two hours, plus up to one sample.
   expect(member.compactions).toEqual([
     [120, 1],
     [180, 55],
@@ -71,7 +71,7 @@ test('periodic: the first compaction is a whole period after the start, later on
   expect(member.compactions).toHaveLength(3);
 });
 
-test('periodic: a failure is tried again after a tenth of the interval, a follower tries nothing', () => {
+test('periodic: a failure is retried after a tenth of the interval; a follower does not compact', () => {
   const member = new FakeMember();
   start(member, { mode: 'periodic', retentionMs: 60 * MINUTE_MS });
   member.refuses = true;
@@ -90,7 +90,7 @@ test('periodic: a failure is tried again after a tenth of the interval, a follow
   expect(member.compactions.at(-1)).toEqual([138, 73]);
 });
 
-test('revision: keeps so many revisions, looking every five minutes', () => {
+test('revision: keeps a number of revisions and checks every five minutes', () => {
   const member = new FakeMember();
   start(member, { mode: 'revision', retentionRevisions: 8 });
   member.run(5);

@@ -9,11 +9,11 @@ import type { ResultWaiter } from './proposals.ts';
 import { RaftRequestField } from './raft-request.ts';
 
 const HOUR_MS = 3_600_000;
-/** As etcd: the history is sampled ten times in each interval, which is also how soon a failure is tried again. */
+/** As etcd: the revision is sampled ten times per interval. A failed compaction is retried after one sample. */
 const SAMPLES_PER_INTERVAL = 10;
 const REVISION_INTERVAL_MS = 300_000;
 
-/** What it needs of a member. */
+/** The part of a member that auto compaction uses. */
 export interface CompactedMember {
   readonly isLeader: boolean;
   readonly store: { readonly revision: number };
@@ -22,16 +22,16 @@ export interface CompactedMember {
   propose(field: RaftRequestField, body: Buffer, auth: undefined, waiter: ResultWaiter): void;
 }
 
-/** Which revision is to be compacted next; undefined for none yet. */
 interface Policy {
   readonly name: string;
-  /** Between two questions. */
+  /** Time between two calls of `next`. */
   readonly pauseMs: number;
+  /** Returns the revision to compact now, or undefined. */
   next(): number | undefined;
   compacted(revision: number): void;
 }
 
-/** Compacts by itself, on the leader: history older than a time, or beyond a number of revisions. */
+/** Automatic compaction on the leader: keeps the history of a given time, or a given number of revisions. */
 export class AutoCompactor {
   readonly #member: CompactedMember;
   readonly #policy: Policy;
@@ -54,7 +54,7 @@ export class AutoCompactor {
     this.#cancel();
   }
 
-  /** The pause is from the end of one compaction to the next question, as in etcd. */
+  /** As in etcd, the pause starts at the end of a compaction. */
   #wait(): void {
     if (this.#stopped) return;
     this.#cancel = this.#member.scheduler.after(this.#policy.pauseMs, () => {
@@ -88,16 +88,16 @@ export class AutoCompactor {
   }
 }
 
-/** Keeps the history of the last `retentionMs`, and begins with that much after the start. */
+/** Keeps the history of the last `retentionMs`. The first compaction is that time after the start. */
 class PeriodicPolicy implements Policy {
   readonly name = 'periodic';
   readonly pauseMs: number;
   readonly #member: CompactedMember;
   readonly #intervalMs: number;
   readonly #kept: number;
-  /** The next compaction is due so long after the last. */
+  /** Time from the last compaction to the next one. */
   #dueMs: number;
-  /** Revisions at the last questions, oldest first. */
+  /** The sampled revisions, oldest first. */
   #samples: number[];
   #lastMs: number;
   #lastRevision = 0;
@@ -116,7 +116,7 @@ class PeriodicPolicy implements Policy {
     const [oldest = 0] = this.#samples;
     this.#samples.push(this.#member.store.revision);
     if (this.#samples.length > this.#kept) this.#samples.shift();
-    // Timers may be early by a moment, but not by half a pause.
+    // A timer may fire slightly early, but not by half a pause.
     const isDue = this.#member.clock.now() - this.#lastMs >= this.#dueMs - this.pauseMs / 2;
     if (!this.#member.isLeader || !isDue || oldest === this.#lastRevision) return undefined;
     this.#dueMs = this.#intervalMs;

@@ -1,11 +1,12 @@
 import type { StoreHash } from '../mvcc/hash.ts';
 
-/** As many as etcd keeps. */
+/** etcd keeps the same number. */
 const KEPT = 10;
 
 /**
- * Hashes of the history between compactions, made as each of them removes it: from the revision of the one before to
- * its own. They are what members compare (`CompactHashCheck`), and what HashKV answers for those revisions.
+ * The hashes of the last compactions. Each covers the history from the previous compaction to this one and is computed
+ * before the compaction removes anything. Members compare them (`CompactHashCheck`), and HashKV returns them for these
+ * revisions.
  */
 export class CompactionHashes {
   #hashes: StoreHash[] = [];
@@ -14,7 +15,7 @@ export class CompactionHashes {
     return this.#hashes.find((each) => each.revision === revision);
   }
 
-  /** By ascending revision. */
+  /** Sorted by revision. */
   all(): readonly StoreHash[] {
     return this.#hashes;
   }

@@ -50,7 +50,7 @@ function makeCompactor(store: MvccStore): Compactor {
 const whenDone = (compactor: Compactor, revision: number): Promise<void> =>
   new Promise((resolve) => compactor.whenDone(revision, resolve));
 
-it('keeps the hash of a compaction that removes everything in one run', async () => {
+it('keeps the hash of a compaction that was not interrupted', async () => {
   const { store, commit } = makeStore();
   const compactor = makeCompactor(store);
   commit((batch) => void store.compact(4, batch));
@@ -59,8 +59,8 @@ it('keeps the hash of a compaction that removes everything in one run', async ()
   expect(compactor.hashes.all()).toMatchObject([{ revision: 4 }]);
 });
 
-// Members that were not interrupted hash rows that are gone here: comparing the two raised a false CORRUPT alarm.
-it('keeps no hash of a compaction that a restart interrupted, and that of the next one', async () => {
+// The hashes of other members include rows that are already removed here. That raised a false CORRUPT alarm.
+it('keeps no hash of a compaction that a restart interrupted, but that of the next one', async () => {
   const { store, commit } = makeStore();
   commit((batch) => void store.compact(4, batch));
   commit((batch) => void new CompactionJob(store, 4).step(batch, 2));

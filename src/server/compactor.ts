@@ -15,46 +15,46 @@ export interface CompactorOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Revisions visited in one slice. */
+  /** Revisions visited in one batch. */
   readonly batchLimit: number;
   readonly hashRows: HashRows;
-  /** Pause between slices. */
+  /** Pause between batches. */
   readonly sleepMs: number;
-  /** What nobody foresaw. */
+  /** Called for an unexpected error. */
   readonly failed: (error: unknown) => void;
-  /** The disk took none of a slice; the removal begins anew after a while. */
+  /** The disk was full and nothing of the batch was written. The compaction starts again after a pause. */
   readonly writeFailed: (error: EngineFullError) => void;
 }
 
-/** A slice must not hold the event loop; a batch limit beyond this is done in several. */
+/** A batch must not block the event loop. A larger batch limit is split into several batches. */
 const MAX_SLICE = 200;
 const WRITE_RETRY_MS = 1000;
-/** Between two looks at the reads that are waited for. */
-const HELD_PAUSE_MS = 10;
+/** Interval at which a waiting compaction checks for active reads. */
+const BLOCKED_PAUSE_MS = 10;
 
-/** Removes what compactions made unreachable, one compaction after another, in slices between other work. */
+/** Removes compacted revisions from the store, one compaction after another, in small batches between other work. */
 export class Compactor {
   readonly #options: CompactorOptions;
   readonly hashes = new CompactionHashes();
   readonly #queue: number[] = [];
-  /** Some of what this compaction removes may be gone already: the hash of it would not be that of other members. */
+  /** Revision of an interrupted compaction. Part of its rows are gone, so its hash would differ from other members. */
   #interruptedRevision: number | undefined;
   #waiters: { revision: number; done: () => void }[] = [];
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
-  readonly #holds: ActiveReads;
+  readonly #reads: ActiveReads;
   #hashing = false;
-  /** Tells a compaction that was dropped meanwhile from the present one. */
+  /** Incremented for each compaction, to detect results of one that was dropped. */
   #epoch = 0;
   #stopped = false;
 
   constructor(options: CompactorOptions) {
     this.#options = options;
-    this.#holds = new ActiveReads(options.clock);
+    this.#reads = new ActiveReads(options.clock);
   }
 
-  /** Takes up a removal that a restart interrupted. */
+  /** Continues a compaction that a restart interrupted. */
   resume(): void {
     const { compactRevision, finishedRevision } = this.#options.store.meta;
     if (compactRevision > finishedRevision) {
@@ -68,18 +68,18 @@ export class Compactor {
     if (this.#job === undefined && this.#cancelPause === undefined && !this.#hashing) this.#next();
   }
 
-  /** Calls back when the removal of a compaction that was started is done. */
+  /** Calls back when the compaction at this revision has removed everything. */
   whenDone(revision: number, done: () => void): void {
     if (this.#options.store.meta.finishedRevision >= revision) done();
     else this.#waiters.push({ revision, done });
   }
 
-  /** What a long read at a revision sees is not removed until it releases that, or is abandoned; see `ActiveReads.add`. */
+  /** Registers a long read. What it sees is not removed until it is released or abandoned; see `ActiveReads.add`. */
   hold(revision: number, abandon?: () => void): ActiveRead {
-    return this.#holds.add(revision, abandon);
+    return this.#reads.add(revision, abandon);
   }
 
-  /** The store is about to be closed; `resume` takes the removal up again. */
+  /** Called before the store is closed. `resume` continues the compaction. */
   suspend(): void {
     this.#cancelPause?.();
     this.#cancelPause = undefined;
@@ -123,7 +123,7 @@ export class Compactor {
       .catch((error: unknown) => this.#options.failed(error));
   }
 
-  /** Before anything is removed; nothing but the present compaction's predecessor may be unfinished. */
+  /** Computes the hash of a compaction, before it removes anything and after all earlier compactions have finished. */
   async #hash(revision: number): Promise<void> {
     const { store, hashRows, logger } = this.#options;
     const { finishedRevision } = store.meta;
@@ -155,8 +155,8 @@ export class Compactor {
     const job = this.#job;
     if (job === undefined || this.#stopped) return;
     const { store, clock, metrics, batchLimit, sleepMs } = this.#options;
-    if (this.#holds.hold(job.revision) || store.isScannedBelow(job.revision)) {
-      this.#pause(Math.max(sleepMs, HELD_PAUSE_MS));
+    if (this.#reads.block(job.revision) || store.isScannedBelow(job.revision)) {
+      this.#pause(Math.max(sleepMs, BLOCKED_PAUSE_MS));
       return;
     }
     const startedMs = clock.now();

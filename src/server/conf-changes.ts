@@ -10,7 +10,7 @@ interface PendingChange {
   readonly cancelTimeout: () => void;
 }
 
-/** Changes of the membership on their way through the log, and who waits for them. */
+/** Proposed membership changes, with the callers that wait for them. */
 export class ConfChanges {
   readonly #member: Member;
   readonly #pending = new Map<bigint, PendingChange>();
@@ -20,12 +20,12 @@ export class ConfChanges {
     this.#member = member;
   }
 
-  /** Each applied change, for whoever keeps connections to the members. */
+  /** Registers an observer of each applied change. The peer transport uses it to connect and disconnect. */
   onApplied(observer: (result: ConfChangeResult) => void): void {
     this.#observers.push(observer);
   }
 
-  /** @param change without an id; rejects with etcd's error, or the timeout's, after which the outcome is unknown */
+  /** Rejects with etcd's error. After a timeout the outcome is unknown. @param change without an id */
   propose(change: Omit<ConfChange, 'id'>): Promise<readonly ClusterMember[]> {
     const member = this.#member;
     const id = member.ids.full(member.ids.next());

@@ -8,12 +8,12 @@ import { hashStore } from './hash-store.ts';
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** Names no member: nobody knows which of them is damaged. */
+/** Member id of the alarm when it is unknown which member is corrupt. */
 const WHOLE_CLUSTER = 0n;
 
 export interface CorruptionCheckerOptions {
   readonly member: Member;
-  /** What another member's store hashes to at a revision. Rejects as `PeerClient.hashKv`. */
+  /** Requests the hash of another member's store at a revision. Rejects as `PeerClient.hashKv`. */
   readonly remoteHash: (peerUrls: readonly string[], revision: number) => Promise<RemoteHash>;
   readonly logger: Logger;
 }
@@ -25,23 +25,23 @@ interface PeerAnswer {
 }
 
 /**
- * Compares what the members hold, in etcd's three ways: before a member begins to serve, now and then, and after
- * compactions. Equal histories have equal hashes, so a difference means that a member is damaged; the CORRUPT alarm
- * then stops the cluster from building on it.
+ * Compares the data of the members by hash, like etcd: before a member starts to serve, periodically, and after
+ * compactions. Equal histories have equal hashes. So a difference means that a member is corrupt. The CORRUPT alarm
+ * then stops all writes.
  */
 export class CorruptionChecker {
   readonly #options: CorruptionCheckerOptions;
   readonly #stops: (() => void)[] = [];
   #checking = false;
   #stopped = false;
-  /** Compactions up to this revision were found equal on all members. */
+  /** The hashes of compactions up to this revision are equal on all members. */
   #checkedRevision = 0;
 
   constructor(options: CorruptionCheckerOptions) {
     this.#options = options;
   }
 
-  /** Begins the periodic checks that the configuration asks for. */
+  /** Starts the periodic checks that are configured. */
   start(): void {
     const { member, logger } = this.#options;
     const { scheduler, config } = member;
@@ -66,9 +66,9 @@ export class CorruptionChecker {
   }
 
   /**
-   * Before anyone is served: this member must hold what the others hold.
+   * The initial check, before clients are served.
    *
-   * @returns false if it does not
+   * @returns false if the data of this member differs from that of another member
    */
   async initial(): Promise<boolean> {
     const { member, logger } = this.#options;
@@ -81,11 +81,11 @@ export class CorruptionChecker {
       'local-member-compact-revision': own.compactRevision,
       'local-member-hash': own.hash,
     };
-    let isSound = true;
+    let isEqual = true;
     for (const { id, peerUrls, answer } of await this.#askPeers(own.revision)) {
       const fields = { ...known, 'remote-peer-id': hex(id), 'remote-peer-endpoints': peerUrls };
       if (answer instanceof Error) {
-        logger.warn(reasonWithout(answer), { ...fields, error: answer.message });
+        logger.warn(requestFailure(answer), { ...fields, error: answer.message });
         continue;
       }
       if (answer.hash === own.hash) continue;
@@ -97,14 +97,14 @@ export class CorruptionChecker {
       };
       if (answer.compactRevision === own.compactRevision) {
         logger.warn('found different hash values from remote peer', compared);
-        isSound = false;
+        isEqual = false;
       } else logger.warn('found different compact revision values from remote peer', compared);
     }
-    if (isSound) logger.info('initial corruption checking passed; no corruption', local);
-    return isSound;
+    if (isEqual) logger.info('initial corruption checking passed; no corruption', local);
+    return isEqual;
   }
 
-  /** As leader: no member may be ahead of it, and at the same compaction all hashes are the same. */
+  /** As leader: no member may be ahead of it, and members with the same compact revision must have the same hash. */
   async periodic(): Promise<void> {
     const { member, logger } = this.#options;
     const first = await hashStore(member, 0);
@@ -140,7 +140,7 @@ export class CorruptionChecker {
     logger.info('finished peer corruption check', { 'number-of-peers-checked': checked });
   }
 
-  /** As leader: compares the hashes that compactions made, the newest first that all members still have. */
+  /** As leader: compares the hashes of compactions, newest first, until one is found that all members still have. */
   async compactions(): Promise<void> {
     const { member, logger } = this.#options;
     logger.info('starting compact hash check', { 'local-member-id': member.memberIdText });
@@ -157,7 +157,7 @@ export class CorruptionChecker {
     logger.info('finished compaction hash check', { 'number-of-hashes-checked': count });
   }
 
-  /** @returns whether older compactions need not be looked at */
+  /** @returns whether older compactions need no check */
   #compareCompaction(own: StoreHash, peers: readonly PeerAnswer[]): boolean {
     const { member, logger } = this.#options;
     const leader = {
@@ -182,7 +182,7 @@ export class CorruptionChecker {
     const majority = [...holders].find(([, ids]) => ids.length >= quorum)?.[0];
     if (majority === undefined) {
       logger.error(
-        'the hashes of a compaction differ, and no majority says which members are corrupt',
+        'the hashes of a compaction differ, and no hash has a majority; the corrupt members are unknown',
         leader,
       );
       this.#alarm(WHOLE_CLUSTER);
@@ -260,12 +260,12 @@ export class CorruptionChecker {
       alarm: AlarmType.CORRUPT,
     });
     const failed = (error: Error): void =>
-      logger.error('the CORRUPT alarm could not be raised', { error: error.message });
+      logger.error('failed to raise the CORRUPT alarm', { error: error.message });
     member.propose(RaftRequestField.alarm, body, undefined, { settled: () => undefined, failed });
   }
 }
 
-/** The leader's own store has another hash at the same revision: it changed by itself. */
+/** Whether the leader's own store has two different hashes at the same revision. */
 function isChanged(first: StoreHash, second: StoreHash): boolean {
   return (
     first.hash !== second.hash &&
@@ -291,7 +291,7 @@ function skipReason(answer: RemoteHash | Error, own: StoreHash): string | undefi
     : `the peer's compact revision ${answer.compactRevision} is not the leader's ${own.compactRevision}`;
 }
 
-function reasonWithout(error: Error): string {
+function requestFailure(error: Error): string {
   if (error === errors.FutureRev) return 'cannot fetch hash from slow remote peer';
   if (error === errors.Compacted) return 'cannot fetch hash from remote peer; local member is behind';
   if (error === errors.ClusterIDMismatch) return 'cluster ID mismatch';

@@ -13,7 +13,7 @@ import { DowngradeInfoSetRequest } from '../wire/gen/membershippb.ts';
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** The downgrade of a cluster to the minor version before: validating, enabling and cancelling it. */
+/** Downgrade of the cluster to the previous minor version: validate, enable and cancel. */
 export class Downgrades {
   readonly #member: Member;
 
@@ -21,7 +21,7 @@ export class Downgrades {
     this.#member = member;
   }
 
-  /** The cluster's version, as the response has it. Rejects with etcd's errors. */
+  /** Returns the cluster version for the response. Rejects with etcd's errors. */
   async handle(request: DowngradeRequest): Promise<string> {
     switch (request.action) {
       case DowngradeRequestDowngradeAction.VALIDATE:
@@ -35,7 +35,7 @@ export class Downgrades {
       }
       case DowngradeRequestDowngradeAction.CANCEL:
         await this.#linearize();
-        // etcd answers with success whether or not there was a downgrade to cancel.
+        // As in etcd, this succeeds even when there is no downgrade to cancel.
         if (this.#member.cluster.downgrade.enabled) await this.#set(false, '');
         break;
       default:
@@ -84,7 +84,7 @@ export class Downgrades {
   }
 }
 
-/** `3.6` or `3.6.0`, patch dropped. */
+/** Parses `3.6` or `3.6.0`; the patch is dropped. */
 function targetOf(text: string): Version {
   const version = parseVersion(text) ?? parseVersion(`${text}.0`);
   if (version === undefined) throw errors.WrongDowngradeVersionFormat;

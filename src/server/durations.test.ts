@@ -20,7 +20,7 @@ function setUp() {
   return { metrics, warnings, durations, entries };
 }
 
-test('a batch’s time is shared among its requests', () => {
+test('the time of a batch is divided among its requests', () => {
   const { metrics, warnings, durations, entries } = setUp();
   const counts = new ApplyCounts();
   for (let at = 0; at < 3; at += 1) counts.countPut(false);
@@ -38,7 +38,7 @@ test('a batch’s time is shared among its requests', () => {
   expect(warnings).toEqual([]);
 });
 
-test('a batch that takes long is told of', () => {
+test('a slow batch is logged', () => {
   const { metrics, warnings, durations, entries } = setUp();
   durations.applied(entries.length, entries[0]?.index, new ApplyCounts(), 250);
   expect(metrics.server.slowApplies).toBe(1);
@@ -47,7 +47,7 @@ test('a batch that takes long is told of', () => {
   ]);
 });
 
-test('requests are told apart by kind and outcome', () => {
+test('requests are counted by kind and outcome', () => {
   const { metrics, durations } = setUp();
   durations.proposal(RaftRequestField.leaseGrant, 0.5, true);
   durations.proposal(RaftRequestField.leaseGrant, 0.5, false);

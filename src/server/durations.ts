@@ -9,7 +9,7 @@ const proposalNames: ReadonlyMap<RaftRequestField, string> = new Map(
   Object.entries(RaftRequestField).map(([kind, field]) => [field, requestName(kind)]),
 );
 
-/** Histograms by request and outcome, found without building label texts; each is made when first needed. */
+/** Histograms by request and outcome. They are created on first use and found without building label texts. */
 class ByRequest {
   readonly #make: (name: string, isDone: boolean) => Histogram;
   readonly #done = new Map<string, Histogram>();
@@ -27,7 +27,7 @@ class ByRequest {
   }
 }
 
-/** How long requests take, from their arrival to their answer, and how long it takes to apply them; in seconds. */
+/** Records the duration of requests, from arrival to response, and the duration of their apply, in seconds. */
 export class Durations {
   readonly #metrics: Metrics;
   readonly #logger: Logger;
@@ -35,7 +35,7 @@ export class Durations {
   readonly #requests: ByRequest;
   readonly #applies: ByRequest;
   readonly #ranges: ByRequest;
-  /** Time taken so far by the requests that are being applied. */
+  /** Time spent so far on the requests that are being applied. */
   #tookMs = 0;
 
   constructor(metrics: Metrics, logger: Logger, limits: Pick<Config, 'warningApplyDurationMs'>) {
@@ -48,25 +48,25 @@ export class Durations {
     this.#applies = new ByRequest((name, isDone) => server.applyDuration.with('v3', name, String(isDone)));
   }
 
-  /** A proposal was answered, which counts as done whatever the answer, or given up. */
+  /** Records a proposal. Any response counts as done; a timeout does not. */
   proposal(field: RaftRequestField, seconds: number, isDone: boolean): void {
     this.#requests.of(proposalNames.get(field) ?? '', isDone).observe(seconds);
   }
 
-  /** A read was answered. */
+  /** Records a read. */
   read(name: 'Range' | 'ReadonlyTxn', seconds: number, isDone: boolean): void {
     this.#requests.of(name, isDone).observe(seconds);
   }
 
-  /** The store was read for an answer, or could not be. */
+  /** Records a range in the store. */
   range(seconds: number, isDone: boolean): void {
     this.#ranges.of('', isDone).observe(seconds);
   }
 
   /**
-   * A batch was applied. Its requests go into the store together: each took the same part of the time.
+   * Records an applied batch. Its requests are written to the store together, so each gets the same share of the time.
    *
-   * @param count of requests; 0 where the time went into a part of one
+   * @param count number of requests; 0 when only a part of one request was applied
    */
   applied(count: number, firstIndex: number | undefined, counts: ApplyCounts, partMs: number): void {
     const { server } = this.#metrics;

@@ -5,13 +5,13 @@ import type { Scheduler } from '../ports/scheduler.ts';
 import { None, Role } from '../raft/types.ts';
 import type { ConsensusInput } from './consensus.ts';
 
-/** An election takes two round trips; as much again is left for the disks that votes wait for. */
+/** An election takes two round trips. The same time again is allowed for writing the votes to disk. */
 const ROUND_TRIPS = 4;
 
-/** Of a late tick, what is still remembered with the next one. */
-const LATENESS_KEPT = 0.9;
+/** With each tick, the recorded lateness of ticks decays by this factor. */
+const LATENESS_DECAY = 0.9;
 
-/** What it needs of a member. */
+/** The part of a member that an early election uses. */
 export interface ElectingMember {
   readonly config: Pick<Config, 'heartbeatIntervalMs' | 'electionTimeoutMs'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -22,16 +22,16 @@ export interface ElectingMember {
 }
 
 /**
- * An election without waiting for the election timeout, when the leader's process is gone, or when all members have
- * just started.
+ * Starts an election without waiting for the election timeout: when the leader's process is gone, or when all members
+ * have just started.
  *
- * The voters that are left campaign one after the other, in the order of their ids, each a step later: candidates that
- * meet split the vote, and then nobody leads for an election timeout. A step is long enough for an election, by the
- * measured round trips and by how late this member's own ticks are. Rounds follow, as a candidate may have been too early
- * for voters that had not missed the leader yet. A member that has just voted for another, or said that it would, leaves
- * out its turn.
+ * The remaining voters campaign one after the other, in the order of their ids, with one step of time in between.
+ * Concurrent candidates would split the vote, and the cluster would have no leader for an election timeout. A step is
+ * long enough for an election: it depends on the measured round-trip times and on how late this member's own ticks are.
+ * A candidate may be too early for voters that have not noticed the loss of the leader yet, so further rounds follow. A
+ * member that has just granted a vote or a pre-vote to another one skips its turn.
  *
- * Campaigns ask first whether they could be won (pre-vote), so that none deposes a leader that is alive after all.
+ * Each campaign starts with a pre-vote, so that it cannot depose a leader that is still alive.
  */
 export class EarlyElection {
   readonly #member: ElectingMember;
@@ -41,7 +41,7 @@ export class EarlyElection {
   #lateMs = 0;
   #cancel: (() => void) | undefined;
 
-  /** @param roundTripMs to a member, where it was measured */
+  /** @param roundTripMs the measured round-trip time to a member, if any */
   constructor(member: ElectingMember, roundTripMs: (id: bigint) => number | undefined) {
     this.#member = member;
     this.#roundTripMs = roundTripMs;
@@ -49,7 +49,7 @@ export class EarlyElection {
     member.scheduler.every(member.config.heartbeatIntervalMs, () => this.#tick());
   }
 
-  /** This member has voted for another one, or said that it would. */
+  /** Called when this member has granted a vote or a pre-vote to another one. */
   voted(): void {
     this.#votedMs = this.#member.clock.now();
   }
@@ -77,13 +77,14 @@ export class EarlyElection {
         return;
       }
       raft.campaign();
-      // Whole rounds, so that turns stay apart. Ever more of them: a new campaign gives up the one before.
+      // The delay is a whole number of rounds, so that candidates stay apart. It doubles, because a new campaign
+      // cancels the previous one.
       next(rounds * roundMs);
       rounds *= 2;
     };
     const next = (delayMs: number): void => {
       this.#cancel?.();
-      // Later than that raft campaigns by itself, at random times.
+      // After that time raft itself campaigns, at a random time.
       this.#cancel =
         clock.now() + delayMs > endMs ? undefined : this.#member.scheduler.after(delayMs, attempt);
     };
@@ -101,6 +102,6 @@ export class EarlyElection {
     const { clock, config } = this.#member;
     const lateMs = clock.now() - this.#tickedMs - config.heartbeatIntervalMs;
     this.#tickedMs = clock.now();
-    this.#lateMs = Math.max(lateMs, LATENESS_KEPT * this.#lateMs);
+    this.#lateMs = Math.max(lateMs, LATENESS_DECAY * this.#lateMs);
   }
 }

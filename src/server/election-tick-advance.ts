@@ -40,7 +40,7 @@ export class ElectionTickAdvance {
     this.#options = options;
     const { config, clock, scheduler } = options.member;
     this.#deadlineMs = clock.now() + WAIT_MS;
-    if (config.initialElectionTickAdvance) this.#stop = scheduler.every(POLL_MS, () => this.#look());
+    if (config.initialElectionTickAdvance) this.#stop = scheduler.every(POLL_MS, () => this.#check());
     else
       options.logger.info('skipping initial election tick advance', {
         'election-ticks': config.electionTicks,
@@ -51,7 +51,7 @@ export class ElectionTickAdvance {
     this.#stop();
   }
 
-  #look(): void {
+  #check(): void {
     const { member } = this.#options;
     if (member.hasLeader || member.clock.now() > this.#deadlineMs) this.#stop();
     else if (member.config.preVote) this.#electOnceConnected();

@@ -10,22 +10,22 @@ export interface EngineRecoveryOptions {
   readonly space: SpaceGauge;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
-  /** The engine is about to close: readings under way have to stop. */
+  /** Called before the engine is closed: reads in progress must stop. */
   readonly suspend: () => void;
-  /** The engine takes writes again: what is in memory has to be read anew. */
+  /** Called when the engine accepts writes again: the state in memory must be read again. */
   readonly reload: () => void;
-  /** The engine cannot be opened, for another reason than a full disk. */
+  /** Called when the engine cannot be opened for another reason than a full disk. */
   readonly failed: (error: Error) => void;
 }
 
 /**
- * Brings an engine back whose disk was full: waits for room, and opens it again, since a store that failed to write
- * refuses everything until then. Reads go on while waiting and stop for the moment of reopening.
+ * Recovers the engine after a full disk. A store that failed to write refuses all writes until it is opened again. So
+ * this waits for free space and reopens it. Reads continue while it waits and stop only during the reopening.
  */
 export class EngineRecovery {
   readonly #options: EngineRecoveryOptions;
   #waiting: (() => void)[] | undefined;
-  #underWay = false;
+  #isRecovering = false;
   #generation = 0;
   #transition: Promise<unknown> = Promise.resolve();
 
@@ -37,9 +37,9 @@ export class EngineRecovery {
     return this.#generation;
   }
 
-  /** From a write that the disk refused until state in memory is read anew. */
-  get isUnderWay(): boolean {
-    return this.#underWay;
+  /** True from the failed write until the state in memory has been read again. */
+  get isRecovering(): boolean {
+    return this.#isRecovering;
   }
 
   get isReopening(): boolean {
@@ -52,9 +52,10 @@ export class EngineRecovery {
   }
 
   begin(): void {
-    if (this.#underWay) return;
-    this.#underWay = true;
-    // Where a quota ran out, the disk itself seems to have room: trying at once would take the whole thread.
+    if (this.#isRecovering) return;
+    this.#isRecovering = true;
+    // With an exhausted disk quota, the disk still seems to have free space. Retries without a pause would block the
+    // event loop.
     this.#options.scheduler.after(RETRY_MS, () => this.#try());
   }
 
@@ -68,7 +69,7 @@ export class EngineRecovery {
     this.whileClosed(() => engine.reopen()).then(
       () => {
         logger.info('the store is open again');
-        this.#underWay = false;
+        this.#isRecovering = false;
       },
       (error: unknown) => {
         if (!(error instanceof EngineFullError)) {
@@ -82,8 +83,8 @@ export class EngineRecovery {
   }
 
   /**
-   * Has the store closed and opened by `reopen`, after earlier calls' turns. Nobody reads it meanwhile; then everything
-   * in memory is read anew. When that rejects, the store stays closed to all.
+   * Runs `reopen`, which closes and opens the store, after earlier calls have finished. Reads wait meanwhile. Then the
+   * state in memory is read again. If `reopen` rejects, the store stays closed.
    */
   whileClosed(reopen: () => Promise<void>): Promise<void> {
     const run = this.#transition.then(() => this.#exchange(reopen));

@@ -7,30 +7,30 @@ import type { Logger } from '../ports/logger.ts';
 import { ConfChange, type ConfState, type Entry, EntryType } from '../wire/gen/raftpb.ts';
 import { ConfChangeType } from '../raft/types.ts';
 import type { Identity } from './identity.ts';
-import { leadsTo } from './start-raft.ts';
+import { containsApplied } from './start-raft.ts';
 
 export interface ForceNewClusterOptions {
   readonly log: LogStore;
   readonly contents: LogContents;
   readonly applied: AppliedState;
   readonly identity: Identity;
-  /** Under which others are to reach this member, should it not be a member any more. */
+  /** Peer URLs of this member, used when the configuration no longer contains it. */
   readonly peerUrls: readonly string[];
   readonly logger: Logger;
 }
 
 /**
- * Makes a member the only one of its cluster, as etcd's `--force-new-cluster`: for when a majority is lost for good.
- * What the log holds beyond what is known to be committed goes, and changes of the membership by which all others
- * leave take its place, as if they had been agreed on. They are on disk when this resolves.
+ * Implements `--force-new-cluster` of etcd, for a cluster that has lost its majority permanently. Uncommitted log
+ * entries are discarded. Instead, committed entries are added that remove all other members. They are on disk when
+ * this resolves.
  *
- * Unsafe while any other member may still run: both would take themselves for the cluster.
+ * Unsafe while any other member may still run: there would be two clusters with the same id.
  *
- * @returns the log as it is then
+ * @returns the new contents of the log
  */
 export async function forceNewCluster(options: ForceNewClusterOptions): Promise<LogContents> {
   const { log, applied, identity, logger } = options;
-  const contents = await upToStore(options);
+  const contents = await logUpToStore(options);
   const { mark, hardState } = contents;
   const commit = Math.max(hardState.commit, applied.index, mark.index);
   const kept = contents.entries.filter(({ index }) => index <= commit);
@@ -60,10 +60,10 @@ export async function forceNewCluster(options: ForceNewClusterOptions): Promise<
   return { ...contents, entries: [...kept, ...added], hardState: newState };
 }
 
-/** A received store may have been put in place, and the log not been told before a crash. */
-async function upToStore({ log, contents, applied }: ForceNewClusterOptions): Promise<LogContents> {
+/** After a crash, the log may not yet know of a received store that was already installed. */
+async function logUpToStore({ log, contents, applied }: ForceNewClusterOptions): Promise<LogContents> {
   const { index, term, confState } = applied;
-  if (leadsTo(contents, applied)) return contents;
+  if (containsApplied(contents, applied)) return contents;
   await log.release({ index, term, confState });
   return { ...contents, mark: { index, term, confState }, entries: [] };
 }
@@ -77,7 +77,7 @@ function additionOf({ identity, peerUrls }: ForceNewClusterOptions): Omit<ConfCh
   };
 }
 
-/** All nodes of the configuration once the entries are applied. */
+/** Returns all nodes of the configuration after the entries are applied. */
 function nodesAt(
   entries: readonly Entry[],
   from: { readonly index: number; readonly confState: ConfState },
@@ -86,7 +86,7 @@ function nodesAt(
   const nodes = new Set([...confState.voters, ...confState.learners]);
   for (const { index, type, data } of entries) {
     if (index <= base || type !== EntryType.EntryConfChange) continue;
-    const change = ConfChange.decode(defined(data, 'a configuration change says what changes'));
+    const change = ConfChange.decode(defined(data, 'a configuration change entry has data'));
     if (change.type === ConfChangeType.ConfChangeRemoveNode) nodes.delete(change.nodeId);
     else if (change.type !== ConfChangeType.ConfChangeUpdateNode) nodes.add(change.nodeId);
   }

@@ -7,15 +7,15 @@ import type { Member } from './member.ts';
 
 const ROWS_PER_SLICE = 500;
 
-/** Hashes what a scope holds; `opened` is called once rows may be removed. */
+/** Hashes the rows of a scope. `opened` is called as soon as a compaction may remove rows again. */
 export type HashRows = (scope: HashScope, opened: () => void) => Promise<StoreHash>;
 
 /**
- * etcd's HashKV of the store.
+ * Computes etcd's HashKV of the store. Rejects with Compacted or FutureRev for a revision that the store does not have.
  *
- * @param revision 0 for the present. Rejects with Compacted or FutureRev where it cannot be had.
- * @param turn waits until the hash may be made, where their number is limited
- * @param durations takes the seconds of a hash that was not known already, without its wait
+ * @param revision 0 means the present revision
+ * @param turn waits for a free slot, when the number of concurrent hashes is limited
+ * @param durations records the seconds of the computation, without the wait
  */
 export async function hashStore(
   member: Member,
@@ -31,9 +31,9 @@ export async function hashStore(
   const known = compactor.hashes.get(revision);
   if (known !== undefined) return known;
   refuse();
-  const place = await turn?.();
+  const slot = await turn?.();
   try {
-    // Compactions do not wait for those who wait in line.
+    // A compaction may have removed the revision while this request waited.
     refuse();
     const startedMs = clock.now();
     const { release } = compactor.hold(0);
@@ -41,27 +41,27 @@ export async function hashStore(
     durations.observe((clock.now() - startedMs) / 1000);
     return hash;
   } finally {
-    place?.release();
+    slot?.release();
   }
 }
 
-/** Beyond this, hashing takes long enough to start a thread for it. */
-const HASH_HERE_BYTES = 4 * 1024 * 1024;
+/** A larger store is hashed by a worker thread. */
+const MAX_LOCAL_HASH_BYTES = 4 * 1024 * 1024;
 
-/** Little history is hashed here, in slices; much of it where that is no burden. */
+/** A small store is hashed on this thread, in slices. A large one is hashed by a worker, if there is one. */
 export function chooseHash(
   store: MvccStore,
   scheduler: Scheduler,
-  elsewhere: HashRows | undefined,
+  hashInWorker: HashRows | undefined,
 ): HashRows {
-  const here = hashInSlices(scheduler);
+  const hashHere = hashInSlices(scheduler);
   return (scope, opened) => {
-    const isMuch = store.sizeBytes > HASH_HERE_BYTES;
-    return isMuch && elsewhere !== undefined ? elsewhere(scope, opened) : here(scope, opened);
+    const isLarge = store.sizeBytes > MAX_LOCAL_HASH_BYTES;
+    return isLarge && hashInWorker !== undefined ? hashInWorker(scope, opened) : hashHere(scope, opened);
   };
 }
 
-/** On this thread, in slices between other work. */
+/** Hashes on this thread, in slices between other work. */
 export function hashInSlices(scheduler: Scheduler): HashRows {
   return (scope, opened) =>
     new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import type { LogFields } from '../ports/logger.ts';
 import { type Message, MessageType } from '../raft/types.ts';
 import { HeartbeatTimes } from './heartbeat-times.ts';
 
-it('heartbeats that leave too late are counted and logged, for each receiver', () => {
+it('late heartbeats are counted and logged for each receiver', () => {
   const metrics = new Metrics();
   const lines: (LogFields | undefined)[] = [];
   const ignore = (): void => undefined;

@@ -4,13 +4,13 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { type Message, MessageType } from '../raft/types.ts';
 
-/** Counts the heartbeats of a leader that leave more than two intervals after the one before, as etcd does. */
+/** As etcd, counts heartbeats that the leader sends more than two intervals after the previous one. */
 export class HeartbeatTimes {
   readonly #intervalMs: number;
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
-  /** When the last one left, by receiver. */
+  /** Time of the last heartbeat, by receiver. */
   readonly #sentMs = new Map<bigint, number>();
 
   constructor(intervalMs: number, clock: Clock, metrics: Metrics, logger: Logger) {
@@ -20,12 +20,12 @@ export class HeartbeatTimes {
     this.#logger = logger;
   }
 
-  /** The leader has changed: what was sent before says nothing about the present one. */
+  /** Called when the leader changes: forgets the heartbeats of the previous term. */
   reset(): void {
     this.#sentMs.clear();
   }
 
-  /** @returns the messages given, which are on their way to other members */
+  /** Records the heartbeats among the messages to other members. @returns the same messages */
   sent(messages: readonly Message[]): readonly Message[] {
     for (const { type, to } of messages) if (type === MessageType.MsgHeartbeat) this.#heartbeat(to);
     return messages;

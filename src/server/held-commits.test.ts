@@ -34,13 +34,13 @@ function setUp() {
 }
 
 describe('commit indexes without entries', () => {
-  it('travel at once while little is going on', () => {
+  it('are sent at once under low load', () => {
     const { held } = setUp();
     expect(held.hold(append(3))).toBe(false);
     expect(held.hold(append(5))).toBe(false);
   });
 
-  it('wait for the next append under load, and are not sent beside it', () => {
+  it('wait for the next append under load and are sent as part of it', () => {
     const { held, sent, passTime } = setUp();
     expect(held.hold(append(100))).toBe(true);
     expect(held.hold(append(100, 4))).toBe(false);
@@ -48,7 +48,7 @@ describe('commit indexes without entries', () => {
     expect(sent).toEqual([]);
   });
 
-  it('are sent when nothing follows', () => {
+  it('are sent after a short time when no append follows', () => {
     const { held, sent, passTime } = setUp();
     held.hold(append(100));
     held.hold(append(150));
@@ -60,7 +60,7 @@ describe('commit indexes without entries', () => {
     ]);
   });
 
-  it('are not held from a member whose clients wait for them', () => {
+  it('are sent at once to a member whose clients wait for them', () => {
     const { held, state } = setUp();
     held.forwarded(2n);
     expect(held.hold(append(100))).toBe(false);
@@ -68,7 +68,7 @@ describe('commit indexes without entries', () => {
     expect(held.hold(append(200))).toBe(true);
   });
 
-  it('leave all other messages alone', () => {
+  it('do not delay other messages', () => {
     const { held } = setUp();
     const heartbeat = newMessage(MessageType.MsgHeartbeat, 2n);
     heartbeat.commit = 500;

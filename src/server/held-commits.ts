@@ -1,9 +1,9 @@
 import type { Scheduler } from '../ports/scheduler.ts';
 import { type Message, MessageType } from '../raft/types.ts';
 
-/** A commit index waits this long for an append to travel with. */
+/** A commit index waits at most this long for the next append. */
 const HOLD_MS = 2;
-/** Fewer entries than this in a commit: the cluster is quiet, and nothing may follow soon. */
+/** With fewer entries in a commit the load is low, and no append may follow soon. */
 const BUSY_ENTRIES = 8;
 /** A member that forwarded a proposal within this time has a client that waits for the commit index. */
 const FORWARDED_RECENTLY_MS = 200;
@@ -15,14 +15,15 @@ export interface HeldCommitsOptions {
 }
 
 /**
- * Under load, an append that carries nothing but a newer commit index is followed within a millisecond by one with
- * entries, which carries it too. Waking each follower twice a batch costs more than the entries do, so the first one
- * is held back for the second. To raft it is a message that took longer.
+ * Delays appends that contain only a newer commit index. Under load, the next append with entries follows within a
+ * millisecond and contains the commit index too. Waking each follower twice per batch would cost more than the entries
+ * themselves. For raft, a delayed message is just a slow one.
  */
 export class HeldCommits {
   readonly #options: HeldCommitsOptions;
   readonly #held = new Map<bigint, Message>();
-  readonly #told = new Map<bigint, number>();
+  /** The last commit index sent, by receiver. */
+  readonly #sent = new Map<bigint, number>();
   readonly #forwarded = new Map<bigint, number>();
   #isWaiting = false;
   readonly #release = (): void => {
@@ -30,7 +31,7 @@ export class HeldCommits {
     if (this.#held.size === 0) return;
     const messages = [...this.#held.values()];
     this.#held.clear();
-    for (const { to, commit } of messages) this.#told.set(to, commit);
+    for (const { to, commit } of messages) this.#sent.set(to, commit);
     this.#options.send(messages);
   };
 
@@ -38,18 +39,18 @@ export class HeldCommits {
     this.#options = options;
   }
 
-  /** A proposal came from this member. */
+  /** Called when a member has forwarded a proposal. */
   forwarded(from: bigint): void {
     this.#forwarded.set(from, this.#options.now());
   }
 
-  /** Whether the message, the next one to its member, is held back for now. */
+  /** Takes each outgoing message in order. @returns whether the message is held back for now */
   hold(message: Message): boolean {
     if (message.type !== MessageType.MsgApp) return false;
     const { to, commit, entries } = message;
     if (entries.length > 0 || !this.#isBusy(message)) {
       this.#held.delete(to);
-      this.#told.set(to, commit);
+      this.#sent.set(to, commit);
       return false;
     }
     this.#held.set(to, message);
@@ -61,7 +62,7 @@ export class HeldCommits {
   }
 
   #isBusy({ to, commit }: Message): boolean {
-    if (commit - (this.#told.get(to) ?? 0) < BUSY_ENTRIES) return false;
+    if (commit - (this.#sent.get(to) ?? 0) < BUSY_ENTRIES) return false;
     const forwardedAt = this.#forwarded.get(to);
     return forwardedAt === undefined || this.#options.now() - forwardedAt > FORWARDED_RECENTLY_MS;
   }

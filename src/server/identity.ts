@@ -3,15 +3,15 @@ import { Metadata } from '../wire/gen/etcdserverpb.ts';
 import { bootstrapCluster } from '../membership/cluster.ts';
 import type { ClusterMember } from '../membership/member.ts';
 
-/** Who this member is, for as long as its data directory lives. */
+/** The ids of a member. They stay the same as long as its data directory exists. */
 export interface Identity {
   readonly memberId: bigint;
   readonly clusterId: bigint;
 }
 
-/** A member that begins with nothing. */
+/** The bootstrap of a member without data. */
 export interface Founding extends Identity {
-  /** All members of a new cluster; empty for a member that joins one and learns them from its log. */
+  /** The members of a new cluster. Empty for a member that joins a cluster and learns its members from the log. */
   readonly founders: readonly ClusterMember[];
   /** The other members of a cluster that this one joins. */
   readonly remotes: readonly { readonly id: bigint; readonly peerUrls: readonly string[] }[];
@@ -27,7 +27,7 @@ export function decodeIdentity(metadata: Buffer): Identity {
   return { memberId: nodeId, clusterId };
 }
 
-/** A static bootstrap: every founding member derives the same ids from the same flags. */
+/** Static bootstrap of a new cluster. All its members derive the same ids from the same flags. */
 export function foundCluster(
   name: string,
   initial: ReadonlyMap<string, readonly string[]>,

@@ -4,14 +4,14 @@ import type { Scheduler } from '../ports/scheduler.ts';
 type Turns = Pick<Scheduler, 'soon'>;
 
 export interface Outcome<Result> {
-  /** Nobody waits for the result any more; the work is dropped. */
+  /** Whether the result is no longer needed. The rest of the work is then skipped. */
   readonly isOver: () => boolean;
-  /** What it throws goes to `failed` as well. */
+  /** An error that it throws goes to `failed`. */
   readonly done: (result: Result) => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** Does a client's work at once where that is one step, and else step by step, as the turns allow. */
+/** Runs the work of a client: the first step at once, each further one in a later turn of the event loop. */
 export function inTurns<Result>(turns: Turns, steps: Steps<Result>, outcome: Outcome<Result>): void {
   const turn = (): void => {
     try {
@@ -33,7 +33,7 @@ export function inTurns<Result>(turns: Turns, steps: Steps<Result>, outcome: Out
   turn();
 }
 
-/** The same for work whose result a promise gives. It is not dropped. */
+/** As `inTurns`, but returns a promise, and the work always runs to its end. */
 export function promiseInTurns<Result>(turns: Turns, steps: Steps<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     inTurns(turns, steps, { isOver: () => false, done: resolve, failed: reject });

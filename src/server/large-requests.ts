@@ -1,7 +1,7 @@
-/** Requests below it count by their number alone, and never wait for others. */
+/** Smaller requests are limited only by their number and never wait for others. */
 const LARGE_BYTES = 4096;
 
-/** Bytes of large requests between their proposal and their result. Two of the default largest size fit. */
+/** Maximum bytes of large requests that are proposed and have no result yet. Two of the default maximum size fit. */
 export const LARGE_WINDOW_BYTES = 3 * 1024 * 1024;
 
 interface Held {
@@ -11,28 +11,28 @@ interface Held {
 }
 
 /**
- * The large requests under way. The log keeps the order of proposals, so a small request waits for all that was
- * proposed before it. Therefore only some bytes of large requests are proposed at a time. The others wait here in
- * their order, and small requests go ahead of them.
+ * The large requests in flight. The log keeps the order of proposals, so a small request waits for everything that was
+ * proposed before it. Therefore only a limited number of bytes of large requests is proposed at a time. The others wait
+ * here in their order, and small requests overtake them.
  */
 export class LargeRequests {
   readonly #maxBytes: number;
-  /** Whether somebody still waits for the result of a request. */
+  /** Whether a caller still waits for the result of a request. */
   readonly #isWanted: (sequence: number) => boolean;
-  /** Sizes by sequence, of those proposed and those that wait. */
+  /** Sizes by sequence, both of proposed and of waiting requests. */
   readonly #sizes = new Map<number, number>();
   #bytes = 0;
-  /** Not proposed yet, by sequence, in their order. */
+  /** Requests that are not proposed yet, by sequence, in their order. */
   readonly #held = new Map<number, Held>();
   #heldBytes = 0;
 
-  /** @param maxBytes of requests under way, proposed or not, above which further ones are refused */
+  /** @param maxBytes limit of bytes of large requests, proposed or waiting; above it new ones are refused */
   constructor(maxBytes: number, isWanted: (sequence: number) => boolean) {
     this.#maxBytes = maxBytes;
     this.#isWanted = isWanted;
   }
 
-  /** Whether a request of that size has to be refused. */
+  /** Whether a request of this size must be refused. */
   isFull(bytes: number): boolean {
     if (bytes < LARGE_BYTES || this.#bytes + bytes <= this.#maxBytes) return false;
     this.sweep();
@@ -40,9 +40,9 @@ export class LargeRequests {
   }
 
   /**
-   * Sends a request now, or when its turn has come. One that nobody waits for any more is never sent.
+   * Sends a request now or when there is room. A request is not sent when its caller no longer waits.
    *
-   * @param send may find that it cannot be taken any more, and fail it
+   * @param send sends the request, or fails it when it cannot be accepted any more
    */
   add(sequence: number, bytes: number, send: () => void): void {
     if (bytes < LARGE_BYTES) {
@@ -56,19 +56,19 @@ export class LargeRequests {
     this.#sendHeld();
   }
 
-  /** Whether the request waits for its turn: nobody but this member has seen it. */
+  /** Whether the request still waits here and has not been proposed. */
   isHeld(sequence: number): boolean {
     return this.#held.has(sequence);
   }
 
-  /** The request has its result. */
+  /** Called when a request has its result. */
   done(sequence: number): void {
     if (!this.#sizes.has(sequence)) return;
     this.#forget(sequence);
     this.#sendHeld();
   }
 
-  /** Forgets those that nobody waits for: they were given up, and left no word. */
+  /** Removes requests whose callers no longer wait, for example after a timeout. */
   sweep(): void {
     for (const sequence of this.#sizes.keys()) if (!this.#isWanted(sequence)) this.#forget(sequence);
     this.#sendHeld();
@@ -88,7 +88,7 @@ export class LargeRequests {
   #sendHeld(): void {
     for (const { sequence, bytes, send } of this.#held.values()) {
       const proposed = this.#bytes - this.#heldBytes;
-      // One by itself may be larger than the window.
+      // A single request may be larger than the window.
       if (proposed > 0 && proposed + bytes > LARGE_WINDOW_BYTES) return;
       this.#take(sequence);
       if (this.#isWanted(sequence)) send();

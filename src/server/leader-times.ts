@@ -1,6 +1,6 @@
 import { type EtcdError, errors } from '../wire/errors.ts';
 
-/** When this member last lost a leader and found one, for what is told to requests that have waited too long. */
+/** The times when this member last lost and found a leader. They determine the error of requests that time out. */
 export class LeaderTimes {
   readonly #electionTimeoutMs: number;
   #sinceMs = 0;
@@ -18,7 +18,7 @@ export class LeaderTimes {
     this.#lostMs = nowMs;
   }
 
-  /** As etcd: a request that began while there was no leader blames that. */
+  /** As etcd: a request that started while there was no leader gets an error that says so. */
   timeout(startedAtMs: number): EtcdError {
     const since = this.#sinceMs - 2 * this.#electionTimeoutMs;
     const lostLeader = startedAtMs > since && startedAtMs < this.#sinceMs && this.#lostMs > 0;

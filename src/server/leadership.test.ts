@@ -3,7 +3,7 @@ import { errors } from '../wire/errors.ts';
 import { Leadership } from './leadership.ts';
 import type { ReadWaiter } from './read-queue.ts';
 
-class Stage {
+class Fixture {
   now = 0;
   isLeader = true;
   readonly reads: ReadWaiter[] = [];
@@ -21,34 +21,34 @@ class Stage {
   }
 }
 
-test('a leader whose clock ticks is sure', async () => {
-  const stage = new Stage();
-  for (let tick = 0; tick < 10; tick += 1) stage.pass(110);
-  expect(stage.leadership.isSure).toBe(true);
-  expect(await stage.leadership.ensure()).toBe(true);
-  expect(stage.reads).toEqual([]);
+test('a leader with regular ticks is sure', async () => {
+  const fixture = new Fixture();
+  for (let tick = 0; tick < 10; tick += 1) fixture.pass(110);
+  expect(fixture.leadership.isSure).toBe(true);
+  expect(await fixture.leadership.ensure()).toBe(true);
+  expect(fixture.reads).toEqual([]);
 });
 
-test('after a stall the others are asked, also when the late tick comes first', async () => {
-  const stage = new Stage();
-  stage.now += 1000;
-  expect(stage.leadership.isSure).toBe(false);
-  stage.leadership.ticked();
-  expect(stage.leadership.isSure).toBe(false);
-  const ensured = stage.leadership.ensure();
-  stage.reads[0]?.readable();
+test('after a stall a quorum is asked, also when the late tick comes first', async () => {
+  const fixture = new Fixture();
+  fixture.now += 1000;
+  expect(fixture.leadership.isSure).toBe(false);
+  fixture.leadership.ticked();
+  expect(fixture.leadership.isSure).toBe(false);
+  const ensured = fixture.leadership.ensure();
+  fixture.reads[0]?.readable();
   expect(await ensured).toBe(true);
-  expect(stage.leadership.isSure).toBe(true);
+  expect(fixture.leadership.isSure).toBe(true);
 });
 
-test('it may turn out that another leads, or that nobody can tell', async () => {
-  const stage = new Stage();
-  stage.pass(1000);
-  const unknown = stage.leadership.ensure();
-  stage.reads[0]?.failed(errors.Timeout);
+test('the check is negative when another member leads or no quorum answers', async () => {
+  const fixture = new Fixture();
+  fixture.pass(1000);
+  const unknown = fixture.leadership.ensure();
+  fixture.reads[0]?.failed(errors.Timeout);
   expect(await unknown).toBe(false);
-  const lost = stage.leadership.ensure();
-  stage.isLeader = false;
-  stage.reads[1]?.readable();
+  const lost = fixture.leadership.ensure();
+  fixture.isLeader = false;
+  fixture.reads[1]?.readable();
   expect(await lost).toBe(false);
 });

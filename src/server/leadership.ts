@@ -2,10 +2,10 @@ import type { Config } from '../config/config.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ReadWaiter } from './read-queue.ts';
 
-/** As etcd: ticks that may fail to come before a leader is no longer sure of itself. */
+/** As etcd: after so many missed ticks a leader is not sure that it still leads. */
 const MISSED_TICKS = 3;
 
-/** What it needs of a member. */
+/** The part of a member that the leadership check uses. */
 export interface LeadingMember {
   readonly clock: Clock;
   readonly config: Pick<Config, 'heartbeatIntervalMs'>;
@@ -15,9 +15,8 @@ export interface LeadingMember {
 }
 
 /**
- * Whether this member, which takes itself for the leader, may act as one without asking the others: renew leases, or
- * revoke them. After a stall, a stopped process or a machine asleep, there may long be another leader, whose word has
- * arrived but is not read yet.
+ * Whether a leader may renew and revoke leases without a confirmation by a quorum. After a stall, for example a stopped
+ * process or a suspended machine, there may be another leader whose messages this member has not processed yet.
  */
 export class Leadership {
   readonly #member: LeadingMember;
@@ -29,7 +28,7 @@ export class Leadership {
     this.#tickedMs = member.clock.now();
   }
 
-  /** With each tick of raft's clock. */
+  /** Called at each raft tick. */
   ticked(): void {
     if (this.#isLate()) this.#doubtful = true;
     this.#tickedMs = this.#member.clock.now();
@@ -39,7 +38,7 @@ export class Leadership {
     return !this.#doubtful && !this.#isLate();
   }
 
-  /** Asks the others where it is not sure. False where this member does not lead, or cannot know. */
+  /** Asks a quorum if it is not sure. Resolves to false if this member does not lead or cannot find out. */
   ensure(): Promise<boolean> {
     const member = this.#member;
     if (this.isSure || !member.isLeader) return Promise.resolve(member.isLeader);

@@ -14,13 +14,13 @@ export interface LearnerPromoterOptions {
 }
 
 /**
- * As leader, makes voters of learners that have caught up, as `member promote` would. One that is not connected stays
- * a learner, however much of the log it has: as a voter it would only raise the quorum.
+ * As leader, promotes learners that have caught up, like `member promote`. A learner that is not connected is not
+ * promoted: as a voter it would only raise the quorum.
  */
 export class LearnerPromoter {
   readonly #options: LearnerPromoterOptions;
   readonly #stopChecks: () => void;
-  /** The last refusal logged, so that one that stays does not fill the log. */
+  /** The last logged refusal, so that the same one is not logged again and again. */
   #lastRefusal = '';
   #isBusy = false;
 

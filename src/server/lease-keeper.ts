@@ -6,10 +6,10 @@ import { LeaseCheckpointRequest, LeaseRevokeRequest } from '../wire/gen/etcdserv
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** Revocations that may be on their way through the log at once. */
+/** Maximum number of proposed revocations that are not applied yet. */
 const MAX_REVOKING = 512;
 
-/** What a leader owes the leases: to revoke the expired ones, and to note now and then how much time the others have. */
+/** As leader, revokes expired leases and writes checkpoints of the remaining TTL of the others. */
 export class LeaseKeeper {
   readonly #member: Member;
   readonly #logger: Logger;
@@ -19,17 +19,17 @@ export class LeaseKeeper {
   constructor(member: Member, logger: Logger) {
     this.#member = member;
     this.#logger = logger;
-    this.#stop = member.scheduler.every(LESSOR_LOOP_MS, () => this.#look());
+    this.#stop = member.scheduler.every(LESSOR_LOOP_MS, () => this.#check());
   }
 
   stop(): void {
     this.#stop();
   }
 
-  #look(): void {
+  #check(): void {
     const { lessor } = this.#member;
     if (!this.#member.isLeader || !lessor.isPrimary || this.#member.isReopening) return;
-    // What a former leader proposes is forwarded to the present one, which may have renewed the leases.
+    // A proposal of a former leader is forwarded to the present one, which may have renewed the lease in between.
     if (!this.#member.leadership.isSure) {
       void this.#member.leadership.ensure();
       return;
@@ -51,7 +51,7 @@ export class LeaseKeeper {
     const who = auth.isEnabled ? { username: ROOT_USER, revision: auth.revision } : undefined;
     const failed = (error: Error): void => {
       this.#revoking -= 1;
-      // It is tried again while it exists.
+      // The next check retries it as long as the lease exists.
       this.#logger.warn('failed to revoke lease', {
         'lease-id': id.toString(16).padStart(16, '0'),
         error: error.message,

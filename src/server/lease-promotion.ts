@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** What it needs of a member. */
+/** The part of a member that the promotion of leases uses. */
 export interface LeasingMember {
   readonly config: Pick<Config, 'electionTimeoutMs'>;
   readonly scheduler: Pick<Scheduler, 'soon'>;
@@ -10,8 +10,8 @@ export interface LeasingMember {
 }
 
 /**
- * Has a new leader's leases expire again. With many of them that takes many turns of the event loop, between which
- * raft's ticks and messages go on: a leader that sent no heartbeats meanwhile would lose its term.
+ * Starts the expiry of leases on a new leader. Many leases need many turns of the event loop. Raft's ticks and messages
+ * run in between, because a leader that sends no heartbeats loses its leadership.
  */
 export function promoteLeases({ config, scheduler, lessor }: LeasingMember): void {
   const more = (): void => {

@@ -1,4 +1,4 @@
-import { caughtUp } from './caught-up.ts';
+import { waitUntilApplied } from './wait-applied.ts';
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 import { errors } from '../wire/errors.ts';
@@ -60,13 +60,13 @@ export class Leases {
     }
   }
 
-  /** As the leader. `not-primary` if this member does not lead or has stopped leading. */
+  /** As leader. Returns `not-primary` if this member does not lead or has stopped leading. */
   async renewHere(id: bigint): Promise<number | LeaseRefusal> {
     const member = this.#member;
     const { lessor, config } = member;
     if (!(await member.leadership.ensure())) return 'not-primary';
     if (config.featureGates.get('FastLeaseKeepAlive') === false || lessor.lookup(id) === undefined)
-      await caughtUp(member);
+      await waitUntilApplied(member);
     for (;;) {
       const result = lessor.renew(id);
       if (typeof result === 'object') {
@@ -104,7 +104,7 @@ export class Leases {
   async timeToLiveHere(id: bigint, withKeys: boolean): Promise<RemoteLease | LeaseRefusal> {
     const member = this.#member;
     if (!member.isLeader) return 'not-primary';
-    await caughtUp(member);
+    await waitUntilApplied(member);
     const { lessor } = member;
     const lease = lessor.lookup(id);
     if (lease === undefined) return 'not-found';

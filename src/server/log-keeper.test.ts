@@ -9,7 +9,7 @@ function keeper(isAlone = false): {
   keeper: LogKeeper;
   memory: MemoryStorage;
   metrics: Metrics;
-  /** What raft has heard of what is applied. */
+  /** The applied index that raft knows. */
   node: { applied: number };
   apply: (index: number, raftApplied?: number) => Promise<void>;
 } {
@@ -53,14 +53,14 @@ function keeper(isAlone = false): {
 }
 
 describe('the log in memory', () => {
-  it('keeps the entries that slow followers may ask for', async () => {
+  it('keeps the entries that slow followers may need', async () => {
     const { memory, metrics, apply } = keeper();
     await apply(10);
     expect(memory.firstIndex()).toBe(9);
     expect([metrics.disk.snapFsync.count, metrics.disk.snapSaveTotal.count]).toEqual([1, 1]);
   });
 
-  it('stays whole while a member is being sent a snapshot', async () => {
+  it('is not compacted while a snapshot is being sent', async () => {
     const { keeper: made, memory, apply } = keeper();
     await apply(10);
     const letGoFirst = made.hold();
@@ -75,15 +75,18 @@ describe('the log in memory', () => {
     expect(memory.firstIndex()).toBe(39);
   });
 
-  // Applied entries were compacted of which raft, after a restart with a long log, had not heard yet: it asked for
-  // the rest from its own applied index on, and the process ended.
-  it.each([false, true])('keeps what raft has not heard to be applied; alone: %s', async (isAlone) => {
-    const { memory, node, apply } = keeper(isAlone);
-    await apply(2000, 3);
-    expect(memory.firstIndex()).toBeLessThanOrEqual(4);
-    expect(memory.entries(4, 2001, Infinity)).toHaveLength(1997);
-    node.applied = 2000;
-    await apply(2010);
-    expect(memory.firstIndex()).toBeGreaterThan(2000);
-  });
+  // After a restart with a long log, entries after raft's own applied index were compacted. Raft then requested them,
+  // and the process ended.
+  it.each([false, true])(
+    'keeps entries after the applied index of raft; single member: %s',
+    async (isAlone) => {
+      const { memory, node, apply } = keeper(isAlone);
+      await apply(2000, 3);
+      expect(memory.firstIndex()).toBeLessThanOrEqual(4);
+      expect(memory.entries(4, 2001, Infinity)).toHaveLength(1997);
+      node.applied = 2000;
+      await apply(2010);
+      expect(memory.firstIndex()).toBeGreaterThan(2000);
+    },
+  );
 });

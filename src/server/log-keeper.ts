@@ -15,9 +15,9 @@ export interface LogKeeperOptions {
   readonly applied: AppliedState;
   /** Entries applied between two releases of the log. */
   readonly snapshotCount: number;
-  /** Entries kept in memory behind that, for followers that lag. */
+  /** Entries kept in memory before that, for slow followers. */
   readonly catchupEntries: number;
-  /** There is no other member that could need entries. */
+  /** Whether the cluster has only this member, so that no other can need entries. */
   readonly isAlone: () => boolean;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -25,18 +25,18 @@ export interface LogKeeperOptions {
   readonly failed: (error: Error) => void;
 }
 
-/** Entries that a member without others keeps in memory: those it writes young die young. */
+/** Entries that the only member of a cluster keeps in memory. A short list stays in the garbage collector's young space. */
 const KEPT_ALONE = 512;
 
 /**
- * Keeps the log short. The engine is the snapshot: once its writes are durable, entries applied to it are needed by
- * slow followers alone.
+ * Truncates the log. The engine is the snapshot: once its writes are durable, only slow followers need the entries
+ * applied to it.
  */
 export class LogKeeper {
   readonly #options: LogKeeperOptions;
   #releasedIndex: number;
   #releasing = false;
-  /** Snapshots whose receivers will need the entries after them. */
+  /** Number of snapshots in transfer. Their receivers will need the entries after the snapshot. */
   #holds = 0;
 
   constructor(options: LogKeeperOptions) {
@@ -45,8 +45,8 @@ export class LogKeeper {
   }
 
   /**
-   * Keeps all entries from now on in memory until the function returned is called: whoever is being sent a snapshot
-   * needs those that follow it, and would otherwise be sent one snapshot after another while writes go on.
+   * Keeps all entries from now on in memory until the returned function is called. The receiver of a snapshot needs the
+   * entries after it. Otherwise, under writes, it would need one snapshot after another.
    */
   hold(): () => void {
     this.#holds += 1;
@@ -57,11 +57,11 @@ export class LogKeeper {
     };
   }
 
-  /** Called as entries are applied. */
+  /** Called after entries were applied. */
   applied(): void {
     const { applied, snapshotCount, failed, memory, isAlone } = this.#options;
     if (applied.index - memory.firstIndex() >= KEPT_ALONE && isAlone()) {
-      // Whoever joins later is sent the store as it will be then.
+      // A member that joins later is sent a snapshot.
       memory.createSnapshot(applied.index, applied.confState, undefined);
       this.#compact(applied.index);
     }
@@ -73,7 +73,7 @@ export class LogKeeper {
       },
       (error: unknown) => {
         this.#releasing = false;
-        // The store is being closed or replaced: what it will hold then is released later.
+        // The store is being closed or replaced. The log is released later.
         if (error instanceof EngineReopenedError) return;
         failed(error instanceof Error ? error : new Error(String(error)));
       },
@@ -95,8 +95,8 @@ export class LogKeeper {
   }
 
   /**
-   * Raft hears that entries are applied once all that it handed out together are, slices of which the engine may have
-   * taken long before. It reads from its own applied index on, so nothing beyond that may go.
+   * Raft passes out entries in batches, which are applied in slices, and its applied index moves only at the end of a
+   * batch. It reads entries after its own applied index, so these must not be removed.
    */
   #compact(index: number): void {
     const { consensus, memory } = this.#options;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { LongReads } from './long-reads.ts';
 
-/** An event loop whose clock moves as slices take their time. */
+/** An event loop whose clock advances while slices run. */
 function loop() {
   const state = { nowMs: 0, busy: false };
   let next: (() => void)[] = [];
@@ -22,7 +22,7 @@ function loop() {
   return { state, soon, reads, turn, isIdle: () => next.length === 0 };
 }
 
-/** A read of so many slices of a quarter of a millisecond. */
+/** A read that consists of a number of slices of a quarter of a millisecond. */
 function read({ state, reads }: ReturnType<typeof loop>, name: string, slices: number, done: string[]): void {
   let left = slices;
   const slice = (): void => {
@@ -34,7 +34,7 @@ function read({ state, reads }: ReturnType<typeof loop>, name: string, slices: n
   reads.soon(slice);
 }
 
-test('all reads together take about a millisecond of a turn, in their order', () => {
+test('all reads together take about one millisecond per turn, in their order', () => {
   const on = loop();
   const done: string[] = [];
   for (const name of ['a', 'b', 'c']) read(on, name, 4, done);
@@ -44,7 +44,7 @@ test('all reads together take about a millisecond of a turn, in their order', ()
   expect(done).toEqual(['a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c']);
 });
 
-test('while writes wait, a turn has one slice, and what came in with the turn goes first', () => {
+test('while writes are pending, a turn has one slice, after the requests that arrived in the turn', () => {
   const on = loop();
   const done: string[] = [];
   read(on, 'list', 3, done);
@@ -59,7 +59,7 @@ test('while writes wait, a turn has one slice, and what came in with the turn go
   expect(done).toHaveLength(7);
 });
 
-test('reads go on at full pace once no write waits', () => {
+test('reads continue at full speed when no write is pending', () => {
   const on = loop();
   const done: string[] = [];
   read(on, 'list', 9, done);

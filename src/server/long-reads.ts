@@ -1,30 +1,30 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** Milliseconds that long reads may take of one turn of the event loop. */
+/** Time for long reads in one turn of the event loop, in milliseconds. */
 const TURN_MS = 1;
-/** The least while proposals wait for their result: a put takes several turns, and each waits for its reads. */
+/** Minimum while proposals are pending. A put needs several turns, and each is delayed by the reads in it. */
 const BUSY_TURN_MS = 0.2;
-/** Share of the time that long reads get even then: without it, lists would never end under a steady load of puts. */
+/** Share of the time for long reads while proposals are pending. Without it, lists would starve under steady puts. */
 const BUSY_SHARE = 0.2;
 
 export interface LongReadsOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly scheduler: Pick<Scheduler, 'soon'>;
-  /** Whether writes wait for their result. */
+  /** Whether proposals are pending. */
   readonly isBusy: () => boolean;
 }
 
 /**
- * Reads too long for one turn of the event loop, each of which asks for its next slice when it has done one. All of
- * them together take about a millisecond of a turn, one slice each in their order. While writes wait they take a fifth of
- * the time: so a write waits for few slices, however many clients list and however much, and lists still end.
+ * Schedules reads that are too long for one turn of the event loop. A read schedules its next slice at the end of each
+ * slice. All reads together get about one millisecond per turn, one slice each in their order. While writes are pending
+ * they get a fifth of the time. So a write waits for only a few slices, and lists still make progress.
  */
 export class LongReads {
   readonly #options: LongReadsOptions;
   readonly #waiting: (() => void)[] = [];
   #isScheduled = false;
-  /** Others have gone first in this turn. */
+  /** Whether other tasks were already let go first in this turn. */
   #hasYielded = false;
   #endedMs = 0;
   readonly #task = (): void => this.#run();
@@ -33,7 +33,7 @@ export class LongReads {
     this.#options = options;
   }
 
-  /** Runs `slice`, a few tenths of a millisecond's worth, in one of the next turns. It must not throw. */
+  /** Runs `slice` in one of the next turns. It should take a few tenths of a millisecond and must not throw. */
   soon(slice: () => void): void {
     this.#waiting.push(slice);
     this.#schedule();
@@ -49,7 +49,7 @@ export class LongReads {
     const { clock, scheduler, isBusy } = this.#options;
     const busy = isBusy();
     if (busy && !this.#hasYielded) {
-      // What came in with this turn was scheduled after this task, and goes first.
+      // Tasks of requests that arrived in this turn were scheduled after this one. They run first.
       this.#hasYielded = true;
       scheduler.soon(this.#task);
       return;
@@ -58,7 +58,7 @@ export class LongReads {
     const startedMs = clock.now();
     const share = Math.min(TURN_MS, Math.max(BUSY_TURN_MS, BUSY_SHARE * (startedMs - this.#endedMs)));
     const end = startedMs + (busy ? share : TURN_MS);
-    // What a slice asks for comes after the others that wait.
+    // A slice that is scheduled by another one runs after those that already wait.
     do this.#waiting.shift()?.();
     while (this.#waiting.length > 0 && clock.now() < end);
     this.#endedMs = clock.now();

@@ -4,7 +4,7 @@ import { formatClusterVersion } from '../membership/version.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Member } from './member.ts';
 
-/** Has the member counted and its gauges filled in before each scrape. */
+/** Connects the metrics to a member: counts its events and updates its gauges before each scrape. */
 export function observeMember(member: Member, metrics: Metrics): void {
   const { server, mvcc } = metrics;
   server.id = member.memberIdText;

@@ -13,7 +13,7 @@ import type { WatchPacing } from '../mvcc/watch-hub.ts';
 import type { HashRows } from './hash-store.ts';
 import type { Founding, Identity } from './identity.ts';
 
-/** What a data directory gives, opened. */
+/** An opened data directory. */
 export interface MemberStorage {
   readonly engine: EngineControl;
   readonly log: LogStore;
@@ -26,7 +26,7 @@ export interface MemberOptions {
   readonly config: Config;
   readonly storage: MemberStorage;
   readonly identity: Identity;
-  /** The founding members, where the member is new and its cluster too; empty for one that joins. */
+  /** The members of a new cluster; empty for a member that joins a cluster. */
   readonly founders: Founding['founders'];
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -35,11 +35,11 @@ export interface MemberOptions {
   readonly logger: (caller: string) => Logger;
   readonly metrics: Metrics;
   readonly tokens?: TokenAssigner & TokenObserver;
-  /** Hashes much history on another thread; without it everything is done on this one. */
-  readonly hashElsewhere?: HashRows;
-  /** Puts the store received with the snapshot of `index` in the engine's place. */
+  /** Hashes a large store in a worker thread. Without it, everything is hashed on this thread. */
+  readonly hashInWorker?: HashRows;
+  /** Replaces the engine's store with the one received with the snapshot at `index`. */
   readonly replaceStore?: (index: number) => Promise<void>;
-  /** How fast watchers are served, where not at the usual pace. */
+  /** Speed of the delivery to watchers, if not the default. */
   readonly watchPacing?: WatchPacing;
   /** Messages to other members. */
   readonly send: (messages: readonly Message[]) => void;

@@ -46,12 +46,12 @@ import { startRaft } from './start-raft.ts';
 const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 const READ_RETRY_MS = 500;
 
-/** A leader change, as the streams that asked for a leader and the gauges see it. */
+/** Called at each change of the leader or of this member's role. */
 export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
 
 /**
- * One member of a cluster: raft, what is applied, and what a leader owes its cluster. Requests come as proposals and
- * reads; everything happens on one thread, in turns of the raft loop.
+ * One member of a cluster: raft, the applied state, and the duties of a leader. Requests arrive as proposals and reads.
+ * Everything runs on one thread, in turns of the raft loop.
  */
 export class Member {
   readonly config: Config;
@@ -75,9 +75,9 @@ export class Member {
   readonly metrics: Metrics;
   readonly durations: Durations;
   readonly longReads: LongReads;
-  /** What raft knows and may be asked. */
+  /** The view of raft for other modules. */
   readonly consensus: Consensus;
-  /** Where the connections with other members report to. */
+  /** Input for raft from the peer connections. */
   readonly consensusInput: ConsensusInput;
   readonly leadership: Leadership;
   readonly logKeeper: LogKeeper;
@@ -190,7 +190,7 @@ export class Member {
     this.leadership = new Leadership(this);
     this.confChanges = new ConfChanges(this);
     this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
-    this.hashRows = chooseHash(this.store, scheduler, options.hashElsewhere);
+    this.hashRows = chooseHash(this.store, scheduler, options.hashInWorker);
     this.compactor = new Compactor({
       ...{ store: this.store, scheduler, metrics, clock },
       batchLimit: config.compactionBatchLimit,
@@ -215,7 +215,7 @@ export class Member {
     });
   }
 
-  /** Starts ticking; a cluster of one elects itself at once. */
+  /** Starts the ticks. The only member of a cluster starts an election at once. */
   start(): void {
     const { config, scheduler } = this;
     this.#stopTimers.push(
@@ -231,7 +231,7 @@ export class Member {
     this.#loop.schedule();
   }
 
-  /** Alone, a member need not wait for an election timeout; but raft refuses while configuration changes are unapplied. */
+  /** Starts the election of an only member, without an election timeout. Raft refuses it while entries are unapplied. */
   #campaign(): void {
     if (this.#loop.backlog > 0) return;
     this.#campaigns = false;
@@ -250,7 +250,7 @@ export class Member {
     return this.#loop.lead !== None;
   }
 
-  /** A leader is known and, if it is this member, has begun its term. */
+  /** True when a leader is known. If this member leads, it must also have applied all entries of earlier terms. */
   get isServing(): boolean {
     return this.hasLeader && (!this.isLeader || this.lessor.isPrimary);
   }
@@ -277,48 +277,48 @@ export class Member {
     return () => this.#observers.delete(observer);
   }
 
-  /** Changes of the store, once a batch, before anyone is answered. */
+  /** Observes changes of the store, once per batch, before the responses are sent. */
   onEvents(observer: (events: readonly StoreEvent[]) => void): void {
     this.#eventObservers.push(observer);
   }
 
-  /** The leader's process has most likely died: requests on their way to it need not wait for their time to run out. */
+  /** Called when the leader's process has most likely died: requests forwarded to it need not wait for the timeout. */
   leaderGone(): void {
     if (this.#loop.waitingProposals === 0) this.#proposals.leaderGone();
   }
 
-  /** The end of each turn of the raft loop: responses may leave. */
+  /** Observes the end of each turn of the raft loop, when responses may be sent. */
   onTurn(observer: () => void): () => void {
     this.#turnObservers.add(observer);
     return () => this.#turnObservers.delete(observer);
   }
 
-  /** The store cannot even be read at this moment. */
+  /** True while the store is closed and cannot even be read. */
   get isReopening(): boolean {
     return this.#recovery.isReopening;
   }
 
-  /** Changes each time the store is closed and opened again: what was read before may be gone. */
+  /** Changes each time the store is closed and reopened. Data read before may no longer exist. */
   get storeGeneration(): number {
     return this.#recovery.generation;
   }
 
-  /** Runs `task` now, or where the store is just being opened again after its disk was full, right after that. */
+  /** Runs `task` now, or after the store has been reopened. */
   whenOpen(task: () => void): void {
     this.#recovery.whenOpen(task);
   }
 
-  /** Proposes a request, given as its own bytes. */
+  /** Proposes an encoded request. */
   propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
     if (this.#stopped) waiter.failed(errors.Stopped);
     else this.#proposals.propose(field, body, auth, waiter);
   }
 
   /**
-   * Calls back once everything acknowledged before this call is applied here, or with Timeout when that cannot be
-   * made sure of in time, as without a leader.
+   * Starts a linearizable read. Calls back when everything acknowledged before this call is applied here. Fails with
+   * Timeout when that cannot be confirmed in time, for example without a leader.
    *
-   * @returns what takes the read back, for a caller that does not want it any more
+   * @returns a function that cancels the read
    */
   read(waiter: ReadWaiter): () => void {
     if (!this.#stopped) return this.#loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
@@ -361,8 +361,8 @@ export class Member {
   }
 
   #apply(entries: readonly Entry[]): number | undefined {
-    // What memory holds of an entry under way is void until it is read anew.
-    if (this.#recovery.isUnderWay) return undefined;
+    // The state in memory is invalid until it has been read again.
+    if (this.#recovery.isRecovering) return undefined;
     const startedMs = this.clock.now();
     let count: number;
     try {
@@ -377,19 +377,19 @@ export class Member {
     return count;
   }
 
-  /** The disk took none of the batch. Its entries are in the log and are applied anew once there is room. */
+  /** The disk was full and nothing of the batch was written. Its entries are in the log and are applied again later. */
   #recover(error: EngineFullError): void {
     this.#logger.error('the disk is full; waiting for space to write the store', { error: error.message });
     this.#applier = this.#makeApplier();
     this.#recovery.begin();
   }
 
-  /** The leader's snapshot takes the place of the store, and of the log before it. */
+  /** Replaces the store and the log up to its index with a snapshot of the leader. */
   #install(snapshot: Snapshot, done: () => void): void {
     const { replaceStore } = this.#options;
     const { metadata } = snapshot;
-    assert(replaceStore !== undefined, 'snapshots come only where there are other members');
-    assert(metadata?.confState !== undefined, 'a snapshot names its place in the log and its configuration');
+    assert(replaceStore !== undefined, 'a member that receives snapshots can replace its store');
+    assert(metadata?.confState !== undefined, 'a snapshot has metadata with a configuration');
     const { index, term, confState } = metadata;
     const { server } = this.metrics;
     server.snapshotApplyInProgress = 1;
@@ -398,7 +398,10 @@ export class Member {
       .whileClosed(() => replaceStore(index))
       .then(() => this.#options.storage.log.release({ index, term, confState }))
       .then(() => {
-        assert(this.applied.index === index, 'a received store has applied what its snapshot says');
+        assert(
+          this.applied.index === index,
+          'the applied index of a received store is the index of its snapshot',
+        );
         server.snapshotApplyInProgress = 0;
         this.#logger.info('applied snapshot', { index, term });
         for (const observer of this.#installObservers) observer();
@@ -407,16 +410,16 @@ export class Member {
       })
       .catch((error: unknown) => {
         if (this.#stopped) return;
-        this.#fail(`a snapshot cannot be applied: ${reasonOf(error)}`);
+        this.#fail(`failed to apply a snapshot: ${reasonOf(error)}`);
       });
   }
 
-  /** After a snapshot took the place of everything. */
+  /** Called after a snapshot has been installed. */
   onInstalled(observer: () => void): void {
     this.#installObservers.push(observer);
   }
 
-  /** State in memory goes back to what the engine holds. */
+  /** Reads all state in memory from the engine again. */
   #reload(): void {
     const { store, lessor, cluster, auth, alarms, applied } = this;
     this.#applier.reset();
@@ -439,7 +442,7 @@ export class Member {
     waiter.settled(result);
   }
 
-  /** As leader, everything of earlier terms is applied now: leases may expire again. */
+  /** Called when the first entry of a term is applied. On the leader, leases may now expire. */
   #termBegan(term: number): void {
     this.#proposals.termBegan();
     if (!this.isLeader || term !== this.term) return;
@@ -475,9 +478,9 @@ export class Member {
     if (this.#proposals.pending === 0) this.#loop.withdrawAll();
   }
 
-  /** Running on could corrupt data. */
+  /** Ends the process, because continuing could corrupt data. */
   #fail(reason: string): never {
-    this.#logger.error('the member cannot go on', { reason });
+    this.#logger.error('the member cannot continue', { reason });
     throw new Error(reason);
   }
 }

@@ -5,21 +5,21 @@ import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
 import { ConfChangeType } from '../raft/types.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
-import { caughtUp } from './caught-up.ts';
+import { waitUntilApplied } from './wait-applied.ts';
 import type { Member } from './member.ts';
 import { probePeers } from './peer-probe.ts';
 
-/** How long members must have been reachable to count as healthy. */
+/** A member is healthy when it has been connected for this time. */
 const HEALTH_INTERVAL_MS = 5_000;
-/** Share of the leader's log that a learner must have to be promoted. */
+/** A learner can be promoted when it has this share of the leader's log. */
 const READY_SHARE = 0.9;
 const RETRY_MS = 100;
 
-/** etcd lets this error through to clients as it is. */
+/** etcd returns this error to clients without a code of its own. */
 const NOT_ENOUGH_STARTED = new EtcdError(GrpcCode.Unknown, errors.MemberNotEnoughStarted.message);
 
 export interface Reachability {
-  /** Since when a connection with the member works, on the member's clock. */
+  /** Time on this member's clock since when the connection to the other member works; undefined if it does not. */
   activeSince(id: bigint): number | undefined;
 }
 
@@ -30,7 +30,7 @@ export interface MembershipsOptions {
   readonly logger: Logger;
 }
 
-/** Changes of the membership as clients ask for them: what speaks against them, and their way into the log. */
+/** Membership changes of clients: validates and proposes them. */
 export class Memberships {
   readonly #options: MembershipsOptions;
 
@@ -38,7 +38,7 @@ export class Memberships {
     this.#options = options;
   }
 
-  /** Rejects with etcd's errors, as the other methods. @param peerUrls as `checkUrls` gives them */
+  /** All methods reject with etcd's errors. @param peerUrls URLs checked by `checkUrls` */
   async add(
     peerUrls: readonly string[],
     isLearner: boolean,
@@ -48,7 +48,7 @@ export class Memberships {
     const id = memberId({ peerUrls, token: '', wallSeconds });
     const added: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner };
     if (member.config.strictReconfigCheck) this.#checkAddition(isLearner);
-    // Beside the proposal, which does not wait for what it finds.
+    // Only logs warnings; the proposal does not wait for it.
     void probePeers(peerUrls, { client, clusterId: member.identity.clusterId, logger });
     const members = await member.confChanges.propose({
       type: isLearner ? ConfChangeType.ConfChangeAddLearnerNode : ConfChangeType.ConfChangeAddNode,
@@ -70,7 +70,7 @@ export class Memberships {
 
   async update(id: bigint, urls: readonly string[]): Promise<readonly ClusterMember[]> {
     checkUrls(urls);
-    // etcd keeps them as they were sent, in their order.
+    // As etcd, keeps the URLs and their order as they were sent.
     const updated: ClusterMember = { id, name: '', peerUrls: urls, clientUrls: [], isLearner: false };
     return this.#options.member.confChanges.propose({
       type: ConfChangeType.ConfChangeUpdateNode,
@@ -79,7 +79,7 @@ export class Memberships {
     });
   }
 
-  /** Makes a voter of a learner; only the leader knows whether it has caught up. @param token the client's */
+  /** Promotes a learner to a voter. Only the leader knows whether it has caught up. @param token the client's auth token */
   async promote(id: bigint, token: string | undefined): Promise<readonly ClusterMember[]> {
     const { member, client } = this.#options;
     const deadline = member.clock.now() + member.config.requestTimeoutMs;
@@ -100,10 +100,10 @@ export class Memberships {
     return this.promoteHere(id);
   }
 
-  /** As the leader. */
+  /** Promotes a learner; only on the leader. */
   async promoteHere(id: bigint): Promise<readonly ClusterMember[]> {
     const { member } = this.#options;
-    await caughtUp(member);
+    await waitUntilApplied(member);
     const { progress, id: self } = member.consensus.status();
     const leader = progress.get(self);
     if (leader === undefined) throw errors.NotLeader;
@@ -134,13 +134,13 @@ export class Memberships {
     const { cluster, identity } = member;
     if (cluster.member(id)?.isLearner === true) return;
     if (!cluster.isReadyToRemoveVoter(id)) throw NOT_ENOUGH_STARTED;
-    // A member that is down is none of the active quorum.
+    // A member that is down is not part of the active quorum.
     if (id !== identity.memberId && peers.activeSince(id) === undefined) return;
     const voters = cluster.votingMembers();
     if (this.#connected(voters) - 1 < 1 + Math.floor((voters.length - 1) / 2)) throw errors.Unhealthy;
   }
 
-  /** Voters that have been reachable for a while, this one included. */
+  /** Number of healthy voters, including this member. */
   #connected(voters: readonly ClusterMember[]): number {
     const { member, peers } = this.#options;
     const before = member.clock.now() - HEALTH_INTERVAL_MS;
@@ -152,7 +152,7 @@ export class Memberships {
   }
 }
 
-/** Peer URLs in Go's normal form, sorted. @throws EtcdError where one is none, as Go's parser sees it */
+/** Returns peer URLs in Go's normal form, sorted. @throws EtcdError if Go's parser would refuse one */
 export function checkUrls(urls: readonly string[]): string[] {
   if (urls.length === 0) throw errors.MemberBadURLs;
   try {

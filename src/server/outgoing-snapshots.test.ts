@@ -7,7 +7,7 @@ import { OutgoingSnapshots, type OutgoingSnapshotsOptions } from './outgoing-sna
 
 const TO = 2n;
 
-class Stage {
+class Fixture {
   readonly sent: { message: Message; snapshot: OutgoingSnapshot }[] = [];
   readonly reports: string[] = [];
   readonly timers: { ms: number; run: () => void }[] = [];
@@ -74,49 +74,49 @@ class Stage {
   }
 }
 
-describe('a snapshot on its way', () => {
-  it('is kept when its transfer breaks off, and sent again', async () => {
-    const stage = new Stage();
-    await stage.send();
-    expect(stage.last).toMatchObject({ isBroken: false });
-    stage.snapshots.reported(TO, false);
-    expect(stage.reports).toEqual(['failed']);
-    expect(stage.holds).toBe(1);
-    const first = stage.last;
-    await stage.send();
-    expect(stage.last).toMatchObject({ id: first?.id, isBroken: true });
-    expect(stage.sent[1]?.message.snapshot?.metadata?.index).toBe(5);
-    expect(stage.timers).toEqual([]);
-    stage.snapshots.reported(TO, true);
-    expect(stage.files).toEqual([expect.objectContaining({ isOpen: false })]);
-    expect(stage.timers.map(({ ms }) => ms)).toEqual([30_000]);
-    stage.timers[0]?.run();
-    expect(stage.holds).toBe(0);
+describe('an outgoing snapshot', () => {
+  it('is kept when its transfer fails, and sent again', async () => {
+    const fixture = new Fixture();
+    await fixture.send();
+    expect(fixture.last).toMatchObject({ isBroken: false });
+    fixture.snapshots.reported(TO, false);
+    expect(fixture.reports).toEqual(['failed']);
+    expect(fixture.holds).toBe(1);
+    const first = fixture.last;
+    await fixture.send();
+    expect(fixture.last).toMatchObject({ id: first?.id, isBroken: true });
+    expect(fixture.sent[1]?.message.snapshot?.metadata?.index).toBe(5);
+    expect(fixture.timers).toEqual([]);
+    fixture.snapshots.reported(TO, true);
+    expect(fixture.files).toEqual([expect.objectContaining({ isOpen: false })]);
+    expect(fixture.timers.map(({ ms }) => ms)).toEqual([30_000]);
+    fixture.timers[0]?.run();
+    expect(fixture.holds).toBe(0);
   });
 
-  it('is kept for a while, and only as long as it can be read', async () => {
-    const stage = new Stage();
-    await stage.send();
-    stage.snapshots.reported(TO, false);
-    stage.timers.splice(0).forEach(({ run }) => run());
-    expect(stage.files[0]?.isOpen).toBe(false);
-    expect(stage.holds).toBe(0);
-    await stage.send();
-    const second = stage.files[1];
+  it('is kept for a limited time, and only while it can be read', async () => {
+    const fixture = new Fixture();
+    await fixture.send();
+    fixture.snapshots.reported(TO, false);
+    fixture.timers.splice(0).forEach(({ run }) => run());
+    expect(fixture.files[0]?.isOpen).toBe(false);
+    expect(fixture.holds).toBe(0);
+    await fixture.send();
+    const second = fixture.files[1];
     if (second === undefined) throw new Error('another one was made');
-    stage.snapshots.reported(TO, false);
+    fixture.snapshots.reported(TO, false);
     second.isOpen = false;
-    await stage.send();
-    expect(stage.files).toHaveLength(3);
-    expect(stage.last).toMatchObject({ isBroken: false });
-    expect(stage.holds).toBe(1);
+    await fixture.send();
+    expect(fixture.files).toHaveLength(3);
+    expect(fixture.last).toMatchObject({ isBroken: false });
+    expect(fixture.holds).toBe(1);
   });
 
   it('is the only one for its receiver', async () => {
-    const stage = new Stage();
-    await stage.send();
-    stage.snapshots.send(Message.create({ type: MessageType.MsgSnap, to: TO, from: 1n }));
-    expect(stage.reports).toEqual(['failed']);
-    expect(stage.sent).toHaveLength(1);
+    const fixture = new Fixture();
+    await fixture.send();
+    fixture.snapshots.send(Message.create({ type: MessageType.MsgSnap, to: TO, from: 1n }));
+    expect(fixture.reports).toEqual(['failed']);
+    expect(fixture.sent).toHaveLength(1);
   });
 });

@@ -5,20 +5,20 @@ import type { ExportSnapshot, ResumableExport } from '../ports/snapshot.ts';
 import type { Message } from '../raft/types.ts';
 import type { Member } from './member.ts';
 
-/** Snapshots sent at the same time; more members that need one wait for raft to ask again. */
+/** Maximum number of concurrent transfers. Other receivers wait until raft retries. */
 const MAX_SENDING = 4;
-/** As etcd: time for the receiver of a snapshot to ask for the entries after it. */
+/** As etcd: after a transfer, the log is kept for this time, so that the receiver can request the entries after it. */
 const KEEP_LOG_MS = 30_000;
-/** How long a snapshot whose transfer broke off is kept: its worker, the store's files as of it, the log after it. */
-const KEEP_BROKEN_MS = 60_000;
-/** Transfers of one snapshot, before another is made. */
+/** A snapshot whose transfer failed is kept for this time: its worker, its view of the store, and the log after it. */
+const KEEP_FAILED_MS = 60_000;
+/** Maximum number of transfers of one snapshot. Then a new one is created. */
 const MAX_TRANSFERS = 20;
 
 export interface OutgoingSnapshotsOptions {
   readonly member: Member;
   readonly transport: PeerTransport;
   readonly exportSnapshot: ExportSnapshot;
-  /** The membership as a snapshot's `data`. */
+  /** Encodes the membership for the `data` field of a snapshot. */
   readonly membershipData: () => Buffer;
   readonly logger: Logger;
 }
@@ -26,20 +26,24 @@ export interface OutgoingSnapshotsOptions {
 interface Sending {
   readonly id: string;
   readonly file: ResumableExport;
-  /** Lets the log be compacted again. */
+  /** Allows the compaction of the log again. */
   readonly release: () => void;
   transfers: number;
-  /** Of the transfer under way. */
+  /** Start of the current transfer. */
   startedMs: number;
 }
 
-/** The snapshots for members that need more than the log has, and what is left of them when their transfer breaks off. */
+/**
+ * Sends snapshots to members that need entries which the log no longer has. A snapshot whose transfer failed is kept
+ * for a while, so that the transfer can be resumed.
+ */
 export class OutgoingSnapshots {
   readonly #options: OutgoingSnapshotsOptions;
-  /** By receiver; undefined while the snapshot is being made. */
+  /** By receiver; undefined while the snapshot is being created. */
   readonly #sending = new Map<bigint, Sending | undefined>();
-  readonly #broken = new Map<bigint, { readonly sending: Sending; readonly stopTimer: () => void }>();
-  #made = 0;
+  /** Snapshots whose transfer failed, by receiver. */
+  readonly #failed = new Map<bigint, { readonly sending: Sending; readonly stopTimer: () => void }>();
+  #created = 0;
 
   constructor(options: OutgoingSnapshotsOptions) {
     this.#options = options;
@@ -49,14 +53,14 @@ export class OutgoingSnapshots {
     const { member, logger } = this.#options;
     const { to } = message;
     if (this.#sending.size >= MAX_SENDING || this.#sending.has(to)) {
-      member.scheduler.soon(() => this.#tellRaft(to, false));
+      member.scheduler.soon(() => this.#reportToRaft(to, false));
       return;
     }
     this.#sending.set(to, undefined);
     this.#prepare(to).then(
       (sending) => this.#transfer(message, sending),
       (error: unknown) => {
-        logger.error('failed to make a snapshot', {
+        logger.error('failed to create a snapshot', {
           to: hex(to),
           error: reasonOf(error),
         });
@@ -65,7 +69,7 @@ export class OutgoingSnapshots {
     );
   }
 
-  /** A transfer has ended. */
+  /** Called when a transfer has ended. */
   reported(to: bigint, ok: boolean): void {
     const sending = this.#sending.get(to);
     this.#sending.delete(to);
@@ -75,24 +79,24 @@ export class OutgoingSnapshots {
       if (ok) this.#finish(sending, KEEP_LOG_MS);
       else this.#keep(to, sending);
     }
-    this.#tellRaft(to, ok);
+    this.#reportToRaft(to, ok);
   }
 
-  /** The snapshot whose transfer broke off, or a new one. */
+  /** Returns the snapshot whose transfer failed, or creates a new one. */
   async #prepare(to: bigint): Promise<Sending> {
-    const broken = this.#broken.get(to);
-    this.#broken.delete(to);
-    if (broken !== undefined) {
-      broken.stopTimer();
-      if (broken.sending.file.isOpen) return broken.sending;
-      this.#finish(broken.sending, 0);
+    const failed = this.#failed.get(to);
+    this.#failed.delete(to);
+    if (failed !== undefined) {
+      failed.stopTimer();
+      if (failed.sending.file.isOpen) return failed.sending;
+      this.#finish(failed.sending, 0);
     }
     const { member, exportSnapshot } = this.#options;
     const release = member.logKeeper.hold();
     try {
       const file = await exportSnapshot();
-      this.#made += 1;
-      const id = `${member.memberIdText}-${member.clock.wall()}-${this.#made}`;
+      this.#created += 1;
+      const id = `${member.memberIdText}-${member.clock.wall()}-${this.#created}`;
       return { id, file, release, transfers: 0, startedMs: 0 };
     } catch (error) {
       release();
@@ -123,11 +127,11 @@ export class OutgoingSnapshots {
       this.#finish(sending, 0);
       return;
     }
-    const stopTimer = member.scheduler.after(KEEP_BROKEN_MS, () => {
-      this.#broken.delete(to);
+    const stopTimer = member.scheduler.after(KEEP_FAILED_MS, () => {
+      this.#failed.delete(to);
       this.#finish(sending, 0);
     });
-    this.#broken.set(to, { sending, stopTimer });
+    this.#failed.set(to, { sending, stopTimer });
   }
 
   #finish({ file, release }: Sending, keepLogMs: number): void {
@@ -138,7 +142,7 @@ export class OutgoingSnapshots {
     });
   }
 
-  #tellRaft(to: bigint, ok: boolean): void {
+  #reportToRaft(to: bigint, ok: boolean): void {
     this.#options.member.consensusInput.reportSnapshot(to, ok);
   }
 }

@@ -11,7 +11,7 @@ export interface PeerAnswersOptions {
   readonly memberships: Memberships;
 }
 
-/** What this member answers to the questions of other members, beside raft's messages. */
+/** Serves requests of other members, in addition to raft messages. */
 export function peerAnswers({ member, leases, memberships }: PeerAnswersOptions): PeerAnswers {
   const { cluster, store } = member;
   return {

@@ -3,7 +3,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
 
 const TIMEOUT_MS = 2_000;
-/** URLs looked at of one member, which may come with thousands: each takes a connection. */
+/** Maximum number of URLs that are probed. A request may contain thousands, and each needs a connection. */
 const MAX_PROBED = 8;
 
 export interface PeerProbe {
@@ -14,9 +14,9 @@ export interface PeerProbe {
 }
 
 /**
- * Looks at what answers at the first peer URLs of a member that is to be added, and logs what speaks against it; nothing is
- * refused for it. That nobody answers is usual, since most members are started after they were added, but it is also
- * what a wrong URL looks like, which costs the cluster a vote. Resolves within two seconds, and never rejects.
+ * Probes the first peer URLs of a new member and logs warnings. It never refuses the member. No response is normal,
+ * since most members are started after they are added. But it can also mean a wrong URL, and a voter that never starts
+ * weakens the quorum. Resolves within two seconds and never rejects.
  */
 export async function probePeers(peerUrls: readonly string[], probe: PeerProbe): Promise<void> {
   await Promise.all(peerUrls.slice(0, MAX_PROBED).map((url) => probeOne(url, probe)));
@@ -26,13 +26,13 @@ async function probeOne(url: string, { client, clusterId, logger }: PeerProbe): 
   try {
     const answered = await client.cluster([url], TIMEOUT_MS);
     if (answered.clusterId === clusterId) return;
-    logger.warn('a member of another cluster answers at a peer URL of the member to add', {
+    logger.warn('a peer URL of the added member belongs to a member of another cluster', {
       'peer-url': url,
       'cluster-id': hex(clusterId),
       'remote-cluster-id': hex(answered.clusterId),
     });
   } catch (error) {
-    logger.warn('nobody answers at a peer URL of the member to add; it is to be started there', {
+    logger.warn('no response from a peer URL of the added member; start the member there', {
       'peer-url': url,
       error: reasonOf(error),
     });

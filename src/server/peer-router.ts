@@ -12,25 +12,25 @@ import { OutgoingSnapshots } from './outgoing-snapshots.ts';
 
 export interface PeerRouterOptions {
   readonly member: Member;
-  /** Called once, from the constructor. The transport must not call its handler from within this call. */
+  /** Called once, by the constructor. The transport must not call its handler during this call. */
   readonly openTransport: (handler: PeerTransportHandler) => PeerTransport;
   readonly exportSnapshot: ExportSnapshot;
-  /** The membership as a snapshot's `data`. */
+  /** Encodes the membership for the `data` field of a snapshot. */
   readonly membershipData: () => Buffer;
-  /** Takes in a snapshot's database; resolves when it is a complete store, ready to take the place of this one. */
+  /** Receives the database of a snapshot. Resolves when it is a complete store that can replace the present one. */
   readonly receiveSnapshot: (
     chunks: AsyncIterable<Buffer>,
     index: number,
     part: SnapshotPart,
   ) => Promise<void>;
-  /** Bytes of a snapshot's file that came in before its transfer broke off. */
+  /** Number of bytes of a snapshot that were received before its transfer failed. */
   readonly keptOfSnapshot: (id: string) => number;
-  /** This member is not in the cluster any more. */
+  /** Called when this member was removed from the cluster. */
   readonly removed: () => void;
   readonly logger: Logger;
 }
 
-/** Routes raft's messages and snapshots between the member and its transport, and keeps the transport's peers up to date. */
+/** Passes raft messages and snapshots between the member and its transport, and updates the peers of the transport. */
 export class PeerRouter implements PeerTransportHandler {
   readonly #options: PeerRouterOptions;
   readonly #heldCommits: HeldCommits;
@@ -56,7 +56,7 @@ export class PeerRouter implements PeerTransportHandler {
     member.onInstalled(() => this.connectAll());
   }
 
-  /** Connects to all members of the cluster as it is known here, and to nobody else. */
+  /** Connects to all known members of the cluster and disconnects from removed ones. */
   connectAll(): void {
     const { transport } = this;
     const { member } = this.#options;
@@ -70,7 +70,7 @@ export class PeerRouter implements PeerTransportHandler {
     const { member } = this.#options;
     const outgoing: Message[] = [];
     let hasAppendResponse = false;
-    // Of several acknowledgements in one go the last says everything.
+    // Of several acknowledgements in one batch only the last is needed.
     for (let at = messages.length - 1; at >= 0; at -= 1) {
       const message = messages[at];
       if (message === undefined || member.cluster.isRemoved(message.to)) continue;
@@ -131,9 +131,10 @@ export class PeerRouter implements PeerTransportHandler {
   }
 
   /**
-   * The leader's process is most likely gone: instead of waiting for the election timeout, its followers forget it,
-   * so that they grant pre-votes, and ask for them one after the other. A leader that lives on stays one, as its
-   * next heartbeat says, and as those say that still hear of it. Without pre-vote a campaign would depose it.
+   * Called when the leader's process is most likely gone. Instead of waiting for the election timeout, the followers
+   * forget the leader, so that they grant pre-votes, and campaign one after the other. A leader that is still alive
+   * keeps its leadership: its next heartbeat stops the election, and members that still hear it refuse the pre-vote.
+   * Without pre-vote a campaign would depose it.
    */
   onPeerGone(id: bigint): void {
     const { member, logger } = this.#options;
@@ -183,7 +184,7 @@ export class PeerRouter implements PeerTransportHandler {
       case 'promoted':
         return;
       case 'removed':
-        // The others learn of it by what is sent meanwhile.
+        // Before that, this member sends the messages that tell the others.
         if (isLocal) member.scheduler.after(member.config.electionTimeoutMs, () => this.onRemoved());
         else transport.removePeer(change.id);
     }

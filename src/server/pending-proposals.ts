@@ -4,7 +4,7 @@ export interface Waiter<Result> {
   failed(error: Error): void;
 }
 
-/** Told of each waiter's end: what kind of proposal it was, when its time would be up, and whether it was settled. */
+/** Called when a waiter is done, with the kind of its proposal, its deadline, and whether it was settled. */
 export type EndObserver = (kind: number, deadlineMs: number, isSettled: boolean) => void;
 
 interface Pending<Result> {
@@ -17,8 +17,8 @@ interface Pending<Result> {
 /**
  * Local proposals that wait for their entry to be applied, by sequence number.
  *
- * All wait equally long, so that deadlines expire in the order of registration and one pass over the front of
- * a queue finds the expired ones: no timer per request.
+ * All have the same timeout, so they expire in the order of registration. The expired ones are at the front, and no
+ * timer per request is needed.
  */
 export class PendingProposals<Result> {
   readonly #pending = new Map<number, Pending<Result>>();
@@ -40,7 +40,7 @@ export class PendingProposals<Result> {
     this.#pending.set(sequence, { sequence, kind, deadlineMs, waiter });
   }
 
-  /** Takes the waiter of an applied entry; undefined where it gave up before or belongs to another member. */
+  /** Removes the waiter of an applied entry. Undefined if it has timed out or belongs to another member. */
   take(sequence: number): Waiter<Result> | undefined {
     const pending = this.#pending.get(sequence);
     if (pending === undefined) return undefined;
@@ -49,7 +49,7 @@ export class PendingProposals<Result> {
     return pending.waiter;
   }
 
-  /** Fails one whose entry will never be. */
+  /** Fails a proposal that will never have an entry. */
   fail(sequence: number, error: Error): void {
     const pending = this.#pending.get(sequence);
     if (pending === undefined) return;
@@ -62,7 +62,7 @@ export class PendingProposals<Result> {
     waiter.failed(error);
   }
 
-  /** Fails those whose time is up. Their entries may still be applied: the outcome is unknown, not negative. */
+  /** Fails proposals that have timed out. Their entries may still be applied, so the outcome is unknown. */
   expire(nowMs: number, error: () => Error): number {
     let expired = 0;
     for (const pending of this.#pending.values()) {
@@ -74,12 +74,12 @@ export class PendingProposals<Result> {
     return expired;
   }
 
-  /** Fails those up to a sequence number, which are the oldest, as far as `isMeant` says so. */
-  failUpTo(sequence: number, error: Error, isMeant: (sequence: number) => boolean): number {
+  /** Fails the proposals up to a sequence number for which `isIncluded` is true. */
+  failUpTo(sequence: number, error: Error, isIncluded: (sequence: number) => boolean): number {
     let failed = 0;
     for (const pending of [...this.#pending.values()]) {
       if (pending.sequence > sequence) break;
-      if (!isMeant(pending.sequence)) continue;
+      if (!isIncluded(pending.sequence)) continue;
       this.#pending.delete(pending.sequence);
       failed += 1;
       this.#fail(pending, error);

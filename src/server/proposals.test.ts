@@ -29,8 +29,8 @@ function setUp(maxInflightBytes = MAX_BYTES) {
   return { proposals, proposed, errors, put, state, ids };
 }
 
-describe('large requests under way', () => {
-  it('are refused beyond the limit, and taken again once some are done', () => {
+describe('large requests in flight', () => {
+  it('are refused above the limit, and accepted again when some are done', () => {
     const { proposals, proposed, errors, put, ids } = setUp();
     put(60_000);
     const first = ids.last;
@@ -43,7 +43,7 @@ describe('large requests under way', () => {
     expect(proposed).toHaveLength(3);
   });
 
-  it('count no more once nobody waits for them', () => {
+  it('do not count after their callers have stopped waiting', () => {
     const { proposals, proposed, put, state } = setUp();
     put(60_000);
     state.now = 5000;
@@ -53,8 +53,8 @@ describe('large requests under way', () => {
   });
 });
 
-describe('large requests beyond the window', () => {
-  it('wait for those before them, and small ones do not', () => {
+describe('large requests above the window', () => {
+  it('wait for earlier ones; small requests do not wait', () => {
     const { proposals, proposed, put, ids } = setUp(100 * MB);
     const sequences: number[] = [];
     for (let n = 0; n < 5; n++) {
@@ -71,7 +71,7 @@ describe('large requests beyond the window', () => {
     expect(sizes()).toEqual([1, 1, 0, 1, 0, 1, 1]);
   });
 
-  it('are proposed alone where one is larger than the window', () => {
+  it('are proposed one at a time when they are larger than the window', () => {
     const { proposals, proposed, put, ids } = setUp(100 * MB);
     put(10 * MB);
     const first = ids.last;
@@ -81,7 +81,7 @@ describe('large requests beyond the window', () => {
     expect(proposed).toHaveLength(2);
   });
 
-  it('are never proposed once nobody waits for them', () => {
+  it('are not proposed after their callers have stopped waiting', () => {
     const { proposals, proposed, errors, put, state } = setUp(100 * MB);
     for (let n = 0; n < 5; n++) put(1.2 * MB);
     state.now = 5000;
@@ -96,7 +96,7 @@ describe('large requests beyond the window', () => {
     expect(proposed).toHaveLength(4);
   });
 
-  it('outlive a leader that they were not sent to', () => {
+  it('do not fail with a leader to which they were not sent', () => {
     const { proposals, proposed, errors, put, ids } = setUp(100 * MB);
     for (let n = 0; n < 5; n++) put(1.2 * MB);
     proposals.leaderGone();
@@ -107,7 +107,7 @@ describe('large requests beyond the window', () => {
     expect(proposed).toHaveLength(5);
   });
 
-  it('are refused where the disk has filled while they waited', () => {
+  it('are refused when the disk has become full while they waited', () => {
     const { proposals, proposed, errors, put, state, ids } = setUp(100 * MB);
     for (let n = 0; n < 5; n++) put(1.2 * MB);
     state.refusal = etcdErrors.NoSpace;

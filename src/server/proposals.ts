@@ -15,27 +15,27 @@ export interface ProposalsOptions {
   readonly ids: RequestIds;
   readonly now: () => number;
   readonly timeoutMs: number;
-  /** Bytes of requests under way above which further ones are refused. */
+  /** Maximum bytes of requests in flight; above it new ones are refused. */
   readonly maxInflightBytes: number;
-  /** Why no proposal of that size and kind can be taken now. */
+  /** Returns an error if a proposal of this kind and size cannot be accepted now. */
   readonly refusal: (field: RaftRequestField, bytes: number) => EtcdError | undefined;
   readonly propose: (data: Buffer) => void;
-  /** A request was answered or given up, so many seconds after it came. */
+  /** Called when a request was answered or has timed out, with the seconds since its arrival. */
   readonly ended?: (field: RaftRequestField, seconds: number, isSettled: boolean) => void;
 }
 
 /**
- * Local requests that become log entries: their ids, and the callers that wait for their results. A caller that
- * gives up, after a timeout or a lost leader, does not know the result: its entry may still be applied.
+ * Local requests that become log entries, with their ids and the callers that wait for their results. After a timeout
+ * or the loss of the leader the result is unknown: the entry may still be applied.
  */
 export class Proposals {
   readonly #options: ProposalsOptions;
-  /** Proposals whose waiters were told that they failed, or that nobody knows. */
+  /** Number of proposals that failed or have an unknown outcome. */
   failed = 0;
-  /** The last request that may have gone to a leader that has died since. */
-  #sentToGone: number | undefined;
+  /** The last request that may have been sent to a leader that has died since. */
+  #sentToDeadLeader: number | undefined;
   readonly #pending: PendingProposals<ApplyResult>;
-  /** The small ones are bounded by their number. */
+  /** Small requests are limited by their number only. */
   readonly #large: LargeRequests;
 
   constructor(options: ProposalsOptions) {
@@ -54,7 +54,7 @@ export class Proposals {
     return this.#pending.size;
   }
 
-  /** @param body the request's own bytes */
+  /** @param body the encoded request */
   propose(field: RaftRequestField, body: Buffer, auth: RequestAuth | undefined, waiter: ResultWaiter): void {
     const { ids, now, timeoutMs, refusal, propose } = this.#options;
     const sequence = ids.next();
@@ -66,14 +66,14 @@ export class Proposals {
     }
     this.#pending.register(sequence, field, now() + timeoutMs, waiter);
     this.#large.add(sequence, data.length, () => {
-      // The disk may have filled while it waited.
+      // The disk may have become full while the request waited.
       const refusedNow = refusal(field, data.length);
       if (refusedNow === undefined) propose(data);
       else this.#pending.fail(sequence, refusedNow);
     });
   }
 
-  /** Raft dropped these for certain; their waiters may be told so. */
+  /** Called for proposals that raft has dropped. They will never be applied, so their waiters fail. */
   dropped(datas: readonly Buffer[], error: Error): void {
     for (const data of datas) {
       const id = InternalRaftRequest.decode(data).header?.id ?? 0n;
@@ -103,18 +103,18 @@ export class Proposals {
   }
 
   /**
-   * The leader's process is gone. What was on its way to it is in the log of the next leader by the time that begins
-   * its term, or is lost.
+   * Called when the leader's process is gone. A request that was sent to it is either in the log of the next leader at
+   * the start of its term, or lost.
    */
   leaderGone(): void {
-    this.#sentToGone = this.#options.ids.last;
+    this.#sentToDeadLeader = this.#options.ids.last;
   }
 
-  /** A leader has begun its term, and everything of the terms before is applied. */
+  /** Called when a leader has started its term and everything of earlier terms is applied. */
   termBegan(): void {
-    if (this.#sentToGone === undefined) return;
-    const lost = this.#sentToGone;
-    this.#sentToGone = undefined;
+    if (this.#sentToDeadLeader === undefined) return;
+    const lost = this.#sentToDeadLeader;
+    this.#sentToDeadLeader = undefined;
     const isSent = (sequence: number): boolean => !this.#large.isHeld(sequence);
     this.failed += this.#pending.failUpTo(lost, errors.TimeoutDueToLeaderFail, isSent);
     this.#large.sweep();

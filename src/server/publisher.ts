@@ -6,25 +6,25 @@ import { RaftRequestField } from './raft-request.ts';
 
 const RETRY_MS = 500;
 
-/** Tells the cluster this member's name and client URLs, once there is a leader and until it is done. */
+/** Publishes this member's name and client URLs to the cluster. Waits for a leader and retries until it succeeds. */
 export class Publisher {
   readonly #member: Member;
   readonly #logger: Logger;
   readonly #stopWaiting: () => void;
   #cancelRetry: () => void = () => undefined;
   #waiting: (() => void)[] = [];
-  #state: 'to do' | 'under way' | 'done' | 'stopped' = 'to do';
+  #state: 'waiting' | 'publishing' | 'done' | 'stopped' = 'waiting';
 
   constructor(member: Member, logger: Logger) {
     this.#member = member;
     this.#logger = logger;
-    // Not from within the turn that brought the leader.
+    // Not within the raft turn that reported the leader.
     const begin = (): void => member.scheduler.soon(() => this.#publish());
     this.#stopWaiting = member.onLeadership(begin);
     begin();
   }
 
-  /** Calls back when it is done, and so this member a member as others see it. */
+  /** Calls back when this member is published. */
   whenPublished(done: () => void): void {
     if (this.#state === 'done') done();
     else this.#waiting.push(done);
@@ -37,8 +37,8 @@ export class Publisher {
   }
 
   #publish(): void {
-    if (this.#state !== 'to do' || !this.#member.isServing) return;
-    this.#state = 'under way';
+    if (this.#state !== 'waiting' || !this.#member.isServing) return;
+    this.#state = 'publishing';
     const { config, identity } = this.#member;
     const clientUrls = config.advertiseClientUrls.map(({ text }) => text);
     const memberAttributes = { name: config.name, clientUrls };
@@ -53,14 +53,14 @@ export class Publisher {
   }
 
   #retry(error: Error): void {
-    if (this.#state !== 'under way') return;
+    if (this.#state !== 'publishing') return;
     this.#logger.warn('failed to publish local member to cluster through raft', { error: error.message });
-    this.#state = 'to do';
+    this.#state = 'waiting';
     this.#cancelRetry = this.#member.scheduler.after(RETRY_MS, () => this.#publish());
   }
 
   #done(): void {
-    if (this.#state !== 'under way') return;
+    if (this.#state !== 'publishing') return;
     this.#state = 'done';
     const { config, memberIdText } = this.#member;
     const clientUrls = config.advertiseClientUrls.map(({ text }) => text);

@@ -18,27 +18,27 @@ import {
 import type { Consensus, ConsensusInput } from './consensus.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
 
-/** Entries applied in one turn, and the size at which fewer are enough. */
+/** Maximum number of entries applied in one turn, and the size in bytes after which a slice ends. */
 const ENTRIES_PER_SLICE = 64;
 const BYTES_PER_SLICE = 256 * 1024;
 
-/** What the loop hands on. All are called from within a turn and must not call the loop back at once. */
+/** Output of the loop. All are called within a turn and must not call the loop synchronously. */
 export interface RaftLoopHooks {
   /**
-   * Applies committed entries that follow each other.
+   * Applies consecutive committed entries.
    *
-   * @returns how many from the first on, perhaps none when one of them takes several turns; undefined when it cannot
-   * now and `resume` will be called
+   * @returns the number of entries applied; 0 is possible when one entry takes several turns. Undefined means that
+   * nothing can be applied now and `resume` will be called later.
    */
   apply(entries: readonly Entry[]): number | undefined;
   /** Messages to other members, in order. */
   send(messages: readonly Message[]): void;
-  /** A snapshot of the leader takes the place of log and state; `done` once both are durable. */
+  /** Replaces log and state with a snapshot of the leader. Calls `done` when both are durable. */
   install(snapshot: Snapshot, done: () => void): void;
   leadershipChanged(lead: bigint, role: Role): void;
-  /** Proposals dropped for certain. */
+  /** Called for proposals that were dropped and will never be applied. */
   dropped(datas: readonly Buffer[], reason: StepError): void;
-  /** The turn is over: what it produced may be sent. */
+  /** Called at the end of a turn: its output may be sent. */
   turned(): void;
 }
 
@@ -47,24 +47,24 @@ export interface RaftLoopOptions {
   readonly memory: MemoryStorage;
   readonly log: LogStore;
   readonly hooks: RaftLoopHooks;
-  /** Runs a task soon, after what arrived together has been taken in. */
+  /** Runs a task soon, after all input that arrived together has been added. */
   readonly soon: (task: () => void) => void;
-  /** Milliseconds after which a read that nobody confirmed is asked for again. */
+  /** Milliseconds after which an unconfirmed ReadIndex is sent again. */
   readonly readRetryMs: number;
-  /** Made by `newReadNonce` with each start of the process. */
+  /** Created by `newReadNonce` at each start of the process. */
   readonly readNonce: Buffer;
   readonly now: () => number;
 }
 
 /**
- * Drives raft: everything that arrives between two turns (proposals, reads, messages, disk completions, ticks) goes
- * into raft together, so that concurrent proposals share one append and concurrent reads one ReadIndex. Within a
- * turn the append is handed to the disk before committed entries are applied, so that the two overlap.
+ * Drives raft. All input that arrives between two turns (proposals, reads, messages, disk completions, ticks) goes into
+ * raft together. So concurrent proposals share one append, and concurrent reads share one ReadIndex. Within a turn the
+ * append starts before committed entries are applied, so that disk and apply run in parallel.
  */
 export class RaftLoop implements Consensus, ConsensusInput {
   readonly node: RawNode;
   readonly reads: ReadQueue;
-  /** Appends handed to the log so far, and how many of them, in their order, it has on disk. */
+  /** Number of appends passed to the log, and number of them that are on disk. */
   appendsBegun = 0;
   appendsDone = 0;
   readonly #memory: MemoryStorage;
@@ -74,15 +74,15 @@ export class RaftLoop implements Consensus, ConsensusInput {
   readonly #readRetryMs: number;
   readonly #now: () => number;
   #proposals: Buffer[] = [];
-  /** Another leader is known: it has not been asked for what was asked of the one before. */
+  /** There is a new leader, and the pending ReadIndex requests have not been sent to it yet. */
   #isLeadNew = false;
   readonly #applying: Message[] = [];
-  /** Entries of the first of `#applying` that are applied. */
+  /** Number of applied entries of the first message in `#applying`. */
   #appliedOfFirst = 0;
   #applyStalled = false;
   #installing = false;
-  /** Appends that follow a snapshot whose installation is under way. */
-  readonly #appendsBehind: Message[] = [];
+  /** Appends that wait for the installation of a snapshot. */
+  readonly #waitingAppends: Message[] = [];
   #scheduled = false;
   #turning = false;
   #stopped = false;
@@ -128,7 +128,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     return this.node.applied;
   }
 
-  /** Entries committed and not applied yet. */
+  /** Number of entries that are committed and not applied yet. */
   get backlog(): number {
     return this.node.committed - this.node.applied;
   }
@@ -137,7 +137,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     return this.node.status();
   }
 
-  /** Proposals that raft has not seen, as there is no leader to take them. */
+  /** Number of proposals that wait for a leader and were not passed to raft. */
   get waitingProposals(): number {
     return this.#proposals.length;
   }
@@ -153,7 +153,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.schedule();
   }
 
-  /** Takes back proposals that raft has not seen: nobody waits for them any more. */
+  /** Drops proposals that were not passed to raft; their callers no longer wait. */
   withdrawAll(): void {
     this.#proposals = [];
   }
@@ -189,14 +189,14 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.schedule();
   }
 
-  /** @returns what takes the read back */
+  /** @returns a function that cancels the read */
   read(waiter: ReadWaiter, deadlineMs: number): () => void {
     const cancel = this.reads.add(waiter, deadlineMs);
     this.schedule();
     return cancel;
   }
 
-  /** A message of another member. */
+  /** Processes a message of another member. */
   step(message: Message): void {
     this.node.step(message);
     this.schedule();
@@ -208,7 +208,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.schedule();
   }
 
-  /** Goes on applying after `apply` returned false. */
+  /** Continues to apply entries after `apply` returned undefined. */
   resume(): void {
     this.#applyStalled = false;
     this.schedule();
@@ -225,7 +225,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.#takeProposals();
     this.#takeReads();
     while (this.node.hasReady()) this.#handle(this.node.ready());
-    // Applying takes about as long as the disk does: the two go on side by side.
+    // The apply takes about as long as the disk write, so both run in parallel.
     if (this.#applying.length > 0) this.#log.flush();
     this.#apply();
     while (this.node.hasReady()) this.#handle(this.node.ready());
@@ -237,7 +237,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
 
   #takeProposals(): void {
     if (this.#proposals.length === 0) return;
-    // Without a leader proposals wait for one, or for their time to run out.
+    // Without a leader, proposals wait until there is one or they time out.
     if (!this.#knowsLeader) return;
     const datas = this.#proposals;
     this.#proposals = [];
@@ -250,11 +250,11 @@ export class RaftLoop implements Consensus, ConsensusInput {
       this.#isLeadNew = false;
       this.#retryReads(Infinity);
     }
-    // Without a leader reads wait for one, or for their time to run out.
+    // Without a leader, reads wait until there is one or they time out.
     if (this.reads.hasArrivals && this.#knowsLeader) this.node.readIndex(this.reads.ask(this.#now()));
   }
 
-  /** A ReadIndex, or its answer, may be lost on its way. */
+  /** Sends ReadIndex again, since the message or its response may have been lost. */
   #retryReads(askedBeforeMs: number): void {
     if (!this.#knowsLeader) return;
     const context = this.reads.askAgain(this.#now(), askedBeforeMs);
@@ -291,7 +291,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
 
   #append(message: Message): void {
     if (this.#installing) {
-      this.#appendsBehind.push(message);
+      this.#waitingAppends.push(message);
       return;
     }
     const { entries, snapshot, responses } = message;
@@ -325,13 +325,13 @@ export class RaftLoop implements Consensus, ConsensusInput {
         this.#deliver(message.responses);
         this.schedule();
       });
-      for (const behind of this.#appendsBehind.splice(0)) this.#append(behind);
+      for (const waiting of this.#waitingAppends.splice(0)) this.#append(waiting);
     });
   }
 
   /**
-   * Applies one slice and leaves the rest to the next turns: the clients of the first entries are answered, and
-   * their next requests on their way to the disk, while the later ones are still being applied.
+   * Applies one slice and leaves the rest to the next turns. So the clients of the first entries get their responses,
+   * and their next requests are already written to disk, while later entries are still being applied.
    */
   #apply(): void {
     const message = this.#applying[0];
@@ -365,7 +365,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
   }
 }
 
-/** Where the slice that begins with an entry ends: it has at least that one. */
+/** Returns the end of the slice that starts at `from`. A slice has at least one entry. */
 function sliceEnd(entries: readonly Entry[], from: number): number {
   const most = Math.min(entries.length, from + ENTRIES_PER_SLICE);
   let to = from;

@@ -1,11 +1,11 @@
 import { varintSize, writeVarint } from '../wire/varint.ts';
 
 /**
- * The entry of one client request: an `InternalRaftRequest` in Go's field order, wrapped around the request's
- * bytes as the client sent them, so that a put is never decoded and encoded again on its way into the log.
+ * Encodes the log entry of one client request: an `InternalRaftRequest` in Go's field order. It contains the bytes of
+ * the request as the client sent them, so that a put is not decoded and encoded again.
  */
 
-/** Field numbers of `InternalRaftRequest`'s requests. */
+/** Field numbers of the requests in `InternalRaftRequest`. */
 export const RaftRequestField = {
   put: 4,
   deleteRange: 5,
@@ -48,7 +48,7 @@ const HEADER_FIELD = 100;
 const LENGTH_DELIMITED = 2;
 const LOW_BITS = 2 ** 32;
 
-/** Size of the varint of `high * 2^32 + low`, both unsigned 32-bit. */
+/** Returns the varint size of `high * 2^32 + low`; both are unsigned 32-bit numbers. */
 function varint64Size(high: number, low: number): number {
   if (high === 0) return varintSize(low);
   const bits = 64 - Math.clz32(high);
@@ -69,12 +69,12 @@ function writeVarint64(target: Buffer, at: number, high: number, low: number): n
 }
 
 /**
- * Encodes the entry's data.
+ * Encodes the data of the entry.
  *
- * @param field which request it is
- * @param body the request's own bytes
- * @param prefix the member's 16 bits of the id
- * @param sequence the id's 48-bit sequence
+ * @param field the kind of request
+ * @param body the encoded request
+ * @param prefix the high 16 bits of the request id, from the member id
+ * @param sequence the low 48 bits of the request id
  */
 export function encodeRaftRequest(
   field: RaftRequestField,

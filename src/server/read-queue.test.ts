@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { newReadNonce, ReadQueue } from './read-queue.ts';
 
-/** What became of the reads of one queue, by their names. */
+/** The outcomes of the reads of one queue, by name. */
 class Outcomes {
   readonly readable: string[] = [];
   readonly failed: string[] = [];
@@ -20,7 +20,7 @@ function newQueue(seed = 1): ReadQueue {
 const timeout = (): Error => new Error('timeout');
 
 describe('ReadIndex contexts', () => {
-  it('of an earlier process confirm nothing', () => {
+  it('of an earlier process confirm no read', () => {
     const [before, after] = [newQueue(1), newQueue(2)];
     const outcomes = new Outcomes();
     before.add(outcomes.waiter('before'), 1000);
@@ -38,7 +38,7 @@ describe('ReadIndex contexts', () => {
     expect(outcomes.readable).toEqual(['after']);
   });
 
-  it('confirm what was asked before them, and nothing that was asked after', () => {
+  it('confirm earlier batches and no later ones', () => {
     const queue = newQueue();
     const outcomes = new Outcomes();
     const contexts = ['a', 'b', 'c'].map((name) => {
@@ -48,13 +48,13 @@ describe('ReadIndex contexts', () => {
     queue.confirmed(contexts[1]!, 3);
     queue.release(3);
     expect(outcomes.readable).toEqual(['a', 'b']);
-    // It comes once more, when nothing waits for it.
+    // A repeated response, for which no read waits.
     queue.confirmed(contexts[1]!, 3);
     queue.release(3);
     expect(outcomes.readable).toEqual(['a', 'b']);
   });
 
-  it('are asked for again when no answer has come for a while', () => {
+  it('are sent again when there is no response for a while', () => {
     const queue = newQueue();
     const outcomes = new Outcomes();
     queue.add(outcomes.waiter('a'), 1000);
@@ -70,7 +70,7 @@ describe('ReadIndex contexts', () => {
 });
 
 describe('reads', () => {
-  it('end when their time is up, asked or not', () => {
+  it('time out, before and after ReadIndex was sent', () => {
     const queue = newQueue();
     const outcomes = new Outcomes();
     queue.add(outcomes.waiter('asked early'), 100);
@@ -83,11 +83,11 @@ describe('reads', () => {
     expect(queue.expire(200, timeout)).toBe(2);
     expect(outcomes.failed).toEqual(['asked early', 'asked late', 'not asked']);
     expect(queue.size).toBe(0);
-    // As etcd counts them: one for all that wait together.
+    // As in etcd, all reads that time out together count as one.
     expect(queue.slow).toBe(2);
   });
 
-  it('count an answer as slow that comes when nothing waits for it', () => {
+  it('count a response as slow when no read waits for it any more', () => {
     const queue = newQueue();
     const outcomes = new Outcomes();
     queue.add(outcomes.waiter('a'), 100);
@@ -99,7 +99,7 @@ describe('reads', () => {
     expect(queue.slow).toBe(1);
   });
 
-  it('leave the queue when nobody wants them any more', () => {
+  it('leave the queue when they are cancelled', () => {
     const queue = newQueue();
     const outcomes = new Outcomes();
     const cancelAsked = queue.add(outcomes.waiter('a'), 100);
@@ -109,7 +109,7 @@ describe('reads', () => {
     cancelAsked();
     cancelArriving();
     expect(queue.size).toBe(1);
-    // Nobody waits for its answer, so that it isn't asked for again.
+    // No read waits for it, so ReadIndex is not sent again.
     expect(queue.askAgain(1000, 500)).toBeUndefined();
     queue.confirmed(context, 1);
     queue.confirmed(queue.ask(1000), 1);

@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.ts';
 
-/** A read that waits until it may see everything acknowledged before it began. */
+/** A linearizable read that waits until everything acknowledged before it is applied. */
 export interface ReadWaiter {
   readable(): void;
   failed(error: Error): void;
@@ -14,42 +14,42 @@ interface PendingRead {
 interface ReadBatch {
   readonly context: Buffer;
   readonly reads: Set<PendingRead>;
-  /** When ReadIndex was asked last. */
+  /** Time of the last ReadIndex request. */
   askedAtMs: number;
-  /** The commit index the batch must see; undefined until ReadIndex answered. */
+  /** The commit index that must be applied before the reads; undefined until ReadIndex has answered. */
   index: number | undefined;
 }
 
-/** Bytes that tell this process from all others, and from the same member before a restart. */
+/** Length of the random prefix of contexts. It differs for each process, also for the same member after a restart. */
 const READ_NONCE_BYTES = 8;
 const COUNTER_BYTES = 8;
 
 /**
- * Linearizable reads by ReadIndex (Raft dissertation, section 6.4), batched: all reads that arrive within one
- * turn of the raft loop share one ReadIndex, and wait until its index is applied.
+ * Linearizable reads by ReadIndex (Raft dissertation, section 6.4) in batches. All reads that arrive within one turn
+ * of the raft loop share one ReadIndex and wait until its index is applied.
  *
- * The context of a ReadIndex is random bytes of this process and a number. The answer to a request of an earlier
- * process, or of another member, may arrive late: it has another context, so that it confirms nothing here. Its index
- * says nothing about what was committed since.
+ * The context of a ReadIndex consists of random bytes of this process and a counter. A late response to another member
+ * or to an earlier process has another context, so it confirms no read here. Its index may be older than entries
+ * committed since.
  *
- * All reads wait equally long, so that within a batch and from batch to batch deadlines come in the order of arrival.
+ * All reads have the same timeout, so they expire in the order of arrival, within a batch and between batches.
  */
 export class ReadQueue {
   readonly #nonce: Buffer;
   #arriving = new Set<PendingRead>();
-  /** By context, in the order in which they were asked. */
+  /** Batches with a pending ReadIndex, by context, oldest first. */
   readonly #asked = new Map<string, ReadBatch>();
   #batches = 0;
-  /** Times that reads ran out of time, and answers that came when nothing waited for them any more; for metrics. */
+  /** For metrics: number of timeouts of reads, and of responses that came after all their reads had timed out. */
   slow = 0;
 
-  /** @param nonce made by `newReadNonce`, anew with each start of the process */
+  /** @param nonce created by `newReadNonce` at each start of the process */
   constructor(nonce: Buffer) {
-    assert(nonce.length === READ_NONCE_BYTES, 'the nonce of reads has its length');
+    assert(nonce.length === READ_NONCE_BYTES, 'the nonce of reads has the right length');
     this.#nonce = nonce;
   }
 
-  /** Reads that wait. */
+  /** Number of waiting reads. */
   get size(): number {
     let size = this.#arriving.size;
     for (const { reads } of this.#asked.values()) size += reads.size;
@@ -60,7 +60,7 @@ export class ReadQueue {
     return this.#arriving.size > 0;
   }
 
-  /** @returns what takes the read back: neither of its methods is called after that */
+  /** @returns a function that cancels the read; no method of the waiter is called after that */
   add(waiter: ReadWaiter, deadlineMs: number): () => void {
     const read: PendingRead = { waiter, deadlineMs };
     const arriving = this.#arriving;
@@ -68,7 +68,7 @@ export class ReadQueue {
     return () => arriving.delete(read);
   }
 
-  /** Closes the current batch; returns the context to hand to ReadIndex. */
+  /** Closes the current batch and returns the context for ReadIndex. */
   ask(nowMs: number): Buffer {
     this.#batches += 1;
     const context = Buffer.alloc(READ_NONCE_BYTES + COUNTER_BYTES);
@@ -81,8 +81,8 @@ export class ReadQueue {
   }
 
   /**
-   * ReadIndex answered for `context`, and thereby for every batch that was asked before it. A context that no batch
-   * waits for is ignored.
+   * Called when ReadIndex has answered for `context`. This also confirms all earlier batches. An unknown context is
+   * ignored.
    */
   confirmed(context: Buffer, index: number): void {
     const confirmed = this.#asked.get(keyOf(context));
@@ -96,7 +96,7 @@ export class ReadQueue {
     }
   }
 
-  /** Lets the confirmed batches read whose index is applied. */
+  /** Completes the reads of confirmed batches whose index is applied. */
   release(appliedIndex: number): void {
     for (const [key, batch] of this.#asked) {
       if (batch.index === undefined || batch.index > appliedIndex) break;
@@ -106,8 +106,8 @@ export class ReadQueue {
   }
 
   /**
-   * The context to ask for again, after a lost message or with a new leader: that of the newest batch, which answers
-   * for all before it. Undefined where nothing waits for an answer, or was asked for since `askedBeforeMs`.
+   * Returns the context to send again after a lost message or a change of the leader: that of the newest batch, whose
+   * response also confirms the earlier ones. Undefined if no batch waits, or if it was sent after `askedBeforeMs`.
    */
   askAgain(nowMs: number, askedBeforeMs: number): Buffer | undefined {
     let newest: ReadBatch | undefined;
@@ -121,7 +121,7 @@ export class ReadQueue {
     return newest.context;
   }
 
-  /** Fails the reads whose time is up, asked or not. @returns how many */
+  /** Fails the reads that have timed out. @returns their number */
   expire(nowMs: number, error: () => Error): number {
     const expired = this.#takeExpired(nowMs);
     if (expired.length > 0) this.slow += 1;
@@ -148,7 +148,7 @@ export class ReadQueue {
     return expired;
   }
 
-  /** The oldest reads first. */
+  /** All sets of reads, oldest first. */
   *#all(): Iterable<Set<PendingRead>> {
     for (const { reads } of this.#asked.values()) yield reads;
     yield this.#arriving;

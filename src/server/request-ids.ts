@@ -3,12 +3,11 @@ import { assert } from '../lib/assert.ts';
 const SEQUENCE_LIMIT = 2 ** 48;
 
 /**
- * Ids of proposals, laid out as etcd's: 16 bits of the member's id above a 48-bit sequence that begins at the
- * start time in milliseconds shifted by 8 bits, so that a restarted member does not reuse the ids of its
- * earlier life while their entries may still be replayed.
+ * Ids of proposals, in etcd's format: the high 16 bits are from the member id, the low 48 bits are a sequence. The
+ * sequence starts at the start time in milliseconds, shifted by 8 bits. So a restarted member does not reuse ids while
+ * entries of its earlier process may still be replayed.
  *
- * The sequence alone travels as a `number`: it identifies a local proposal without 64-bit arithmetic on the
- * hot path.
+ * The sequence is a `number`. It identifies a local proposal without 64-bit arithmetic on the hot path.
  */
 export class RequestIds {
   readonly #prefix: number;
@@ -19,12 +18,12 @@ export class RequestIds {
     this.#sequence = Math.floor(startedAtMs % 2 ** 40) * 256;
   }
 
-  /** The member's 16 bits, the high part of each id it assigns. */
+  /** The high 16 bits of all ids of this member. */
   get prefix(): number {
     return this.#prefix;
   }
 
-  /** The last one given out. */
+  /** The last sequence that was assigned. */
   get last(): number {
     return this.#sequence;
   }
@@ -35,12 +34,12 @@ export class RequestIds {
     return this.#sequence;
   }
 
-  /** The whole 64-bit id of a sequence number. */
+  /** Returns the 64-bit id of a sequence number. */
   full(sequence: number): bigint {
     return (BigInt(this.#prefix) << 48n) | BigInt(sequence);
   }
 
-  /** A positive 63-bit id, as etcd chooses lease ids when the client leaves the choice to it. */
+  /** Returns a positive 63-bit id for a lease, as etcd does when the client does not choose one. */
   leaseId(): bigint {
     return this.full(this.next()) & 0x7fff_ffff_ffff_ffffn;
   }

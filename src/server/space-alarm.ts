@@ -3,7 +3,7 @@ import { AlarmRequest, AlarmRequestAlarmAction, AlarmType } from '../wire/gen/et
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** Raises NOSPACE for the whole cluster when a request finds this member's store full. */
+/** Raises the NOSPACE alarm for the cluster when a request exceeds the quota of this member's store. */
 export class SpaceAlarm {
   readonly #member: Member;
   readonly #logger: Logger;
@@ -14,7 +14,7 @@ export class SpaceAlarm {
     this.#logger = logger;
   }
 
-  /** Calls back once the alarm is raised, or cannot be; at once where it is already. */
+  /** Calls back when the alarm is raised or the attempt has failed; at once if it is already raised. */
   raise(then: () => void): void {
     const { alarms, quota, store, identity } = this.#member;
     if (alarms.isRaised(AlarmType.NOSPACE)) {

@@ -10,7 +10,7 @@ import type { Founding, Identity } from './identity.ts';
 import type { MemberStorage } from './member-options.ts';
 
 const MAX_SIZE_PER_MESSAGE = 512 * 1024;
-/** As etcd: fills a few round trips, and bounds what waits for a slow follower. */
+/** As etcd: enough for several round trips, and limits the memory for a slow follower. */
 const MAX_INFLIGHT_MESSAGES = 512;
 
 export interface StartRaftOptions {
@@ -25,8 +25,8 @@ export interface StartRaftOptions {
 }
 
 /**
- * Brings raft back to where the log and the engine stand, or founds a group on empty ones. Where the log does not lead
- * to what the engine holds, it is told so before raft appends to it.
+ * Starts raft from the log and the engine, or bootstraps a new cluster when both are empty. If the log does not contain
+ * the last entry that the engine has applied, the log is first released up to that entry.
  */
 export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
   const { config, storage, identity, founders, applied, randomInt, logger } = options;
@@ -39,15 +39,15 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     });
   }
   memory.append(storage.contents.entries);
-  const isLogVoid = !leadsTo(storage.contents, applied);
-  if (isLogVoid) {
+  const isLogOutdated = !containsApplied(storage.contents, applied);
+  if (isLogOutdated) {
     const { index, term, confState } = applied;
     memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
     void storage.log.release({ index, term, confState });
   }
-  // The engine never holds what was not committed, and the commit index is written without a sync of its own.
+  // Everything in the engine is committed, but the commit index of the log may be older: it is written without a sync.
   const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
-  const isOlderTerm = isLogVoid && hardState.term < applied.term;
+  const isOlderTerm = isLogOutdated && hardState.term < applied.term;
   memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
   if (applied.index > mark.index) memory.restoreConfState(applied.confState);
   const node = new RawNode({
@@ -64,7 +64,7 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     preVote: config.preVote,
     orderedElections: true,
     randomInt,
-    logger: withoutRoutine(logger),
+    logger: withQuietEntries(logger),
   });
   if (storage.isNew && founders.length > 0)
     node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
@@ -72,23 +72,23 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
 }
 
 /**
- * Whether the log holds the last entry that the engine has applied. It does not where a received store was put in
- * place and a crash came before the log was told. The log may be shorter then, or as long and have gone another way:
- * none of its entries may count as committed, and the member must not vote by them. Equal terms at an index mean
- * equal logs up to there (Raft, section 5.3).
+ * Whether the log contains the last entry that the engine has applied. It does not after a crash between the
+ * installation of a received store and the release of the log. Then the log may be too short, or have other entries at
+ * the same indexes. None of its entries may count as committed, and the member must not base votes on them. Equal terms
+ * at an index mean equal logs up to that index (Raft paper, section 5.3).
  */
-export function leadsTo(
+export function containsApplied(
   { mark, entries }: LogContents,
   applied: { readonly index: number; readonly term: number },
 ): boolean {
   if (applied.index <= mark.index) return true;
   const entry = entries[applied.index - mark.index - 1];
-  // Databases of etcd before 3.5 do not say the term.
+  // Databases of etcd before 3.5 do not contain the term.
   return entry !== undefined && (applied.term === 0 || entry.term === applied.term);
 }
 
-/** With storage written asynchronously, raft often hears of entries that an earlier answer has covered. */
-function withoutRoutine(logger: Logger): Logger {
+/** Logs a frequent message at debug level: with asynchronous storage, raft often gets responses for older entries. */
+function withQuietEntries(logger: Logger): Logger {
   return {
     ...logger,
     info: (message, fields) => {

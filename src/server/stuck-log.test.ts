@@ -4,7 +4,7 @@ import { StuckLog } from './stuck-log.ts';
 
 const TICKS = 10;
 
-class Stage {
+class Fixture {
   readonly config = { electionTicks: TICKS, heartbeatIntervalMs: 100 };
   readonly metrics = { server: { stuckLogHandovers: 0 } };
   isLeader = true;
@@ -53,63 +53,63 @@ class Stage {
 }
 
 describe('a leader whose log is not synced', () => {
-  it('hands over to whoever is furthest after an election timeout, and then not soon again', () => {
-    const stage = new Stage();
-    stage.consensus.appendsBegun = 3;
-    stage.ticks(TICKS);
-    expect(stage.handedTo).toEqual([]);
-    stage.ticks(1);
-    expect(stage.handedTo).toEqual([3n]);
-    expect(stage.metrics.server.stuckLogHandovers).toBe(1);
-    stage.ticks(4 * TICKS);
-    expect(stage.handedTo).toEqual([3n]);
-    stage.ticks(TICKS);
-    expect(stage.handedTo).toEqual([3n, 3n]);
+  it('transfers to the voter with the most entries after an election timeout, and then pauses', () => {
+    const fixture = new Fixture();
+    fixture.consensus.appendsBegun = 3;
+    fixture.ticks(TICKS);
+    expect(fixture.handedTo).toEqual([]);
+    fixture.ticks(1);
+    expect(fixture.handedTo).toEqual([3n]);
+    expect(fixture.metrics.server.stuckLogHandovers).toBe(1);
+    fixture.ticks(4 * TICKS);
+    expect(fixture.handedTo).toEqual([3n]);
+    fixture.ticks(TICKS);
+    expect(fixture.handedTo).toEqual([3n, 3n]);
   });
 
-  it('hands over as well where nothing that is committed gets applied', () => {
-    const stage = new Stage();
-    stage.consensus.committed = 6;
-    stage.ticks(TICKS);
-    expect(stage.handedTo).toEqual([]);
-    stage.ticks(1);
-    expect(stage.handedTo).toEqual([3n]);
+  it('also transfers when committed entries are not applied', () => {
+    const fixture = new Fixture();
+    fixture.consensus.committed = 6;
+    fixture.ticks(TICKS);
+    expect(fixture.handedTo).toEqual([]);
+    fixture.ticks(1);
+    expect(fixture.handedTo).toEqual([3n]);
   });
 
-  it('leads on where entries are applied, however late, or the others do not have them', () => {
-    const stage = new Stage();
-    stage.consensus.committed = 1000;
-    stage.matches.set(2n, 1000);
+  it('stays leader while entries are applied slowly, and when the others do not have them', () => {
+    const fixture = new Fixture();
+    fixture.consensus.committed = 1000;
+    fixture.matches.set(2n, 1000);
     for (let tick = 0; tick < 100; tick += 1) {
-      if (tick % 5 === 0) stage.applied.index += 1;
-      stage.ticks(1);
+      if (tick % 5 === 0) fixture.applied.index += 1;
+      fixture.ticks(1);
     }
-    expect(stage.handedTo).toEqual([]);
-    stage.matches.set(2n, 7);
-    stage.ticks(5 * TICKS);
-    expect(stage.handedTo).toEqual([]);
+    expect(fixture.handedTo).toEqual([]);
+    fixture.matches.set(2n, 7);
+    fixture.ticks(5 * TICKS);
+    expect(fixture.handedTo).toEqual([]);
   });
 
-  it('leads on where syncs end in time, however many there are', () => {
-    const stage = new Stage();
+  it('stays leader when many syncs all finish in time', () => {
+    const fixture = new Fixture();
     for (let tick = 0; tick < 100; tick += 1) {
-      stage.consensus.appendsBegun += 1;
-      if (tick % 5 === 0) stage.consensus.appendsDone = stage.consensus.appendsBegun - 1;
-      stage.ticks(1);
+      fixture.consensus.appendsBegun += 1;
+      if (tick % 5 === 0) fixture.consensus.appendsDone = fixture.consensus.appendsBegun - 1;
+      fixture.ticks(1);
     }
-    expect(stage.handedTo).toEqual([]);
+    expect(fixture.handedTo).toEqual([]);
   });
 
   it.each([
-    ['the others have synced no more', (stage: Stage) => stage.matches.set(2n, 5).set(3n, 5)],
-    ['the others are too few', (stage: Stage) => stage.connected.delete(2n)],
-    ['it is alone', (stage: Stage) => stage.connected.clear()],
-    ['it does not lead', (stage: Stage) => (stage.isLeader = false)],
-  ])('stays where %s', (_title, arrange) => {
-    const stage = new Stage();
-    arrange(stage);
-    stage.consensus.appendsBegun = 3;
-    stage.ticks(10 * TICKS);
-    expect(stage.handedTo).toEqual([]);
+    ['the others have synced no more', (fixture: Fixture) => fixture.matches.set(2n, 5).set(3n, 5)],
+    ['the others are too few', (fixture: Fixture) => fixture.connected.delete(2n)],
+    ['it is alone', (fixture: Fixture) => fixture.connected.clear()],
+    ['it does not lead', (fixture: Fixture) => (fixture.isLeader = false)],
+  ])('stays leader when %s', (_title, arrange) => {
+    const fixture = new Fixture();
+    arrange(fixture);
+    fixture.consensus.appendsBegun = 3;
+    fixture.ticks(10 * TICKS);
+    expect(fixture.handedTo).toEqual([]);
   });
 });

@@ -5,13 +5,13 @@ import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { None } from '../raft/types.ts';
 import type { Consensus } from './consensus.ts';
-import { canDoWithout, successorOf } from './hand-over.ts';
+import { hasQuorumWithoutLeader, successorOf } from './leadership-transfer.ts';
 import type { Reachability } from './memberships.ts';
 
-/** Election timeouts from one attempt to the next: leadership must not go round among slow disks. */
+/** Election timeouts between two attempts, so that leadership does not move around between members with slow disks. */
 const REST_ELECTIONS = 5;
 
-/** What it needs of a member. */
+/** The part of a member that is monitored. */
 export interface LoggingMember {
   readonly config: Pick<Config, 'electionTicks' | 'heartbeatIntervalMs'>;
   readonly scheduler: Pick<Scheduler, 'every'>;
@@ -25,22 +25,23 @@ export interface LoggingMember {
 }
 
 /**
- * A leader whose log has not been synced for an election timeout hands over to a voter whose log goes on; so does one
- * that has applied nothing of what is committed for as long, because its store's disk is full or for any other reason.
- * Its heartbeats wait for no disk, so it would lead on, while nothing that its clients ask is answered.
+ * Transfers the leadership away from a leader whose disk does not work. That is the case when its log has not been
+ * synced for an election timeout, or when it has not applied committed entries for that time, for example because the
+ * disk of its store is full. Heartbeats do not depend on the disk. So without this, the leader would stay leader while
+ * its clients get no response.
  *
- * Time is counted in ticks: a process that was stopped, or whose event loop was busy, must not take that for a disk.
+ * Time is counted in ticks, so that a stopped process or a busy event loop is not mistaken for a slow disk.
  */
 export class StuckLog {
   readonly #member: LoggingMember;
   readonly #peers: Reachability;
   readonly #logger: Logger;
   readonly #stop: () => void;
-  /** The appends up to this one are waited for. */
-  #mark = 0;
-  /** For how many ticks they have been. */
+  /** Number of the append that must be on disk next. */
+  #awaitedAppend = 0;
+  /** Ticks since this append is awaited. */
   #ticks = 0;
-  /** For how many ticks nothing committed has been applied. */
+  /** Ticks since the last committed entry was applied. */
   #unappliedTicks = 0;
   #applied = 0;
   #restTicks = 0;
@@ -49,57 +50,57 @@ export class StuckLog {
     this.#member = member;
     this.#peers = peers;
     this.#logger = logger;
-    this.#stop = member.scheduler.every(member.config.heartbeatIntervalMs, () => this.#look());
+    this.#stop = member.scheduler.every(member.config.heartbeatIntervalMs, () => this.#check());
   }
 
   stop(): void {
     this.#stop();
   }
 
-  #look(): void {
+  #check(): void {
     const { config, isLeader } = this.#member;
     if (this.#restTicks > 0) this.#restTicks -= 1;
-    this.#lookAtLog();
-    this.#lookAtStore();
+    this.#checkLog();
+    this.#checkStore();
     if (!isLeader || this.#restTicks > 0) return;
-    if (this.#ticks >= config.electionTicks) this.#handOver('log');
-    else if (this.#unappliedTicks >= config.electionTicks) this.#handOver('store');
+    if (this.#ticks >= config.electionTicks) this.#transfer('log');
+    else if (this.#unappliedTicks >= config.electionTicks) this.#transfer('store');
   }
 
-  #lookAtLog(): void {
+  #checkLog(): void {
     const { consensus } = this.#member;
-    if (consensus.appendsDone < this.#mark) {
+    if (consensus.appendsDone < this.#awaitedAppend) {
       this.#ticks += 1;
       return;
     }
-    this.#mark = consensus.appendsBegun;
+    this.#awaitedAppend = consensus.appendsBegun;
     this.#ticks = 0;
   }
 
-  #lookAtStore(): void {
+  #checkStore(): void {
     const { applied, consensus } = this.#member;
-    // The one counts each slice, the other only what has reached the store.
+    // Raft's applied index moves at the end of a batch, the index of the store with each slice.
     const isWaiting = applied.index === this.#applied && consensus.applied < consensus.committed;
     this.#unappliedTicks = isWaiting ? this.#unappliedTicks + 1 : 0;
     this.#applied = applied.index;
   }
 
-  /** Where the others' disks are no better, or they are too few to go on alone, leading on is the best there is. */
-  #handOver(stuck: 'log' | 'store'): void {
+  /** Keeps the leadership if no other member has newer entries on disk, or if the others have no quorum. */
+  #transfer(stuck: 'log' | 'store'): void {
     const { consensus, config, metrics } = this.#member;
     const status = consensus.status();
     const synced = status.progress.get(status.id)?.match ?? 0;
     const to = successorOf(status, this.#peers);
     if (to === undefined || status.leadTransferee !== None) return;
-    // Whether another one's store takes writes is seen only once it leads.
+    // Whether the store of another member works is known only when it leads.
     if (stuck === 'log' ? to.match <= synced : to.match < consensus.committed) return;
-    if (!canDoWithout(status, this.#peers)) return;
+    if (!hasQuorumWithoutLeader(status, this.#peers)) return;
     this.#restTicks = REST_ELECTIONS * config.electionTicks;
     metrics.server.stuckLogHandovers += 1;
     const ticks = stuck === 'log' ? this.#ticks : this.#unappliedTicks;
     const reason =
-      stuck === 'log' ? 'the log cannot be synced' : 'what is committed cannot be applied to the store';
-    this.#logger.warn(`${reason}; handing leadership over`, {
+      stuck === 'log' ? 'the log cannot be synced' : 'committed entries cannot be applied to the store';
+    this.#logger.warn(`${reason}; transferring leadership`, {
       to: hex(to.id),
       waited: `${ticks * config.heartbeatIntervalMs}ms`,
       'synced-index': synced,

@@ -11,19 +11,19 @@ import { ClusterVersionSetRequest, DowngradeInfoSetRequest } from '../wire/gen/m
 import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 
-/** As etcd: how often a leader looks whether the cluster can move to another version. */
+/** As etcd: interval at which the leader checks whether the cluster version must change. */
 const INTERVAL_MS = 4_000;
 
 export interface VersionMonitorOptions {
   readonly member: Member;
-  /** The release this member answers as. */
+  /** The version that this member reports. */
   readonly serverVersion: string;
-  /** What the other members answer as; undefined for one that did not say. */
+  /** Requests the versions of the other members; undefined for a member that does not respond. */
   readonly otherVersions: () => Promise<readonly (Version | undefined)[]>;
   readonly logger: Logger;
 }
 
-/** As leader, decides which version the cluster has, and when a downgrade is over. */
+/** As leader, decides the cluster version and when a downgrade is complete. */
 export class VersionMonitor {
   readonly #options: VersionMonitorOptions;
   readonly #stops: (() => void)[] = [];
@@ -36,7 +36,7 @@ export class VersionMonitor {
     const { scheduler, config } = member;
     const decide = (): void => void this.#whileLeading(() => this.#decideVersion());
     this.#stops.push(
-      // Not from within the turn that brought the leader.
+      // Not within the raft turn that reported the leader.
       member.onLeadership(() => scheduler.soon(decide)),
       scheduler.every(INTERVAL_MS, decide),
     );
@@ -52,11 +52,11 @@ export class VersionMonitor {
     for (const stop of this.#stops) stop();
   }
 
-  async #whileLeading(look: () => Promise<void>): Promise<void> {
+  async #whileLeading(task: () => Promise<void>): Promise<void> {
     if (this.#deciding || !this.#leads()) return;
     this.#deciding = true;
     try {
-      await look();
+      await task();
     } catch (error) {
       this.#options.logger.error('failed to monitor cluster version', { error: String(error) });
     } finally {
@@ -89,7 +89,7 @@ export class VersionMonitor {
     logger.info('cluster version is updated', { 'cluster-version': to });
   }
 
-  /** A downgrade is over when all members run the version it goes to. */
+  /** A downgrade is complete when all members run the target version. */
   async #endDowngrade(): Promise<void> {
     const { member, logger } = this.#options;
     if (!member.cluster.downgrade.enabled) return;
@@ -117,7 +117,7 @@ export class VersionMonitor {
   }
 }
 
-/** Undefined while one is unknown. */
+/** @returns the lowest version, or undefined if one is unknown */
 function lowest(versions: readonly (Version | undefined)[]): Version | undefined {
   let least: Version | undefined;
   for (const version of versions) {

@@ -1,7 +1,7 @@
 import type { WatchHub } from '../mvcc/watch-hub.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** Steps a watch hub while watchers are behind, once a turn of the event loop, and ends the pauses of its deliveries. */
+/** Drives a watch hub: runs one step per turn of the event loop while watchers are behind, and ends delivery pauses. */
 export class WatchPump {
   readonly #hub: WatchHub;
   readonly #scheduler: Pick<Scheduler, 'soon' | 'after'>;

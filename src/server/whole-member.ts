@@ -5,7 +5,7 @@ import type { ExportSnapshot } from '../ports/snapshot.ts';
 import { assert } from '../lib/assert.ts';
 import { CorruptionChecker } from './corruption-checker.ts';
 import { Downgrades } from './downgrades.ts';
-import { handOver } from './hand-over.ts';
+import { transferLeadership } from './leadership-transfer.ts';
 import type { Founding } from './identity.ts';
 import { type LeaderLeases, Leases } from './leases.ts';
 import { Member } from './member.ts';
@@ -14,21 +14,21 @@ import type { MemberOptions } from './member-options.ts';
 import { Memberships } from './memberships.ts';
 import { peerAnswers } from './peer-answers.ts';
 import { PeerRouter } from './peer-router.ts';
-import { startUpkeep, stopUpkeep, type Upkeep } from './upkeep.ts';
+import { startPeriodicTasks, stopPeriodicTasks, type PeriodicTasks } from './periodic-tasks.ts';
 import { WatchPump } from './watch-pump.ts';
 
-/** How a member's store goes to other members as a snapshot, and how theirs come in. */
+/** Sends the store to other members as a snapshot, and receives theirs. */
 export interface SnapshotPorts {
   readonly export: ExportSnapshot;
-  /** The membership as a snapshot's `data`. */
+  /** Encodes the membership for the `data` field of a snapshot. */
   readonly membershipData: (cluster: Cluster) => Buffer;
-  /** Takes in a snapshot's database; resolves when it is a complete store, ready to take the place of this one. */
+  /** Receives the database of a snapshot. Resolves when it is a complete store that can replace the present one. */
   readonly receive: (chunks: AsyncIterable<Buffer>, index: number, part: SnapshotPart) => Promise<void>;
-  /** Bytes of a snapshot's file that came in before its transfer broke off. */
+  /** Number of bytes of a snapshot that were received before its transfer failed. */
   readonly kept: (id: string) => number;
 }
 
-/** The ways to other members. */
+/** The communication with other members. */
 export interface PeerPorts {
   readonly client: PeerClient;
   readonly openTransport: (handler: PeerTransportHandler) => PeerTransport;
@@ -37,32 +37,32 @@ export interface PeerPorts {
   readonly removed: () => void;
 }
 
-/** Everything that a member needs of the machine it runs on, or of the simulation of one. */
+/** Everything that a member needs from its machine, or from a simulated one. */
 export interface MemberPorts extends Omit<MemberOptions, 'send'>, PeerPorts {
-  /** Members of the cluster that this one joins, which its own log does not name yet. */
+  /** The members of the cluster that this one joins. Its own log does not contain them yet. */
   readonly remotes: Founding['remotes'];
-  /** The release that this member answers as. */
+  /** The version that this member reports. */
   readonly serverVersion: string;
 }
 
 /**
- * A whole member: its state, consensus, periodic work, the connections with other members and the delivery of watch
- * events. The server, the simulation and the tests all run this, each with its own ports.
+ * A whole member: state, raft, periodic tasks, peer connections and the delivery of watch events. The server, the
+ * simulation and the tests all run this class, each with its own ports.
  *
- * It is started in steps, as a server has things to do in between: `checkInitially`, `connect`, `start`.
+ * It is started in three steps, because the server has other work in between: `checkInitially`, `connect`, `start`.
  */
 export class WholeMember {
   readonly member: Member;
   readonly memberships: Memberships;
   readonly leases: Leases;
   readonly downgrades: Downgrades;
-  /** What other members may ask of this one. */
+  /** Serves requests of other members. */
   readonly answers: PeerAnswers;
   readonly pump: WatchPump;
   readonly #ports: MemberPorts;
   readonly #router: PeerRouter;
   readonly #corruption: CorruptionChecker;
-  #upkeep: Upkeep | undefined;
+  #periodicTasks: PeriodicTasks | undefined;
 
   constructor(ports: MemberPorts) {
     this.#ports = ports;
@@ -99,27 +99,27 @@ export class WholeMember {
     return this.#router.transport;
   }
 
-  /** The periodic work, once it is started. */
-  get upkeep(): Upkeep {
-    assert(this.#upkeep !== undefined, 'the periodic work of a member begins with its start');
-    return this.#upkeep;
+  /** The periodic tasks; only after the start. */
+  get periodicTasks(): PeriodicTasks {
+    assert(this.#periodicTasks !== undefined, 'the periodic tasks of a member run after its start');
+    return this.#periodicTasks;
   }
 
-  /** Before anyone is served. @returns false where this member's data differs from that of the others */
+  /** The initial corruption check. @returns false if the data of this member differs from that of another member */
   checkInitially(): Promise<boolean> {
     return this.#corruption.initial();
   }
 
-  /** Connects to the members that are known. */
+  /** Connects to the known members. */
   connect(): void {
     for (const { id, peerUrls } of this.#ports.remotes) this.transport.addRemote(id, peerUrls);
     this.#router.connectAll();
   }
 
-  /** Takes part in the cluster from now on. */
+  /** Starts raft and the periodic tasks. */
   start(): void {
     const { client, serverVersion, logger } = this.#ports;
-    this.#upkeep = startUpkeep({
+    this.#periodicTasks = startPeriodicTasks({
       ...{ member: this.member, memberships: this.memberships, corruption: this.#corruption },
       ...{ peers: this.transport, client, serverVersion, logger },
       elect: () => this.#router.elect(),
@@ -128,28 +128,32 @@ export class WholeMember {
     this.member.start();
   }
 
-  /** As leader, has another voter take over; resolves when one has, or after an election timeout. */
-  handOver(): Promise<void> {
-    return handOver(this.member, this.transport, this.#ports.logger('server/hand-over.ts'));
+  /** As leader, transfers the leadership. Resolves when there is a new leader, or after an election timeout. */
+  transferLeadership(): Promise<void> {
+    return transferLeadership(
+      this.member,
+      this.transport,
+      this.#ports.logger('server/leadership-transfer.ts'),
+    );
   }
 
-  stopUpkeep(): void {
-    if (this.#upkeep !== undefined) stopUpkeep(this.#upkeep);
+  stopPeriodicTasks(): void {
+    if (this.#periodicTasks !== undefined) stopPeriodicTasks(this.#periodicTasks);
   }
 
-  /** Ends everything but the storage. */
+  /** Stops everything except the storage. */
   stop(): void {
-    this.stopUpkeep();
+    this.stopPeriodicTasks();
     this.pump.stop();
     this.member.stop();
     this.transport.stop();
   }
 }
 
-/** How leases are renewed where another member leads. */
+/** Renews leases at another member that leads. */
 function leaderLeases(member: Member, client: PeerClient): LeaderLeases {
   const { requestTimeoutMs, electionTimeoutMs } = member.config;
-  // After about two election timeouts there may be another leader, which can be asked instead of one that hangs.
+  // After about two election timeouts there may be a new leader, which can answer instead of one that hangs.
   const timeoutMs = Math.min(requestTimeoutMs, 2 * electionTimeoutMs);
   const leaderUrls = (): readonly string[] => member.cluster.member(member.consensus.lead)?.peerUrls ?? [];
   return {

@@ -243,7 +243,7 @@ export class SimProcess {
   stop(): void {
     const run = this.#run;
     if (run === undefined) return;
-    void run.whole.handOver().then(() => {
+    void run.whole.transferLeadership().then(() => {
       if (this.#run === run) this.#close(run);
     });
   }

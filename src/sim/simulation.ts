@@ -8,7 +8,7 @@ import { type Founding, foundCluster } from '../server/identity.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { checkHistory } from './checkers/client-history.ts';
 import { CommittedHistory } from './checkers/committed-history.ts';
-import { upkeepFault } from './checkers/upkeep-results.ts';
+import { periodicTaskFault } from './checkers/periodic-task-results.ts';
 import { checkAllSeen, checkWatch } from './checkers/watch-order.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
@@ -180,7 +180,7 @@ class Simulation {
         clients.stop();
         await this.#runFor(HEALING_MS / 2);
         this.#checkAgreement();
-        this.#checkUpkeep({ oldRevision, oldLeases });
+        this.#checkPeriodicTasks({ oldRevision, oldLeases });
       }
     } catch (error) {
       this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -383,11 +383,11 @@ class Simulation {
   }
 
   /** In quiet times the periodic work of the members has come to its ends. */
-  #checkUpkeep(old: { oldRevision: number; oldLeases: readonly bigint[] }): void {
+  #checkPeriodicTasks(old: { oldRevision: number; oldLeases: readonly bigint[] }): void {
     const running = new Set(this.#processes.filter(({ isRunning }) => isRunning).map(({ id }) => id));
     for (const { name, member } of this.#voters()) {
       if (this.#failure !== undefined || member === undefined) return;
-      const fault = upkeepFault(member, { ...old, clusterVersion: CLUSTER_VERSION, running });
+      const fault = periodicTaskFault(member, { ...old, clusterVersion: CLUSTER_VERSION, running });
       if (fault !== undefined) this.#fail(`on ${name} after healing: ${fault}`);
     }
   }

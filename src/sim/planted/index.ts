@@ -3,7 +3,7 @@ import { scanLog } from '../../storage/wal/log-scan.ts';
 import { type Message, MessageType, newMessage } from '../../raft/types.ts';
 import { type Entry, HardState } from '../../wire/gen/raftpb.ts';
 import type { PlantedBug } from './planted-bug.ts';
-import { upkeepBugs } from './upkeep.ts';
+import { periodicTaskBugs } from './periodic-tasks.ts';
 
 /** A leader takes entries for acknowledged as soon as they are sent, and so commits without a quorum. */
 export const commitsWithoutQuorum: PlantedBug = {
@@ -117,5 +117,5 @@ export const plantedBugs: readonly PlantedBug[] = [
   skipsApply,
   reordersWatch,
   recyclesSegments,
-  ...upkeepBugs,
+  ...periodicTaskBugs,
 ];

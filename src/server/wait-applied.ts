@@ -1,11 +1,11 @@
 import { errors } from '../wire/errors.ts';
 import type { Member } from './member.ts';
 
-/** As etcd: how long a request waits for what is committed to be applied. */
+/** As etcd: time that a request waits until the committed entries are applied. */
 const APPLY_TIMEOUT_MS = 1000;
 
-/** Resolves once all that is committed now is applied. Rejects with TimeoutWaitAppliedIndex after a second. */
-export function caughtUp(member: Member): Promise<void> {
+/** Waits until everything committed at the time of the call is applied. Rejects with TimeoutWaitAppliedIndex after 1 s. */
+export function waitUntilApplied(member: Member): Promise<void> {
   const { committed } = member.consensus;
   if (member.applied.index >= committed) return Promise.resolve();
   return new Promise((resolve, reject) => {

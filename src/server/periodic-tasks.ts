@@ -15,35 +15,34 @@ import { VersionMonitor } from './version-monitor.ts';
 
 const VERSION_TIMEOUT_MS = 2_000;
 
-export interface UpkeepOptions {
+export interface PeriodicTasksOptions {
   readonly member: Member;
   readonly memberships: Memberships;
   readonly corruption: CorruptionChecker;
   readonly peers: Pick<PeerTransport, 'activeSince' | 'activePeers'>;
   readonly client: Pick<PeerClient, 'versions'>;
-  /** Campaigns in turn with the other voters. */
+  /** Starts an early election, see `EarlyElection`. */
   readonly elect: () => void;
-  /** The release that this member answers as. */
+  /** The version that this member reports. */
   readonly serverVersion: string;
   readonly logger: (caller: string) => Logger;
 }
 
-/** The periodic work of a member. Each part can be stopped by itself. */
-export interface Upkeep {
+/** The periodic tasks of a member. Each can be stopped separately. */
+export interface PeriodicTasks {
   readonly publisher: Publisher;
   readonly corruption: CorruptionChecker;
   readonly leases: LeaseKeeper;
   readonly stuckLog: StuckLog;
   readonly versions: VersionMonitor;
   readonly electionTicks: ElectionTickAdvance;
-  /** Undefined where the configuration turns it off. */
+  /** Undefined if it is turned off. */
   readonly compaction: AutoCompactor | undefined;
-  /** Undefined where the configuration turns it off. */
+  /** Undefined if it is turned off. */
   readonly promoter: LearnerPromoter | undefined;
 }
 
-/** Starts the periodic work. */
-export function startUpkeep(options: UpkeepOptions): Upkeep {
+export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks {
   const { member, memberships, corruption, peers, serverVersion, logger } = options;
   const { autoCompaction, autoPromoteLearners } = member.config;
   return {
@@ -70,12 +69,12 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
   };
 }
 
-export function stopUpkeep(upkeep: Upkeep): void {
-  for (const part of Object.values(upkeep) as Upkeep[keyof Upkeep][]) part?.stop();
+export function stopPeriodicTasks(periodicTasks: PeriodicTasks): void {
+  for (const part of Object.values(periodicTasks) as PeriodicTasks[keyof PeriodicTasks][]) part?.stop();
 }
 
-/** What the other members answer as; undefined for each that does not answer. */
-function otherVersions({ member, client }: UpkeepOptions): Promise<(Version | undefined)[]> {
+/** Requests the versions of the other members; undefined for a member that does not respond. */
+function otherVersions({ member, client }: PeriodicTasksOptions): Promise<(Version | undefined)[]> {
   const others = member.cluster.members().filter(({ id }) => id !== member.identity.memberId);
   return Promise.all(
     others.map(({ peerUrls }) =>

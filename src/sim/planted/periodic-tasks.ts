@@ -18,7 +18,7 @@ export const damagesStore: PlantedBug = {
 export const comparesNoHashes: PlantedBug = {
   ...damagesStore,
   name: 'no corruption check',
-  disables: ({ upkeep }) => upkeep.corruption.stop(),
+  disables: ({ periodicTasks }) => periodicTasks.corruption.stop(),
 };
 
 /** A member answers with a wrong hash, so that stores seem to be damaged that are not. */
@@ -35,22 +35,22 @@ export const answersWrongHash: PlantedBug = {
 
 export const compactsNothing: PlantedBug = {
   name: 'no auto compaction',
-  disables: ({ upkeep }) => upkeep.compaction?.stop(),
+  disables: ({ periodicTasks }) => periodicTasks.compaction?.stop(),
 };
 
 export const promotesNobody: PlantedBug = {
   name: 'no promotion',
-  disables: ({ upkeep }) => upkeep.promoter?.stop(),
+  disables: ({ periodicTasks }) => periodicTasks.promoter?.stop(),
 };
 
 export const decidesNoVersion: PlantedBug = {
   name: 'no cluster version',
-  disables: ({ upkeep }) => upkeep.versions.stop(),
+  disables: ({ periodicTasks }) => periodicTasks.versions.stop(),
 };
 
 export const expiresNoLease: PlantedBug = {
   name: 'no lease expiry',
-  disables: ({ upkeep }) => upkeep.leases.stop(),
+  disables: ({ periodicTasks }) => periodicTasks.leases.stop(),
 };
 
 /** Leases end before their time is over. */
@@ -73,7 +73,7 @@ export const pausesForever: PlantedBug = {
   },
 };
 
-export const upkeepBugs: readonly PlantedBug[] = [
+export const periodicTaskBugs: readonly PlantedBug[] = [
   comparesNoHashes,
   answersWrongHash,
   compactsNothing,

@@ -2,7 +2,7 @@ import type { Member } from '../../server/member.ts';
 import { formatClusterVersion } from '../../membership/version.ts';
 
 /** What the periodic work of the members must have done by the end of the quiet time. */
-export interface UpkeepExpectations {
+export interface PeriodicTaskExpectations {
   readonly clusterVersion: string;
   /** The revision when the quiet time began. Its history is older than the auto compaction keeps. */
   readonly oldRevision: number;
@@ -13,9 +13,9 @@ export interface UpkeepExpectations {
 }
 
 /** @returns what the periodic work of a member has left undone */
-export function upkeepFault(
+export function periodicTaskFault(
   { cluster, store, lessor }: Member,
-  { clusterVersion, oldRevision, oldLeases, running }: UpkeepExpectations,
+  { clusterVersion, oldRevision, oldLeases, running }: PeriodicTaskExpectations,
 ): string | undefined {
   const version = cluster.version === undefined ? 'unknown' : formatClusterVersion(cluster.version);
   if (version !== clusterVersion) return `the cluster version is ${version}, not ${clusterVersion}`;

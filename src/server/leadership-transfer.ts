@@ -9,11 +9,11 @@ import type { Reachability } from './memberships.ts';
 
 export interface Successor {
   readonly id: bigint;
-  /** The last entry that it is known to have on disk. */
+  /** Index of the last entry that it is known to have on disk. */
   readonly match: number;
 }
 
-/** The voter that is furthest, of those that are connected with the leader. */
+/** Returns the connected voter with the highest match index. */
 export function successorOf({ id, progress }: Status, peers: Reachability): Successor | undefined {
   let best: Successor | undefined;
   for (const [voter, { match, isLearner, recentActive }] of progress) {
@@ -23,8 +23,8 @@ export function successorOf({ id, progress }: Status, peers: Reachability): Succ
   return best;
 }
 
-/** Whether the voters connected with the leader can elect and commit without it. */
-export function canDoWithout({ id, progress, config }: Status, peers: Reachability): boolean {
+/** Whether the connected voters have a quorum without the leader. */
+export function hasQuorumWithoutLeader({ id, progress, config }: Status, peers: Reachability): boolean {
   const votes = new Map<bigint, boolean>();
   for (const voter of progress.keys())
     votes.set(voter, voter !== id && peers.activeSince(voter) !== undefined);
@@ -32,16 +32,16 @@ export function canDoWithout({ id, progress, config }: Status, peers: Reachabili
 }
 
 /**
- * As leader, has the voter that is furthest take over, of those that are connected; waits for that as long as an
- * election may take.
+ * As leader, transfers the leadership to the connected voter with the highest match index. Waits for the new leader for
+ * at most an election timeout.
  */
-export async function handOver(member: Member, peers: Reachability, logger: Logger): Promise<void> {
+export async function transferLeadership(member: Member, peers: Reachability, logger: Logger): Promise<void> {
   if (!member.isLeader) return;
   const { consensus } = member;
   const status = consensus.status();
   const best = successorOf(status, peers);
   if (best === undefined) return;
-  logger.info('handing leadership over', { to: hex(best.id) });
+  logger.info('transferring leadership', { to: hex(best.id) });
   consensus.transferLeader(best.id);
   await new Promise<void>((resolve) => {
     const done = (): void => {
