@@ -207,7 +207,17 @@ export class SimNetwork {
         this.#unreachable(from, to);
         return;
       }
-      station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
+      if (station.handler.isIdRemoved(from)) this.#refuseRemoved(from, to);
+      else station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
+    });
+  }
+
+  /** A member that missed its removal learns of it when it connects with another one. */
+  #refuseRemoved(removed: bigint, by: bigint): void {
+    const station = this.#stations.get(removed);
+    this.#time.after(this.#travelMs(), () => {
+      if (station !== undefined && !station.life.isOver && !this.isCut(by, removed))
+        station.handler.onRemoved();
     });
   }
 
