@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
+export const NO_CERTIFICATE = "tls: client didn't provide a certificate";
 const UNKNOWN_AUTHORITY = 'x509: certificate signed by unknown authority';
 
 /** Go's texts for OpenSSL's error codes. */
@@ -27,7 +28,7 @@ export function trustRefusal(
   leaf: X509Certificate | undefined,
   ca: SecureContextOptions['ca'],
 ): string | undefined {
-  if (leaf === undefined) return "tls: client didn't provide a certificate";
+  if (leaf === undefined) return NO_CERTIFICATE;
   if (socket.authorized) return undefined;
   const code = String(socket.authorizationError);
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' && isSignedByNamesake(leaf, authoritiesOf(ca), Date.now())) {

@@ -12,7 +12,7 @@ import {
 } from 'node:tls';
 import type { Logger } from '../ports/logger.ts';
 import { addressRefusal, type Resolver } from './client-address.ts';
-import { trustRefusal } from './client-trust.ts';
+import { NO_CERTIFICATE, trustRefusal } from './client-trust.ts';
 import type { Credentials } from './credentials.ts';
 import { commonName, isForHost } from './host-names.ts';
 import type { Revocations } from './revocations.ts';
@@ -63,8 +63,9 @@ export class TlsEndpoint {
     this.options = {
       ...parts.server.current(),
       requestCert: parts.requiresClientCertificate,
-      // `admit` refuses clients: Node.js would close the connection before its address could be logged.
-      rejectUnauthorized: false,
+      // OpenSSL then answers a client without a certificate with the alert for that, as Go does. `attach` keeps
+      // Node.js from judging the others: `admit` does.
+      rejectUnauthorized: parts.requiresClientCertificate,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     };
   }
@@ -73,6 +74,8 @@ export class TlsEndpoint {
   attach(server: Server): void {
     let served = this.#parts.server.current();
     server.setSecureContext(served);
+    // The only event of a server that gives the socket before the handshake ends. Its keys are not looked at.
+    if (this.#parts.requiresClientCertificate) server.on('keylog', (_line, socket) => leaveToAdmit(socket));
     // Runs before the listener that starts the handshake with the server's current context.
     server.prependListener('connection', () => {
       const current = this.#parts.server.current();
@@ -195,6 +198,15 @@ export class TlsEndpoint {
   }
 }
 
+/**
+ * Node.js would close a connection whose certificate OpenSSL does not trust before its address could be logged, and
+ * OpenSSL does not trust all that Go trusts. The field is Node.js's own: where it has another name, such certificates
+ * are refused by Node.js, and none is let in.
+ */
+function leaveToAdmit(socket: TLSSocket): void {
+  (socket as TLSSocket & { _rejectUnauthorized?: boolean })._rejectUnauthorized = false;
+}
+
 /** A certificate and its issuers. */
 function chainOf(leaf: X509Certificate | undefined): X509Certificate[] {
   const chain: X509Certificate[] = [];
@@ -222,7 +234,8 @@ function shownChain(leaf: X509Certificate, shown: PeerCertificate): X509Certific
 
 /** OpenSSL's reason if it is an OpenSSL error. The full message contains addresses and source files. */
 function bareReason(error: Error): string {
-  return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
+  return reason === 'peer did not return a certificate' ? NO_CERTIFICATE : reason;
 }
 
 function remoteOf({ remoteAddress, remotePort }: TLSSocket): string {

@@ -151,6 +151,20 @@ describe('listeners', () => {
     expect(refused?.fields?.['remote-addr']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
+  test('answer a client without a certificate with the alert for that, as Go does', async () => {
+    const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
+    const port = await listen(await open('client', settings));
+    const alertOf = async (maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<unknown> => {
+      const { error, text } = await dial(port, { maxVersion });
+      expect(text).toBe('');
+      return error !== undefined && 'code' in error ? error.code : 'none';
+    };
+    expect(await alertOf('TLSv1.3')).toMatch(/ALERT_CERTIFICATE_REQUIRED$/);
+    expect(await alertOf('TLSv1.2')).toMatch(/ALERT_HANDSHAKE_FAILURE$/);
+    const reason = "tls: client didn't provide a certificate";
+    expect(refusals()).toEqual([reason, reason]);
+  });
+
   test('refuse certificates that are of a wrong authority, expired, or only for servers', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
