@@ -70,7 +70,7 @@ function answer(machine: StateMachine, { entry }: AuthStep, username: string): A
     if (wrong !== undefined) return wrong;
     const who = { username, revision: username === '' ? 0 : auth.revision };
     if (isReadonlyTxn(entry.txn))
-      return checkTxnAllowed(machine, who, entry.txn) ?? runSteps(runTxn(machine, entry.txn, true));
+      return runSteps(checkTxnAllowed(machine, who, entry.txn)) ?? runSteps(runTxn(machine, entry.txn, true));
   }
   const isLease = entry.leaseGrant !== undefined || entry.leaseRevoke !== undefined;
   if (isLease && auth.isEnabled && username === '') return errors.UserEmpty;

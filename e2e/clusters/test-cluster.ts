@@ -115,7 +115,7 @@ export class TestCluster {
     });
     const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(answer)?.[1] ?? '';
     const member = await Member.start({
-      ...{ kind, name, peerPort },
+      ...{ kind, name, peerPort, readyTimeoutMs: READY_MS },
       flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing', ...this.#flags, ...flags],
     });
     this.members.push(member);

@@ -12,6 +12,7 @@ import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
 import { isError } from '../apply/results.ts';
 import { readTxnAt } from '../apply/read-txn.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
+import { runSteps } from '../lib/steps.ts';
 import { Status } from '../grpc/status.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { Member } from '../server/member.ts';
@@ -135,7 +136,7 @@ function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest):
   context.asCaller(call, (who) => {
     const { member } = context;
     const caller = who ?? NOBODY;
-    refuse(checkTxnAllowed(member, caller, request));
+    refuse(runSteps(checkTxnAllowed(member, caller, request)));
     refuse(member.auth.checkCurrent(caller));
     const { revision } = member.store;
     const hold = member.compactor.hold(earliestRevision(request, revision));

@@ -113,7 +113,17 @@ export class ServiceContext {
       next(who);
       return;
     }
-    who.then(next).catch((error: unknown) => failCall(call, error));
+    who
+      .then((known) => {
+        this.member.whenOpen(() => {
+          try {
+            next(known);
+          } catch (error) {
+            failCall(call, error);
+          }
+        });
+      })
+      .catch((error: unknown) => failCall(call, error));
   }
 
   /** Proposes the request unchanged and answers with the result. */

@@ -4,8 +4,7 @@ import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Lessor } from '../lease/lessor.ts';
 import type { Cluster } from '../membership/cluster.ts';
 import { applyConfChange, type MembershipChange, validateConfChange } from '../membership/conf-change.ts';
-import type { ClusterMember } from '../membership/member.ts';
-import type { MvccStore, StoreEvent } from '../mvcc/store.ts';
+import type { MvccStore } from '../mvcc/store.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { AlarmType, InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
@@ -33,15 +32,18 @@ import {
   writeRangeBody,
 } from './kv-context.ts';
 import { applyCheckpoint, applyGrant, applyRevoke } from './lease-requests.ts';
-import { LargeEntry, mayBeLarge } from './large-entry.ts';
+import { LargeEntry, mayBeLarge, mayPutBeLarge } from './large-entry.ts';
 import { PutEntry } from './put-entry.ts';
 import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
 import { ResponseBody } from './response-body.ts';
 import { type Applied, type ApplyResult, headerOnly, isError } from './results.ts';
+import type { ApplyListener, ConfChangeResult } from './apply-listener.ts';
 import { ApplyCounts } from './apply-counts.ts';
 import { hasPinnedRange, runTxn } from './txn.ts';
 import { touchedKeys } from './touched-keys.ts';
 
+/** A batch ends with the entry that reaches so many keys: it is applied in one turn of the event loop. */
+const KEYS_PER_BATCH = 512;
 const LOW_48_BITS = 0xffff_ffff_ffffn;
 
 export interface ApplierOptions {
@@ -60,36 +62,6 @@ export interface ApplierOptions {
    * nothing.
    */
   readonly applyToRaft: (change: ConfChange) => ConfState;
-}
-
-export interface ConfChangeResult {
-  /** The ID of the request, for the local caller. */
-  readonly id: bigint;
-  readonly error: EtcdError | undefined;
-  readonly change: MembershipChange | undefined;
-  /** All members after the change. */
-  readonly members: readonly ClusterMember[];
-}
-
-/**
- * Receives the results of a batch. The calls are made after the batch is in the engine, in the order of the entries.
- * A request is identified by the upper 16 and the lower 48 bits of its ID.
- */
-export interface ApplyListener {
-  /** Whether a local caller waits for this request. Called before the request is applied. */
-  isWanted(idPrefix: number, idSequence: number): boolean;
-  /** A request with a local caller has been applied or refused. */
-  onResult(idPrefix: number, idSequence: number, result: ApplyResult): void;
-  onConfChange(result: ConfChangeResult): void;
-  /**
-   * All members compact up to this revision, also if another member got the request. Superseded revisions up to it
-   * may be removed.
-   */
-  onCompaction(revision: number): void;
-  /** The empty entry at the start of a leader's term has been applied. */
-  onEmptyEntry(index: number, term: number): void;
-  /** The batch's changes of the store, for the watchers. Called once per batch, before any result. */
-  onEvents(events: readonly StoreEvent[]): void;
 }
 
 /** A decoded entry of the current batch that is not applied yet. */
@@ -139,7 +111,7 @@ export class Applier {
   }
 
   /**
-   * Applies consecutive entries. Entries that are already applied are skipped. A large entry is applied alone, one
+   * Applies consecutive entries, or the first of them if all have too many keys for one turn. Entries that are already applied are skipped. A large entry is applied alone, one
    * part per call; its changes are not visible until it is complete.
    *
    * @returns how many of the entries, from the first on, are applied now
@@ -153,7 +125,7 @@ export class Applier {
     if (first === entries.length) return first;
     const count = this.#decodeAll(entries, first);
     if (count === 0) {
-      const request = this.#decoded[0] as InternalRaftRequest;
+      const request = this.#decoded[0] as PutEntry | InternalRaftRequest;
       const entry = defined(entries[first], 'entries have no holes');
       this.#large = new LargeEntry(this.#options, first + 1, (large) =>
         this.#applyLarge(large, entry, request),
@@ -182,14 +154,17 @@ export class Applier {
     return large.entries;
   }
 
-  *#applyLarge(large: LargeEntry, entry: Entry, request: InternalRaftRequest): Steps<void> {
-    this.#results[0] = yield* this.#applyRequest(request, 0);
+  *#applyLarge(large: LargeEntry, entry: Entry, request: PutEntry | InternalRaftRequest): Steps<void> {
+    this.#results[0] =
+      request instanceof PutEntry
+        ? yield* this.#applyLargePut(request, 0)
+        : yield* this.#applyRequest(request, 0);
     yield* large.commit(entry, (batch) => this.#write(batch), this.#listener);
     this.#deliver(1);
     this.#finish();
   }
 
-  /** Decodes up to the first large entry, which starts the next batch. @returns 0 if that is the first entry */
+  /** Decodes up to the first large entry or the limit of keys; the next batch starts there. @returns 0 if that is the first entry */
   #decodeAll(entries: readonly Entry[], first: number): number {
     let puts = 0;
     let count = 0;
@@ -209,8 +184,11 @@ export class Applier {
       }
       const put = (this.#puts[puts] ??= new PutEntry());
       if (put.read(data)) {
+        const isLarge = mayPutBeLarge(this.#options, put);
+        if (isLarge && place > 0) break;
         puts++;
         this.#decoded[place] = put;
+        if (isLarge) return 0;
         this.#prefetch.push(put.key);
       } else {
         const request = InternalRaftRequest.decode(data);
@@ -221,6 +199,7 @@ export class Applier {
         touchedKeys(request, this.#prefetch);
       }
       count += 1;
+      if (this.#prefetch.length >= KEYS_PER_BATCH) break;
     }
     this.#options.store.prefetch(this.#prefetch);
     this.#prefetch.length = 0;
@@ -245,6 +224,15 @@ export class Applier {
     return runSteps(this.#applyRequest(decoded as InternalRaftRequest, place));
   }
 
+  /** A put whose lease has so many keys that they are checked over several turns. */
+  *#applyLargePut(request: PutEntry, place: number): Steps<ApplyResult | undefined> {
+    const wanted = this.#name(place, request.idPrefix, request.idSequence);
+    const denied = this.#alarm() ?? (yield* checkPutAllowed(this.#options, callerOf(request), request));
+    const result = denied ?? this.#applyAllowedPut(request, wanted);
+    this.counts.countPut(isError(result));
+    return wanted ? result : undefined;
+  }
+
   /** Records which request's result comes at this position. @returns whether a local caller waits for it */
   #name(place: number, prefix: number, sequence: number): boolean {
     this.#resultPrefixes[place] = prefix;
@@ -252,15 +240,25 @@ export class Applier {
     return this.#listener.isWanted(prefix, sequence);
   }
 
-  #applyPut(request: PutEntry, wanted: boolean): ApplyResult {
-    const { alarms, auth, store, quota } = this.#options;
+  /** The error of the alarm that refuses writes, if one is raised. */
+  #alarm(): EtcdError | undefined {
+    const { alarms } = this.#options;
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
-    if (alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
-    if (auth.isEnabled) {
-      const who = { username: request.username, revision: request.authRevision };
-      const denied = checkPutAllowed(this.#options, who, request);
+    return alarms.isRaised(AlarmType.NOSPACE) ? errors.NoSpace : undefined;
+  }
+
+  #applyPut(request: PutEntry, wanted: boolean): ApplyResult {
+    const alarm = this.#alarm();
+    if (alarm !== undefined) return alarm;
+    if (this.#options.auth.isEnabled) {
+      const denied = runSteps(checkPutAllowed(this.#options, callerOf(request), request));
       if (denied !== undefined) return denied;
     }
+    return this.#applyAllowedPut(request, wanted);
+  }
+
+  #applyAllowedPut(request: PutEntry, wanted: boolean): ApplyResult {
+    const { store, quota } = this.#options;
     const fits = quota.fits(putCost(request.key.length, request.value.length));
     const refusal = refusePut(this.#options, request);
     if (refusal !== undefined) return refusal;
@@ -300,16 +298,17 @@ export class Applier {
   *#applyKv(request: InternalRaftRequest, wanted: boolean, place: number): Steps<ApplyResult | undefined> {
     if (request.txn !== undefined) return yield* this.#applyTxn(request.txn, wanted, place);
     if (request.deleteRange !== undefined) return yield* this.#applyDelete(request.deleteRange, wanted);
-    if (request.put !== undefined) return this.#applyDecodedPut(request, wanted);
+    if (request.put !== undefined) return yield* this.#applyDecodedPut(request, wanted);
     if (request.range !== undefined) return yield* this.#applyRange(request.range);
     if (request.compaction !== undefined) return this.#applyCompaction(request.compaction.revision, place);
     return undefined;
   }
 
-  #applyDecodedPut(request: InternalRaftRequest, wanted: boolean): ApplyResult {
+  *#applyDecodedPut(request: InternalRaftRequest, wanted: boolean): Steps<ApplyResult> {
     const entry = new PutEntry();
     Object.assign(entry, request.put, { username: this.#who.username, authRevision: this.#who.revision });
-    return this.#applyPut(entry, wanted);
+    const denied = this.#alarm() ?? (yield* checkPutAllowed(this.#options, this.#who, entry));
+    return denied ?? this.#applyAllowedPut(entry, wanted);
   }
 
   *#applyTxn(
@@ -321,7 +320,7 @@ export class Applier {
     if (alarms.isRaised(AlarmType.CORRUPT)) return errors.Corrupt;
     const cost = txnCost(request);
     if (cost > 0 && alarms.isRaised(AlarmType.NOSPACE)) return errors.NoSpace;
-    const denied = checkTxnAllowed(this.#options, this.#who, request);
+    const denied = yield* checkTxnAllowed(this.#options, this.#who, request);
     if (denied !== undefined) return denied;
     // A read at a revision reads the engine, so the writes of earlier entries of the batch are written first. Their
     // results are delivered with them. If the rest of the batch fails, they are not applied again.
@@ -465,6 +464,10 @@ export class Applier {
     for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
     this.#decoded.length = 0;
   }
+}
+
+function callerOf({ username, authRevision }: PutEntry): AuthInfo {
+  return { username, revision: authRevision };
 }
 
 /** Requests that only read. They need not be applied if no local caller waits. */

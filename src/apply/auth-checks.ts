@@ -1,6 +1,6 @@
 import type { AuthInfo, AuthStore } from '../auth/auth-store.ts';
-import { runSteps, type Steps } from '../lib/steps.ts';
-import type { Lessor } from '../lease/lessor.ts';
+import type { Steps } from '../lib/steps.ts';
+import { type Lessor, NO_LEASE } from '../lease/lessor.ts';
 import type { EtcdError } from '../wire/errors.ts';
 import type {
   DeleteRangeRequest,
@@ -13,6 +13,8 @@ import { EMPTY } from '../wire/reader.ts';
 
 /** How many keys are checked in one step. */
 const KEYS_PER_STEP = 256;
+/** How many operations of a transaction are checked in one step. */
+const OPS_PER_STEP = 64;
 
 /** What the permission checks need. */
 export interface AuthContext {
@@ -25,19 +27,25 @@ type PutSubject = Pick<PutRequest, 'key' | 'lease' | 'prevKv'>;
 /**
  * A put needs write permission for the key, read permission if it returns the previous value, and write permission
  * for all keys of its lease. The last is needed because a lease deletes all its keys.
+ *
+ * @param allowedLeases those checked before for the same request; it gets this one too
  */
-export function checkPutAllowed(
+export function* checkPutAllowed(
   context: AuthContext,
   who: AuthInfo,
   request: PutSubject,
-): EtcdError | undefined {
+  allowedLeases?: Set<bigint>,
+): Steps<EtcdError | undefined> {
   const { auth } = context;
   if (!auth.isEnabled) return undefined;
-  return (
-    auth.checkPut(who, request.key) ??
-    runSteps(checkLeaseKeysWritable(context, who, request.lease)) ??
-    (request.prevKv ? auth.checkRange(who, request.key, EMPTY) : undefined)
-  );
+  const refused = auth.checkPut(who, request.key);
+  if (refused !== undefined) return refused;
+  if (request.lease !== NO_LEASE && allowedLeases?.has(request.lease) !== true) {
+    const denied = yield* checkLeaseKeysWritable(context, who, request.lease);
+    if (denied !== undefined) return denied;
+    allowedLeases?.add(request.lease);
+  }
+  return request.prevKv ? auth.checkRange(who, request.key, EMPTY) : undefined;
 }
 
 export function checkDeleteAllowed(
@@ -53,46 +61,43 @@ export function checkDeleteAllowed(
 }
 
 /** Checks all compares and both branches, taken or not, at any depth. */
-export function checkTxnAllowed(
+export function* checkTxnAllowed(
   context: AuthContext,
   who: AuthInfo,
   request: TxnRequest,
-): EtcdError | undefined {
+  allowedLeases = new Set<bigint>(),
+): Steps<EtcdError | undefined> {
   const { auth } = context;
   if (!auth.isEnabled) return undefined;
   for (const { key, rangeEnd } of request.compare) {
     const error = auth.checkRange(who, key, rangeEnd);
     if (error !== undefined) return error;
   }
-  return checkOpsAllowed(context, who, request.success) ?? checkOpsAllowed(context, who, request.failure);
-}
-
-function checkOpsAllowed(
-  context: AuthContext,
-  who: AuthInfo,
-  ops: readonly RequestOp[],
-): EtcdError | undefined {
-  for (const { request } of ops) {
-    const error = checkOpAllowed(context, who, request);
-    if (error !== undefined) return error;
+  for (const ops of [request.success, request.failure]) {
+    for (const [at, { request: op }] of ops.entries()) {
+      if (at % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
+      const error = yield* checkOpAllowed(context, who, op, allowedLeases);
+      if (error !== undefined) return error;
+    }
   }
   return undefined;
 }
 
-function checkOpAllowed(
+function* checkOpAllowed(
   context: AuthContext,
   who: AuthInfo,
   request: RequestOp['request'],
-): EtcdError | undefined {
+  allowedLeases: Set<bigint>,
+): Steps<EtcdError | undefined> {
   switch (request?.case) {
     case 'requestRange':
       return context.auth.checkRange(who, request.value.key, request.value.rangeEnd);
     case 'requestPut':
-      return checkPutAllowed(context, who, request.value);
+      return yield* checkPutAllowed(context, who, request.value, allowedLeases);
     case 'requestDeleteRange':
       return checkDeleteInTxnAllowed(context, who, request.value);
     case 'requestTxn':
-      return checkTxnAllowed(context, who, request.value);
+      return yield* checkTxnAllowed(context, who, request.value, allowedLeases);
     case undefined:
       return undefined;
   }

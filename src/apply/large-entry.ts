@@ -1,8 +1,9 @@
 import type { Steps } from '../lib/steps.ts';
-import type { Lessor } from '../lease/lessor.ts';
+import type { AuthStore } from '../auth/auth-store.ts';
+import { type Lessor, NO_LEASE } from '../lease/lessor.ts';
 import type { MvccStore, StoreEvent } from '../mvcc/store.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import type { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
+import type { InternalRaftRequest, PutRequest, TxnRequest } from '../wire/gen/etcdserverpb.ts';
 import type { Entry } from '../wire/gen/raftpb.ts';
 import type { AppliedState } from './applied-state.ts';
 import { mayBeLarge as mayTxnBeLarge } from './txn.ts';
@@ -16,13 +17,35 @@ const PART_CHANGES = 128;
 /** How many keys of a lease are deleted in one turn. */
 const SMALL_LEASE_KEYS = 256;
 
+interface SizeContext {
+  readonly lessor: Lessor;
+  readonly auth: Pick<AuthStore, 'isEnabled'>;
+}
+
 /** Whether a request may take longer than one turn of the event loop should take. */
-export function mayBeLarge({ lessor }: { readonly lessor: Lessor }, request: InternalRaftRequest): boolean {
-  if (request.txn !== undefined) return mayTxnBeLarge(request.txn);
+export function mayBeLarge(context: SizeContext, request: InternalRaftRequest): boolean {
+  const { lessor } = context;
+  if (request.txn !== undefined) return mayTxnBeLarge(request.txn) || hasLargeLease(context, request.txn);
+  if (request.put !== undefined) return mayPutBeLarge(context, request.put);
   if (request.leaseRevoke !== undefined)
     return lessor.hasMoreKeysThan(request.leaseRevoke.id, SMALL_LEASE_KEYS);
   const range = request.deleteRange ?? request.range;
   return range !== undefined && range.rangeEnd.length > 0;
+}
+
+/** With authentication a put needs the permission for all keys of its lease. */
+export function mayPutBeLarge({ auth, lessor }: SizeContext, { lease }: Pick<PutRequest, 'lease'>): boolean {
+  return auth.isEnabled && lease !== NO_LEASE && lessor.hasMoreKeysThan(lease, SMALL_LEASE_KEYS);
+}
+
+function hasLargeLease(context: SizeContext, { success, failure }: TxnRequest): boolean {
+  if (!context.auth.isEnabled) return false;
+  return [success, failure].some((ops) =>
+    ops.some(({ request: op }) => {
+      if (op?.case === 'requestTxn') return hasLargeLease(context, op.value);
+      return op?.case === 'requestPut' && mayPutBeLarge(context, op.value);
+    }),
+  );
 }
 
 export interface LargeEntryContext {

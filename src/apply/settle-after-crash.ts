@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import { attachedRow } from '../lease/rows.ts';
 import { decodeEventRow } from '../mvcc/event-row.ts';
 import { KeyCounts } from '../mvcc/key-counts.ts';
@@ -12,26 +13,36 @@ import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
 
-const EVENTS_PER_BATCH = 512;
+/** A batch is one step. */
+const EVENTS_PER_BATCH = 128;
 /**
  * Completes a large change that was committed before a crash: updates `latest`, the key counts and the keys of leases
  * from the change's events. It can run twice. It must run before anything reads them.
  */
 export function settleAfterCrash(engine: Engine): void {
+  runSteps(settleSteps(engine));
+}
+
+/** The same in steps. */
+export function* settleSteps(engine: Engine): Steps<void> {
   const revision = unsettledRevision(engine);
   if (revision === undefined) return;
-  const keyCounts = new KeyCounts(engine);
+  const keyCounts = yield* KeyCounts.load(engine);
   const settling = new Settling(engine, keyCounts);
   const rows = engine.iterate('event', {
     gte: encodeRevision(revision, 0),
     lt: encodeRevision(revision + 1, 0),
   });
-  for (let part = rows.next(EVENTS_PER_BATCH); part.length > 0; part = rows.next(EVENTS_PER_BATCH)) {
-    const batch = engine.batch();
-    for (let at = 0; at + 1 < part.length; at += 2) settling.stage(batch, part[at], part[at + 1]);
-    settling.finish(batch);
+  try {
+    for (let part = rows.next(EVENTS_PER_BATCH); part.length > 0; part = rows.next(EVENTS_PER_BATCH)) {
+      const batch = engine.batch();
+      for (let at = 0; at + 1 < part.length; at += 2) settling.stage(batch, part[at], part[at + 1]);
+      settling.finish(batch);
+      yield;
+    }
+  } finally {
+    rows.close();
   }
-  rows.close();
   const batch = engine.batch();
   keyCounts.stage(batch);
   new StoreMeta(engine).stageSettled(batch);

@@ -1,4 +1,5 @@
 import { decodeEventRow, type EventRow } from '../mvcc/event-row.ts';
+import { runSteps } from '../lib/steps.ts';
 import { KeyCounts } from '../mvcc/key-counts.ts';
 import { decodeIndexMeta, type IndexMeta } from '../mvcc/index-meta.ts';
 import { StoreMeta } from '../mvcc/store-meta.ts';
@@ -201,7 +202,7 @@ export function verifyStore(engine: Engine): StoreVerification {
   if (events !== keys + versions + verifier.placeholders) {
     verifier.report('event', 'count', `${events} changes, but ${keys} keys and ${versions} versions`);
   }
-  const { total } = new KeyCounts(engine);
+  const { total } = runSteps(KeyCounts.load(engine));
   if (total !== keys) verifier.report('meta', 'key counts', `count ${total} keys where there are ${keys}`);
   const { revision, compactRevision } = meta;
   return { revision: revision ?? 1, compactRevision, keys, events, versions, findings: verifier.findings };

@@ -263,3 +263,23 @@ test('lists leases by expiry, the earliest first', () => {
   lessor.grant(3n, 20);
   expect(runSteps(lessor.list())).toEqual([2n, 3n, 1n]);
 });
+
+describe('reading the leases anew', () => {
+  test('takes a step for each thousand of them, and changes nothing before the last step', () => {
+    const lessor = open();
+    for (let id = 1n; id <= 5000n; id += 1n) lessor.grant(id, 60);
+    save(lessor);
+    promoteWholly(lessor);
+    lessor.grant(5001n, 60);
+    const steps = lessor.recover();
+    let count = 0;
+    while (steps.next().done !== true) {
+      count += 1;
+      expect(lessor.isPrimary).toBe(true);
+      expect(lessor.size).toBe(5001);
+    }
+    expect(count).toBeGreaterThan(3);
+    expect(lessor.isPrimary).toBe(false);
+    expect(lessor.size).toBe(5000);
+  });
+});

@@ -1,6 +1,6 @@
 import { assert, defined } from '../lib/assert.ts';
 import { SlicedSort } from '../lib/sliced-sort.ts';
-import type { Steps } from '../lib/steps.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
@@ -86,7 +86,7 @@ export class Lessor {
   /** Counts since the start of the process. */
   readonly counters = { granted: 0, revoked: 0 };
   readonly #options: LessorOptions;
-  readonly #leases = new Map<bigint, LeaseState>();
+  #leases: Map<bigint, LeaseState>;
   readonly #attachments: Attachments;
   readonly #expiries = new TimedQueue<LeaseState>();
   readonly #checkpoints = new TimedQueue<LeaseState>();
@@ -104,25 +104,34 @@ export class Lessor {
   constructor(options: LessorOptions) {
     this.#options = options;
     this.#attachments = new Attachments(options.engine);
-    this.recover();
+    this.#leases = runSteps(this.#load());
   }
 
-  /** Reads all leases, but not their keys, from the engine. Afterwards the lessor is not primary. */
-  recover(): void {
+  /**
+   * Reads all leases, but not their keys, from the engine again. Until the last step the lessor is as it was;
+   * afterwards it is not primary.
+   */
+  *recover(): Steps<void> {
+    const leases = yield* this.#load();
     this.demote();
-    this.#leases.clear();
+    this.#leases = leases;
     this.#dirty.clear();
     this.#attachments.reset();
+  }
+
+  *#load(): Steps<Map<bigint, LeaseState>> {
+    const leases = new Map<bigint, LeaseState>();
     const rows = this.#options.engine.iterate('lease', allLeases);
     try {
       for (;;) {
         const chunk = rows.next(SCAN_ROWS);
-        if (chunk.length === 0) break;
+        if (chunk.length === 0) return leases;
         for (let i = 1; i < chunk.length; i += 2) {
           const stored = StoredLease.decode(defined(chunk[i], 'iterator rows come in pairs'));
           const ttl = Math.max(stored.ttl, this.#options.minTtl);
-          this.#leases.set(stored.id, newLease(stored.id, ttl, stored.remainingTtl));
+          leases.set(stored.id, newLease(stored.id, ttl, stored.remainingTtl));
         }
+        yield;
       }
     } finally {
       rows.close();

@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type KeyRange, keyString } from './key-range.ts';
 
@@ -6,6 +7,8 @@ import { type KeyRange, keyString } from './key-range.ts';
 const MAX_BLOCK_KEYS = 256;
 /** A block is merged into its neighbour when both together hold no more than this. */
 const MERGE_BLOCK_KEYS = 64;
+/** Blocks read in one step. */
+const ROWS_PER_STEP = 1000;
 
 /** Rows of `meta`: the key is this prefix and the first possible key of a block, the value its number of keys. */
 const PREFIX = Buffer.from('fence/');
@@ -38,23 +41,33 @@ export class KeyCounts {
   readonly #oversized = new Set<string>();
   #total = 0;
 
-  constructor(engine: Engine) {
+  private constructor(engine: Engine) {
     this.#engine = engine;
     this.#starts = [];
     this.#counts = [];
-    const rows = engine.iterate('meta', { gte: PREFIX, lt: PREFIX_END });
-    for (let chunk = rows.next(1000); chunk.length > 0; chunk = rows.next(1000)) {
-      for (let at = 0; at < chunk.length; at += 2) this.#load(chunk[at], chunk[at + 1]);
-    }
-    rows.close();
-    if (this.#starts.length === 0) {
-      this.#starts.push('');
-      this.#counts.push(0);
-    }
-    assert(this.#starts[0] === '', 'the first block starts at the empty key');
   }
 
-  #load(key: Buffer | undefined, value: Buffer | undefined): void {
+  /** Reads the counts of an engine. */
+  static *load(engine: Engine): Steps<KeyCounts> {
+    const counts = new KeyCounts(engine);
+    const rows = engine.iterate('meta', { gte: PREFIX, lt: PREFIX_END });
+    try {
+      for (let chunk = rows.next(ROWS_PER_STEP); chunk.length > 0; chunk = rows.next(ROWS_PER_STEP)) {
+        for (let at = 0; at < chunk.length; at += 2) counts.#add(chunk[at], chunk[at + 1]);
+        yield;
+      }
+    } finally {
+      rows.close();
+    }
+    if (counts.#starts.length === 0) {
+      counts.#starts.push('');
+      counts.#counts.push(0);
+    }
+    assert(counts.#starts[0] === '', 'the first block starts at the empty key');
+    return counts;
+  }
+
+  #add(key: Buffer | undefined, value: Buffer | undefined): void {
     assert(key !== undefined && value?.length === 4, 'a row of key counts holds a 32-bit count');
     const count = value.readUInt32BE(0);
     this.#starts.push(key.toString('latin1', PREFIX.length));

@@ -17,7 +17,7 @@
  * `settleAfterCrash` does that from the events.
  */
 import { assert } from '../lib/assert.ts';
-import type { Steps } from '../lib/steps.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { KeyCounts } from './key-counts.ts';
@@ -87,7 +87,7 @@ export class MvccStore {
     this.engine = engine;
     this.#options = options;
     this.meta = new StoreMeta(engine);
-    this.keyCounts = new KeyCounts(engine);
+    this.keyCounts = runSteps(KeyCounts.load(engine));
     this.#cache = new MetaCache(options.cacheBytes);
     this.#listed = new ValueCache(options.listCacheBytes);
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
@@ -95,11 +95,15 @@ export class MvccStore {
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);
   }
 
-  /** Reads everything from the engine again, and drops changes that were not committed. */
-  recover(): void {
+  /**
+   * Reads everything from the engine again, and drops changes that were not committed. Until the last step the store
+   * is as it was.
+   */
+  *recover(): Steps<void> {
     const { engine } = this;
+    const keyCounts = yield* KeyCounts.load(engine);
     this.meta = new StoreMeta(engine);
-    this.keyCounts = new KeyCounts(engine);
+    this.keyCounts = keyCounts;
     this.#cache.clear();
     this.#listed.clear();
     this.#revision = this.meta.revision ?? lastEventRevision(engine);

@@ -1,4 +1,4 @@
-import type { ConfChangeResult } from '../apply/applier.ts';
+import type { ConfChangeResult } from '../apply/apply-listener.ts';
 import type { ClusterMember } from '../membership/member.ts';
 import type { ConfChange } from '../raft/types.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';

@@ -1,7 +1,9 @@
+import type { Steps } from '../lib/steps.ts';
 import { type EngineControl, EngineFullError } from '../ports/engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
+import { promiseInTurns } from './in-turns.ts';
 
 const RETRY_MS = 200;
 
@@ -12,8 +14,11 @@ export interface EngineRecoveryOptions {
   readonly logger: Logger;
   /** Called before the engine is closed: reads in progress must stop. */
   readonly suspend: () => void;
-  /** Called when the engine accepts writes again: the state in memory must be read again. */
-  readonly reload: () => void;
+  /**
+   * Called when the engine accepts writes again: the state in memory must be read again. Nobody reads it before the
+   * last step.
+   */
+  readonly reload: () => Steps<void>;
   /** Called when the engine cannot be opened for another reason than a full disk. */
   readonly failed: (error: Error) => void;
 }
@@ -98,9 +103,9 @@ export class EngineRecovery {
     this.#generation += 1;
     suspend();
     await reopen();
+    await promiseInTurns(this.#options.scheduler, reload());
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    reload();
     for (const task of waiting) task();
   }
 }

@@ -1,7 +1,8 @@
 import { AlarmStore } from '../apply/alarms.ts';
 import { AppliedState } from '../apply/applied-state.ts';
 import { Applier } from '../apply/applier.ts';
-import { settleAfterCrash } from '../apply/settle-after-crash.ts';
+import type { Steps } from '../lib/steps.ts';
+import { settleAfterCrash, settleSteps } from '../apply/settle-after-crash.ts';
 import { Quota } from '../apply/quota.ts';
 import { type ApplyResult, isError } from '../apply/results.ts';
 import { AuthStore } from '../auth/auth-store.ts';
@@ -155,6 +156,7 @@ export class Member {
         install: (snapshot, done) => this.#install(snapshot, done),
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
         dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
+        canRead: () => !this.#recovery.isReopening,
         turned: () => {
           if (this.#campaigns) this.#campaign();
           for (const observer of this.#turnObservers) observer();
@@ -419,17 +421,20 @@ export class Member {
     this.#installObservers.push(observer);
   }
 
-  /** Reads all state in memory from the engine again. */
-  #reload(): void {
+  /** Reads all state in memory from the engine again: what grows with the data in steps, the rest in the last step. */
+  *#reload(): Steps<void> {
     const { store, lessor, cluster, auth, alarms, applied } = this;
     this.#applier.reset();
-    settleAfterCrash(this.engine);
-    for (const state of [store, lessor, cluster, auth, alarms]) state.recover();
+    yield* settleSteps(this.engine);
+    yield* lessor.recover();
+    yield* store.recover();
+    for (const state of [cluster, auth, alarms]) state.recover();
     applied.recover(this.engine);
     this.hub.restored(store);
     this.compactor.resume();
     if (this.isLeader) promoteLeases(this);
-    this.#loop.resume();
+    // Not before the store can be read by all.
+    this.whenOpen(() => this.#loop.resume());
   }
 
   #settle(sequence: number, result: ApplyResult): void {

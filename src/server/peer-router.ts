@@ -1,4 +1,4 @@
-import type { ConfChangeResult } from '../apply/applier.ts';
+import type { ConfChangeResult } from '../apply/apply-listener.ts';
 import { hex } from '../lib/text.ts';
 import type { ClusterMember } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';

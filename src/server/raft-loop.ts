@@ -35,6 +35,8 @@ export interface RaftLoopHooks {
   send(messages: readonly Message[]): void;
   /** Replaces log and state with a snapshot of the leader. Calls `done` when both are durable. */
   install(snapshot: Snapshot, done: () => void): void;
+  /** Whether the state can be read. Where it cannot, confirmed reads wait for a later turn. */
+  canRead(): boolean;
   leadershipChanged(lead: bigint, role: Role): void;
   /** Called for proposals that were dropped and will never be applied. */
   dropped(datas: readonly Buffer[], reason: StepError): void;
@@ -230,7 +232,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.#apply();
     while (this.node.hasReady()) this.#handle(this.node.ready());
     if (this.#applying.length > 0 && !this.#applyStalled && !this.#installing) this.schedule();
-    this.reads.release(this.node.applied);
+    if (this.#hooks.canRead()) this.reads.release(this.node.applied);
     this.#turning = false;
     this.#hooks.turned();
   }
