@@ -1,8 +1,8 @@
 /**
- * Loads the bundle's modules with the code that V8 compiled when the bundle was built. Without it each start compiles
- * a megabyte of source, which is half of its processor time. The code lies in the bundle's own folder, which is only
- * read: a start writes nothing there, and takes no compiled code from anywhere else, as V8 runs it unchecked. Code of
- * another Node.js or of other V8 flags is left aside, and the source compiled instead.
+ * Loads the modules of the bundle with the code cache that V8 created at build time. Without it, each start compiles a
+ * megabyte of source, which takes half of its processor time. The cache is in the folder of the bundle. A start only
+ * reads it and uses no cache from another place, because V8 runs cached code without checks. If the cache is of another
+ * Node.js version or other V8 flags, the source is compiled instead.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 
-/** Names the contents of all modules: V8 compares no more than the length of a source. Filled in by the build. */
+/** Hash of all modules, set by the build. It is needed because V8 compares only the length of a source. */
 declare const BUILD_ID: string;
 
 type Require = (specifier: string) => unknown;
@@ -27,15 +27,15 @@ type ModuleFunction = (
   folder: string,
 ) => void;
 
-// Young garbage is little and collected often: handing it to other threads costs more than it saves. V8 compares its
-// flags with those of compiled code, so they are set before any is loaded.
+// The young generation is small and collected often, so parallel scavenging costs more than it saves. V8 compares its
+// flags with those of cached code, so they must be set before any code is loaded.
 setFlagsFromString('--no-parallel-scavenge');
-// The live heap is small beside the buffers that requests and values pass through, and V8 sets the limit for both by
-// the heap alone: it marked the whole heap for every 18 MB of buffers, which was a quarter of the processor time of
-// large transactions. At four times the live heap, the most that V8 chooses itself, it does so a fifth as often.
+// The live heap is small compared with the buffers of requests and values, but V8 sets the limit for both from the heap
+// size only. It marked the whole heap after every 18 MB of buffers, which took a quarter of the processor time of large
+// transactions. With a limit of four times the live heap, the maximum that V8 itself uses, it does so a fifth as often.
 setFlagsFromString('--heap-growing-percent=300');
 
-/** Modules of Node.js that are loaded at their first use: not every run needs them, and each costs milliseconds. */
+/** Node.js modules that are loaded at their first use. Not every run needs them, and each takes milliseconds. */
 const lazyModules: ReadonlySet<string> = new Set([
   'node:dns',
   'node:dns/promises',
@@ -47,13 +47,13 @@ const lazyModules: ReadonlySet<string> = new Set([
 const fromPackages: Require = createRequire(__filename);
 const modules = new Map<string, LoadedModule>();
 
-/** The scripts loaded, by their file names in the bundle: the build stores their compiled code. */
+/** The loaded scripts by file name in the bundle. The build stores their code cache. */
 export const scripts = new Map<string, Script>();
 
-/** The folder of compiled code of this bundle for this Node.js. */
+/** The folder of the code cache of this bundle for this Node.js version. */
 export const codeFolder = join(__dirname, 'code', `${BUILD_ID}-${process.version}-${process.arch}`);
 
-/** Loads a module of the bundle once, and returns its exports. @param path absolute */
+/** Loads a module of the bundle once and returns its exports. @param path absolute path */
 export function load(path: string): unknown {
   const known = modules.get(path);
   if (known !== undefined) return known.exports;
@@ -73,7 +73,7 @@ function fromOutside(specifier: string): unknown {
     {},
     {
       get: (_, name) => Reflect.get(loaded(), name) as unknown,
-      // Asked for by code that copies a module's exports.
+      // Needed by code that copies the exports of a module.
       ownKeys: () => Reflect.ownKeys(loaded()),
       getOwnPropertyDescriptor: (_, name) => {
         const descriptor = Reflect.getOwnPropertyDescriptor(loaded(), name);
@@ -85,7 +85,7 @@ function fromOutside(specifier: string): unknown {
 
 function compile(path: string): ModuleFunction {
   const name = path.slice(__dirname.length + 1);
-  // The bundle holds ASCII alone, and this way no byte is decoded.
+  // The bundle has only ASCII characters, so no decoding is needed.
   const source = readFileSync(path, 'latin1');
   const cachedData = compiledCode(name);
   const script = new Script(
@@ -104,7 +104,7 @@ function compiledCode(name: string): Buffer | undefined {
   }
 }
 
-/** Where the compiled code of a module lies. */
+/** Returns the path of the code cache of a module. */
 export function codeFile(name: string): string {
   return join(codeFolder, name.replaceAll('/', '-'));
 }

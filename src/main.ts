@@ -8,7 +8,7 @@ void runCli({
   serve: async (config, logging) => {
     const { serve } = await import('./cli/serve.ts');
     const code = await serve(config, logging);
-    // Everything is closed; what still holds a timer or a socket open may not keep the process.
+    // Everything is closed. A remaining timer or socket must not keep the process alive.
     process.exit(code);
   },
 }).then((code) => {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 /*
- * Rules of the repository that no linter checks. Each message says what to do instead. The rules do not hold for tests
+ * Rules of the repository that no linter checks. Each message says what to do instead. The rules do not apply to tests
  * and their helpers.
  */
 
@@ -14,7 +14,7 @@ const root = dirname(source);
 /** Modules whose code is the same in a server and in a simulation: all that they need is passed in. */
 const pureModules = new Set(['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply']);
 
-/** What each module may import beside itself. `main.ts`, `cli` and `sim` connect everything and may import all modules. */
+/** The modules that each module may import. `main.ts`, `cli` and `sim` connect everything and may import all modules. */
 const allowedImports: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   wire: ['lib'],
@@ -59,7 +59,10 @@ const impure: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bDate\b(?=\.|\()/, 'time: take it as an argument, or a Clock of src/ports/clock.ts'],
   [/\bset(Timeout|Interval|Immediate)\(/, 'timers: be driven by tick, or leave the timer to src/server'],
   [/\bMath\.random\(/, 'randomness: take a seeded source as an argument'],
-  [/\b(async |await |new Promise\b|Promise\.)/, 'promises: return what is to be done, or take a callback'],
+  [
+    /\b(async |await |new Promise\b|Promise\.)/,
+    'promises: return a description of the work, or take a callback',
+  ],
   [/\bprocess\./, 'the process: take what is needed as an argument'],
 ];
 
@@ -109,7 +112,7 @@ function importedModule(file: SourceFile, specifier: string): string | undefined
   return target.length > 1 ? target[0] : undefined;
 }
 
-/** The files whose values a file imports or exports again; imports of types alone do not count. */
+/** The files whose values a file imports or re-exports; type imports do not count. */
 function valueImportsOf(file: SourceFile): string[] {
   const statements = file.text.matchAll(
     /^(?:import|export)\s+(?!type\s)([^;'"]*?)\s*(?:from\s+)?'(\.[^']+)'/gm,
@@ -124,7 +127,7 @@ function valueImportsOf(file: SourceFile): string[] {
     .map((path) => path.split(sep).join('/'));
 }
 
-/** Groups of files of which each imports values of the others, directly or not: Tarjan's algorithm. */
+/** Groups of files that import values from each other, directly or indirectly, by Tarjan's algorithm. */
 function valueCycles(all: readonly SourceFile[]): string[] {
   const imports = new Map(all.map((file) => [file.path, valueImportsOf(file)]));
   const order = new Map<string, number>();
@@ -168,11 +171,11 @@ describe('rules', () => {
     expect(faults).toEqual([]);
   });
 
-  it('files do not import values in a circle', () => {
+  it('files have no import cycles of values', () => {
     expect(valueCycles(production)).toEqual([]);
   });
 
-  it('a circle of imports of values is found, and one of types is not', () => {
+  it('an import cycle of values is found, and a cycle of types is ignored', () => {
     const file = (path: string, text: string): SourceFile => ({ path, module: 'raft', text });
     const cycle = [
       file('raft/a.ts', "import { type B, b } from './b.ts';"),
@@ -189,7 +192,7 @@ describe('rules', () => {
     expect(valueCycles(types)).toEqual([]);
   });
 
-  it('pure modules use neither the machine nor the clock', () => {
+  it('pure modules use no I/O, clock, timers or randomness', () => {
     const faults = production
       .filter(({ module }) => pureModules.has(module))
       .flatMap((file) => {
@@ -229,15 +232,15 @@ describe('rules', () => {
     expect(faults).toEqual([]);
   });
 
-  it('every module is known to these rules', () => {
+  it('these rules cover every module', () => {
     const known = new Set([...Object.keys(allowedImports), 'cli', 'sim', 'workers', '']);
     expect([...new Set(files.map(({ module }) => module))].filter((module) => !known.has(module))).toEqual(
       [],
     );
   });
 
-  it('nothing names a place on one machine', () => {
-    // Spelled so that this very line does not match.
+  it('no file contains an absolute path of a machine', () => {
+    // Written in such a way that this line does not match.
     const homes = /[/](?:(?:home|Users)[/][a-z]|(?:work|root)[/])/;
     const faults = files
       .filter(({ text }) => homes.test(text))
@@ -245,7 +248,7 @@ describe('rules', () => {
     expect(faults).toEqual([]);
   });
 
-  it('the architecture names only files that exist', () => {
+  it('the files named in docs/architecture.md exist', () => {
     const text = readFileSync(join(root, 'docs', 'architecture.md'), 'utf8');
     const known = new Set(files.map(({ path }) => path));
     const named = [...text.matchAll(/`([a-z0-9-]+\/[a-z0-9/-]+\.ts)`/g)].map(

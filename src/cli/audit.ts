@@ -5,13 +5,13 @@ import type { Logging } from '../logging/logging.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { StartError } from './start-error.ts';
 
-/** The lines of the audit log, where it is on. */
+/** The output of the audit log. */
 export interface AuditLines {
   readonly level: AuditSettings['level'];
   readonly file: LineFile;
 }
 
-/** Undefined where it is off. Rejects with a StartError where it cannot be written. */
+/** Resolves to undefined if the audit log is off. Rejects with a StartError if the file cannot be written. */
 export async function openAuditLines(
   { audit }: Config,
   logging: Logging,
@@ -29,7 +29,7 @@ export async function openAuditLines(
     });
   } catch (error) {
     const reason = reasonOf(error);
-    throw new StartError(`the audit log cannot be opened: ${reason}`, { cause: error });
+    throw new StartError(`failed to open the audit log: ${reason}`, { cause: error });
   }
   metrics.audit = file;
   logger.info('writing an audit log', { path, level });

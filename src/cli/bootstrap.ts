@@ -8,10 +8,10 @@ import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { joinCluster, type JoinOptions } from './join-cluster.ts';
 import { StartError } from './start-error.ts';
 
-/** Members that are there answer at once; those that are not are not waited for. */
-const ASK_TIMEOUT_MS = 1_000;
+/** Running members answer at once, so a short timeout is enough. */
+const REQUEST_TIMEOUT_MS = 1_000;
 
-/** The identity of a member that has no data yet: one of a new cluster, or one that another cluster has added. */
+/** Determines the identity of a member without data, either in a new cluster or in a running one that has added it. */
 export async function bootstrap(options: JoinOptions): Promise<Founding> {
   const { config, client, dns, logger } = options;
   const { name, initialClusterState, discovery } = config;
@@ -43,13 +43,13 @@ function othersUrls(name: string, cluster: InitialCluster): string[] {
   return [...cluster].flatMap(([member, urls]) => (member === name ? [] : urls));
 }
 
-/** A member that lost its data must not found its cluster a second time. */
+/** A member that has lost its data must not bootstrap its cluster a second time. */
 async function refuseBootstrapped(
   { name }: Config,
   { cluster }: InitialMembers,
   { client, founded }: { readonly client: PeerClient; readonly founded: Founding },
 ): Promise<void> {
-  const running = await client.cluster(othersUrls(name, cluster), ASK_TIMEOUT_MS).catch(() => undefined);
+  const running = await client.cluster(othersUrls(name, cluster), REQUEST_TIMEOUT_MS).catch(() => undefined);
   const known = running?.members.find(({ id }) => id === founded.memberId);
   if (known !== undefined && known.clientUrls.length > 0)
     throw new StartError(`member ${founded.memberId.toString(16)} has already been bootstrapped`);

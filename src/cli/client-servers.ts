@@ -25,16 +25,16 @@ import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import type { AuditLines } from './audit.ts';
 import { maxConnections } from './max-connections.ts';
 import { maxHeldBytes } from './max-held-bytes.ts';
-import { listenPlace } from './listen-place.ts';
+import { listenAddress } from './listen-address.ts';
 import { etcdVersion } from './version.ts';
 
-/** etcd's allowance over `--max-request-bytes` for what surrounds a request. */
+/** As etcd: a gRPC message may be larger than `--max-request-bytes` by this amount. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
-/** Time that calls under way have when the server is asked to stop. */
+/** Time for calls in progress when the server stops. */
 const DRAIN_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 
-export interface Served {
+export interface ClientServersOptions {
   readonly member: Member;
   readonly metrics: Metrics;
   readonly logins: Logins;
@@ -44,11 +44,11 @@ export interface Served {
   readonly exportSnapshot: ExportSnapshot;
   readonly randomInt: (bound: number) => number;
   readonly audit: AuditLines | undefined;
-  /** Where certificates are configured. */
+  /** Undefined if no certificates are configured. */
   readonly tls: TlsEndpoint | undefined;
 }
 
-/** All that clients talk to: gRPC and HTTP on the client addresses, metrics and health on further ones. */
+/** The servers for clients: gRPC and HTTP on the client URLs, metrics and health on the metrics URLs. */
 export class ClientServers {
   readonly #config: Config;
   readonly #logging: Logging;
@@ -61,14 +61,15 @@ export class ClientServers {
   readonly #stopServices: () => void;
   #gateway: Gateway | undefined;
 
-  constructor(config: Config, logging: Logging, served: Served) {
+  constructor(config: Config, logging: Logging, served: ClientServersOptions) {
     const { member, metrics } = served;
     this.#config = config;
     this.#logging = logging;
     this.#tls = served.tls;
-    // A stream's request may go on as long as the stream: only its head has to come soon.
+    // The request of a stream lasts as long as the stream. So only the headers have a timeout.
     this.#http = createHttpServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 });
-    // It is handed its connections and listens nowhere itself, but looks for late heads only once it does.
+    // This server gets its connections from others and never listens. Node.js checks for late headers only after this
+    // event.
     this.#http.emit('listening');
     const maxReceiveBytes = config.maxRequestBytes + GRPC_OVERHEAD_BYTES;
     const audit =
@@ -125,21 +126,25 @@ export class ClientServers {
     const splitHttp = config.listenClientHttpUrls.length > 0;
     for (const url of config.listenClientUrls) {
       const twin = this.#twinOf(url);
-      // One listener serves an address that is given with http and with https; it opens with the latter.
+      // An address that is given with both http and https has one listener, opened for the https URL.
       if (twin === undefined || url.secure) {
         const plainToo = twin !== undefined;
-        await this.#grpc.listen({ ...this.#place(url), plainToo, protocols: splitHttp ? 'grpc' : 'both' });
+        await this.#grpc.listen({
+          ...this.#listenOptions(url),
+          plainToo,
+          protocols: splitHttp ? 'grpc' : 'both',
+        });
       }
-      const how = url.secure
+      const message = url.secure
         ? 'serving client traffic securely'
         : 'serving client traffic insecurely; this is strongly discouraged!';
-      logger.info(how, {
+      logger.info(message, {
         traffic: splitHttp ? 'grpc' : 'grpc+http',
         address: url.text.replace(/^[a-z]+:\/\//, ''),
       });
     }
     for (const url of config.listenClientHttpUrls)
-      await this.#grpc.listen({ ...this.#place(url), protocols: 'http1' });
+      await this.#grpc.listen({ ...this.#listenOptions(url), protocols: 'http1' });
     for (const url of config.listenMetricsUrls) {
       await this.#listenMetrics(url);
       logger.info('serving metrics', { address: url.text });
@@ -199,7 +204,7 @@ export class ClientServers {
     return (request, response) => gateway.handle(request, response);
   }
 
-  /** The URL of the same client address with the other scheme. */
+  /** Returns the URL with the same address and the other scheme, if there is one. */
   #twinOf(url: EndpointUrl): EndpointUrl | undefined {
     if (this.#tls === undefined || url.socketPath !== undefined) return undefined;
     return this.#config.listenClientUrls.find(
@@ -207,10 +212,10 @@ export class ClientServers {
     );
   }
 
-  #place(url: EndpointUrl): Parameters<GrpcServer['listen']>[0] {
+  #listenOptions(url: EndpointUrl): Parameters<GrpcServer['listen']>[0] {
     const tls = this.#tls;
-    if (!url.secure || tls === undefined) return listenPlace(url);
-    return { ...listenPlace(url), tls: tls.options, guard: tls };
+    if (!url.secure || tls === undefined) return listenAddress(url);
+    return { ...listenAddress(url), tls: tls.options, guard: tls };
   }
 
   async #listenMetrics(url: EndpointUrl): Promise<void> {
@@ -223,7 +228,7 @@ export class ClientServers {
     this.#metricsListeners.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(listenPlace(url), () => {
+      server.listen(listenAddress(url), () => {
         server.off('error', reject);
         resolve();
       });
@@ -231,7 +236,7 @@ export class ClientServers {
   }
 }
 
-/** As etcd shows it under `raft.status`. */
+/** The same fields as etcd's `raft.status`. */
 function raftStatus(member: Member): unknown {
   const { id, hardState, softState, applied, leadTransferee } = member.consensus.status();
   return {

@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts';
 
-/** The process's own clock. */
+/** The real clock. */
 export const clock: Clock = {
   now: () => performance.now(),
   wall: () => performance.timeOrigin + performance.now(),

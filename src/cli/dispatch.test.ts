@@ -23,7 +23,7 @@ async function run(
   return { code, out, err };
 }
 
-it.each([['--version'], ['version']])('%s begins with the line that tools parse', async (arg) => {
+it.each([['--version'], ['version']])('%s starts with the line that tools parse', async (arg) => {
   const { code, out } = await run([arg]);
   expect(code).toBe(0);
   expect(out).toMatch(
@@ -31,19 +31,19 @@ it.each([['--version'], ['version']])('%s begins with the line that tools parse'
   );
 });
 
-it('a wrong flag ends with 2 and the usage', async () => {
+it('an unknown flag prints the usage and exits with 2', async () => {
   const { code, err } = await run(['--nope']);
   expect(code).toBe(2);
   expect(err).toMatch(/^flag provided but not defined: -nope\nUsage:\n/);
 });
 
-it('--help lists flags and ends with 0', async () => {
+it('--help lists flags and exits with 0', async () => {
   const { code, out } = await run(['--help']);
   expect(code).toBe(0);
   expect(out).toContain('--listen-client-urls');
 });
 
-it('the server gets its configuration and a log that is open', async () => {
+it('the server gets its configuration and an open log output', async () => {
   const path = join(folder, 'server.log');
   const { code } = await run(['--name=x', `--log-outputs=${path}`], (config, logging) => {
     logging.for('test.ts').info('serving', { name: config.name });
@@ -59,19 +59,19 @@ it('the server gets its configuration and a log that is open', async () => {
   });
 });
 
-it('a log that cannot be opened ends with 1', async () => {
+it('a log output that cannot be opened exits with 1', async () => {
   const { code, err } = await run(['--name=x', `--log-outputs=${join(folder, 'missing', 'x.log')}`]);
   expect(code).toBe(1);
   expect(err).toContain('cannot open log output');
 });
 
-it.each(['gateway', 'grpc-proxy', 'bench', 'snapshot'])('%s says why it does nothing', async (name) => {
+it.each(['gateway', 'grpc-proxy', 'bench', 'snapshot'])('%s prints why it does nothing', async (name) => {
   const { code, err } = await run([name]);
   expect(code).toBeGreaterThan(0);
   expect(err).toContain(`keystead ${name}: `);
 });
 
-it('verify without a directory is used wrongly', async () => {
+it('verify without a directory is a usage error', async () => {
   const { code, err } = await run(['verify']);
   expect(code).toBe(2);
   expect(err).toContain('Usage: keystead verify');

@@ -10,22 +10,20 @@ export interface CliStreams {
   readonly err: (text: string) => void;
 }
 
-/** Serves until the server has stopped. Returns the exit code. Main wires the real adapters behind it. */
+/** Runs the server until it has stopped. Returns the exit code. */
 export type Serve = (config: Config, logging: Logging) => Promise<number>;
 
 export interface CliInput extends CliStreams {
-  /** Without the program itself. */
+  /** Without the program name. */
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly serve: Serve;
 }
 
-/** A subcommand returns its exit code: 0 done, 1 failed, 2 used wrongly. Its code is loaded only when it runs. */
+/** Returns the exit code: 0 success, 1 failure, 2 usage error. The code of a subcommand is loaded only when it runs. */
 type Subcommand = (args: readonly string[], streams: CliStreams) => Promise<number>;
 
-/**
- * The subcommands by name; anything else is the server. A tool hooks in here.
- */
+/** The subcommands by name. Without one of them the server runs. */
 const subcommands: Readonly<Record<string, Subcommand>> = {
   verify: async (args, { out, err }) => {
     const { runVerify } = await import('./verify.ts');
@@ -62,7 +60,7 @@ function line(write: (text: string) => void): (text: string) => void {
   return (text) => write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
-/** Proxies stand beside a server, so etcd's own go on serving in front of Keystead. */
+/** The proxies of etcd are separate processes and work in front of Keystead as well. */
 function absent(name: string): Subcommand {
   return (_args, { err }) => {
     err(`keystead ${name}: not part of Keystead; etcd's own ${name} works in front of it\n`);
@@ -70,7 +68,7 @@ function absent(name: string): Subcommand {
   };
 }
 
-/** Runs what the arguments ask for, a subcommand or the server. Returns the exit code. */
+/** Runs a subcommand or the server. Returns the exit code. */
 export async function runCli({ args, environment, serve, out, err }: CliInput): Promise<number> {
   const name = args[0] ?? '';
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;

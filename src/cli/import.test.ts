@@ -42,7 +42,7 @@ const eightBytes = (value: number): Buffer => {
   return bytes;
 };
 
-/** Two keys, applied up to the given entry, as etcd's database. */
+/** An etcd database with two keys, applied up to the given entry. */
 function database(index: number, withConfState = true): Buffer {
   const bucket = (elements: [Buffer | string, Buffer][]): BucketContents => ({
     elements: () => elements.map(([key, value]) => ({ key: Buffer.from(key), value })),
@@ -90,7 +90,7 @@ async function etcdDirectory(file: Buffer, entries: number): Promise<string> {
 }
 
 describe('keystead import', () => {
-  it('takes a data directory over, beside it or in place', async () => {
+  it('imports a data directory into a new one or in place', async () => {
     const from = await etcdDirectory(database(4), 7);
     const to = fresh();
     expect(await run('import', '--from', from, '--data-dir', to)).toEqual({
@@ -98,12 +98,12 @@ describe('keystead import', () => {
       out: 'imported 2 keys and 2 changes up to revision 3, applied index 4 in term 2\n',
       err: '',
     });
-    expect((await run('import', `--from=${from}`, `--data-dir=${to}`)).err).toContain('is a store already');
+    expect((await run('import', `--from=${from}`, `--data-dir=${to}`)).err).toContain('already exists');
     expect((await run('import', '--from', from, '--data-dir', from)).code).toBe(0);
     expect(existsSync(join(from, 'member/rocksdb/CURRENT'))).toBe(true);
   });
 
-  it('goes again after it was interrupted, and leaves nothing where it fails', async () => {
+  it('can be repeated after an interruption, and leaves no files when it fails', async () => {
     const from = await etcdDirectory(database(4), 7);
     const to = fresh();
     const target = dataDirectory(to);
@@ -122,14 +122,14 @@ describe('keystead import', () => {
     expect(readdirSync(old, { recursive: true }).sort()).toEqual(before);
   });
 
-  it('prefers a database that was received but not yet put in place', async () => {
+  it('prefers a newer database that was received but not installed', async () => {
     const from = await etcdDirectory(database(4), 7);
     writeFileSync(join(from, 'member/snap/0000000000000006.snap.db'), database(6));
     writeFileSync(join(from, 'member/snap/0000000000000002.snap.db'), database(2));
     expect((await run('import', '--from', from, '--data-dir', fresh())).out).toContain('applied index 6');
   });
 
-  it('says what is missing', async () => {
+  it('reports what is missing', async () => {
     expect(await run('import')).toMatchObject({ code: 2, err: expect.stringContaining('Usage') as string });
     expect((await run('import', '--wrong')).code).toBe(2);
     const nothing = await run('import', '--from', fresh(), '--data-dir', fresh());
@@ -140,14 +140,14 @@ describe('keystead import', () => {
     const old = await etcdDirectory(database(4, false), 7);
     const target = fresh();
     expect((await run('import', '--from', old, '--data-dir', target)).err).toContain(
-      'of etcd 3.4 or earlier',
+      'by etcd 3.4 or earlier',
     );
     expect(existsSync(join(target, 'member/rocksdb'))).toBe(false);
   });
 });
 
 describe('keystead snapshot', () => {
-  it('restores with flags that agree', async () => {
+  it('restores if the flags are consistent', async () => {
     const file = join(root, 'saved.db');
     writeFileSync(file, database(4));
     const restore = (...flags: string[]): ReturnType<typeof run> =>
@@ -172,10 +172,10 @@ describe('a snapshot from a leader', () => {
   // eslint-disable-next-line @typescript-eslint/require-await
   async function* inPieces(file: Buffer, end = file.length): AsyncGenerator<Buffer> {
     for (let at = 0; at < end; at += 5000) yield file.subarray(at, Math.min(at + 5000, end));
-    if (end < file.length) throw new Error('the sender went away');
+    if (end < file.length) throw new Error('the sender disconnected');
   }
 
-  it('becomes a store, or nothing', async () => {
+  it('becomes a complete store, or leaves no files', async () => {
     const bytes = database(9);
     const receive = (body: AsyncIterable<Buffer>, index: number) => {
       const directory = fresh();
@@ -192,7 +192,7 @@ describe('a snapshot from a leader', () => {
     expect(readdirSync(whole.folder)).toEqual([]);
     for (const [body, index, fault] of [
       [inPieces(bytes), 8, 'has applied entry 9 instead of 8'],
-      [inPieces(bytes, 9000), 9, 'the sender went away'],
+      [inPieces(bytes, 9000), 9, 'the sender disconnected'],
       [inPieces(bytes.subarray(0, 9000)), 9, 'the file is cut off'],
     ] as const) {
       const broken = receive(body, index);
@@ -202,7 +202,7 @@ describe('a snapshot from a leader', () => {
     }
   });
 
-  it('is gone on with where it broke off, if it is the same', async () => {
+  it('is resumed after a failed transfer if it is the same snapshot', async () => {
     const bytes = database(9);
     const folder = fresh();
     mkdirSync(folder, { recursive: true });
@@ -211,7 +211,7 @@ describe('a snapshot from a leader', () => {
     expect(readdirSync(folder)).toEqual([]);
     const part = { index: 9, id: 'one' };
     const broken = { ...part, body: inPieces(bytes, 9000), offset: 0 };
-    await expect(incoming.receive(broken)).rejects.toThrow('the sender went away');
+    await expect(incoming.receive(broken)).rejects.toThrow('the sender disconnected');
     expect([incoming.keptOf('one'), incoming.keptOf('other')]).toEqual([9000, 0]);
     const rest = { ...part, body: inPieces(bytes.subarray(9000)), offset: 9000 };
     for (const wrong of [{ id: 'other' }, { offset: 8000 }, { index: 8 }])
@@ -223,7 +223,7 @@ describe('a snapshot from a leader', () => {
       ['other', 4000],
     ] as const) {
       const body = inPieces(bytes, end);
-      await expect(incoming.receive({ index: 9, id, body, offset: 0 })).rejects.toThrow('went away');
+      await expect(incoming.receive({ index: 9, id, body, offset: 0 })).rejects.toThrow('disconnected');
     }
     expect([incoming.keptOf('one'), incoming.keptOf('other')]).toEqual([0, 4000]);
     expect(readdirSync(folder)).toHaveLength(1);

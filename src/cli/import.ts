@@ -23,30 +23,30 @@ import { verifyDataDirectory } from './verify.ts';
 export interface ImportOptions {
   /** Data directory of a stopped etcd member. */
   readonly from: string;
-  /** Where its log is, if not in there. */
+  /** Directory of its log, if it is outside the data directory. */
   readonly fromWal?: string;
-  /** Data directory for Keystead, which is new, or etcd's own. */
+  /** Data directory for Keystead: a new one, or the same as etcd's. */
   readonly to: string;
   readonly toWal?: string;
   readonly onProgress?: (events: number) => void;
 }
 
 /**
- * Takes over the data directory of a stopped etcd member: its database becomes Keystead's store, its log goes on as
- * it is. The member keeps its identity, so that Keystead takes its place in the cluster.
+ * Imports the data directory of a stopped etcd member. Its database is converted to Keystead's store, and its log is
+ * used unchanged. The member keeps its identity, so Keystead replaces etcd in the cluster.
  *
- * @throws Error when the source is no data directory, is in use or damaged, or when the target holds something else
+ * @throws Error if the source is not a data directory, is in use or damaged, or if the target has other data
  */
 export async function importDataDirectory(options: ImportOptions): Promise<ImportedState> {
   const source = dataDirectory(options.from, options.fromWal);
   const target = dataDirectory(options.to, options.toWal);
   const database = databaseOf(source);
   checkUnused(join(source.snap, 'db'));
-  if (!hasLog(source.wal)) throw new Error(`there is no log in ${source.wal}`);
+  if (!hasLog(source.wal)) throw new Error(`no log found in ${source.wal}`);
   const isInPlace = resolve(source.wal) === resolve(target.wal);
   if (isUnfinished(target)) await fs.rm(target.rocksdb, { recursive: true, force: true });
-  if (storeExists(target.rocksdb)) throw new Error(`${target.rocksdb} is a store already`);
-  if (!isInPlace && hasLog(target.wal)) throw new Error(`there is a log in ${target.wal} already`);
+  if (storeExists(target.rocksdb)) throw new Error(`the store ${target.rocksdb} already exists`);
+  if (!isInPlace && hasLog(target.wal)) throw new Error(`a log already exists in ${target.wal}`);
 
   prepareDataDirectory(target);
   beginMaking(target, 'import');
@@ -59,7 +59,9 @@ export async function importDataDirectory(options: ImportOptions): Promise<Impor
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
     if (state.confState === undefined)
-      throw new Error('the database is of etcd 3.4 or earlier: run it with etcd 3.5 or later once');
+      throw new Error(
+        'the database was written by etcd 3.4 or earlier: start it once with etcd 3.5 or later',
+      );
     if (!isInPlace) await copyLog(source.wal, copy);
     moveInPlace(building, target.rocksdb);
     if (!isInPlace) moveInPlace(copy, target.wal);
@@ -75,13 +77,13 @@ export async function importDataDirectory(options: ImportOptions): Promise<Impor
   }
 }
 
-/** What is complete and on disk takes its name; an empty directory there gives way. */
+/** Renames a complete directory to its final name. An empty directory with that name is replaced. */
 function moveInPlace(from: string, to: string): void {
   renameSync(from, to);
   syncPath(dirname(to));
 }
 
-/** The database, or one that etcd had received from its leader but not yet put in its place. */
+/** Returns the path of the database, or of a newer one that etcd had received from its leader but not installed. */
 function databaseOf({ snap, root }: DataDirectory): string {
   const path = join(snap, 'db');
   if (!existsSync(path)) throw new Error(`${root} is not a data directory of etcd: ${path} does not exist`);
@@ -106,7 +108,7 @@ function hasLog(directory: string): boolean {
   return existsSync(directory) && readdirSync(directory).some((name) => name.endsWith('.wal'));
 }
 
-/** etcd holds a lock on its database while it runs; where the system tells of locks, it is looked for. */
+/** etcd locks its database while it runs. The check works on systems with /proc/locks. */
 function checkUnused(database: string): void {
   const locks = '/proc/locks';
   if (!existsSync(locks)) return;
@@ -131,9 +133,9 @@ async function copyLog(from: string, to: string): Promise<void> {
 const usage = `Usage: keystead import --from <etcd's data directory> --data-dir <directory>
                        [--from-wal-dir <directory>] [--wal-dir <directory>]
 
-Takes over the data directory of a stopped etcd member, 3.5 or later. Its database is read into a new store and its
-log is copied; nothing of etcd's is changed. With the same directory for both, the store is put beside etcd's files and
-the log is gone on with in place. Exit code 0: done and verified; 1: it can't be imported; 2: used wrongly.
+Imports the data directory of a stopped member of etcd 3.5 or later. The database is converted to a new store and the
+log is copied. The files of etcd are not changed. If both directories are the same, the store is created next to the
+files of etcd, and the log is used in place. Exit code 0: imported and verified; 1: failed; 2: usage error.
 `;
 
 interface Arguments {
@@ -144,7 +146,7 @@ interface Arguments {
   readonly help: boolean;
 }
 
-/** @returns a text where the arguments are not understood */
+/** @returns the error text if the arguments are invalid */
 function parse(args: readonly string[]): Arguments | string {
   try {
     return parseArgs({

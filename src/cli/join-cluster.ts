@@ -24,7 +24,7 @@ export interface JoinOptions {
   readonly logger: Logger;
 }
 
-/** The identity of a member that a running cluster has added. Rejects with StartError, in etcd's words. */
+/** Determines the identity of a member that a running cluster has added. Rejects with StartError and etcd's text. */
 export async function joinCluster(options: JoinOptions, initial: InitialCluster): Promise<Founding> {
   const { config, logger } = options;
   const cluster = await runningCluster(options, initial);
@@ -54,7 +54,7 @@ async function runningCluster(
   }
 }
 
-/** Each member of the cluster must be one of `--initial-cluster`; which of them is this one, its name there says. */
+/** Each member of the cluster must be in `--initial-cluster`. This member is the one with its name. */
 async function localMember(
   { config, dns }: JoinOptions,
   initial: InitialCluster,
@@ -74,11 +74,11 @@ async function localMember(
     }
     if (match.name === config.name) local = member;
   }
-  if (local === undefined) throw invalid(`several members are as ${config.name} is to be`);
+  if (local === undefined) throw invalid(`no member matches the name ${config.name}`);
   return local;
 }
 
-/** Under which name these URLs are listed: by their texts, or else by what they resolve to. */
+/** Returns the name of a member in the initial cluster, by its URLs or by the addresses that they resolve to. */
 async function nameOf(
   urls: readonly string[],
   initial: InitialCluster,
@@ -95,7 +95,7 @@ async function nameOf(
   return { difference };
 }
 
-/** Whether the cluster's version is one that this release can be part of, by at least one member's word. */
+/** Whether this version can join the cluster. At least one member must report a compatible cluster version. */
 async function isCompatible(
   { client, logger }: JoinOptions,
   others: readonly RemoteMember[],
@@ -105,7 +105,7 @@ async function isCompatible(
     client.downgradeEnabled(peerUrls, VERSION_TIMEOUT_MS).catch(() => false),
   );
   const isDowngrading = (await Promise.all(enabled)).includes(true);
-  // On its way down from the next minor version, a cluster still has that one.
+  // A cluster that is downgrading still has the next minor version.
   const highest = clusterVersionOf({ ...own, minor: own.minor + (isDowngrading ? 1 : 0) });
   const answers = others.map(async ({ id, peerUrls }) => {
     const fields = { 'remote-member-id': hex(id) };
@@ -121,13 +121,13 @@ async function isCompatible(
         ...fields,
         'remote-member-cluster-version': answer?.cluster,
       });
-    return fits ? 'fits' : 'does not';
+    return fits ? 'compatible' : 'incompatible';
   });
-  const verdicts = await Promise.all(answers);
-  return verdicts.includes('fits') && !verdicts.includes('does not');
+  const results = await Promise.all(answers);
+  return results.includes('compatible') && !results.includes('incompatible');
 }
 
-/** As Go prints a cluster. */
+/** Formats a cluster as Go does. */
 function describe({ clusterId, members }: RemoteCluster): string {
   const texts = members.map(
     ({ id, name, peerUrls, clientUrls, isLearner }) =>

@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 
-/** File descriptors for the store's files, the log and the other members. */
+/** File descriptors reserved for the store, the log and the peer connections. */
 const RESERVE = 1024;
-const LEAST = 64;
+const MIN_CONNECTIONS = 64;
 
-/** How many client connections an address takes: as configured, or as many as the process may have files. */
+/** Maximum number of client connections per listener: as configured, or from the limit of open files. */
 export function maxConnections(config: Pick<Config, 'maxConnections'>): { maxConnections?: number } {
   if (config.maxConnections > 0) return { maxConnections: config.maxConnections };
   const files = openFileLimit();
-  return files === undefined ? {} : { maxConnections: Math.max(LEAST, files - RESERVE) };
+  return files === undefined ? {} : { maxConnections: Math.max(MIN_CONNECTIONS, files - RESERVE) };
 }
 
-/** Undefined where the system does not say, or sets no limit. */
+/** Returns undefined if the limit is unknown or not set. */
 function openFileLimit(): number | undefined {
   try {
     const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

@@ -1,21 +1,21 @@
 import { totalmem } from 'node:os';
 import type { Config } from '../config/config.ts';
 
-/** Of the machine's memory, or of what the process may have of it. */
-const SHARE = 8;
-const LEAST_BYTES = 128 * 1024 * 1024;
+/** The default is this fraction of the memory of the machine or of the process limit. */
+const FRACTION = 8;
+const MIN_BYTES = 128 * 1024 * 1024;
 
-/** How much is held for clients: as configured, or a share of the memory there is. */
+/** Maximum number of bytes buffered for clients: as configured, or a fraction of the memory. */
 export function maxHeldBytes(
   { maxHeldBytes: configured }: Pick<Config, 'maxHeldBytes'>,
   memoryBytes = availableMemory(),
 ): number {
   if (configured > 0) return configured;
-  return Math.max(LEAST_BYTES, Math.floor(memoryBytes / SHARE));
+  return Math.max(MIN_BYTES, Math.floor(memoryBytes / FRACTION));
 }
 
 function availableMemory(): number {
-  // Without a limit on the process this is 0, or more than any machine has.
+  // Without a limit of the process this is 0 or a huge number.
   const allowed = process.constrainedMemory();
   return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
 }

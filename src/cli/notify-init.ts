@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import type { Logger } from '../ports/logger.ts';
 
 /**
- * Tells systemd that the server is ready, for units of `Type=notify`. Node has no datagram sockets of the unix
- * kind, so systemd's own tool does it; such a unit needs `NotifyAccess=all`.
+ * Tells systemd that the server is ready, for units of `Type=notify`. Node.js has no unix datagram sockets, so this
+ * runs systemd-notify. The unit needs `NotifyAccess=all`.
  */
 export function notifyInit(environment: Readonly<Record<string, string | undefined>>, logger: Logger): void {
   logger.info('notifying init daemon');
@@ -17,7 +17,7 @@ export function notifyInit(environment: Readonly<Record<string, string | undefin
     if (code === 0) logger.info('successfully notified init daemon');
     else
       logger.error('failed to notify systemd for readiness', {
-        error: `systemd-notify ended with ${String(code)}`,
+        error: `systemd-notify exited with code ${String(code)}`,
       });
   });
 }

@@ -18,11 +18,11 @@ import type { Storage } from '../storage/open-storage.ts';
 import { openPeerTls } from '../tls/open-tls.ts';
 import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import { clock } from './clock.ts';
-import { listenPlace } from './listen-place.ts';
+import { listenAddress } from './listen-address.ts';
 import { checkPeerUrls } from './secure-urls.ts';
 import { etcdVersion } from './version.ts';
 
-/** etcd's allowance for connecting to a member, beyond the election timeout. */
+/** As etcd: the dial timeout is the election timeout plus this. */
 const DIAL_ALLOWANCE_MS = 1_000;
 
 interface PortsOptions {
@@ -31,7 +31,7 @@ interface PortsOptions {
   readonly metrics: Metrics;
 }
 
-/** The connections with the other members: what listens for them, and what goes out to them. */
+/** The connections with the other members, incoming and outgoing. */
 export class PeerConnections {
   readonly client: PeerClient;
   /** Resolves when the cluster has removed this member. */
@@ -59,14 +59,14 @@ export class PeerConnections {
     this.#onRemoved = onRemoved;
   }
 
-  /** Rejects with TlsFileError for certificates that cannot be used. */
+  /** Rejects with TlsFileError if a certificate is invalid. */
   static async prepare(config: Config, logging: Logging): Promise<PeerConnections> {
     const tls = await openPeerTls({ config, logger: logging.for('tls/tls-endpoint.ts') });
     checkPeerUrls(config, tls);
     return new PeerConnections(config, logging, tls);
   }
 
-  /** The ways to other members, for the member of this process. */
+  /** Returns the ports for the communication with other members. */
   ports({ identity, storage, metrics }: PortsOptions): PeerPorts {
     const incoming = new IncomingSnapshots(storage.directory.snap, storage.engine.replacementDirectory);
     return {
@@ -104,7 +104,7 @@ export class PeerConnections {
     });
     this.#server = server;
     for (const url of this.#config.listenPeerUrls) {
-      await server.listen({ ...listenPlace(url), secure: url.secure });
+      await server.listen({ ...listenAddress(url), secure: url.secure });
     }
   }
 
@@ -136,7 +136,7 @@ export class PeerConnections {
         snapshotSent: (id, seconds) => network.snapshotSend.with(hex(id)).observe(seconds),
         snapshotReceived: (id, seconds) => {
           network.snapshotReceive.with(hex(id)).observe(seconds);
-          // The store is made of it before the sender is told that it has arrived.
+          // The time includes the creation of the store from the received file.
           metrics.disk.snapDbSave.observe(seconds);
         },
       },

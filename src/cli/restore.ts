@@ -27,7 +27,7 @@ import { ConfState, HardState } from '../wire/gen/raftpb.ts';
 import { EMPTY } from '../wire/reader.ts';
 
 export interface RestoreOptions {
-  /** A saved snapshot, of etcd or of Keystead. */
+  /** A snapshot saved from etcd or Keystead. */
   readonly file: string;
   readonly name: string;
   readonly dataDir: string;
@@ -35,20 +35,20 @@ export interface RestoreOptions {
   readonly initialCluster: string;
   readonly initialClusterToken: string;
   readonly advertisePeerUrls: readonly string[];
-  /** Takes files without a checksum, and passes over a wrong one. */
+  /** Accepts files without a checksum or with a wrong one. */
   readonly skipHashCheck: boolean;
-  /** Added to the latest revision, which then counts as compacted; 0 for none. */
+  /** Added to the latest revision, which is then marked as compacted; 0 means no change. */
   readonly bumpRevision: number;
 }
 
-/** The term in which a restored cluster begins. */
+/** The first term of a restored cluster. */
 const FIRST_TERM = 1;
 
 /**
- * Makes a data directory for a member of a new cluster out of a saved snapshot. All its members, made on the same
- * flags, begin with the same data and know only each other.
+ * Creates the data directory of a member of a new cluster from a snapshot. All members must be created with the same
+ * flags. They start with the same data.
  *
- * @throws Error when flags don't agree, the file is damaged or the directory holds data
+ * @throws Error if the flags are inconsistent, the file is damaged, or the directory is not empty
  */
 export async function restoreSnapshot(options: RestoreOptions): Promise<ImportedState> {
   const initial = parseInitialCluster(options.initialCluster);
@@ -64,7 +64,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Imported
   const { id: clusterId, members } = cluster;
   const local = defined(
     members.find(({ name }) => name === options.name),
-    'a cluster has the members it was made of',
+    'the new cluster contains its initial members',
   );
   const directory = dataDirectory(options.dataDir, options.walDir);
   if (existsSync(directory.root) && readdirSync(directory.root).length > 0)
@@ -130,18 +130,21 @@ function replaceMembers(engine: Engine, batch: WriteBatch, members: readonly Clu
   for (const member of members) batch.put('meta', memberRow(member.id), encodeMember(member));
 }
 
-/** A later revision, so that no client's revision lies in the future, and none before it can be asked for. */
+/**
+ * Raises the revision, so that no revision known to a client is in the future, and marks it as compacted, so that older
+ * ones cannot be read.
+ */
 function bumpRevision(engine: Engine, batch: WriteBatch, amount: number): void {
   const store = new MvccStore(engine);
   const revision = store.revision + amount;
-  // etcd writes a change without a key there, which HashKV covers.
+  // As etcd, writes a change without a key, which is part of HashKV.
   const placeholder = encodeEventRow({ isDelete: false, isCreate: false }, 0, 0, EMPTY);
   batch.put('event', encodeRevision(revision, 0), placeholder);
   store.meta.stageRevision(batch, revision);
   store.meta.stageCompaction(batch, revision);
 }
 
-/** A log that begins behind the entries by which the members would have been added. */
+/** Creates a log that starts after the entries that would have added the members. */
 async function writeLog(
   directory: string,
   metadata: Buffer,
@@ -167,18 +170,18 @@ async function writeLog(
 
 const usage = `Usage: keystead snapshot restore <filename> --data-dir <directory> [options]
 
-Makes a data directory for a member of a new cluster out of a saved snapshot, of etcd or of Keystead.
+Creates the data directory of a member of a new cluster from a snapshot of etcd or Keystead.
 
   --name                          Human-readable name for this member (default "default")
   --initial-cluster               Members of the new cluster (default "<name>=http://localhost:2380")
   --initial-cluster-token         Token of the new cluster (default "etcd-cluster")
   --initial-advertise-peer-urls   This member's peer URLs (default "http://localhost:2380")
-  --wal-dir                       Directory of the log (default within the data directory)
-  --skip-hash-check               Takes a file without a checksum, as one from a data directory
-  --bump-revision                 How much to raise the latest revision
-  --mark-compacted                Counts the raised revision as compacted; goes with --bump-revision
+  --wal-dir                       Directory of the log (default: inside the data directory)
+  --skip-hash-check               Accept a file without a checksum, such as a copy from a data directory
+  --bump-revision                 Number to add to the latest revision
+  --mark-compacted                Mark the raised revision as compacted; required with --bump-revision
 
-Snapshots are saved by "etcdctl snapshot save", and described by "etcdutl snapshot status".
+Use "etcdctl snapshot save" to save a snapshot and "etcdutl snapshot status" to inspect it.
 `;
 
 function parse(args: readonly string[]): RestoreOptions | string {
@@ -203,7 +206,7 @@ function parse(args: readonly string[]): RestoreOptions | string {
   const [command, file, ...rest] = positionals;
   if (command !== 'restore' || file === undefined || rest.length > 0) return usage;
   const bumpRevision = Number(values['bump-revision']);
-  if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 0) return '--bump-revision is no number\n';
+  if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 0) return '--bump-revision must be a number\n';
   if (bumpRevision > 0 !== values['mark-compacted'])
     return '--mark-compacted required if --bump-revision > 0\n';
   const { name } = values;

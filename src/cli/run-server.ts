@@ -6,7 +6,7 @@ import { Logging } from '../logging/logging.ts';
 import type { CliInput } from './dispatch.ts';
 import { versionText } from './version.ts';
 
-/** Reads the configuration, opens the log and serves. Returns the exit code. */
+/** Loads the configuration, opens the log output and runs the server. Returns the exit code. */
 export async function runServer({ args, environment, serve, out, err }: CliInput): Promise<number> {
   const outcome = await loadConfig({ args, environment });
   switch (outcome.kind) {

@@ -32,16 +32,16 @@ import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
 import { etcdVersion } from './version.ts';
 
-/** As etcd's: how long clients wait for the cluster at a start. */
+/** As etcd: maximum time to wait for the cluster at a start before clients are served. */
 const CLUSTER_READY_MS = 5_000;
-/** How long one step of a stop may take. No step needs as much when nothing hangs. */
+/** Maximum time of one step of the shutdown. A step needs less if nothing hangs. */
 const STOP_STEP_MS = 3_000;
-/** On top of an election timeout, for a busy event loop. */
+/** Added to the election timeout, for a busy event loop. */
 const STOP_SLACK_MS = 1_000;
-/** The engine writes out what is in memory. */
+/** The engine flushes its memory to disk when it closes. */
 const STORAGE_CLOSE_MS = 10_000;
 
-/** A member with everything around it, from its data directory to its listeners. */
+/** A running server: the member, its data directory and its listeners. */
 export class RunningServer {
   readonly #whole: WholeMember;
   readonly #storage: Storage;
@@ -74,7 +74,7 @@ export class RunningServer {
     return this.#peers.removed.then(() => 'removed');
   }
 
-  /** Rejects with the errors of `serve` for what cannot be opened, read or listened on. */
+  /** Rejects with one of the start errors that `serve` handles. */
   static async start(config: Config, logging: Logging): Promise<RunningServer> {
     const logger = logging.for('cli/running-server.ts');
     const metrics = new Metrics();
@@ -92,7 +92,7 @@ export class RunningServer {
     const storage = await open(config, logging, { founding, metrics });
     await checkComplete(storage);
     const { isNew } = storage;
-    if (isNew && founding === undefined) founding = await beginAgain(storage, begin);
+    if (isNew && founding === undefined) founding = await repeatBootstrap(storage, begin);
     if (!isNew && config.discovery !== undefined)
       logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
     const identity = founding ?? decodeIdentity(storage.contents.metadata);
@@ -140,35 +140,35 @@ export class RunningServer {
     return new RunningServer({ whole, storage, clients, peers, logins, audit, logger });
   }
 
-  /** A leader hands over first, so that the cluster is not without one. Ends within bounds whatever hangs. */
+  /** Shuts down. A leader first transfers its leadership, so that the cluster keeps a leader. Each step has a timeout. */
   stop(): Promise<void> {
     const whole = this.#whole;
     const { config } = whole.member;
     const step = (name: string, limitMs: number, run: StopStep['run']): StopStep => ({ name, limitMs, run });
     const steps = [
-      step('handing leadership over', config.electionTimeoutMs + STOP_SLACK_MS, () =>
+      step('transferring leadership', config.electionTimeoutMs + STOP_SLACK_MS, () =>
         whole.transferLeadership(),
       ),
-      step('ending periodic work', STOP_STEP_MS, () => whole.stopPeriodicTasks()),
-      step('ending client connections', STOP_STEP_MS, () => this.#clients.stop()),
+      step('stopping periodic tasks', STOP_STEP_MS, () => whole.stopPeriodicTasks()),
+      step('closing client connections', STOP_STEP_MS, () => this.#clients.stop()),
       step('stopping the member', STOP_STEP_MS, () => whole.stop()),
-      step('ending peer connections', STOP_STEP_MS, () => this.#peers.stop()),
-      step('ending logins', STOP_STEP_MS, () => this.#logins.close()),
-      step('ending the audit log', STOP_STEP_MS, () => this.#audit?.file.close()),
+      step('closing peer connections', STOP_STEP_MS, () => this.#peers.stop()),
+      step('stopping logins', STOP_STEP_MS, () => this.#logins.close()),
+      step('closing the audit log', STOP_STEP_MS, () => this.#audit?.file.close()),
       step('closing the storage', STORAGE_CLOSE_MS, () => this.#storage.close()),
     ];
     return runStopSteps(steps, this.#logger);
   }
 }
 
-interface Opening {
+interface OpenOptions {
   readonly founding: Founding | undefined;
   readonly metrics: Metrics;
 }
 
-function open(config: Config, logging: Logging, { founding, metrics }: Opening): Promise<Storage> {
-  // What a failed write or sync left on the disk is not known: only a new start reads what is there.
-  const endBecause = (message: string) => (error: Error) => {
+function open(config: Config, logging: Logging, { founding, metrics }: OpenOptions): Promise<Storage> {
+  // After a failed write or sync, the content of the disk is unknown. A new start reads it again.
+  const exitWith = (message: string) => (error: Error) => {
     logging.write('fatal', 'cli/running-server.ts', message, { error: error.message });
     process.exit(1);
   };
@@ -177,17 +177,17 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
     walDirectory: config.walDir,
     tuning: { ...defaultTuning, blockCacheBytes: config.blockCacheBytes },
     newMetadata: () => {
-      if (founding === undefined) throw new Error('a new log belongs to a member that is founded or joins');
+      if (founding === undefined) throw new Error('a member with a new log must bootstrap or join a cluster');
       return encodeIdentity(founding);
     },
-    onFailure: endBecause('the log cannot be written'),
-    onStoreFailure: endBecause('the store cannot be written'),
+    onFailure: exitWith('the log cannot be written'),
+    onStoreFailure: exitWith('the store cannot be written'),
     onSync: (durationMs, bytes, bufferMs) => {
       metrics.disk.walFsync.observe(durationMs / 1000);
       metrics.disk.walWrite.observe(bufferMs / 1000);
       metrics.disk.walWriteBytes += bytes;
     },
-    // A batch goes into the store by one write, without a sync: that is its commit.
+    // The commit of a batch is one write to the store, without a sync.
     onStoreWrite: (durationMs) => {
       metrics.disk.backendCommit.observe(durationMs / 1000);
       metrics.disk.backendCommitWrite.observe(durationMs / 1000);
@@ -201,16 +201,16 @@ function open(config: Config, logging: Logging, { founding, metrics }: Opening):
 }
 
 /**
- * The first start was killed after it had made the log and before the log said who the founding members are. Without
- * them a member never elects anybody.
+ * Repeats the bootstrap after a first start that was killed after it had created the log but before the initial members
+ * were written. Without them, the member could never take part in an election.
  */
-async function beginAgain(storage: Storage, begin: () => Promise<Founding>): Promise<Founding> {
+async function repeatBootstrap(storage: Storage, begin: () => Promise<Founding>): Promise<Founding> {
   try {
     const founding = await begin();
     const { memberId, clusterId } = decodeIdentity(storage.contents.metadata);
     if (founding.memberId !== memberId || founding.clusterId !== clusterId)
       throw new StartError(
-        `the log in ${storage.directory.wal} is of member ${hex(memberId)} of cluster ${hex(clusterId)}, and the flags are those of another member: remove the data directory to begin anew`,
+        `the log in ${storage.directory.wal} belongs to member ${hex(memberId)} of cluster ${hex(clusterId)}, but the flags are those of another member: remove the data directory to start again`,
       );
     return founding;
   } catch (error) {
@@ -219,17 +219,17 @@ async function beginAgain(storage: Storage, begin: () => Promise<Founding>): Pro
   }
 }
 
-/** The log begins behind what is in the store; without that store its beginning is missing. */
+/** Checks that the store is at least as new as the start of the log. Otherwise entries in between are missing. */
 async function checkComplete({ engine, contents, directory, close }: Storage): Promise<void> {
   const { index } = new AppliedState(engine);
   if (index >= contents.mark.index) return;
   await close();
   throw new DataDirectoryError(
-    `the log in ${directory.wal} goes on behind entry ${contents.mark.index}, but the store in ${directory.rocksdb} ends with entry ${index}: it is missing or of another member`,
+    `the log in ${directory.wal} starts after entry ${contents.mark.index}, but the store in ${directory.rocksdb} ends with entry ${index}: the store is missing or belongs to another member`,
   );
 }
 
-/** What the member starts from: the data directory as it is, or made into a cluster of its own. */
+/** Returns the storage of the member, changed to a new cluster for `--force-new-cluster`. */
 async function memberStorage(
   config: Config,
   storage: Storage,
@@ -244,7 +244,7 @@ async function memberStorage(
   return { engine, log, contents, isNew, space };
 }
 
-/** Clients are served once this member has published its name, or after a while without a leader. */
+/** Resolves when this member has published its name, or after a timeout. Clients are served from then on. */
 function clusterReady(publisher: Publisher, logger: Logger): Promise<void> {
   return new Promise((resolve) => {
     const cancel = timers.after(CLUSTER_READY_MS, () => {

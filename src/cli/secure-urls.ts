@@ -5,7 +5,7 @@ import { StartError } from './start-error.ts';
 
 const CERTIFICATE_MISSING = 'TLS key/cert (--cert-file, --key-file) must be provided for';
 
-/** @throws StartError where a client address asks for TLS and no certificate is configured */
+/** @throws StartError if a client URL needs TLS and no certificate is configured */
 export function checkClientUrls(config: Config, tls: TlsEndpoint | undefined): void {
   if (tls !== undefined) return;
   const url = firstSecure([...config.listenClientUrls, ...config.listenClientHttpUrls]);
@@ -15,7 +15,7 @@ export function checkClientUrls(config: Config, tls: TlsEndpoint | undefined): v
     throw new StartError(`client ${CERTIFICATE_MISSING} metrics secure url`);
 }
 
-/** @throws StartError where a peer address asks for TLS and no certificate is configured */
+/** @throws StartError if a peer URL needs TLS and no certificate is configured */
 export function checkPeerUrls(config: Config, tls: TlsEndpoint | undefined): void {
   const url = firstSecure(config.listenPeerUrls);
   if (tls !== undefined || url === undefined) return;

@@ -10,11 +10,11 @@ import { StartError } from './start-error.ts';
 
 const caller = 'cli/serve.ts';
 
-/** Runs one member until it is asked to stop, or is removed from its cluster. Returns the exit code. */
+/** Runs one member until it is stopped or removed from its cluster. Returns the exit code. */
 export async function serve(config: Config, logging: Logging): Promise<number> {
   makeFilesPrivate();
   const logger = logging.for(caller);
-  endOnFaults(logging);
+  exitOnUncaughtErrors(logging);
   try {
     const server = await RunningServer.start(config, logging);
     await watchTurns(process.env['KEYSTEAD_MAX_TURN_MS']);
@@ -26,13 +26,13 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
     logger.info('closed etcd server', { name: config.name, 'data-dir': config.dataDir });
     return 0;
   } catch (error) {
-    if (!isStartFault(error)) throw error;
+    if (!isStartError(error)) throw error;
     logging.write('fatal', caller, 'failed to start', { error: error.message });
     return 1;
   }
 }
 
-/** A mode for tests, see docs/testing.md. Its lines go to standard error, wherever the others go. */
+/** A mode for tests, see docs/testing.md. Its lines always go to standard error. */
 async function watchTurns(boundMs: string | undefined): Promise<void> {
   if (boundMs === undefined || !(Number(boundMs) > 0)) return;
   const { TurnWatch } = await import('./turn-watch.ts');
@@ -46,10 +46,10 @@ function signalled(): Promise<string> {
   });
 }
 
-function isStartFault(error: unknown): error is Error {
+function isStartError(error: unknown): error is Error {
   const kinds = [StartError, DataDirectoryError, CorruptLogError, TlsFileError, AuthOptionsError];
   if (kinds.some((kind) => error instanceof kind)) return true;
-  // Addresses that cannot be listened on.
+  // Errors of listeners.
   return (
     error instanceof Error &&
     'syscall' in error &&
@@ -57,8 +57,8 @@ function isStartFault(error: unknown): error is Error {
   );
 }
 
-/** Whatever nobody foresaw ends the process: running on could corrupt data. */
-function endOnFaults(logging: Logging): void {
+/** An unexpected error ends the process, because continuing could corrupt data. */
+function exitOnUncaughtErrors(logging: Logging): void {
   const end = (kind: string) => (error: unknown) => {
     const isError = error instanceof Error;
     const fields = {
@@ -68,6 +68,6 @@ function endOnFaults(logging: Logging): void {
     logging.write('fatal', caller, kind, fields);
     process.exit(2);
   };
-  process.on('uncaughtException', end('uncaught fault'));
+  process.on('uncaughtException', end('uncaught exception'));
   process.on('unhandledRejection', end('unhandled rejection'));
 }

@@ -1,4 +1,4 @@
-/** The server cannot start; the message says why. */
+/** The server cannot start. The message has the reason. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }

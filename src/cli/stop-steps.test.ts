@@ -18,8 +18,8 @@ class Lines implements Logger {
   }
 }
 
-describe('the steps of a stop', () => {
-  it('run one after another, silently', async () => {
+describe('shutdown steps', () => {
+  it('run one after another without log lines', async () => {
     const logger = new Lines();
     const ran: string[] = [];
     const step = (name: string) => ({
@@ -38,7 +38,7 @@ describe('the steps of a stop', () => {
     expect(logger.lines).toEqual([]);
   });
 
-  it('are left behind and named when they never end, or fail', async () => {
+  it('are logged and skipped when they hang or fail', async () => {
     const logger = new Lines();
     const ran: string[] = [];
     const failing = new Error('no');
@@ -56,13 +56,13 @@ describe('the steps of a stop', () => {
     );
     expect(ran).toEqual(['last']);
     expect(logger.lines).toEqual([
-      ['a step of the stop takes too long; going on without it', { step: 'never', 'limit-ms': 5 }],
-      ['a step of the stop failed', { step: 'throws', error: 'no' }],
-      ['a step of the stop failed', { step: 'rejects', error: 'no' }],
+      ['a shutdown step timed out; continuing without it', { step: 'never', 'limit-ms': 5 }],
+      ['a shutdown step failed', { step: 'throws', error: 'no' }],
+      ['a shutdown step failed', { step: 'rejects', error: 'no' }],
     ]);
   });
 
-  it('may fail after they were left behind', async () => {
+  it('may fail after they were skipped', async () => {
     const logger = new Lines();
     let reject: (error: Error) => void = () => undefined;
     const late = new Promise<void>((_, refuse) => {

@@ -1,6 +1,6 @@
 import type { Scheduler } from '../ports/scheduler.ts';
 
-/** The event loop's own timers. */
+/** The real timers of the event loop. */
 export const timers: Scheduler = {
   soon: (task) => {
     setImmediate(task);

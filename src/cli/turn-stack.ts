@@ -2,14 +2,14 @@ import type { Profiler } from 'node:inspector';
 
 const SHOWN_FRAMES = 14;
 const SHOWN_FUNCTIONS = 4;
-/** The stack is followed while this share of the samples is in it. */
+/** The stack is followed down to the last frame that has this share of the samples. */
 const SHARE = 0.5;
 
-/** What a part of a profile was spent on. */
+/** Where the time of a part of a profile was spent. */
 export interface Stack {
-  /** The calls that most of the time was in, the innermost first. */
+  /** The stack with most of the time, innermost call first. */
   readonly stack: string;
-  /** Functions that ran themselves, with the number of samples in each. */
+  /** Functions with most samples of their own, with the number of samples. */
   readonly functions: string;
 }
 
@@ -29,7 +29,7 @@ export function stackOf(profile: Profiler.Profile | undefined, fromUs: number, t
       .filter((child) => child !== undefined)
       .sort((left, right) => (totals.get(right.id) ?? 0) - (totals.get(left.id) ?? 0))[0];
     if (heaviest === undefined || (totals.get(heaviest.id) ?? 0) <= total * SHARE) break;
-    frames.unshift(place(heaviest));
+    frames.unshift(frameText(heaviest));
     node = heaviest;
   }
   return { stack: frames.slice(0, SHOWN_FRAMES).join(' < '), functions: functionsOf(nodes, own) };
@@ -68,7 +68,7 @@ function functionsOf(
   const counts = new Map<string, number>();
   for (const [id, count] of own) {
     const node = nodes.get(id);
-    if (node !== undefined) counts.set(place(node), (counts.get(place(node)) ?? 0) + count);
+    if (node !== undefined) counts.set(frameText(node), (counts.get(frameText(node)) ?? 0) + count);
   }
   return [...counts]
     .sort(([, left], [, right]) => right - left)
@@ -77,7 +77,7 @@ function functionsOf(
     .join(', ');
 }
 
-function place({ callFrame }: Profiler.ProfileNode): string {
+function frameText({ callFrame }: Profiler.ProfileNode): string {
   const { functionName, url, lineNumber } = callFrame;
   const file = url.slice(url.lastIndexOf('/') + 1);
   const name = functionName === '' ? 'anonymous' : functionName;

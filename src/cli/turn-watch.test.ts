@@ -14,7 +14,7 @@ function logInto(lines: Line[]): Logger {
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Keeps the processor busy for milliseconds of its time. */
+/** Uses a number of milliseconds of processor time. */
 function burnProcessorTime(ms: number): void {
   const start = process.cpuUsage();
   let spent = 0;
@@ -24,7 +24,7 @@ function burnProcessorTime(ms: number): void {
   }
 }
 
-describe('a watch over turns', () => {
+describe('TurnWatch', () => {
   const lines: Line[] = [];
   let watch: TurnWatch | undefined;
 
@@ -39,7 +39,7 @@ describe('a watch over turns', () => {
     await nextTurn();
   }
 
-  it('reports a turn that took more processor time than the bound, and what took it', async () => {
+  it('reports a turn that used more processor time than the limit, with its stack', async () => {
     await start(50);
     burnProcessorTime(300);
     await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(1);
@@ -48,7 +48,7 @@ describe('a watch over turns', () => {
     expect(lines[0]?.fields?.['stack']).toContain('burnProcessorTime');
   });
 
-  it('reports neither much work in short turns nor a turn that only waits', async () => {
+  it('ignores much work in short turns, and a turn that only waits', async () => {
     await start(100);
     for (let turn = 0; turn < 30; turn += 1) {
       burnProcessorTime(10);
@@ -56,7 +56,7 @@ describe('a watch over turns', () => {
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
     await nextTurn();
-    // A long turn after these is reported after them.
+    // If those had been reported, they would be before the report of this long turn.
     burnProcessorTime(400);
     await expect.poll(() => lines.length, { timeout: 10_000 }).toBeGreaterThan(0);
     expect(lines).toHaveLength(1);

@@ -4,13 +4,13 @@ import { PerformanceObserver, performance } from 'node:perf_hooks';
 import type { Logger } from '../ports/logger.ts';
 import { stackOf } from './turn-stack.ts';
 
-/** Milliseconds of work after which the processor time is read again: each read is a system call. */
+/** Milliseconds of work between two reads of the processor time. Each read is a system call. */
 const READ_EVERY_MS = 2;
-/** Milliseconds until a long turn is reported: Node.js tells of collections only after the turn they were in. */
+/** Delay of a report in milliseconds: Node.js reports garbage collections only after the turn in which they ran. */
 const REPORT_AFTER_MS = 50;
 /** Microseconds between samples of the stack. */
 const SAMPLE_EVERY_US = 2_000;
-/** After this the samples so far are dropped, as they take memory. */
+/** Samples are dropped after this time, because they use memory. */
 const FORGET_AFTER_MS = 120_000;
 
 /** A turn of the event loop, in milliseconds of `performance.now()`. */
@@ -21,9 +21,9 @@ interface LongTurn {
 }
 
 /**
- * A mode for tests: reports each turn of the event loop that took more processor time than a bound, with the stack
- * that took it. A turn is all that runs between two looks for new events. Processor time is that of this thread, so
- * a busy machine does not count, and neither do collections of garbage.
+ * A mode for tests: reports each turn of the event loop that used more processor time than a bound, with its stack. A
+ * turn is everything that runs between two polls for events. Only the processor time of this thread counts, so a busy
+ * machine has no influence. Garbage collections do not count either.
  */
 export class TurnWatch {
   readonly #boundMs: number;
@@ -35,7 +35,7 @@ export class TurnWatch {
   #sampledSince = 0;
   #turns: LongTurn[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** Of the last read of the processor time: the value, and the work since then. */
+  /** The last value of the processor time, and the work since then. */
   #readMs: number;
   #workSinceRead = 0;
   #lastActive = 0;
@@ -80,7 +80,7 @@ export class TurnWatch {
     this.#observer.observe({ entryTypes: ['gc'] });
   }
 
-  /** Runs once in each turn, after the callbacks of files and sockets. It does not keep the event loop awake. */
+  /** Runs once per turn, after the callbacks of files and sockets. It does not keep the event loop alive. */
   readonly #endTurn = (): void => {
     if (this.#stopped) return;
     setImmediate(this.#endTurn).unref();
@@ -89,7 +89,7 @@ export class TurnWatch {
     this.#lastActive = active;
     const end = performance.now();
     if (work > this.#boundMs) {
-      // The work since the last read may all have been before this turn.
+      // All work since the last read may have been before this turn.
       const processorMs = Math.min(work, this.#processorMs() - this.#readMs - this.#workSinceRead);
       if (processorMs > this.#boundMs) this.#keep({ from: end - work, to: end, processorMs });
       this.#startTurn();
@@ -104,7 +104,7 @@ export class TurnWatch {
     this.#workSinceRead = 0;
     this.#lastActive = performance.eventLoopUtilization().active;
     if (this.#turns.length === 0 && performance.now() - this.#sampledSince > FORGET_AFTER_MS)
-      this.#sampleAnew();
+      this.#restartSampling();
   }
 
   #keep(turn: LongTurn): void {
@@ -116,7 +116,7 @@ export class TurnWatch {
     this.#timer = undefined;
     const turns = this.#turns;
     this.#turns = [];
-    const profile = this.#sampleAnew();
+    const profile = this.#restartSampling();
     for (const turn of turns) {
       const collected = this.#collectedIn(turn);
       if (turn.processorMs - collected <= this.#boundMs) continue;
@@ -143,8 +143,8 @@ export class TurnWatch {
     this.#sampledSince = performance.now();
   }
 
-  /** Returns the samples so far, and begins anew. */
-  #sampleAnew(): Profiler.Profile | undefined {
+  /** Returns the samples so far and starts a new profile. */
+  #restartSampling(): Profiler.Profile | undefined {
     let profile: Profiler.Profile | undefined;
     this.#session?.post('Profiler.stop', (_error, result) => {
       profile = result.profile;
@@ -154,12 +154,12 @@ export class TurnWatch {
   }
 }
 
-/** Samples of the profiler carry the time of the machine's steady clock. */
+/** Converts to the monotonic clock, which the profiler uses. */
 function monotonicUs(performanceMs: number): number {
   return Number(process.hrtime.bigint()) / 1e3 - (performance.now() - performanceMs) * 1e3;
 }
 
-/** Reads the processor time of this thread. Linux counts it at each tick of its timer, so within 4 ms. */
+/** Reads the processor time of this thread. Linux updates it at each timer tick, so it is exact to about 4 ms. */
 function threadProcessorMs(): () => number {
   const descriptor = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   const text = Buffer.alloc(64);

@@ -12,7 +12,7 @@ import { KeyValueView } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
 
 const sliceRows = 500;
-/** More of one kind say nothing new. */
+/** More findings give no new information. */
 const maxFindings = 100;
 
 export interface StoreVerification {
@@ -38,7 +38,7 @@ function eachSlice(engine: Engine, column: Column, visit: (keys: Buffer[], value
   iterator.close();
 }
 
-/** Holds the columns of the multi-version store against each other. */
+/** Compares the columns of the multi-version store with each other. */
 class StoreVerifier {
   readonly findings: Finding[] = [];
   readonly #engine: Engine;
@@ -51,7 +51,7 @@ class StoreVerifier {
     this.#meta = meta;
   }
 
-  /** Each change: its KeyValue, and the change it superseded. */
+  /** Checks each change: its KeyValue and the change that it superseded. Returns the number of changes. */
   events(): number {
     let count = 0;
     eachSlice(this.#engine, 'event', (keys, values) => {
@@ -61,12 +61,12 @@ class StoreVerifier {
     return count;
   }
 
-  /** Events met that are no change of any key. */
+  /** Number of events that do not change a key. */
   get placeholders(): number {
     return this.#placeholders;
   }
 
-  /** Each live key: the change that made it what it is. */
+  /** Checks each live key against its last change. Returns the number of keys. */
   latest(): number {
     let count = 0;
     eachSlice(this.#engine, 'latest', (keys, values) => {
@@ -79,8 +79,8 @@ class StoreVerifier {
       keys.forEach((key, n) => {
         const meta = metas[n];
         if (meta === undefined) return;
-        if (meta.isTombstone) this.report('latest', describeKey(key), 'holds a tombstone');
-        this.#agrees('latest', key, meta, events[n]);
+        if (meta.isTombstone) this.report('latest', describeKey(key), 'has a tombstone');
+        this.#checkIndex('latest', key, meta, events[n]);
         if (meta.lease !== 0n && this.#engine.get('lease', leaseRow(meta.lease)) === undefined) {
           this.report('latest', describeKey(key), `its lease ${meta.lease.toString(16)} does not exist`);
         }
@@ -89,7 +89,7 @@ class StoreVerifier {
     return count;
   }
 
-  /** Each superseded change and each tombstone. */
+  /** Checks each superseded change and each tombstone. Returns their number. */
   versions(): number {
     let count = 0;
     eachSlice(this.#engine, 'version', (keys, values) => {
@@ -102,9 +102,9 @@ class StoreVerifier {
         const key = versionUserKey(row);
         const revision = revisions[n] ?? row;
         if (readMain(revision, 0) !== meta.mod || readSub(revision, 0) !== meta.sub) {
-          this.report('version', describeKey(key), 'key and row name different revisions');
+          this.report('version', describeKey(key), 'key and row have different revisions');
         }
-        this.#agrees('version', key, meta, events[n]);
+        this.#checkIndex('version', key, meta, events[n]);
       });
     });
     return count;
@@ -118,14 +118,14 @@ class StoreVerifier {
     try {
       return decodeIndexMeta(row ?? EMPTY);
     } catch {
-      this.report(column, row?.toString('hex') ?? '', 'is no index row');
+      this.report(column, row?.toString('hex') ?? '', 'is not an index row');
       return undefined;
     }
   }
 
   #event(key: Buffer, row: Buffer | undefined): void {
     if (key.length !== REVISION_BYTES || row === undefined) {
-      return this.report('event', key.toString('hex'), 'is no revision');
+      return this.report('event', key.toString('hex'), 'is not a revision');
     }
     const main = readMain(key, 0);
     const name = `${main}.${readSub(key, 0)}`;
@@ -133,47 +133,42 @@ class StoreVerifier {
     const kv = this.#view.read(event.kv);
     const { revision } = this.#meta;
     if (revision !== undefined && main > revision)
-      this.report('event', name, `lies beyond the revision ${revision}`);
+      this.report('event', name, `is after the latest revision ${revision}`);
     if (event.kv.length === 0 && main <= this.#meta.compactRevision) {
-      // Left by a restore that raised the revision: it stands for no change.
+      // Written by a restore that raised the revision; not a real change.
       this.#placeholders++;
       return;
     }
     if (kv.key.length === 0) this.report('event', name, 'has no key');
     if (!event.isDelete && kv.modRevision !== main)
-      this.report('event', name, `holds revision ${kv.modRevision}`);
+      this.report('event', name, `has mod revision ${kv.modRevision}`);
     if (event.isCreate !== (kv.version === 1))
-      this.report(
-        'event',
-        name,
-        'the creation mark is wrong: it is set on an update, or missing on a creation',
-      );
+      this.report('event', name, 'has a wrong creation flag: set for an update, or not set for a creation');
     if (event.isCreate && kv.createRevision !== main)
-      this.report('event', name, 'was created at another revision');
+      this.report('event', name, 'has another create revision');
     if (event.isDelete && event.previous === undefined && main > this.#meta.compactRevision)
-      this.report('event', name, 'deletes nothing');
+      this.report('event', name, 'deletes a key that does not exist');
     this.#previous(main, name, event, Buffer.from(kv.key));
   }
 
   #previous(main: number, name: string, { previous, isCreate }: EventRow, key: Buffer): void {
-    // What a compaction at or after this revision superseded is removed, or about to be; an imported history does not
-    // say any more what that was.
+    // A superseded change before the compact revision may be removed already. An imported history does not contain it.
     if (main <= this.#meta.compactRevision) return;
     if (previous === undefined) {
-      if (!isCreate) this.report('event', name, 'supersedes nothing, yet creates nothing');
+      if (!isCreate) this.report('event', name, 'neither creates a key nor supersedes a change');
       return;
     }
     const row = this.#engine.get('event', encodeRevision(previous.main, previous.sub));
     const superseded = `${previous.main}.${previous.sub}`;
     if (row === undefined)
-      return this.report('event', name, `the change ${superseded} it supersedes is missing`);
+      return this.report('event', name, `supersedes the change ${superseded}, which is missing`);
     const event = decodeEventRow(row);
     if (!this.#view.read(event.kv).key.equals(key))
-      this.report('event', name, `supersedes ${superseded} of another key`);
+      this.report('event', name, `supersedes the change ${superseded} of another key`);
   }
 
-  /** Whether an index row says of its change what the change says of itself. */
-  #agrees(column: Column, key: Buffer, meta: IndexMeta, row: Buffer | undefined): void {
+  /** Checks that an index row matches its change. */
+  #checkIndex(column: Column, key: Buffer, meta: IndexMeta, row: Buffer | undefined): void {
     const name = describeKey(key);
     if (row === undefined) return this.report(column, name, `its change ${meta.mod}.${meta.sub} is missing`);
     const event = decodeEventRow(row);
@@ -187,23 +182,23 @@ class StoreVerifier {
           kv.createRevision === meta.create &&
           kv.version === meta.version &&
           kv.lease === meta.lease));
-    if (!isSame) this.report(column, name, `disagrees with its change ${meta.mod}.${meta.sub}`);
+    if (!isSame) this.report(column, name, `does not match its change ${meta.mod}.${meta.sub}`);
   }
 }
 
-/** Reads the whole store; nothing is changed. Takes some seconds a million keys. */
+/** Reads the whole store and changes nothing. Takes some seconds per million keys. */
 export function verifyStore(engine: Engine): StoreVerification {
   const meta = new StoreMeta(engine);
   const verifier = new StoreVerifier(engine, meta);
   const events = verifier.events();
   const keys = verifier.latest();
   const versions = verifier.versions();
-  // Each change is a key's newest, superseded, or a tombstone, and every kind has its row.
+  // Each change has one row: as latest change of a key, as superseded change, or as tombstone.
   if (events !== keys + versions + verifier.placeholders) {
     verifier.report('event', 'count', `${events} changes, but ${keys} keys and ${versions} versions`);
   }
   const { total } = runSteps(KeyCounts.load(engine));
-  if (total !== keys) verifier.report('meta', 'key counts', `count ${total} keys where there are ${keys}`);
+  if (total !== keys) verifier.report('meta', 'key counts', `count ${total} keys, but there are ${keys}`);
   const { revision, compactRevision } = meta;
   return { revision: revision ?? 1, compactRevision, keys, events, versions, findings: verifier.findings };
 }

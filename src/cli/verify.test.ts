@@ -30,7 +30,7 @@ function write(engine: EngineControl, fill: (batch: WriteBatch) => void): void {
   engine.write(batch);
 }
 
-/** Forty transactions over ten keys, compacted at the twentieth; the log holds as many entries. */
+/** Writes forty transactions on ten keys, compacted at the twentieth, and the same number of log entries. */
 async function fill(dataDirectory: string): Promise<void> {
   const { engine, log, close } = await open(dataDirectory);
   const store = new MvccStore(engine);
@@ -73,7 +73,7 @@ describe('verify', () => {
     return findings.map(({ where, what }) => `${where}: ${what}`);
   };
 
-  it('finds nothing wrong with a healthy directory, and changes nothing', async () => {
+  it('finds no errors in an intact directory, and changes nothing', async () => {
     const first = await verifyDataDirectory(directory);
     expect(first.findings).toEqual([]);
     expect(first.log).toMatchObject({ entries: 40, firstIndex: 1, lastIndex: 40, lastTerm: 2, commit: 40 });
@@ -87,18 +87,18 @@ describe('verify', () => {
     expect(await tamper(() => undefined)).toEqual([]);
   });
 
-  it('finds a missing change, and who needed it', async () => {
+  it('finds a missing change and the key that needs it', async () => {
     const findings = await tamper((batch) => batch.del('event', encodeRevision(39, 0)));
     expect(findings).toContain('latest "key-9": its change 39.0 is missing');
   });
 
-  it('finds a key whose index row lies', async () => {
+  it('finds a key with a wrong index row', async () => {
     const { engine, close } = await open(directory);
     const row = Buffer.from(engine.get('latest', Buffer.from('key-9'))!);
     await close();
     row.writeUIntBE(77, 18, 6);
     expect(await tamper((batch) => batch.put('latest', Buffer.from('key-9'), row))).toEqual([
-      'latest "key-9": disagrees with its change 39.0',
+      'latest "key-9": does not match its change 39.0',
     ]);
   });
 
@@ -112,19 +112,19 @@ describe('verify', () => {
     const findings = await tamper((batch) =>
       stageAppliedState(batch, { index: 41, term: 2, confState: ConfState.create() }),
     );
-    expect(findings).toEqual(["meta applied index: 41 lies beyond the log's last entry 40"]);
+    expect(findings).toEqual(['meta applied index: 41 is after the last entry 40 of the log']);
   });
 
-  it('finds a term that log and store disagree on', async () => {
+  it('finds different terms in log and store', async () => {
     const findings = await tamper((batch) =>
       stageAppliedState(batch, { index: 40, term: 3, confState: ConfState.create() }),
     );
     expect(findings).toEqual([
-      'meta applied index: entry 40 was applied in term 3, the log has it in term 2',
+      'meta applied index: entry 40 was applied with term 3, but has term 2 in the log',
     ]);
   });
 
-  it('names file and offset of a damaged log; as a command it prints text or JSON and exits with 1', async () => {
+  it('reports file and offset of a damaged log; the command prints text or JSON and exits with 1', async () => {
     const wal = join(directory, 'member/wal');
     const file = join(
       wal,
@@ -143,7 +143,7 @@ describe('verify', () => {
     expect(JSON.parse(printed.at(-1)!)).toMatchObject({ ok: false, dataDirectory: directory });
   });
 
-  it('exits with 2 for a directory that is none, is in use, or is not named', async () => {
+  it('exits with 2 if the directory is invalid, in use, or not given', async () => {
     const printed: string[] = [];
     const print = (text: string): void => void printed.push(text);
     expect(await runVerify([], print, print)).toBe(2);

@@ -18,27 +18,29 @@ export interface Verification {
   readonly findings: readonly Finding[];
 }
 
-/** The log goes on where the store stops, and both agree on the entry in between. */
+/** Checks that the log continues where the store ends, and that both have the same term for that entry. */
 function compare(log: LogVerification, applied: { index: number; term: number }): Finding[] {
   const where = 'meta applied index';
   const { index, term } = applied;
   const newest = Math.max(log.lastIndex, log.markIndex);
-  if (index > newest) return [{ where, what: `${index} lies beyond the log's last entry ${newest}` }];
+  if (index > newest) return [{ where, what: `${index} is after the last entry ${newest} of the log` }];
   if (log.entries > 0 && index + 1 < log.firstIndex) {
-    return [{ where, what: `${index}: the log begins only at entry ${log.firstIndex}` }];
+    return [{ where, what: `${index}: the log starts only at entry ${log.firstIndex}` }];
   }
   const logTerm = index < log.firstIndex ? undefined : log.termOf(index);
   if (index > 0 && logTerm !== undefined && logTerm !== term) {
-    return [{ where, what: `entry ${index} was applied in term ${term}, the log has it in term ${logTerm}` }];
+    return [
+      { where, what: `entry ${index} was applied with term ${term}, but has term ${logTerm} in the log` },
+    ];
   }
   return [];
 }
 
 /**
- * Checks a data directory that no process uses: the log's checksums and order, the store's columns against each
- * other, and both against each other.
+ * Checks a data directory that no process uses: the checksums and the order of the log, the columns of the store, and
+ * that log and store match.
  *
- * @throws Error when the directory does not exist, is in use or incomplete, or can't be read
+ * @throws Error if the directory does not exist, is in use, incomplete, or cannot be read
  */
 export async function verifyDataDirectory(root: string, walDirectory = ''): Promise<Verification> {
   const directory = dataDirectory(root, walDirectory);
@@ -75,7 +77,7 @@ async function openStore(path: string, root: string): Promise<RocksEngine> {
   }
 }
 
-/** The report for people. */
+/** Formats the report as text. */
 export function describeVerification({
   ok,
   dataDirectory: root,
@@ -89,7 +91,7 @@ export function describeVerification({
   ];
   if (log.tornBytes > 0)
     lines.push(
-      `                ${log.tornBytes} bytes of an unfinished write at the end, which the next start cuts off`,
+      `                ${log.tornBytes} bytes of an unfinished write at the end; the next start removes them`,
     );
   if (store !== undefined) {
     lines.push(
@@ -103,7 +105,7 @@ export function describeVerification({
 
 const usage = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--write-out simple|json]
 
-Checks a data directory that no process uses. Exit code 0: nothing is wrong; 1: something is; 2: it can't be checked.
+Checks a data directory that no process uses. Exit code 0: no errors; 1: errors found; 2: the check failed.
 `;
 
 /** The `verify` subcommand. Returns the exit code. */

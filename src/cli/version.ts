@@ -1,9 +1,9 @@
-/** The etcd release whose wire, flags and files this is a drop-in for; clients and tools compare it. */
+/** The etcd version that Keystead is compatible with. Clients and tools check it. */
 export const etcdVersion = '3.7.1';
 
 export const keysteadVersion = '0.1.0';
 
-/** What `--version` prints: the first line as etcd's, which tools parse. */
+/** The output of `--version`. Tools parse the first line, which is that of etcd. */
 export function versionText(): string {
   const arch = process.arch === 'x64' ? 'amd64' : process.arch;
   return [

@@ -2,22 +2,22 @@ import { promises as systemDns } from 'node:dns';
 import { isIP } from 'node:net';
 import { reasonOf } from '../../lib/text.ts';
 
-/** A host and port that an SRV record points to. */
-export interface ServicePlace {
+/** The target of an SRV record. */
+export interface SrvTarget {
   /** Without the trailing dot. */
   readonly host: string;
   readonly port: number;
 }
 
-/** The domain name system, as far as finding members takes it. Rejects with DnsError. */
+/** The DNS queries that discovery needs. They reject with DnsError. */
 export interface Dns {
-  /** What the SRV records of a name point to, by priority. */
-  services(name: string): Promise<readonly ServicePlace[]>;
-  /** One address of a host, of IPv4 where it has one; an address is its own. */
+  /** Returns the targets of the SRV records of a name, sorted by priority. */
+  services(name: string): Promise<readonly SrvTarget[]>;
+  /** Returns one address of a host, preferably IPv4. An address resolves to itself. */
   address(host: string): Promise<string>;
 }
 
-/** A name could not be looked up; the message is worded as Go words it. */
+/** A DNS query failed. The message is that of Go. */
 export class DnsError extends Error {
   override readonly name = 'DnsError';
 }
@@ -35,7 +35,7 @@ const reasons: Readonly<Record<string, string>> = {
   ETIMEOUT: 'i/o timeout',
 };
 
-/** The system's own: its resolver, and its hosts file before that. */
+/** The DNS of the system. Addresses are also read from its hosts file. */
 export class SystemDns implements Dns {
   readonly #resolver: systemDns.Resolver;
 
@@ -43,8 +43,8 @@ export class SystemDns implements Dns {
     this.#resolver = resolver;
   }
 
-  async services(name: string): Promise<readonly ServicePlace[]> {
-    const records = await this.#ask(name, () => this.#resolver.resolveSrv(name));
+  async services(name: string): Promise<readonly SrvTarget[]> {
+    const records = await this.#query(name, () => this.#resolver.resolveSrv(name));
     return records
       .toSorted((a, b) => a.priority - b.priority || b.weight - a.weight)
       .map(({ name: target, port }) => ({ host: target.replace(/\.$/, ''), port }));
@@ -52,13 +52,13 @@ export class SystemDns implements Dns {
 
   async address(host: string): Promise<string> {
     if (isIP(host) !== 0) return host;
-    const { address } = await this.#ask(host, () => systemDns.lookup(host, { verbatim: false }));
+    const { address } = await this.#query(host, () => systemDns.lookup(host, { verbatim: false }));
     return address;
   }
 
-  async #ask<T>(name: string, question: () => Promise<T>): Promise<T> {
+  async #query<T>(name: string, query: () => Promise<T>): Promise<T> {
     try {
-      return await question();
+      return await query();
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
       const reason = reasons[code] ?? reasonOf(error);

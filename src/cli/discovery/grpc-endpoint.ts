@@ -3,17 +3,17 @@ import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { isForHost } from '../../tls/host-names.ts';
 
 export interface TlsFiles {
-  /** PEM; undefined for a client that shows no certificate. */
+  /** PEM; undefined for a client without a certificate. */
   readonly certificate: Buffer | undefined;
   readonly key: Buffer | undefined;
-  /** PEM; undefined for the authorities that the runtime trusts. */
+  /** PEM; undefined means the CAs that Node.js trusts. */
   readonly authorities: Buffer | undefined;
   readonly skipsVerification: boolean;
-  /** TLS is spoken to endpoints whose scheme does not say whether. */
+  /** Whether to use TLS for endpoints without a scheme. */
   readonly isWanted: boolean;
 }
 
-/** An endpoint in the words of gRPC's naming. */
+/** Converts an endpoint to the target syntax of gRPC. */
 export function endpointTarget(endpoint: string): string {
   const [, socket] = /^unixs?:(.+)$/.exec(endpoint) ?? [];
   if (socket !== undefined) {

@@ -18,9 +18,9 @@ import { Auth, KV, Watch } from '../../wire/services.ts';
 import { endpointCredentials, endpointTarget, type TlsFiles } from './grpc-endpoint.ts';
 import type { RegistryRow, RegistryStore } from './registry.ts';
 
-/** Between two rounds over the endpoints. */
+/** Pause between two attempts with all endpoints. */
 const RETRY_MS = 50;
-/** etcd's client asks for more frequent pings in vain: gRPC for Go allows no more, and servers punish them. */
+/** gRPC for Go enforces this minimum, and servers close connections with more frequent pings. */
 const MIN_KEEPALIVE_MS = 10_000;
 
 interface Method<Q, R> {
@@ -29,7 +29,7 @@ interface Method<Q, R> {
   readonly response: MessageCodec<R>;
 }
 
-/** A discovery service reached by gRPC, at the first endpoint that answers. */
+/** Client of a discovery service. It uses the first endpoint that answers. */
 export class GrpcRegistryStore implements RegistryStore {
   readonly #settings: DiscoverySettings;
   readonly #clients: readonly Client[];
@@ -41,7 +41,7 @@ export class GrpcRegistryStore implements RegistryStore {
     this.#clients = clients;
   }
 
-  /** Rejects when certificates cannot be used, or the service does not let the user in. */
+  /** Rejects if the certificates are invalid or the login fails. */
   static async open(settings: DiscoverySettings): Promise<GrpcRegistryStore> {
     const files = tlsFiles(settings);
     const clients = settings.endpoints.map(
@@ -73,7 +73,7 @@ export class GrpcRegistryStore implements RegistryStore {
   }
 
   async put(key: string, value: string): Promise<void> {
-    // Sent again where an answer was lost, it changes nothing: the revision a key was created at stays.
+    // A repeat after a lost response is harmless: the create revision of the key stays the same.
     await this.#asUser(
       KV.methods.put,
       PutRequest.create({ key: Buffer.from(key), value: Buffer.from(value) }),
@@ -89,7 +89,7 @@ export class GrpcRegistryStore implements RegistryStore {
       (bytes: Buffer) => WatchResponse.decode(bytes),
       this.#metadata(),
     );
-    // Beside those that the loop is thrown there is the one of its own end.
+    // The loop below gets the errors. This handler is for the error after its own cancel.
     call.on('error', () => undefined);
     const value = WatchCreateRequest.create({ ...prefixRange(prefix), startRevision: fromRevision });
     call.write({ requestUnion: { case: 'createRequest', value } });
@@ -116,14 +116,14 @@ export class GrpcRegistryStore implements RegistryStore {
     return this.#asUser(KV.methods.range, RangeRequest.create(request));
   }
 
-  /** A token that has run out is replaced once. */
+  /** Logs in again once if the token has expired. */
   async #asUser<Q, R>(method: Method<Q, R>, request: Q): Promise<R> {
     try {
-      return await this.#ask(method, request, this.#settings.requestTimeoutMs);
+      return await this.#request(method, request, this.#settings.requestTimeoutMs);
     } catch (error) {
       if (this.#token === undefined || codeOf(error) !== status.UNAUTHENTICATED) throw error;
       await this.#logIn();
-      return this.#ask(method, request, this.#settings.requestTimeoutMs);
+      return this.#request(method, request, this.#settings.requestTimeoutMs);
     }
   }
 
@@ -133,19 +133,19 @@ export class GrpcRegistryStore implements RegistryStore {
     const request = AuthenticateRequest.create({ name: user, password });
     this.#token = undefined;
     try {
-      const { token } = await this.#ask(Auth.methods.authenticate, request, dialTimeoutMs);
+      const { token } = await this.#request(Auth.methods.authenticate, request, dialTimeoutMs);
       this.#token = token;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.includes(errors.AuthNotEnabled.message)) throw error;
     }
   }
 
-  /** Asks one endpoint after the other until one answers or the time is up; each is asked at least once. */
-  async #ask<Q, R>(method: Method<Q, R>, request: Q, timeoutMs: number): Promise<R> {
+  /** Tries one endpoint after the other until one answers or the timeout is over. Each is tried at least once. */
+  async #request<Q, R>(method: Method<Q, R>, request: Q, timeoutMs: number): Promise<R> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       let failure: unknown;
-      for (let asked = 0; asked < this.#clients.length; asked += 1) {
+      for (let tried = 0; tried < this.#clients.length; tried += 1) {
         const client = this.#clients[this.#current % this.#clients.length];
         if (client === undefined) break;
         try {
@@ -183,7 +183,7 @@ export class GrpcRegistryStore implements RegistryStore {
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
           if (error === null && response !== undefined) resolve(response);
-          else reject(error ?? new Error('an empty answer'));
+          else reject(error ?? new Error('an empty response'));
         },
       );
     });
@@ -201,11 +201,11 @@ function responses(call: ClientDuplexStream<WatchRequest, WatchResponse>): Async
 }
 
 function canceled({ cancelReason, compactRevision }: WatchResponse): string {
-  if (compactRevision > 0) return 'the revisions to watch from have been compacted';
+  if (compactRevision > 0) return 'the start revision of the watch has been compacted';
   return cancelReason === '' ? 'the watch was cancelled' : cancelReason;
 }
 
-/** As the range of all keys that begin so. */
+/** Returns the range of all keys with a prefix. */
 function prefixRange(prefix: string): { key: Buffer; rangeEnd: Buffer } {
   const key = Buffer.from(prefix);
   // The last byte of a path is never 255.

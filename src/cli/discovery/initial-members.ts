@@ -10,15 +10,15 @@ import type { Dns } from './dns.ts';
 import { FULL, Registry, RegistryError } from './registry.ts';
 import { srvCluster } from './srv-cluster.ts';
 
-/** The members of a new cluster, or those of the one to join. */
+/** The members of a new cluster or of the cluster to join. */
 export interface InitialMembers {
   readonly cluster: InitialCluster;
   readonly token: string;
 }
 
 /**
- * Who the members are, as far as flags and DNS say: with a discovery service this one alone, under whose id it
- * registers. Rejects with StartError, in etcd's words.
+ * Determines the members from flags and DNS. With a discovery service, the result has only this member, which is needed
+ * for the id under which it registers. Rejects with StartError and etcd's text.
  */
 export async function initialMembers(config: Config, dns: Dns, logger: Logger): Promise<InitialMembers> {
   const { name, discovery, discoverySrv, initialCluster, initialClusterToken } = config;
@@ -55,7 +55,7 @@ export async function registeredMembers(
   });
   let text: string;
   try {
-    // Loaded by those alone that need it.
+    // Loaded only when needed.
     const { GrpcRegistryStore } = await import('./grpc-store.ts');
     const store = await GrpcRegistryStore.open(discovery);
     try {
@@ -75,7 +75,7 @@ export async function registeredMembers(
   const urls = [...cluster.values()].flat();
   if (new Set(urls).size !== urls.length)
     throw new StartError(`discovery cluster ${clusterText(cluster)} has duplicate url`);
-  // Members of one name are taken for one member, which none of them is.
+  // The parser combines members with the same name into one.
   if (cluster.get(name)?.length !== alone.cluster.get(name)?.length)
     throw new StartError(
       `discovery cluster ${clusterText(cluster)} has several members named ${quote(name)}`,

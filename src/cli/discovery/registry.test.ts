@@ -8,7 +8,7 @@ const logger = {
   error: () => undefined,
 };
 
-/** A discovery service in memory, which may fail as often as it is told to. */
+/** A discovery service in memory with a settable number of failures. */
 class MemoryStore implements RegistryStore {
   readonly rows = new Map<string, RegistryRow>();
   revision = 1;
@@ -63,7 +63,7 @@ async function ofSize(size: string): Promise<{ store: MemoryStore; pauses: numbe
 }
 
 describe('the v3 discovery protocol', () => {
-  it('waits until there are as many members as asked for, in the order they came', async () => {
+  it('waits for the configured number of members and keeps their order', async () => {
     const { store, registry } = await ofSize('3');
     await store.put('/_etcd/registry/t/members/c', 'c=http://c:1');
     const joined = registry.join('b', 'b=http://b:1,b=http://b:2');
@@ -75,14 +75,14 @@ describe('the v3 discovery protocol', () => {
     expect(await joined).toBe('c=http://c:1,b=http://b:1,b=http://b:2,a=http://a:1');
   });
 
-  it('lets a member that had registered before come back', async () => {
+  it('accepts a member that has registered before', async () => {
     const { store, registry } = await ofSize('2');
     await store.put('/_etcd/registry/t/members/a', 'a=http://a:1');
     await store.put('/_etcd/registry/t/members/b', 'b=http://b:1');
     expect(await registry.join('a', 'a=http://a:1')).toBe('a=http://a:1,b=http://b:1');
   });
 
-  it('takes in no more members than asked for', async () => {
+  it('refuses members above the configured number', async () => {
     const { store, registry } = await ofSize('1');
     await store.put('/_etcd/registry/t/members/a', 'a=http://a:1');
     await expect(registry.join('b', 'b=http://b:1')).rejects.toThrow('discovery: cluster is full');
@@ -94,18 +94,18 @@ describe('the v3 discovery protocol', () => {
     await expect(registry.join('a', 'a=http://a:1')).rejects.toThrow('discovery: size key is bad');
   });
 
-  it('refuses a token that nobody has set a size for', async () => {
+  it('refuses a token without a size', async () => {
     const { store, registry } = await ofSize('1');
     store.rows.clear();
     await expect(registry.join('a', 'a=http://a:1')).rejects.toThrow('discovery: size key not found');
   });
 
-  it('refuses members whose URLs are none', async () => {
+  it('refuses members with invalid URLs', async () => {
     const { registry } = await ofSize('1');
     await expect(registry.join('a', 'a=nowhere')).rejects.toThrow('discovery: invalid peer URL');
   });
 
-  it('tries again with longer and longer pauses, and lists anew after a watch broke off', async () => {
+  it('retries with increasing pauses, and lists the members again after a failed watch', async () => {
     const { store, pauses, registry } = await ofSize('2');
     store.failures = 10;
     const joined = registry.join('a', 'a=http://a:1');

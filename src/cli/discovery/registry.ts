@@ -4,20 +4,20 @@ import { parseInitialCluster } from '../../config/initial-cluster.ts';
 import { reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
 
-/** A key of the discovery service with its value. */
+/** A key-value pair of the discovery service. */
 export interface RegistryRow {
   readonly key: string;
   readonly value: string;
   readonly createRevision: number;
 }
 
-/** The cluster that serves as discovery service, as a key-value store. Rejects when it cannot be asked. */
+/** The discovery service as a key-value store. All methods reject if it does not answer. */
 export interface RegistryStore {
   get(key: string): Promise<string | undefined>;
-  /** All rows whose keys begin so, as of `revision`. */
+  /** Returns all rows with a key prefix, as of `revision`. */
   list(prefix: string): Promise<{ readonly rows: readonly RegistryRow[]; readonly revision: number }>;
   put(key: string, value: string): Promise<void>;
-  /** Rows put from a revision on, as they come. Throws when the stream breaks; ends only when left. */
+  /** Watches puts from a revision on. Throws if the stream fails; it never ends by itself. */
   watch(prefix: string, fromRevision: number): AsyncIterable<readonly RegistryRow[]>;
   close(): void;
 }
@@ -26,18 +26,18 @@ export interface RegistryOptions {
   readonly store: RegistryStore;
   readonly token: string;
   readonly logger: Logger;
-  /** Resolves after as many milliseconds. */
+  /** Waits for a number of milliseconds. */
   readonly pause: (ms: number) => Promise<void>;
 }
 
-/** The cluster cannot be formed; the message is etcd's. */
+/** The cluster cannot be created. The message is etcd's. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
 }
 
 export const FULL = 'discovery: cluster is full';
 
-/** Pauses double up to this exponent: two seconds at first, and at most 256. */
+/** The pause doubles from 2 seconds up to 2 to the power of this, 256 seconds. */
 const MAX_EXPONENT = 8;
 
 interface Registered {
@@ -47,9 +47,9 @@ interface Registered {
 }
 
 /**
- * How members of a new cluster find each other by etcd's v3 discovery protocol: each puts its own
- * `name=url` under `/_etcd/registry/<token>/members`, and waits until as many have as `_config/size` asks for. Those
- * that came first are the members.
+ * Client of etcd's v3 discovery protocol, by which members of a new cluster find each other. Each member puts its
+ * `name=url` under `/_etcd/registry/<token>/members` and waits until there are as many as `_config/size` says. The
+ * first ones become the members of the cluster.
  */
 export class Registry {
   readonly #options: RegistryOptions;
@@ -65,11 +65,11 @@ export class Registry {
   }
 
   /**
-   * Registers a member and waits for all others, however long that takes. Resolves to all members as
-   * `--initial-cluster` takes them. Rejects with RegistryError.
+   * Registers this member and waits for all others without a timeout. Resolves to all members in the format of
+   * `--initial-cluster`. Rejects with RegistryError.
    *
-   * @param id in hexadecimal
-   * @param urls this member's, each as `name=url`, separated by commas
+   * @param id member id in hexadecimal
+   * @param urls peer URLs of this member, as `name=url` separated by commas
    */
   async join(id: string, urls: string): Promise<string> {
     const { store, logger } = this.#options;
@@ -81,13 +81,13 @@ export class Registry {
     checkRoom(registered, key);
     while (registered.rows.size < registered.size) {
       await this.#waitForOthers(registered);
-      // A watch that broke off may have missed some.
+      // A failed watch may have missed some members.
       if (registered.rows.size < registered.size) registered = await this.#registered();
     }
     return clusterOf(registered);
   }
 
-  /** What is registered now. */
+  /** Reads the present registrations. */
   #registered(): Promise<Registered> {
     const { store } = this.#options;
     return this.#persist('read the state of the cluster', async () => {
@@ -132,7 +132,7 @@ export class Registry {
     }
   }
 
-  /** As etcd, tries for ever: whoever starts members may start the discovery service later. */
+  /** As etcd, retries for ever, because the discovery service may be started later. */
   async #persist<T>(step: string, attempt: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -158,15 +158,15 @@ export class Registry {
   }
 }
 
-/** Of two with the same revision neither came first; their keys decide, so that all members agree. */
+/** Sorts by create revision. With equal revisions the key decides, so that all members get the same order. */
 function inOrder({ rows }: Registered): RegistryRow[] {
   return [...rows.values()].sort((a, b) => a.createRevision - b.createRevision || (a.key < b.key ? -1 : 1));
 }
 
-/** Whether a member is among the first, or may still become one of them. */
+/** Throws if the cluster is full without this member. */
 function checkRoom(registered: Registered, key: string): void {
-  const place = inOrder(registered).findIndex((row) => row.key === key);
-  const isLate = place < 0 ? registered.rows.size >= registered.size : place >= registered.size;
+  const position = inOrder(registered).findIndex((row) => row.key === key);
+  const isLate = position < 0 ? registered.rows.size >= registered.size : position >= registered.size;
   if (isLate) throw new RegistryError(FULL);
 }
 

@@ -5,19 +5,19 @@ import { splitHostPort } from '../../config/urls.ts';
 import { reasonOf } from '../../lib/text.ts';
 import type { Dns } from './dns.ts';
 
-/** As etcd: time for a name to become known, and between two questions for it. */
+/** As etcd: time until a name must resolve, and pause between two attempts. */
 export const RESOLVE_TIMEOUT_MS = 30_000;
 const RETRY_MS = 1_000;
 
 export interface Comparison {
   readonly dns: Dns;
-  /** Milliseconds after which a name that cannot be resolved is given up. */
+  /** Milliseconds after which a name that does not resolve is an error. */
   readonly timeoutMs: number;
 }
 
 /**
- * Whether two lists of peer URLs mean the same places; names are resolved where the texts differ, so that one list
- * may hold a host's name and the other its address. Returns undefined when they do, else why not.
+ * Compares two lists of peer URLs. If the texts differ, host names are resolved, so that one list may have a host name
+ * and the other its address. Returns undefined if they are equal, else the difference.
  */
 export async function urlDifference(
   ours: readonly string[],
@@ -26,25 +26,25 @@ export async function urlDifference(
 ): Promise<string | undefined> {
   if (ours.length !== theirs.length) return `len(${listed(ours)}) != len(${listed(theirs)})`;
   const [a, b] = [ours.toSorted(), theirs.toSorted()];
-  if (firstUnlike(a, b) === undefined) return undefined;
+  if (firstDifference(a, b) === undefined) return undefined;
   const deadline = performance.now() + comparison.timeoutMs;
   const resolved: string[][] = [];
   for (const urls of [a, b]) {
-    const places: string[] = [];
+    const addresses: string[] = [];
     for (const url of urls) {
       try {
-        places.push(await resolvedUrl(url, comparison.dns, deadline));
+        addresses.push(await resolvedUrl(url, comparison.dns, deadline));
       } catch (error) {
         return `failed to resolve ${quote(url)} (${reasonOf(error)})`;
       }
     }
-    resolved.push(places.sort());
+    resolved.push(addresses.sort());
   }
-  const unlike = firstUnlike(resolved[0] ?? [], resolved[1] ?? []);
-  return unlike === undefined ? undefined : `resolved urls: ${quote(unlike[0])} != ${quote(unlike[1])}`;
+  const pair = firstDifference(resolved[0] ?? [], resolved[1] ?? []);
+  return pair === undefined ? undefined : `resolved urls: ${quote(pair[0])} != ${quote(pair[1])}`;
 }
 
-function firstUnlike(a: readonly string[], b: readonly string[]): [string, string] | undefined {
+function firstDifference(a: readonly string[], b: readonly string[]): [string, string] | undefined {
   for (const [at, url] of a.entries()) {
     const other = b[at] ?? '';
     if (canonical(url) !== canonical(other)) return [url, other];
@@ -59,15 +59,15 @@ interface UrlParts {
   readonly rest: string;
 }
 
-/** Undefined for a unix socket, which is a place by itself. */
+/** Returns undefined for a unix socket, which needs no resolution. */
 function partsOf(url: string): UrlParts | undefined {
   const [, scheme, authority, rest] = /^(https?):\/\/([^/?#]*)(.*)$/.exec(url) ?? [];
-  const place = authority === undefined ? undefined : splitHostPort(authority);
-  if (scheme === undefined || rest === undefined || place === undefined) return undefined;
-  return { scheme, ...place, rest };
+  const hostPort = authority === undefined ? undefined : splitHostPort(authority);
+  if (scheme === undefined || rest === undefined || hostPort === undefined) return undefined;
+  return { scheme, ...hostPort, rest };
 }
 
-/** One address has several spellings. */
+/** Normalizes an IPv6 address, which can be written in several ways. */
 function canonical(url: string): string {
   const parts = partsOf(url);
   return parts === undefined ? url : `${parts.scheme}://${joined(parts.host, parts.port)}${parts.rest}`;
@@ -78,7 +78,7 @@ function joined(host: string, port: string): string {
   return `${new URL(`http://[${host}]:1`).hostname}:${port}`;
 }
 
-/** As etcd, `localhost` is left as it is. */
+/** As etcd, does not resolve `localhost`. */
 async function resolvedUrl(url: string, dns: Dns, deadline: number): Promise<string> {
   const parts = partsOf(url);
   if (parts === undefined || parts.host === 'localhost') return url;

@@ -60,7 +60,7 @@ describe('members by SRV records', () => {
   ): Promise<SrvCluster> =>
     srvCluster({ name, domain, serviceName, advertised: parseUrlList(advertised), dns, logger });
 
-  it('gives this member its name, by the address that it advertises, and numbers the others', async () => {
+  it('finds this member by its advertised address, and numbers the others', async () => {
     const { members, fault } = await find('http://10.0.0.2:2380');
     expect(members).toEqual(['0=http://m1.example.test:2380', 'me=http://m2.example.test:2380']);
     expect(fault).toMatch(
@@ -68,7 +68,7 @@ describe('members by SRV records', () => {
     );
   });
 
-  it('takes both services together, with their suffix', async () => {
+  it('combines the records of both services, with their suffix', async () => {
     const { members, fault } = await find('https://m1.example.test:2380', { serviceName: 'blue' });
     expect(fault).toBeUndefined();
     expect(members).toEqual([
@@ -77,12 +77,12 @@ describe('members by SRV records', () => {
     ]);
   });
 
-  it('leaves out a record of its own with another scheme', async () => {
+  it('skips its own record if it has another scheme', async () => {
     const { members } = await find('https://10.0.0.2:2380');
     expect(members).toEqual(['0=http://m1.example.test:2380']);
   });
 
-  it('says why it found nothing', async () => {
+  it('reports the error if it finds nothing', async () => {
     const { members, fault } = await find('http://10.0.0.2:2380', { domain: 'lost.test' });
     expect(members).toEqual([]);
     expect(fault).toMatch(

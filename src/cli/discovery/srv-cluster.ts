@@ -1,13 +1,13 @@
 import type { EndpointUrl } from '../../config/urls.ts';
 import { reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
-import type { Dns, ServicePlace } from './dns.ts';
+import type { Dns, SrvTarget } from './dns.ts';
 
 export interface SrvOptions {
-  /** This member's. */
+  /** Name of this member. */
   readonly name: string;
   readonly domain: string;
-  /** Sets the records of one cluster of a domain apart; empty for none. */
+  /** Suffix that selects one of several clusters of a domain; may be empty. */
   readonly serviceName: string;
   readonly advertised: readonly EndpointUrl[];
   readonly dns: Dns;
@@ -15,15 +15,15 @@ export interface SrvOptions {
 }
 
 export interface SrvCluster {
-  /** Each `name=url`; members other than this one are numbered. Empty when nothing was found. */
+  /** Members as `name=url`. The names of other members are numbers. Empty if nothing was found. */
   readonly members: readonly string[];
-  /** Why a service was not found; the other one may have been. */
+  /** Errors of the queries; the result of the other query may still be usable. */
   readonly fault: string | undefined;
 }
 
 type Scheme = 'https' | 'http';
 
-/** The members that `_etcd-server-ssl._tcp` and `_etcd-server._tcp` of a domain list, both taken together. */
+/** Returns the members listed by the SRV records `_etcd-server-ssl._tcp` and `_etcd-server._tcp` of a domain. */
 export async function srvCluster(options: SrvOptions): Promise<SrvCluster> {
   const { domain, serviceName, logger } = options;
   const members: string[] = [];
@@ -58,21 +58,21 @@ export async function srvCluster(options: SrvOptions): Promise<SrvCluster> {
 async function serviceMembers(options: SrvOptions, service: string, scheme: Scheme): Promise<string[]> {
   const { dns, domain } = options;
   const ours = await ownAddresses(options);
-  let places: readonly ServicePlace[];
+  let targets: readonly SrvTarget[];
   try {
-    places = await dns.services(`_${service}._tcp.${domain}`);
+    targets = await dns.services(`_${service}._tcp.${domain}`);
   } catch (error) {
     throw wrapped(service, error);
   }
   const members: string[] = [];
   let lastFault: unknown;
   let nextNumber = 0;
-  for (const place of places) {
-    const host = place.host.includes(':') ? `[${place.host}]` : place.host;
-    const url = `${scheme}://${host}:${place.port}`;
+  for (const target of targets) {
+    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+    const url = `${scheme}://${host}:${target.port}`;
     let own: EndpointUrl | undefined;
     try {
-      own = ours.get(`${await dns.address(place.host)} ${place.port}`);
+      own = ours.get(`${await dns.address(target.host)} ${target.port}`);
     } catch (error) {
       lastFault = error;
       continue;
@@ -90,14 +90,14 @@ async function serviceMembers(options: SrvOptions, service: string, scheme: Sche
   return members;
 }
 
-/** What others are told to reach this member at, by address and port: the record that leads there is its own. */
+/** Returns the advertised peer URLs of this member by address and port. They identify its own SRV record. */
 async function ownAddresses({ advertised, dns }: SrvOptions): Promise<Map<string, EndpointUrl>> {
-  const places = new Map<string, EndpointUrl>();
+  const urls = new Map<string, EndpointUrl>();
   for (const url of advertised) {
     if (url.socketPath !== undefined) throw new Error(`address ${url.socketPath}: missing port in address`);
-    places.set(`${await dns.address(url.host)} ${Number(url.port)}`, url);
+    urls.set(`${await dns.address(url.host)} ${Number(url.port)}`, url);
   }
-  return places;
+  return urls;
 }
 
 function wrapped(service: string, error: unknown): Error {

@@ -14,14 +14,14 @@ export interface SrvRecord {
   readonly target: string;
 }
 
-/** Names are asked for in lower case and without the trailing dot. */
+/** Names are in lower case and without the trailing dot. */
 export interface Zone {
   readonly srv: Readonly<Record<string, readonly SrvRecord[]>>;
   /** IPv4 addresses. */
   readonly addresses: Readonly<Record<string, string>>;
 }
 
-/** A name server on UDP that knows one zone, and of anything else that there is none such. */
+/** A DNS server on UDP with one zone. All other names do not exist. */
 export class DnsServer {
   readonly #socket: Socket;
 
@@ -53,7 +53,7 @@ function answer(question: Buffer, zone: Zone): Buffer {
   const isKnown = name in zone.srv || name in zone.addresses;
   const header = Buffer.alloc(HEADER_BYTES);
   question.copy(header, 0, 0, 2);
-  // A response, authoritative, recursion as it was asked for and available.
+  // Flags: response, authoritative, recursion available, recursion desired as in the query.
   header.writeUInt16BE(0x8480 | (question.readUInt16BE(2) & 0x0100) | (isKnown ? 0 : NO_SUCH_NAME), 2);
   header.writeUInt16BE(1, 4);
   header.writeUInt16BE(records.length, 6);
