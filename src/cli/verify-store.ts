@@ -2,9 +2,9 @@ import { decodeEventRow, type EventRow } from '../mvcc/event-row.ts';
 import { runSteps } from '../lib/steps.ts';
 import { KeyCounts } from '../mvcc/key-counts.ts';
 import { decodeIndexMeta, type IndexMeta } from '../mvcc/index-meta.ts';
-import { StoreMeta } from '../mvcc/store-meta.ts';
+import { StoreMeta, unsettledRevision } from '../mvcc/store-meta.ts';
 import { encodeRevision, readMain, readSub, REVISION_BYTES } from '../mvcc/revision.ts';
-import { versionRevisionOffset, versionUserKey } from '../mvcc/version-key.ts';
+import { versionKey, versionRevisionOffset, versionUserKey } from '../mvcc/version-key.ts';
 import { leaseRow } from '../lease/rows.ts';
 import type { Column, Engine } from '../ports/engine.ts';
 import type { Finding } from '../storage/verify-log.ts';
@@ -21,6 +21,8 @@ export interface StoreVerification {
   readonly keys: number;
   readonly events: number;
   readonly versions: number;
+  /** The revision of a large change that a kill interrupted. The next start finishes it. */
+  readonly unfinishedRevision: number | undefined;
   readonly findings: readonly Finding[];
 }
 
@@ -44,11 +46,17 @@ class StoreVerifier {
   readonly #engine: Engine;
   readonly #meta: StoreMeta;
   readonly #view = new KeyValueView();
+  readonly #canBeRepeated: boolean;
   #placeholders = 0;
+  #unfinished: number | undefined;
+  #createdLater = 0;
+  #deletedLater = 0;
 
-  constructor(engine: Engine, meta: StoreMeta) {
+  constructor(engine: Engine, meta: StoreMeta, canBeRepeated: boolean) {
     this.#engine = engine;
     this.#meta = meta;
+    this.#canBeRepeated = canBeRepeated;
+    this.#unfinished = unsettledRevision(engine);
   }
 
   /** Checks each change: its KeyValue and the change that it superseded. Returns the number of changes. */
@@ -66,6 +74,18 @@ class StoreVerifier {
     return this.#placeholders;
   }
 
+  get unfinishedRevision(): number | undefined {
+    return this.#unfinished;
+  }
+
+  /**
+   * How many more changes there are than keys and versions, because an unfinished change is not in `latest`: a key
+   * that it creates has no row there yet, and one that it deletes still has one.
+   */
+  get unfinishedChanges(): number {
+    return this.#createdLater - this.#deletedLater;
+  }
+
   /** Checks each live key against its last change. Returns the number of keys. */
   latest(): number {
     let count = 0;
@@ -81,7 +101,7 @@ class StoreVerifier {
         if (meta === undefined) return;
         if (meta.isTombstone) this.report('latest', describeKey(key), 'has a tombstone');
         this.#checkIndex('latest', key, meta, events[n]);
-        if (meta.lease !== 0n && this.#engine.get('lease', leaseRow(meta.lease)) === undefined) {
+        if (!this.#isLeaseKnown(meta) && !this.#isReplacedLater(key, meta)) {
           this.report('latest', describeKey(key), `its lease ${meta.lease.toString(16)} does not exist`);
         }
       });
@@ -114,6 +134,17 @@ class StoreVerifier {
     if (this.findings.length < maxFindings) this.findings.push({ where: `${column} ${row}`, what });
   }
 
+  #isLeaseKnown({ lease }: IndexMeta): boolean {
+    return lease === 0n || this.#engine.get('lease', leaseRow(lease)) !== undefined;
+  }
+
+  /** Whether an unfinished change supersedes this one, which is the newest in `latest`. */
+  #isReplacedLater(key: Buffer, { mod, sub }: IndexMeta): boolean {
+    return (
+      this.#unfinished !== undefined && this.#engine.get('version', versionKey(key, mod, sub)) !== undefined
+    );
+  }
+
   #decode(column: Column, row: Buffer | undefined): IndexMeta | undefined {
     try {
       return decodeIndexMeta(row ?? EMPTY);
@@ -132,7 +163,13 @@ class StoreVerifier {
     const event = decodeEventRow(row);
     const kv = this.#view.read(event.kv);
     const { revision } = this.#meta;
-    if (revision !== undefined && main > revision)
+    // The parts of a large change are written before it is committed. The log has its entry, which is applied again.
+    if (this.#canBeRepeated && revision !== undefined && main === revision + 1) this.#unfinished ??= main;
+    if (main === this.#unfinished) {
+      const isInLatest = this.#engine.get('latest', Buffer.from(kv.key)) !== undefined;
+      if (event.isCreate && !isInLatest) this.#createdLater++;
+      if (event.isDelete && isInLatest) this.#deletedLater++;
+    } else if (revision !== undefined && main > revision)
       this.report('event', name, `is after the latest revision ${revision}`);
     if (event.kv.length === 0 && main <= this.#meta.compactRevision) {
       // Written by a restore that raised the revision; not a real change.
@@ -186,19 +223,25 @@ class StoreVerifier {
   }
 }
 
-/** Reads the whole store and changes nothing. Takes some seconds per million keys. */
-export function verifyStore(engine: Engine): StoreVerification {
+/**
+ * Reads the whole store and changes nothing. Takes some seconds per million keys.
+ *
+ * @param options.isLogAhead whether the log has entries that the store has not applied. A large change that was not
+ *   committed in the store is then no fault.
+ */
+export function verifyStore(engine: Engine, { isLogAhead = false } = {}): StoreVerification {
   const meta = new StoreMeta(engine);
-  const verifier = new StoreVerifier(engine, meta);
+  const verifier = new StoreVerifier(engine, meta, isLogAhead);
   const events = verifier.events();
   const keys = verifier.latest();
   const versions = verifier.versions();
   // Each change has one row: as latest change of a key, as superseded change, or as tombstone.
-  if (events !== keys + versions + verifier.placeholders) {
+  if (events !== keys + versions + verifier.placeholders + verifier.unfinishedChanges) {
     verifier.report('event', 'count', `${events} changes, but ${keys} keys and ${versions} versions`);
   }
   const { total } = runSteps(KeyCounts.load(engine));
   if (total !== keys) verifier.report('meta', 'key counts', `count ${total} keys, but there are ${keys}`);
   const { revision, compactRevision } = meta;
-  return { revision: revision ?? 1, compactRevision, keys, events, versions, findings: verifier.findings };
+  const { findings, unfinishedRevision } = verifier;
+  return { revision: revision ?? 1, compactRevision, keys, events, versions, unfinishedRevision, findings };
 }

@@ -143,6 +143,26 @@ describe('verify', () => {
     expect(JSON.parse(printed.at(-1)!)).toMatchObject({ ok: false, dataDirectory: directory });
   });
 
+  it('says that the next start finishes an interrupted large change, and exits with 0', async () => {
+    const { engine, close } = await open(directory);
+    const store = new MvccStore(engine);
+    const txn = store.begin();
+    for (const name of ['key-1', 'key-2', 'key-x']) txn.put(Buffer.from(name), Buffer.from('large'), 0n);
+    txn.end();
+    write(engine, (batch) => store.stagePart(batch, 2));
+    await close();
+    const printed: string[] = [];
+    const print = (text: string): void => void printed.push(text);
+    // An entry that is not in the log cannot be applied again.
+    expect(await runVerify(['--data-dir', directory], print, print)).toBe(1);
+    const again = await open(directory);
+    const entries = [Entry.create({ index: 41, term: 2, data: Buffer.from('large') })];
+    await new Promise<void>((resolve) => again.log.append({ entries, hardState: undefined }, resolve));
+    await again.close();
+    expect(await runVerify(['--data-dir', directory], print, print)).toBe(0);
+    expect(printed.at(-1)).toContain('the change at revision 41 was interrupted; it will be finished');
+  });
+
   it('exits with 2 if the directory is invalid, in use, or not given', async () => {
     const printed: string[] = [];
     const print = (text: string): void => void printed.push(text);

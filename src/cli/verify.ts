@@ -52,8 +52,9 @@ export async function verifyDataDirectory(root: string, walDirectory = ''): Prom
   const engine = await openStore(directory.rocksdb, root);
   try {
     const { findings: logFindings, termOf, ...log } = verifyLog(directory.wal);
-    const { findings: storeFindings, ...store } = verifyStore(engine);
     const applied = new AppliedState(engine);
+    const isLogAhead = log.lastIndex > applied.index;
+    const { findings: storeFindings, ...store } = verifyStore(engine, { isLogAhead });
     const findings = [...logFindings, ...storeFindings];
     if (logFindings.length === 0) findings.push(...compare({ ...log, findings: [], termOf }, applied));
     return {
@@ -98,6 +99,10 @@ export function describeVerification({
       `store           revision ${store.revision}, compacted ${store.compactRevision}, ${store.keys} keys, ${store.events} changes, applied index ${store.appliedIndex} in term ${store.appliedTerm}`,
     );
   }
+  if (store?.unfinishedRevision !== undefined)
+    lines.push(
+      `                the change at revision ${store.unfinishedRevision} was interrupted; it will be finished at the next start`,
+    );
   for (const { where, what } of findings) lines.push(`WRONG           ${where}: ${what}`);
   lines.push(ok ? 'ok' : `${findings.length} finding${findings.length === 1 ? '' : 's'}`);
   return lines.join('\n');
