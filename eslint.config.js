@@ -1,4 +1,28 @@
+import { builtinModules } from 'node:module';
 import tseslint from 'typescript-eslint';
+
+/** One style, of several that the language has. */
+const STYLE = [
+  {
+    selector:
+      ':matches(Program, ExportNamedDeclaration) > VariableDeclaration[kind=const] > VariableDeclarator[id.name=/^[a-z]/]' +
+      ' > :matches(Literal:not([regex]), UnaryExpression[argument.type=Literal], BinaryExpression[operator=/^([-+*]|[*]{2}|<<)$/][right.type=Literal]).init',
+    message: 'A constant number or text of a module is written in UPPER_CASE.',
+  },
+  {
+    selector:
+      ':matches(PropertyDefinition, MethodDefinition:not([kind=constructor]), TSParameterProperty)[accessibility=private]',
+    message: 'Private members are written with #.',
+  },
+  {
+    selector: 'SpreadElement > ObjectExpression.argument',
+    message: 'List the properties themselves instead of spreading a literal.',
+  },
+];
+const IMPORTS = builtinModules
+  .filter((name) => !name.startsWith('node:'))
+  .map((name) => ({ name, message: `Import 'node:${name}'.` }));
+const TESTS = { name: 'vitest', importNames: ['test'], message: 'Tests are written with `it`.' };
 
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'e2e/peers/**', '.cache/**', 'e2e/**/*.mjs'] },
@@ -23,6 +47,8 @@ export default tseslint.config(
       eqeqeq: 'error',
       'prefer-const': 'error',
       'no-console': 'error',
+      'no-restricted-imports': ['error', { paths: [...IMPORTS, TESTS] }],
+      'no-restricted-syntax': ['error', ...STYLE],
     },
   },
   // Generated codecs are straight-line code; their shape is held by tests against protobufjs.

@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /** Simulations, fuzzing and random models, which take most of the processor time of all unit tests. */
-const slow = 'src/**/*.slow.test.ts';
+const SLOW = 'src/**/*.slow.test.ts';
 
 /** Faults, restarts, soak and fuzzing of real processes: `npm run e2e:reliability`. */
-const reliability = 'e2e/reliability/**/*.test.ts';
+const RELIABILITY = 'e2e/reliability/**/*.test.ts';
 
 export default defineConfig({
   test: {
@@ -13,18 +13,18 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts'],
-          exclude: [slow],
+          exclude: [SLOW],
           pool: 'forks',
           testTimeout: 60_000,
         },
       },
-      { test: { name: 'unit-slow', include: [slow], pool: 'forks', testTimeout: 120_000 } },
+      { test: { name: 'unit-slow', include: [SLOW], pool: 'forks', testTimeout: 120_000 } },
       {
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // Long, and not yet green on two busy cores: a project of their own, below.
-          exclude: [reliability],
+          exclude: [RELIABILITY],
           setupFiles: ['e2e/harness/turns-within-bound.ts'],
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },
@@ -35,7 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e-reliability',
-          include: [reliability],
+          include: [RELIABILITY],
           setupFiles: ['e2e/harness/turns-within-bound.ts'],
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },

@@ -5,8 +5,8 @@ import { missingPeers } from './harness/paths.ts';
 
 const missing = missingPeers('common.test', 'etcd', 'etcdctl', 'etcdutl');
 const isWhole = process.env['KEYSTEAD_COMMON'] === 'all';
-const attempts = 3;
-const runTimeoutMs = 1_500_000;
+const ATTEMPTS = 3;
+const RUN_TIMEOUT_MS = 1_500_000;
 
 type Variant = (typeof cases.variants)[number];
 
@@ -38,11 +38,11 @@ describe.skipIf(missing !== undefined)(`etcd's own tests/common ${missing ?? ''}
       beforeAll(async () => {
         run = await runCommonTests(tests, {
           variant: variant.clusters,
-          attempts,
-          timeoutMs: runTimeoutMs,
+          attempts: ATTEMPTS,
+          timeoutMs: RUN_TIMEOUT_MS,
           maySkip: (name) => maySkip(variant, name),
         });
-      }, attempts * runTimeoutMs);
+      }, ATTEMPTS * RUN_TIMEOUT_MS);
 
       it.each(tests)('%s', (test) => {
         const ran = [...run.outcomes].filter(([name]) => isOf(test, name));

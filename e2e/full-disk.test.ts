@@ -7,11 +7,11 @@ import { eventually } from './harness/wait.ts';
 import { canMount, mount, type Mount } from './storage/mounts.ts';
 
 const tmpfs = ['-t', 'tmpfs', '-o', 'size=200m', 'tmpfs'];
-const mebibyte = 1 << 20;
+const MEBIBYTE = 1 << 20;
 
 /** Takes all that is left, as another process would that has gone wrong. */
 function fill(path: string): void {
-  for (let size = 64 * mebibyte; size >= 4096; size = Math.floor(size / 2)) {
+  for (let size = 64 * MEBIBYTE; size >= 4096; size = Math.floor(size / 2)) {
     for (let part = 0; ; part++) {
       try {
         writeFileSync(`${path}.${size}.${part}`, Buffer.alloc(size));

@@ -16,8 +16,8 @@ import { RpcClient, type Method } from './harness/rpc-client.ts';
 
 const missing = serverUnderTest === 'etcd' ? missingPeers('etcd') : undefined;
 const rounds = Number(process.env['KEYSTEAD_KILL_ROUNDS'] ?? 8);
-const writers = 32;
-const keysPerWriter = 20;
+const WRITERS = 32;
+const KEYS_PER_WRITER = 20;
 
 describe.skipIf(missing !== undefined)('killed under load', () => {
   it(`loses nothing acknowledged in ${rounds} rounds of kill -9`, async () => {
@@ -28,7 +28,7 @@ describe.skipIf(missing !== undefined)('killed under load', () => {
       for (let round = 0; round < rounds; round += 1) {
         const client = new RpcClient(member.endpoint);
         const before = await call(client, Maintenance.methods.hashKv, HashKVRequest.create());
-        const load = Array.from({ length: writers }, (_, writer) =>
+        const load = Array.from({ length: WRITERS }, (_, writer) =>
           writeUntilFailure(client, ledger, writer),
         );
         await sleep(random.between(20, 400));
@@ -55,7 +55,7 @@ class Ledger {
 
 async function writeUntilFailure(client: RpcClient, ledger: Ledger, writer: number): Promise<void> {
   for (let turn = 0; ; turn += 1) {
-    const key = `${writer}/${turn % keysPerWriter}`;
+    const key = `${writer}/${turn % KEYS_PER_WRITER}`;
     const value = (ledger.sent.get(key) ?? 0) + 1;
     ledger.sent.set(key, value);
     const request = PutRequest.create({ key: Buffer.from(key), value: Buffer.from(String(value)) });

@@ -67,7 +67,7 @@ const impure: readonly (readonly [pattern: RegExp, instead: string])[] = [
 ];
 
 /** A longer file has more than one subject. Exceptions are listed with the reason. */
-const maxLines = 500;
+const MAX_LINES = 500;
 const longFiles: Readonly<Record<string, string>> = {};
 
 interface SourceFile {
@@ -224,10 +224,10 @@ describe('rules', () => {
   it('files have one subject', () => {
     const faults = production
       .filter(({ path }) => !path.startsWith('wire/gen/'))
-      .filter(({ path, text }) => text.split('\n').length > maxLines && longFiles[path] === undefined)
+      .filter(({ path, text }) => text.split('\n').length > MAX_LINES && longFiles[path] === undefined)
       .map(
         ({ path, text }) =>
-          `${path} has ${text.split('\n').length} lines, more than ${maxLines}: split it by subject`,
+          `${path} has ${text.split('\n').length} lines, more than ${MAX_LINES}: split it by subject`,
       );
     expect(faults).toEqual([]);
   });

@@ -124,7 +124,10 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     const members = await Promise.all(
       ['a', 'late'].map((name, at) =>
         Member.start({
-          ...{ kind: 'etcd', name, peerPort: places[at] ?? 0, readyTimeoutMs: 60_000 },
+          kind: 'etcd',
+          name,
+          peerPort: places[at] ?? 0,
+          readyTimeoutMs: 60_000,
           flags: [`--initial-cluster=${initial}`],
         }),
       ),

@@ -9,7 +9,7 @@ import { TestCluster } from './test-cluster.ts';
 
 const missing = missingPeers('etcdctl');
 const writes = Number(process.env['KEYSTEAD_CATCH_UP_WRITES'] ?? '30000');
-const clients = 50;
+const CLIENTS = 50;
 const value = Buffer.alloc(256, 'v');
 
 /**
@@ -33,7 +33,7 @@ async function load(endpoint: string, goesOn: (puts: number) => boolean): Promis
       took.push(performance.now() - startedMs);
     }
   };
-  await Promise.all(Array.from({ length: clients }, work));
+  await Promise.all(Array.from({ length: CLIENTS }, work));
   client.close();
   return took;
 }

@@ -30,8 +30,12 @@ async function found(
   const members = await Promise.all(
     kinds.map(async (kind, at) =>
       Member.start({
-        ...{ kind, name: `m${at}`, prefix, peerPort: ports[at] ?? (await freePort()) },
-        ...{ flags: ['--initial-cluster=', ...flags], readyTimeoutMs: 60_000 },
+        kind,
+        name: `m${at}`,
+        prefix,
+        peerPort: ports[at] ?? (await freePort()),
+        flags: ['--initial-cluster=', ...flags],
+        readyTimeoutMs: 60_000,
       }),
     ),
   );
@@ -100,7 +104,9 @@ describe.skipIf(missing !== undefined)(`v3 discovery ${missing ?? ''}`, () => {
     const securePort = await freePort();
     const urls = `http://127.0.0.1:${clientPort},https://127.0.0.1:${securePort}`;
     const service = await Member.start({
-      ...{ kind: 'keystead', name: 'service', clientPort },
+      kind: 'keystead',
+      name: 'service',
+      clientPort,
       flags: [
         ...[`--listen-client-urls=${urls}`, `--advertise-client-urls=${urls}`, '--bcrypt-cost=4'],
         ...[`--cert-file=${path('server.crt')}`, `--key-file=${path('server.key')}`],
@@ -159,7 +165,10 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
   beforeAll(async () => {
     while (ports.length < kinds.length) ports.push(await freePort());
     const records = ports.map((port, at) => ({
-      ...{ priority: 1, weight: 1, port, target: `m${at}.cluster.test` },
+      priority: 1,
+      weight: 1,
+      port,
+      target: `m${at}.cluster.test`,
     }));
     const zone = {
       srv: {
@@ -193,7 +202,10 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
     const members = await Promise.all(
       kinds.map((kind, at) =>
         Member.start({
-          ...{ kind, name: `m${at}`, prefix: ownNames, readyTimeoutMs: 60_000 },
+          kind,
+          name: `m${at}`,
+          prefix: ownNames,
+          readyTimeoutMs: 60_000,
           // The authority is the system's, as no other is named.
           env: { SSL_CERT_FILE: path('ca'), NODE_EXTRA_CA_CERTS: path('ca') },
           flags: [

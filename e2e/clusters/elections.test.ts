@@ -41,7 +41,10 @@ async function found(): Promise<Place[]> {
     places.map(async ({ name, peerPort, relayPort }) => {
       const relay = await Relay.open(relayPort, peerPort);
       const member = await Member.start({
-        ...{ kind: serverUnderTest, name, peerPort, readyTimeoutMs: 60_000 },
+        kind: serverUnderTest,
+        name,
+        peerPort,
+        readyTimeoutMs: 60_000,
         flags: [
           `--initial-advertise-peer-urls=http://127.0.0.1:${relayPort}`,
           `--initial-cluster=${initial}`,

@@ -4,7 +4,7 @@ import { missingPeers } from '../harness/paths.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const missing = missingPeers('etcdctl');
-const keys = 50;
+const KEYS = 50;
 
 it.skipIf(missing !== undefined)(
   `a member goes on alone with --force-new-cluster when the others are lost, and takes in new ones ${missing ?? ''}`,
@@ -13,7 +13,7 @@ it.skipIf(missing !== undefined)(
     const cluster = await TestCluster.found([serverUnderTest, serverUnderTest, serverUnderTest]);
     const survivors: Member[] = [];
     try {
-      for (let key = 0; key < keys; key += 1) await cluster.ctl().ok(['put', `key/${key}`, `value ${key}`]);
+      for (let key = 0; key < KEYS; key += 1) await cluster.ctl().ok(['put', `key/${key}`, `value ${key}`]);
       const [before] = await cluster.settled();
       const [first] = cluster.members;
       if (first === undefined) throw new Error('there is a first member');
@@ -29,7 +29,7 @@ it.skipIf(missing !== undefined)(
       expect(members[0]).toContain(`${name}, http://127.0.0.1:${peerPort}`);
       expect((await ctl.ok(['endpoint', 'hashkv'])).trim().split(', ').slice(1).join(', ')).toBe(before);
       expect(await ctl.ok(['get', '--prefix', 'key/', '--count-only', '-w', 'fields'])).toContain(
-        `"Count" : ${keys}`,
+        `"Count" : ${KEYS}`,
       );
 
       // It stays alone without the flag, and a new member joins it.

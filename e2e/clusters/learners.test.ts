@@ -105,7 +105,9 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       expect(await learners()).toBe(1);
       const late = await Member.start({
-        ...{ kind: 'etcd', name: 'absent', peerPort: port },
+        kind: 'etcd',
+        name: 'absent',
+        peerPort: port,
         flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing'],
       });
       cluster.members.push(late);

@@ -12,7 +12,7 @@ const missing = missingPeers('etcd', 'etcdctl');
 
 /** Of one run, over all members. */
 const requests = Number(process.env['KEYSTEAD_MIXED_REQUESTS'] ?? '800');
-const phases = 10;
+const PHASES = 10;
 
 const mixes: readonly (readonly [string, readonly MemberKind[]])[] = [
   ['two etcd and one Keystead', ['etcd', 'etcd', 'keystead']],
@@ -104,7 +104,7 @@ describe.skipIf(missing !== undefined)(`clusters of etcd and Keystead together $
         const load = new Load(
           kinds.length * 100 + flags.length + kinds.filter((kind) => kind === 'etcd').length,
         );
-        const part = Math.ceil(requests / phases);
+        const part = Math.ceil(requests / PHASES);
         let cluster: TestCluster;
         const ofOtherKind = (kind: MemberKind): Member => {
           const found = cluster.alive.find((member) => member.kind !== kind);

@@ -51,7 +51,9 @@ describe.skipIf(serverUnderTest === 'etcd')('a snapshot whose transfer to a memb
     const flags = [`--initial-cluster=${cluster}`, '--snapshot-count=100', '--snapshot-catchup-entries=10'];
     const starts = ports.map((peerPort, at) =>
       Member.start({
-        ...{ kind: serverUnderTest, name: `m${at}`, peerPort },
+        kind: serverUnderTest,
+        name: `m${at}`,
+        peerPort,
         flags: at === 2 ? [...flags, `--listen-peer-urls=http://127.0.0.1:${listenPort}`] : flags,
       }),
     );

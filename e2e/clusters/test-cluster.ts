@@ -55,7 +55,9 @@ export class TestCluster {
     const members = await Promise.all(
       places.map(({ options, peerUrl }) =>
         Member.start({
-          ...{ ...options, readyTimeoutMs: READY_MS, env: environment(options.name) },
+          ...options,
+          readyTimeoutMs: READY_MS,
+          env: environment(options.name),
           flags: [
             ...[`--initial-cluster=${initial}`, `--initial-advertise-peer-urls=${peerUrl}`],
             ...flags,
@@ -115,7 +117,10 @@ export class TestCluster {
     });
     const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(answer)?.[1] ?? '';
     const member = await Member.start({
-      ...{ kind, name, peerPort, readyTimeoutMs: READY_MS },
+      kind,
+      name,
+      peerPort,
+      readyTimeoutMs: READY_MS,
       flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing', ...this.#flags, ...flags],
     });
     this.members.push(member);

@@ -20,7 +20,10 @@ it.skipIf(missing !== undefined)(
     const members = await Promise.all(
       kinds.map((kind, at) =>
         Member.start({
-          ...{ kind, cwd, name: `m${at}`, readyTimeoutMs: 60_000 },
+          kind,
+          cwd,
+          name: `m${at}`,
+          readyTimeoutMs: 60_000,
           flags: [
             ...[`--listen-peer-urls=${urls[at]}`, `--initial-advertise-peer-urls=${urls[at]}`],
             `--initial-cluster=${initial}`,

@@ -21,8 +21,8 @@ export interface Difference {
   other: unknown;
 }
 
-const checkpointEvery = 250;
-const enough = 8;
+const CHECKPOINT_EVERY = 250;
+const ENOUGH = 8;
 
 /** Sends one random sequence of requests to two fresh servers, and returns where their answers differ. */
 export class DifferentialRun {
@@ -46,13 +46,13 @@ export class DifferentialRun {
 
   async run(requests: number): Promise<Difference[]> {
     try {
-      for (; this.#index < requests && this.#differences.length < enough; this.#index += 1) {
+      for (; this.#index < requests && this.#differences.length < ENOUGH; this.#index += 1) {
         if (this.#random.chance(0.02)) await this.#watch();
         const step = this.#steps.next();
         // A watch that still reads the past may or may not outrun a compaction.
         if (step.label === 'compact') await this.#compareWatches();
         await this.#both(step);
-        if (this.#index % checkpointEvery === checkpointEvery - 1) await this.#checkpoint();
+        if (this.#index % CHECKPOINT_EVERY === CHECKPOINT_EVERY - 1) await this.#checkpoint();
       }
       await this.#checkpoint();
     } finally {

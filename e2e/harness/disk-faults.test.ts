@@ -5,7 +5,7 @@ import { diskFaultsMissing, FaultyDisk, type DiskFault } from './disk-faults.ts'
 import { removeTempDir, tempDir } from './temp-dir.ts';
 
 /** Makes each kind of call once on `file` and prints what became of it. */
-const script = `
+const SCRIPT = `
 const fs = require('node:fs');
 const file = process.argv[1];
 const outcome = {};
@@ -31,8 +31,16 @@ console.log(JSON.stringify(outcome));
 `;
 
 const whole = {
-  ...{ open: 'ok', write: 'ok', pwrite: 'ok', writev: 'ok', read: 'ok', fsync: 'ok', fdatasync: 'ok' },
-  ...{ truncate: 'ok', rename: 'ok', unlink: 'ok' },
+  open: 'ok',
+  write: 'ok',
+  pwrite: 'ok',
+  writev: 'ok',
+  read: 'ok',
+  fsync: 'ok',
+  fdatasync: 'ok',
+  truncate: 'ok',
+  rename: 'ok',
+  unlink: 'ok',
 };
 
 describe.skipIf(diskFaultsMissing !== undefined)(`a faulty disk ${diskFaultsMissing ?? ''}`.trimEnd(), () => {
@@ -42,7 +50,7 @@ describe.skipIf(diskFaultsMissing !== undefined)(`a faulty disk ${diskFaultsMiss
 
   const outcomeOf = (...faults: DiskFault[]): unknown => {
     disk?.set(...faults);
-    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, join(folder, 'file')], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', SCRIPT, join(folder, 'file')], {
       env: { ...process.env, ...disk?.env },
       encoding: 'utf8',
     });
@@ -89,7 +97,8 @@ describe.skipIf(diskFaultsMissing !== undefined)(`a faulty disk ${diskFaultsMiss
     });
     expect(outcomeOf({ calls: ['sync'], path, delayMs: 200 })).toEqual({
       ...whole,
-      ...{ fsync: 'late', fdatasync: 'late' },
+      fsync: 'late',
+      fdatasync: 'late',
     });
   });
 });

@@ -3,7 +3,7 @@ import { Member, serverUnderTest } from './member.ts';
 import { freePort } from './ports.ts';
 import { Relay } from './relay.ts';
 
-const address = '127.0.0.1';
+const ADDRESS = '127.0.0.1';
 
 /** A member of a cluster with mutual TLS for clients and peers, with a relay that the others connect through. */
 export interface SecureMember {
@@ -31,18 +31,23 @@ export async function foundSecureCluster(
     ];
     places.push({ name: `m${at}`, peerFile, ports });
   }
-  const initial = places.map(({ name, ports }) => `${name}=https://${address}:${ports[2]}`).join(',');
+  const initial = places.map(({ name, ports }) => `${name}=https://${ADDRESS}:${ports[2]}`).join(',');
   const path = (name: string): string => files.path(name);
   return Promise.all(
     places.map(async ({ name, peerFile, ports: [clientPort, peerPort, relayPort, healthPort] }) => {
       const relay = await Relay.open(relayPort, peerPort);
-      const [client, peer] = [`https://${address}:${clientPort}`, `https://${address}:${peerPort}`];
-      const healthUrl = `http://${address}:${healthPort}`;
+      const [client, peer] = [`https://${ADDRESS}:${clientPort}`, `https://${ADDRESS}:${peerPort}`];
+      const healthUrl = `http://${ADDRESS}:${healthPort}`;
       const member = await Member.start({
-        ...{ kind: serverUnderTest, name, clientPort, peerPort, healthUrl, readyTimeoutMs: 60_000 },
+        kind: serverUnderTest,
+        name,
+        clientPort,
+        peerPort,
+        healthUrl,
+        readyTimeoutMs: 60_000,
         flags: [
           ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
-          ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=https://${address}:${relayPort}`],
+          ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=https://${ADDRESS}:${relayPort}`],
           ...[`--initial-cluster=${initial}`, `--listen-metrics-urls=${healthUrl}`],
           ...[`--cert-file=${path('server.crt')}`, `--key-file=${path('server.key')}`],
           ...[

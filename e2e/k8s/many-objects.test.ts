@@ -3,15 +3,15 @@ import { eventually } from '../harness/wait.ts';
 import { configMap, kubernetesSuite } from './suite.ts';
 import { Watcher } from './watcher.ts';
 
-const total = 10_000;
-const pageSize = 500;
+const TOTAL = 10_000;
+const PAGE_SIZE = 500;
 
 kubernetesSuite('Ten thousand ConfigMaps', {}, (cluster) => {
   it('creates, lists in pages, watches and deletes them all', async () => {
     const namespace = await cluster.newNamespace();
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
     const watcher = await Watcher.resuming(cluster.plane.kubeConfig, path);
-    const names = Array.from({ length: total }, (_, index) => `m${String(index).padStart(5, '0')}`);
+    const names = Array.from({ length: TOTAL }, (_, index) => `m${String(index).padStart(5, '0')}`);
 
     const created = await timed('created', async () => {
       const queue = names.values();
@@ -34,18 +34,18 @@ kubernetesSuite('Ten thousand ConfigMaps', {}, (cluster) => {
       do {
         const page = await cluster.core.listNamespacedConfigMap({
           namespace,
-          limit: pageSize,
+          limit: PAGE_SIZE,
           ...(next === undefined ? {} : { _continue: next }),
         });
         seen.push(...page.items.map(({ metadata }) => metadata?.name));
         next = page.metadata?._continue === '' ? undefined : page.metadata?._continue;
-        expect(page.metadata?.remainingItemCount).toBe(next === undefined ? undefined : total - seen.length);
+        expect(page.metadata?.remainingItemCount).toBe(next === undefined ? undefined : TOTAL - seen.length);
       } while (next !== undefined);
       expect(seen).toEqual(names);
     });
 
-    await watcher.until('every creation', ({ events }) => events.length >= total, 60_000);
-    expect(new Set(watcher.story).size).toBe(total);
+    await watcher.until('every creation', ({ events }) => events.length >= TOTAL, 60_000);
+    expect(new Set(watcher.story).size).toBe(TOTAL);
 
     await timed('deleted as a collection', async () => {
       expect((await cluster.plane.rest.delete(path)).status).toBe(200);
@@ -54,7 +54,7 @@ kubernetesSuite('Ten thousand ConfigMaps', {}, (cluster) => {
       'an empty list',
       async () => (await cluster.core.listNamespacedConfigMap({ namespace, limit: 1 })).items.length === 0,
     );
-    await watcher.until('every deletion', ({ events }) => events.length >= 2 * total, 60_000);
+    await watcher.until('every deletion', ({ events }) => events.length >= 2 * TOTAL, 60_000);
     watcher.stop();
   }, 240_000);
 });
@@ -63,6 +63,6 @@ async function timed(what: string, work: () => Promise<void>): Promise<number> {
   const started = performance.now();
   await work();
   const seconds = (performance.now() - started) / 1000;
-  console.log(`${total} ConfigMaps ${what} in ${seconds.toFixed(1)} s`);
+  console.log(`${TOTAL} ConfigMaps ${what} in ${seconds.toFixed(1)} s`);
   return seconds;
 }

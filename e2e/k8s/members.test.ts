@@ -10,7 +10,7 @@ import { configMap } from './suite.ts';
 import { Watcher } from './watcher.ts';
 
 const missing = missingPeers('kube-apiserver', 'etcdctl');
-const namespace = 'default';
+const NAMESPACE = 'default';
 
 describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missing ?? ''}`, () => {
   let cluster: TestCluster;
@@ -34,9 +34,9 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
     { timeout: 240_000 },
     async () => {
       await eventually('the default namespace', () =>
-        core.readNamespace({ name: namespace }).then(() => true),
+        core.readNamespace({ name: NAMESPACE }).then(() => true),
       );
-      const watcher = await Watcher.start(plane.kubeConfig, `/api/v1/namespaces/${namespace}/configmaps`, {});
+      const watcher = await Watcher.start(plane.kubeConfig, `/api/v1/namespaces/${NAMESPACE}/configmaps`, {});
       const acknowledged: string[] = [];
       const updated: string[] = [];
       let writing = true;
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
           const name = `object-${made}`;
           const startedMs = performance.now();
           const body = configMap(name);
-          const isDone = await core.createNamespacedConfigMap({ namespace, body }).then(
+          const isDone = await core.createNamespacedConfigMap({ namespace: NAMESPACE, body }).then(
             () => true,
             () => false,
           );
@@ -58,7 +58,11 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
           else failed += 1;
           if (!isDone) continue;
           const isUpdated = await core
-            .replaceNamespacedConfigMap({ name, namespace, body: configMap(name, { value: 'two' }) })
+            .replaceNamespacedConfigMap({
+              name,
+              namespace: NAMESPACE,
+              body: configMap(name, { value: 'two' }),
+            })
             .then(
               () => true,
               () => false,
@@ -72,7 +76,7 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
       const list = async (): Promise<void> => {
         while (writing) {
           const expected = [...acknowledged];
-          const listed = await core.listNamespacedConfigMap({ namespace }).catch(() => undefined);
+          const listed = await core.listNamespacedConfigMap({ namespace: NAMESPACE }).catch(() => undefined);
           if (listed === undefined) continue;
           lists += 1;
           const names = new Set(listed.items.map(({ metadata }) => metadata?.name));
@@ -103,7 +107,7 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
       await leader.start();
       writing = false;
       await Promise.all(workers);
-      const listed = await core.listNamespacedConfigMap({ namespace });
+      const listed = await core.listNamespacedConfigMap({ namespace: NAMESPACE });
       const values = new Map(listed.items.map(({ metadata, data }) => [metadata?.name, data?.['value']]));
       expect(missed).toEqual([]);
       expect(acknowledged.filter((name) => !values.has(name))).toEqual([]);

@@ -14,8 +14,8 @@ import { configMap } from './suite.ts';
 import { Watcher } from './watcher.ts';
 
 const missing = missingPeers('kube-apiserver', 'etcdctl');
-const namespace = 'default';
-const address = '127.0.0.1';
+const NAMESPACE = 'default';
+const ADDRESS = '127.0.0.1';
 
 /** All leaves of one generation of certificates. */
 interface Generation {
@@ -28,8 +28,8 @@ const files = new Certificates('k8s-tls');
 
 /** Issues every certificate anew, in place of the one before. */
 function issueAll(): Generation {
-  const server = files.issue('server', { hosts: ['localhost', address] });
-  const peer = files.issue('peer', { commonName: 'member', hosts: [address] });
+  const server = files.issue('server', { hosts: ['localhost', ADDRESS] });
+  const peer = files.issue('peer', { commonName: 'member', hosts: [ADDRESS] });
   const apiServer = files.authority.issue({ commonName: 'kube-apiserver', usage: 'client' });
   // Both in one file, which kube-apiserver reads for each handshake: it has no old pair to fall back on.
   files.write('kube-apiserver.pem', `${apiServer.certificate}${apiServer.keyPem}`);
@@ -43,8 +43,11 @@ const revoke = (...certificates: MadeCertificate[]): void =>
 function shownTo(port: number, { certificate, keyPem }: MadeCertificate): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({
-      ...{ host: address, port, ca: readFileSync(files.path('ca.crt')) },
-      ...{ cert: certificate, key: keyPem },
+      host: ADDRESS,
+      port,
+      ca: readFileSync(files.path('ca.crt')),
+      cert: certificate,
+      key: keyPem,
     });
     let serial: string | undefined;
     socket.on('secureConnect', () => {
@@ -108,9 +111,9 @@ class Load {
       const name = `object-${this.#made}`;
       const changed = configMap(name, { value: 'two' });
       const steps: (() => Promise<unknown>)[] = [
-        () => this.core.createNamespacedConfigMap({ namespace, body: configMap(name) }),
-        () => this.core.replaceNamespacedConfigMap({ name, namespace, body: changed }),
-        () => this.core.readNamespacedConfigMap({ name, namespace }),
+        () => this.core.createNamespacedConfigMap({ namespace: NAMESPACE, body: configMap(name) }),
+        () => this.core.replaceNamespacedConfigMap({ name, namespace: NAMESPACE, body: changed }),
+        () => this.core.readNamespacedConfigMap({ name, namespace: NAMESPACE }),
       ];
       for (const step of steps) {
         await this.#paused;
@@ -126,7 +129,7 @@ class Load {
     while (this.#running) {
       const expected = [...this.acknowledged];
       await this.#attempt('list', async () => {
-        const { items } = await this.core.listNamespacedConfigMap({ namespace });
+        const { items } = await this.core.listNamespacedConfigMap({ namespace: NAMESPACE });
         const names = new Set(items.map(({ metadata }) => metadata?.name));
         this.missed.push(...expected.filter((name) => !names.has(name)));
         this.lists += 1;
@@ -144,17 +147,19 @@ class Load {
   }
 }
 
-const path = `/api/v1/namespaces/${namespace}/configmaps`;
-const group = 'rotation.test';
+const path = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+const GROUP = 'rotation.test';
 
 /** A resource of a new kind: for each kind kube-apiserver opens connections of its own to every member. */
 async function defineKind({ kubeConfig }: ControlPlane, plural: string): Promise<void> {
   const kind = plural.charAt(0).toUpperCase() + plural.slice(1);
   await kubeConfig.makeApiClient(ApiextensionsV1Api).createCustomResourceDefinition({
     body: {
-      metadata: { name: `${plural}.${group}` },
+      metadata: { name: `${plural}.${GROUP}` },
       spec: {
-        ...{ group, scope: 'Cluster', names: { kind, plural } },
+        group: GROUP,
+        scope: 'Cluster',
+        names: { kind, plural },
         versions: [
           { name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } },
         ],
@@ -162,8 +167,8 @@ async function defineKind({ kubeConfig }: ControlPlane, plural: string): Promise
     },
   });
   const objects = kubeConfig.makeApiClient(CustomObjectsApi);
-  const of = { group, version: 'v1', plural };
-  const body = { apiVersion: `${group}/v1`, kind, metadata: { name: 'one' } };
+  const of = { group: GROUP, version: 'v1', plural };
+  const body = { apiVersion: `${GROUP}/v1`, kind, metadata: { name: 'one' } };
   await eventually(`an object of ${plural}`, async () => {
     await objects.createClusterCustomObject({ ...of, body });
     return true;
@@ -215,7 +220,7 @@ describe.skipIf(missing !== undefined)(
         const [plane] = planes as [ControlPlane];
         const core = plane.kubeConfig.makeApiClient(CoreV1Api);
         await eventually('the default namespace', () =>
-          core.readNamespace({ name: namespace }).then(() => true),
+          core.readNamespace({ name: NAMESPACE }).then(() => true),
         );
         const watcher = await Watcher.start(plane.kubeConfig, path);
         const load = new Load(core, 3);
@@ -257,7 +262,7 @@ describe.skipIf(missing !== undefined)(
 
         expect(load.failures).toEqual([]);
         expect(load.missed).toEqual([]);
-        const { items } = await load.core.listNamespacedConfigMap({ namespace });
+        const { items } = await load.core.listNamespacedConfigMap({ namespace: NAMESPACE });
         const values = new Map(items.map(({ metadata, data }) => [metadata?.name, data?.['value']]));
         expect(load.acknowledged.filter((name) => values.get(name) !== 'two')).toEqual([]);
         await nextWatcher.until('the last change', ({ story }) =>

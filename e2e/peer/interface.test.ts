@@ -121,7 +121,11 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       downgradeEnabled: () => Promise.resolve(false),
     };
     transport = new Transport({
-      ...{ localId: self.id, clusterId: cluster.clusterId, serverVersion: '3.7.1', logger, urls: [] },
+      localId: self.id,
+      clusterId: cluster.clusterId,
+      serverVersion: '3.7.1',
+      logger,
+      urls: [],
       clock: { now: () => performance.now(), wall: () => Date.now() },
       dialTimeoutMs: TIMEOUT_MS,
       reconnectTimeoutMs: TIMEOUT_MS,
@@ -138,7 +142,9 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
     });
     own = new PeerServer({
       handler: createPeerHttpHandler({
-        ...{ answers, logger, serverVersion: '3.7.1' },
+        answers,
+        logger,
+        serverVersion: '3.7.1',
         raft: (request, response) => transport.serve(request, response),
       }),
     });
@@ -230,7 +236,9 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
     [
       'a snapshot of another kind of message',
       () => ({
-        ...{ method: 'POST', path: '/raft/snapshot', headers: welcome() },
+        method: 'POST',
+        path: '/raft/snapshot',
+        headers: welcome(),
         body: Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 0, 0, 2]), Buffer.from([8, 8])]),
       }),
     ],
@@ -258,7 +266,8 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
     const message = Message.create({ type: MessageType.MsgHeartbeat, to: 5n, from: 6n });
     for (const url of [ownUrl, etcdUrl]) {
       const response = await fetch(`${url}/raft`, {
-        ...{ method: 'POST', headers: welcome() },
+        method: 'POST',
+        headers: welcome(),
         body: new Uint8Array(Message.encode(message)),
       });
       expect(response.status).toBe(500);
@@ -272,7 +281,9 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       const urls = ['http://127.0.0.1:1', url];
       expect(await client.cluster(urls, TIMEOUT_MS)).toEqual(cluster);
       expect(await client.versions(urls, TIMEOUT_MS)).toEqual({
-        ...{ server: '3.7.1', cluster: '3.7.0', storage: '3.7.0' },
+        server: '3.7.1',
+        cluster: '3.7.0',
+        storage: '3.7.0',
       });
       expect(await client.downgradeEnabled(urls, TIMEOUT_MS)).toBe(false);
       await expect(client.promote(urls, 1n, undefined, TIMEOUT_MS)).rejects.toBe(errors.MemberNotFound);
@@ -280,7 +291,9 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       expect(await client.renewLease(urls, lease, TIMEOUT_MS)).toBe(LEASE_TTL);
       await expect(client.renewLease(urls, 1n, TIMEOUT_MS)).rejects.toBe(errors.LeaseNotFound);
       expect(await client.leaseTimeToLive(urls, lease, true, TIMEOUT_MS)).toEqual({
-        ...{ ttl: LEASE_TTL - 1, grantedTtl: LEASE_TTL, keys: [Buffer.from('leased')] },
+        ttl: LEASE_TTL - 1,
+        grantedTtl: LEASE_TTL,
+        keys: [Buffer.from('leased')],
       });
       await expect(client.leaseTimeToLive(urls, 1n, true, TIMEOUT_MS)).rejects.toBe(errors.LeaseNotFound);
       const { clusterId } = cluster;

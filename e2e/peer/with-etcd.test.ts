@@ -47,7 +47,9 @@ async function found(
       .filter(({ name }) => name !== 'own')
       .map(({ name, port }) =>
         Member.start({
-          ...{ kind: 'etcd', name, peerPort: port },
+          kind: 'etcd',
+          name,
+          peerPort: port,
           flags: [
             `--initial-cluster=${initial}`,
             `--listen-peer-urls=${scheme}://127.0.0.1:${port}`,
@@ -232,7 +234,10 @@ describe.skipIf(missing !== undefined)(`peers of real etcd ${missing ?? ''}`, ()
       ...loaded.config,
       peerTls: {
         ...loaded.config.peerTls,
-        ...{ certFile: files.cert, keyFile: files.key, trustedCaFile: files.ca, clientCertAuth: true },
+        certFile: files.cert,
+        keyFile: files.key,
+        trustedCaFile: files.ca,
+        clientCertAuth: true,
       },
     };
     const tls = await openPeerTls({ config, logger: silentLogger });

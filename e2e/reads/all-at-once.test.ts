@@ -255,7 +255,10 @@ class AllAtOnce {
         }
       });
       const create = WatchCreateRequest.create({
-        ...{ key: Buffer.from(start), rangeEnd: Buffer.from(end), startRevision: next, prevKv: nth > 4 },
+        key: Buffer.from(start),
+        rangeEnd: Buffer.from(end),
+        startRevision: next,
+        prevKv: nth > 4,
       });
       call.write({ requestUnion: { case: 'createRequest', value: create } });
       const untilMs = Date.now() + this.#random.between(1_000, 6_000);

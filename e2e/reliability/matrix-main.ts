@@ -30,7 +30,9 @@ function kindsOf(cluster: string): MemberKind[] {
 async function run(cluster: string, roundTripMs?: number): Promise<void> {
   const suffix = roundTripMs === undefined ? '' : `, ${roundTripMs} ms between members`;
   const { problems, operations } = await runMatrix({
-    ...{ kinds: kindsOf(cluster), only, roundTripMs },
+    kinds: kindsOf(cluster),
+    only,
+    roundTripMs,
     onRow: (row) => {
       const { fault, outageMs, backMs } = row;
       const line = {

@@ -23,7 +23,9 @@ const minutes = Number(values.minutes);
 const kind = values.server as MemberKind;
 mkdirSync(values.out, { recursive: true });
 const run = await soak({
-  ...{ kind, minutes, perSecond: Number(values.rate) },
+  kind,
+  minutes,
+  perSecond: Number(values.rate),
   events: values.events === '' ? Math.max(4, Math.round(minutes / 3)) : Number(values.events),
   onSample: (samples) => writeFileSync(join(values.out, 'soak.csv'), csv(samples)),
 });

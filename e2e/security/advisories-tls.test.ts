@@ -101,7 +101,9 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about TLS, on %s 
     const secure = { port: securePort, path: '/v3/kv/put', ca };
     // Nor does anything that a client may say about itself.
     const headers = {
-      ...{ 'Grpc-Metadata-token': 'x', 'Grpc-Metadata-user': 'root', 'X-Forwarded-For': '127.0.0.1' },
+      'Grpc-Metadata-token': 'x',
+      'Grpc-Metadata-user': 'root',
+      'X-Forwarded-For': '127.0.0.1',
     };
     const token = { authorization: server.root ?? '' };
     for (const said of [{}, headers, token])

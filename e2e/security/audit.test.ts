@@ -90,7 +90,9 @@ describe('the audit log', () => {
       ...['LeaseGrant root OK', 'UserChangePassword root OK'],
     ]);
     expect(lines(session)[7]).toMatchObject({
-      ...{ via: 'gateway', revision: 2, remote: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string },
+      via: 'gateway',
+      revision: 2,
+      remote: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
     });
     expect(lines(session)[10]).toMatchObject({ ID: '77', TTL: 60 });
     const text = readFileSync(session.path, 'utf8');

@@ -82,7 +82,9 @@ export class AuthServer {
 
   async grant(name: string, kind: keyof typeof PermissionType, key: string, rangeEnd = ''): Promise<void> {
     const perm = Permission.create({
-      ...{ permType: PermissionType[kind], key: bytes(key), rangeEnd: bytes(rangeEnd) },
+      permType: PermissionType[kind],
+      key: bytes(key),
+      rangeEnd: bytes(rangeEnd),
     });
     await this.must(Auth.methods.roleGrantPermission, AuthRoleGrantPermissionRequest.create({ name, perm }));
   }

@@ -72,7 +72,12 @@ describe.skipIf(missing !== undefined)(`users by certificate ${missing ?? ''}`, 
     return new Promise((resolve, reject) => {
       const request = httpsRequest(
         {
-          ...{ ...credentials(name), host: 'localhost', port, path, method: 'POST', agent: false },
+          ...credentials(name),
+          host: 'localhost',
+          port,
+          path,
+          method: 'POST',
+          agent: false,
           headers: token === undefined ? {} : { authorization: token },
         },
         (response) => {

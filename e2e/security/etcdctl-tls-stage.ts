@@ -138,8 +138,13 @@ function gateway(
 ): Promise<GatewayAnswer> {
   return new Promise((resolve, reject) => {
     const asked = request({
-      ...{ host: '127.0.0.1', port: securePort, method: 'POST', path, agent: false },
-      ...{ ca: readFileSync(file('ca.crt')), cert: readFileSync(file(`${who}.crt`)) },
+      host: '127.0.0.1',
+      port: securePort,
+      method: 'POST',
+      path,
+      agent: false,
+      ca: readFileSync(file('ca.crt')),
+      cert: readFileSync(file(`${who}.crt`)),
       key: readFileSync(file(`${who}.key`)),
       headers: { accept: '*/*', ...(token === '' ? {} : { authorization: token }) },
     });
@@ -184,7 +189,10 @@ export async function transcript(kind: MemberKind, scenario: Scenario, ports: Po
   const { clientPort, peerPort, securePort } = ports;
   const urls = `http://127.0.0.1:${clientPort},https://127.0.0.1:${securePort}`;
   const member = await Member.start({
-    ...{ kind, name: 'session', clientPort, peerPort },
+    kind,
+    name: 'session',
+    clientPort,
+    peerPort,
     flags: [`--listen-client-urls=${urls}`, `--advertise-client-urls=${urls}`, ...scenario.flags],
   });
   try {

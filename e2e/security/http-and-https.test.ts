@@ -18,7 +18,8 @@ describe('http and https on one client address', () => {
     files.issue('client', { commonName: 'client', usage: 'client' });
     const clientPort = await freePort();
     const member = await Member.start({
-      ...{ kind, clientPort },
+      kind,
+      clientPort,
       flags: [
         `--listen-client-urls=http://127.0.0.1:${clientPort},https://127.0.0.1:${clientPort}`,
         ...[`--cert-file=${files.path('server.crt')}`, `--key-file=${files.path('server.key')}`],

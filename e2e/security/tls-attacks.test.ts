@@ -46,7 +46,8 @@ describe('who is let in over TLS', () => {
 
   it('a certificate is revoked by the file while the server runs, on both ports', async () => {
     const certificate = target.files.authority.issue({
-      ...{ commonName: 'member', hosts: ['client.test', '127.0.0.1'] },
+      commonName: 'member',
+      hosts: ['client.test', '127.0.0.1'],
     });
     for (const port of [target.clientPort, target.peerPort])
       expect(await target.answers(port, certificate)).toBe(true);

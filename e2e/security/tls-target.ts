@@ -42,7 +42,11 @@ export class TlsTarget {
     const [clientUrl, peerUrl] = [`https://127.0.0.1:${clientPort}`, `https://127.0.0.1:${peerPort}`];
     const path = (name: string): string => files.path(name);
     const member = await Member.start({
-      ...{ kind: 'keystead', name: 'm', clientPort, peerPort, healthUrl },
+      kind: 'keystead',
+      name: 'm',
+      clientPort,
+      peerPort,
+      healthUrl,
       flags: [
         ...[`--listen-client-urls=${clientUrl}`, `--advertise-client-urls=${clientUrl}`],
         ...[`--listen-peer-urls=${peerUrl}`, `--initial-advertise-peer-urls=${peerUrl}`],
@@ -65,8 +69,11 @@ export class TlsTarget {
   /** A connection to the client port with a good certificate, unless the options say otherwise. */
   connect(options: ConnectionOptions = {}, port = this.clientPort): TLSSocket {
     const socket = connect({
-      ...{ host: '127.0.0.1', port, ca: this.files.authority.certificate },
-      ...{ cert: this.client.certificate, key: this.client.keyPem },
+      host: '127.0.0.1',
+      port,
+      ca: this.files.authority.certificate,
+      cert: this.client.certificate,
+      key: this.client.keyPem,
       ...options,
     });
     socket.on('error', () => undefined);

@@ -6,47 +6,90 @@ import { freePort } from '../harness/ports.ts';
 /** Values of flags that can be given together, each in the command line's own syntax. */
 export type FlagTexts = Readonly<Partial<Record<FlagName, string>>>;
 
-const host = '127.0.0.1';
+const HOST = '127.0.0.1';
 
 /** The flags of a member that is alone, with its addresses, its files below `folder`, and plain HTTP. */
 export async function loneMember(folder: string): Promise<FlagTexts> {
-  const client = `http://${host}:${await freePort()}`;
-  const peer = `http://${host}:${await freePort()}`;
+  const client = `http://${HOST}:${await freePort()}`;
+  const peer = `http://${HOST}:${await freePort()}`;
   return {
-    ...{ name: 'lone', 'data-dir': join(folder, 'data'), 'wal-dir': join(folder, 'wal') },
-    ...{ 'snapshot-count': '100', 'snapshot-catchup-entries': '100', 'max-snapshots': '3', 'max-wals': '3' },
-    ...{ 'heartbeat-interval': '50', 'election-timeout': '500', 'initial-election-tick-advance': 'false' },
-    ...{ 'listen-client-urls': client, 'advertise-client-urls': client },
-    'listen-client-http-urls': `http://${host}:${await freePort()}`,
-    'listen-metrics-urls': `http://${host}:${await freePort()}`,
-    ...{ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer },
-    ...{ 'initial-cluster': `lone=${peer}`, 'initial-cluster-state': 'new' },
-    ...{ 'initial-cluster-token': 'apart', 'strict-reconfig-check': 'false', 'pre-vote': 'false' },
-    ...{ 'auto-compaction-mode': 'revision', 'auto-compaction-retention': '1000' },
-    ...{ 'v2-deprecation': 'write-only', 'quota-backend-bytes': '1073741824' },
-    ...{ 'backend-bbolt-freelist-type': 'map', 'backend-batch-interval': '50ms' },
-    ...{ 'backend-batch-limit': '100', 'bootstrap-defrag-threshold-megabytes': '10' },
-    ...{ 'max-txn-ops': '64', 'max-request-bytes': '100000', 'max-concurrent-streams': '100' },
-    ...{ 'grpc-keepalive-min-time': '1s', 'grpc-keepalive-interval': '1h30m' },
-    ...{ 'grpc-keepalive-timeout': '9s', 'socket-reuse-address': 'true', 'enable-grpc-gateway': 'false' },
-    ...{ 'raft-read-timeout': '7s', 'raft-write-timeout': '7s' },
+    name: 'lone',
+    'data-dir': join(folder, 'data'),
+    'wal-dir': join(folder, 'wal'),
+    'snapshot-count': '100',
+    'snapshot-catchup-entries': '100',
+    'max-snapshots': '3',
+    'max-wals': '3',
+    'heartbeat-interval': '50',
+    'election-timeout': '500',
+    'initial-election-tick-advance': 'false',
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-client-http-urls': `http://${HOST}:${await freePort()}`,
+    'listen-metrics-urls': `http://${HOST}:${await freePort()}`,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': `lone=${peer}`,
+    'initial-cluster-state': 'new',
+    'initial-cluster-token': 'apart',
+    'strict-reconfig-check': 'false',
+    'pre-vote': 'false',
+    'auto-compaction-mode': 'revision',
+    'auto-compaction-retention': '1000',
+    'v2-deprecation': 'write-only',
+    'quota-backend-bytes': '1073741824',
+    'backend-bbolt-freelist-type': 'map',
+    'backend-batch-interval': '50ms',
+    'backend-batch-limit': '100',
+    'bootstrap-defrag-threshold-megabytes': '10',
+    'max-txn-ops': '64',
+    'max-request-bytes': '100000',
+    'max-concurrent-streams': '100',
+    'grpc-keepalive-min-time': '1s',
+    'grpc-keepalive-interval': '1h30m',
+    'grpc-keepalive-timeout': '9s',
+    'socket-reuse-address': 'true',
+    'enable-grpc-gateway': 'false',
+    'raft-read-timeout': '7s',
+    'raft-write-timeout': '7s',
     'feature-gates': 'InitialCorruptCheck=true,CompactHashCheck=true,LeaseCheckpoint=true',
-    ...{ cors: 'http://a:7,http://b:7', 'host-whitelist': `${host},localhost` },
-    ...{ 'auth-token': 'simple', 'auth-token-ttl': '100', 'bcrypt-cost': '4' },
-    ...{ 'enable-pprof': 'true', metrics: 'extensive' },
-    ...{ logger: 'zap', 'log-outputs': join(folder, 'log'), 'log-level': 'debug', 'log-format': 'console' },
-    ...{ 'enable-log-rotation': 'true', 'log-rotation-config-json': '{"maxsize": 7}' },
-    ...{ 'warning-unary-request-duration': '1s', 'warning-apply-duration': '1s' },
-    ...{ 'corrupt-check-time': '1h', 'compact-hash-check-time': '2m' },
-    ...{ 'compaction-batch-limit': '10', 'compaction-sleep-interval': '5ms' },
-    ...{ 'watch-progress-notify-interval': '1m', 'downgrade-check-time': '9s', 'max-learners': '2' },
-    ...{ 'unsafe-no-fsync': 'true', 'learner-reads': 'true', 'auto-promote-learners': 'true' },
-    ...{ 'keystead-block-cache-bytes': '1000000', 'keystead-list-cache-bytes': '0' },
-    ...{ 'keystead-max-logins-per-second': '5', 'keystead-max-connections': '50' },
-    ...{ 'keystead-max-held-bytes': '10000000', 'keystead-max-inflight-bytes': '10000000' },
-    ...{ 'keystead-max-snapshot-streams': '1', 'keystead-max-hashes': '1' },
-    ...{ 'audit-log-path': join(folder, 'audit'), 'audit-log-level': 'all' },
-    ...{ 'audit-log-max-size': '7', 'audit-log-max-backups': '7' },
+    cors: 'http://a:7,http://b:7',
+    'host-whitelist': `${HOST},localhost`,
+    'auth-token': 'simple',
+    'auth-token-ttl': '100',
+    'bcrypt-cost': '4',
+    'enable-pprof': 'true',
+    metrics: 'extensive',
+    logger: 'zap',
+    'log-outputs': join(folder, 'log'),
+    'log-level': 'debug',
+    'log-format': 'console',
+    'enable-log-rotation': 'true',
+    'log-rotation-config-json': '{"maxsize": 7}',
+    'warning-unary-request-duration': '1s',
+    'warning-apply-duration': '1s',
+    'corrupt-check-time': '1h',
+    'compact-hash-check-time': '2m',
+    'compaction-batch-limit': '10',
+    'compaction-sleep-interval': '5ms',
+    'watch-progress-notify-interval': '1m',
+    'downgrade-check-time': '9s',
+    'max-learners': '2',
+    'unsafe-no-fsync': 'true',
+    'learner-reads': 'true',
+    'auto-promote-learners': 'true',
+    'keystead-block-cache-bytes': '1000000',
+    'keystead-list-cache-bytes': '0',
+    'keystead-max-logins-per-second': '5',
+    'keystead-max-connections': '50',
+    'keystead-max-held-bytes': '10000000',
+    'keystead-max-inflight-bytes': '10000000',
+    'keystead-max-snapshot-streams': '1',
+    'keystead-max-hashes': '1',
+    'audit-log-path': join(folder, 'audit'),
+    'audit-log-level': 'all',
+    'audit-log-max-size': '7',
+    'audit-log-max-backups': '7',
   };
 }
 
@@ -57,46 +100,64 @@ export function forced(before: FlagTexts): FlagTexts {
 
 /** Writes what {@link secureMember} and {@link discovering} name: an authority, its certificates and its list. */
 export function issueCertificates(files: Certificates): void {
-  const hosts = ['localhost', host];
+  const hosts = ['localhost', HOST];
   for (const name of ['server', 'client', 'peer']) files.issue(name, { hosts, commonName: name });
   files.write('crl', files.authority.revoke(files.authority.issue({ commonName: 'revoked' })));
 }
 
 /** The flags of a member that asks clients and peers for certificates. */
 export async function secureMember(folder: string, files: Certificates): Promise<FlagTexts> {
-  const client = `https://${host}:${await freePort()}`;
-  const peer = `https://${host}:${await freePort()}`;
+  const client = `https://${HOST}:${await freePort()}`;
+  const peer = `https://${HOST}:${await freePort()}`;
   const path = (name: string): string => files.path(name);
   return {
-    ...{ name: 'secure', 'data-dir': join(folder, 'data'), 'bcrypt-cost': '4' },
-    ...{ 'listen-client-urls': client, 'advertise-client-urls': client },
-    ...{ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer, 'initial-cluster': `secure=${peer}` },
-    ...{ 'cert-file': path('server.crt'), 'key-file': path('server.key'), 'client-cert-auth': 'true' },
-    ...{ 'client-cert-file': path('client.crt'), 'client-key-file': path('client.key') },
-    ...{ 'client-crl-file': path('crl'), 'client-cert-allowed-hostname': 'other,localhost' },
-    ...{ 'trusted-ca-file': path('ca.crt'), 'peer-trusted-ca-file': path('ca.crt') },
-    ...{ 'peer-cert-file': path('peer.crt'), 'peer-key-file': path('peer.key') },
-    ...{
-      'peer-client-cert-auth': 'true',
-      'peer-crl-file': path('crl'),
-      'peer-cert-allowed-cn': 'other,peer',
-    },
-    ...{ 'peer-client-cert-file': path('peer.crt'), 'peer-client-key-file': path('peer.key') },
-    ...{ 'peer-skip-client-san-verification': 'true' },
+    name: 'secure',
+    'data-dir': join(folder, 'data'),
+    'bcrypt-cost': '4',
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': `secure=${peer}`,
+    'cert-file': path('server.crt'),
+    'key-file': path('server.key'),
+    'client-cert-auth': 'true',
+    'client-cert-file': path('client.crt'),
+    'client-key-file': path('client.key'),
+    'client-crl-file': path('crl'),
+    'client-cert-allowed-hostname': 'other,localhost',
+    'trusted-ca-file': path('ca.crt'),
+    'peer-trusted-ca-file': path('ca.crt'),
+    'peer-cert-file': path('peer.crt'),
+    'peer-key-file': path('peer.key'),
+
+    'peer-client-cert-auth': 'true',
+    'peer-crl-file': path('crl'),
+    'peer-cert-allowed-cn': 'other,peer',
+    'peer-client-cert-file': path('peer.crt'),
+    'peer-client-key-file': path('peer.key'),
+    'peer-skip-client-san-verification': 'true',
     'cipher-suites': 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256',
-    ...{ 'tls-min-version': 'TLS1.2', 'tls-max-version': 'TLS1.2' },
+    'tls-min-version': 'TLS1.2',
+    'tls-max-version': 'TLS1.2',
   };
 }
 
 /** The flags of a member that makes its certificates itself. */
 export async function selfSigned(folder: string): Promise<FlagTexts> {
-  const client = `https://${host}:${await freePort()}`;
-  const peer = `https://${host}:${await freePort()}`;
+  const client = `https://${HOST}:${await freePort()}`;
+  const peer = `https://${HOST}:${await freePort()}`;
   return {
-    ...{ name: 'own', 'data-dir': join(folder, 'data') },
-    ...{ 'listen-client-urls': client, 'advertise-client-urls': client },
-    ...{ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer, 'initial-cluster': `own=${peer}` },
-    ...{ 'auto-tls': 'true', 'peer-auto-tls': 'true', 'self-signed-cert-validity': '2' },
+    name: 'own',
+    'data-dir': join(folder, 'data'),
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': `own=${peer}`,
+    'auto-tls': 'true',
+    'peer-auto-tls': 'true',
+    'self-signed-cert-validity': '2',
   };
 }
 
@@ -113,21 +174,33 @@ export async function discovering(
   files: Certificates,
   { service, token }: { service: DiscoveryService; token: string },
 ): Promise<FlagTexts> {
-  const client = `http://${host}:${await freePort()}`;
-  const peer = `https://${host}:${await freePort()}`;
+  const client = `http://${HOST}:${await freePort()}`;
+  const peer = `https://${HOST}:${await freePort()}`;
   const path = (name: string): string => files.path(name);
   return {
-    ...{ name: 'found', 'data-dir': join(folder, 'data') },
-    ...{ 'listen-client-urls': client, 'advertise-client-urls': client },
-    ...{ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer },
-    ...{ 'peer-cert-file': path('peer.crt'), 'peer-key-file': path('peer.key') },
-    ...{ 'peer-trusted-ca-file': path('ca.crt'), 'peer-cert-allowed-hostname': 'localhost' },
-    ...{ 'discovery-endpoints': service.url, 'discovery-token': token, 'discovery-fallback': 'exit' },
-    ...{ 'discovery-dial-timeout': '3s', 'discovery-request-timeout': '6s' },
-    ...{ 'discovery-keepalive-time': '3s', 'discovery-keepalive-timeout': '7s' },
-    ...{ 'discovery-insecure-transport': 'false', 'discovery-insecure-skip-tls-verify': 'true' },
-    ...{ 'discovery-cert': path('client.crt'), 'discovery-key': path('client.key') },
-    ...{ 'discovery-cacert': path('ca.crt') },
-    ...{ 'discovery-user': service.user, 'discovery-password': service.password },
+    name: 'found',
+    'data-dir': join(folder, 'data'),
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'peer-cert-file': path('peer.crt'),
+    'peer-key-file': path('peer.key'),
+    'peer-trusted-ca-file': path('ca.crt'),
+    'peer-cert-allowed-hostname': 'localhost',
+    'discovery-endpoints': service.url,
+    'discovery-token': token,
+    'discovery-fallback': 'exit',
+    'discovery-dial-timeout': '3s',
+    'discovery-request-timeout': '6s',
+    'discovery-keepalive-time': '3s',
+    'discovery-keepalive-timeout': '7s',
+    'discovery-insecure-transport': 'false',
+    'discovery-insecure-skip-tls-verify': 'true',
+    'discovery-cert': path('client.crt'),
+    'discovery-key': path('client.key'),
+    'discovery-cacert': path('ca.crt'),
+    'discovery-user': service.user,
+    'discovery-password': service.password,
   };
 }

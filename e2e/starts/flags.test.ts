@@ -61,7 +61,9 @@ beforeAll(async () => {
   const securePort = await freePort();
   const urls = `http://127.0.0.1:${clientPort},https://127.0.0.1:${securePort}`;
   service = await Member.start({
-    ...{ kind: 'keystead', name: 'service', clientPort },
+    kind: 'keystead',
+    name: 'service',
+    clientPort,
     flags: [
       ...[`--listen-client-urls=${urls}`, `--advertise-client-urls=${urls}`, '--bcrypt-cost=4'],
       ...[`--cert-file=${files.path('server.crt')}`, `--key-file=${files.path('server.key')}`],

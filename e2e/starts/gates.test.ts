@@ -29,7 +29,10 @@ it.skipIf(address === undefined || process.platform !== 'linux')(
     const members = await Promise.all(
       peers.map((peerPort, at) =>
         Member.start({
-          ...{ kind: 'keystead', name: `m${at}`, peerPort, readyTimeoutMs: 60_000 },
+          kind: 'keystead',
+          name: `m${at}`,
+          peerPort,
+          readyTimeoutMs: 60_000,
           flags: [
             '--feature-gates=SetMemberLocalAddr=true',
             `--listen-peer-urls=http://0.0.0.0:${peerPort}`,

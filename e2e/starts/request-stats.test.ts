@@ -25,7 +25,9 @@ async function linesOf(kind: MemberKind): Promise<Line[]> {
       return found.some((line) => line['response type'] === '/etcdserverpb.Cluster/MemberList') && found;
     });
     return lines.map(({ level, msg, ...line }) => ({
-      ...{ level, msg, type: line['response type'], content: String(line['request content']) },
+      level,
+      msg,
+      type: line['response type'],
       content: String(line['request content']).replaceAll(/ +/g, ' '),
       counts: [line['request count'], line['request size'], line['response count']],
       hasSize: Number(line['response size']) > 0,

@@ -10,7 +10,7 @@ import { EngineFullError, type Engine } from '../../src/ports/engine.ts';
 import { canMount, mount, type Mount } from './mounts.ts';
 
 const tmpfs = ['-t', 'tmpfs', '-o', 'size=160m', 'tmpfs'];
-const mebibyte = 1 << 20;
+const MEBIBYTE = 1 << 20;
 
 const noise = (seed: number, length: number): Buffer => {
   const bytes = Buffer.alloc(length);
@@ -81,7 +81,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
   it('closes for writes before anything fails, and opens again when there is space', async () => {
     for (let round = 0; round < 2; round++) {
       const ballast = join(disk.path, 'ballast');
-      writeFileSync(ballast, Buffer.alloc(40 * mebibyte));
+      writeFileSync(ballast, Buffer.alloc(40 * MEBIBYTE));
       for (const start = index; isOpen() && index < start + 20_000;) {
         await appended();
         apply(storage.engine, index);
@@ -98,7 +98,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
 
   it('loses no applied row when the engine runs into the end of the disk after all, and goes on afterwards', async () => {
     const ballast = join(disk.path, 'ballast');
-    leave(12 * mebibyte, disk.path, ballast);
+    leave(12 * MEBIBYTE, disk.path, ballast);
     let at = index;
     expect(() => {
       for (const end = at + 20_000; at < end;) apply(storage.engine, ++at);
@@ -116,7 +116,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
 
   it('keeps the log going within what it prepared, and tells when that ends', async () => {
     const ballast = join(disk.path, 'ballast');
-    leave(mebibyte / 2, disk.path, ballast);
+    leave(MEBIBYTE / 2, disk.path, ballast);
     for (const start = index; storage.log.appendable(8192) && index < start + 20_000;) await appended();
     expect(storage.log.appendable(8192)).toBe(false);
     // What raft itself has to append still goes through.

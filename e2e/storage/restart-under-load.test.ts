@@ -8,17 +8,17 @@ import { eventually } from '../harness/wait.ts';
 
 const rounds = Number(process.env['KEYSTEAD_RESTART_ROUNDS'] ?? 6);
 const valueBytes = Number(process.env['KEYSTEAD_RESTART_VALUE_BYTES'] ?? 16 << 10);
-const writers = 64;
+const WRITERS = 64;
 
 /** Each writer has a key; its values begin with a number that rises. */
 class Writers {
-  readonly #acknowledged = new Array<number>(writers).fill(0);
-  readonly #sent = new Array<number>(writers).fill(0);
+  readonly #acknowledged = new Array<number>(WRITERS).fill(0);
+  readonly #sent = new Array<number>(WRITERS).fill(0);
   total = 0;
 
   /** Puts at the highest rate until the member is gone. */
   async writeUntilFailure(client: RpcClient): Promise<void> {
-    await Promise.all(Array.from({ length: writers }, (_, writer) => this.#write(client, writer)));
+    await Promise.all(Array.from({ length: WRITERS }, (_, writer) => this.#write(client, writer)));
   }
 
   async #write(client: RpcClient, writer: number): Promise<void> {
@@ -37,7 +37,7 @@ class Writers {
   }
 
   async expectKept(client: RpcClient): Promise<void> {
-    for (let writer = 0; writer < writers; writer += 1) {
+    for (let writer = 0; writer < WRITERS; writer += 1) {
       const answer = await client.unary(
         KV.methods.range,
         RangeRequest.create({ key: Buffer.from(String(writer)) }),
@@ -75,6 +75,6 @@ describe('a busy member', () => {
       reader.close();
     }
     console.log(`${load.total} puts of ${valueBytes} bytes were acknowledged in ${rounds} rounds`);
-    expect(load.total).toBeGreaterThan(rounds * writers);
+    expect(load.total).toBeGreaterThan(rounds * WRITERS);
   }, 300_000);
 });

@@ -36,7 +36,8 @@ export const largeSteps: readonly LargeStep[] = [
   { name: 'metrics', run: async ({ clientUrl }) => (await fetch(`${clientUrl}/metrics`)).text() },
   range('count of all keys', { ...prefix('/'), countOnly: true }),
   range('count between two keys', {
-    ...{ key: Buffer.from('/registry/pods/00000123'), rangeEnd: Buffer.from('/registry/pods/00025011') },
+    key: Buffer.from('/registry/pods/00000123'),
+    rangeEnd: Buffer.from('/registry/pods/00025011'),
     countOnly: true,
   }),
   range('page of 500', { ...prefix('/registry/pods/'), limit: 500 }),
@@ -44,7 +45,8 @@ export const largeSteps: readonly LargeStep[] = [
   range('list of all pods', prefix('/registry/pods/')),
   range('keys of all pods', { ...prefix('/registry/pods/'), keysOnly: true }),
   range('list of all pods by value', {
-    ...{ ...prefix('/registry/pods/'), sortTarget: RangeRequestSortTarget.VALUE },
+    ...prefix('/registry/pods/'),
+    sortTarget: RangeRequestSortTarget.VALUE,
     sortOrder: RangeRequestSortOrder.DESCEND,
   }),
   range('list of all pods created lately', { ...prefix('/registry/pods/'), minCreateRevision: 1_000_000 }),

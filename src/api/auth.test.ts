@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient, type CallResult } from '../grpc/test-client.ts';
 import { errors } from '../wire/errors.ts';
 import { PermissionType } from '../wire/gen/authpb.ts';
@@ -74,7 +74,7 @@ describe('simple tokens', () => {
   afterAll(stop);
   let root = '';
 
-  test('auth can be enabled once the root user exists', async () => {
+  it('auth can be enabled once the root user exists', async () => {
     expect(outcome(await authenticate('root', 'x'))).toEqual(answer(errors.AuthNotEnabled));
     expect(outcome(await call(methods.authEnable.path, Buffer.alloc(0)))).toEqual(
       answer(errors.RootUserNotExist),
@@ -89,7 +89,7 @@ describe('simple tokens', () => {
     });
   });
 
-  test('users may do what their roles permit', async () => {
+  it('users may do what their roles permit', async () => {
     expect(outcome(await user('u', 'u-password'))).toEqual(answer(errors.UserEmpty));
     expect((await user('u', 'u-password', root)).code).toBe(0);
     await call(methods.roleAdd.path, AuthRoleAddRequest.encode({ name: 'r' }), root);
@@ -114,7 +114,7 @@ describe('simple tokens', () => {
     expect(bearer.code).toBe(0);
   });
 
-  test('users see themselves and their roles, and root sees everything', async () => {
+  it('users see themselves and their roles, and root sees everything', async () => {
     const token = await login('u', 'u-password');
     const get = (name: string, by: string): Promise<CallResult> =>
       call(methods.userGet.path, AuthUserGetRequest.encode({ name }), by);
@@ -134,7 +134,7 @@ describe('simple tokens', () => {
     });
   });
 
-  test('no password is written to the raft log or the log output', () => {
+  it('no password is written to the raft log or the log output', () => {
     const written = JSON.stringify(server.logLines);
     expect(written).not.toContain('password"');
     expect(server.member.auth.passwordHash('u')).toMatchObject({ hash: expect.any(Buffer) as Buffer });
@@ -142,7 +142,7 @@ describe('simple tokens', () => {
     expect(stored.hash.toString()).toMatch(/^\$2a\$04\$/);
   });
 
-  test('failed logins get etcd errors', async () => {
+  it('failed logins get etcd errors', async () => {
     expect(outcome(await authenticate('u', 'wrong'))).toEqual(answer(errors.AuthFailed));
     expect(outcome(await authenticate('u', ''))).toEqual(answer(errors.AuthFailed));
     const stale = { name: 'u', password: 'u-password' };
@@ -165,7 +165,7 @@ describe('simple tokens', () => {
     ]);
   });
 
-  test('tokens end when the password changes or the user is deleted', async () => {
+  it('tokens end when the password changes or the user is deleted', async () => {
     const token = await login('u', 'u-password');
     expect((await put('a', token)).code).toBe(0);
     const change = AuthUserChangePasswordRequest.create({ name: 'u', password: 'next' });
@@ -179,13 +179,13 @@ describe('simple tokens', () => {
     expect(outcome(await authenticate('u', 'next'))).toEqual(answer(errors.AuthFailed));
   });
 
-  test('many logins at once succeed', async () => {
+  it('many logins at once succeed', async () => {
     const tokens = await Promise.all(Array.from({ length: 200 }, () => login('root', 'root-password')));
     expect(new Set(tokens).size).toBe(200);
     expect((await put('a', tokens[7])).code).toBe(0);
   });
 
-  test('disabling ends all tokens', async () => {
+  it('disabling ends all tokens', async () => {
     expect((await call(methods.authDisable.path, Buffer.alloc(0), root)).code).toBe(0);
     expect((await put('a')).code).toBe(0);
     expect((await call(methods.authEnable.path, Buffer.alloc(0))).code).toBe(0);
@@ -199,7 +199,7 @@ describe('names that do not fit into a snapshot', () => {
   const role = (name: string): Promise<CallResult> =>
     call(methods.roleAdd.path, AuthRoleAddRequest.encode({ name }));
 
-  test.each([
+  it.each([
     ['a user', (name: string) => user(name, 'x')],
     ['a role', role],
   ])('the name of %s has at most 32,768 bytes', async (_, add) => {

@@ -164,7 +164,9 @@ class Authentication {
     const isRight =
       !(stored instanceof EtcdError) &&
       (await passwords.verify({
-        ...{ username: name, password, hash: stored.hash },
+        username: name,
+        password,
+        hash: stored.hash,
         isWanted: () => !this.#call.ended,
       }));
     if (isRight) return stored.revision;

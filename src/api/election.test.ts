@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestClient, type CallResult } from '../grpc/test-client.ts';
 import { LeaseGrantRequest, LeaseRevokeRequest } from '../wire/gen/etcdserverpb.ts';
 import {
@@ -67,7 +67,7 @@ async function leaderValue(name: string): Promise<string> {
   return message === undefined ? details : (LeaderResponse.decode(message).kv?.value.toString() ?? '');
 }
 
-test('the first to campaign leads, and the next when it resigns', async () => {
+it('the first to campaign leads, and the next when it resigns', async () => {
   for (const id of [1n, 2n]) await grant(id);
   expect(await leaderValue('turns')).toBe('election: no leader');
   const first = await campaign('turns', 1n, 'first');
@@ -79,7 +79,7 @@ test('the first to campaign leads, and the next when it resigns', async () => {
   expect(await leaderValue('turns')).toBe('second');
 });
 
-test('a leader proclaims new values as long as it leads', async () => {
+it('a leader proclaims new values as long as it leads', async () => {
   await grant(10n);
   const held = await campaign('values', 10n, 'a');
   expect((await proclaim(held, 'b')).code).toBe(0);
@@ -91,7 +91,7 @@ test('a leader proclaims new values as long as it leads', async () => {
   expect(await proclaim(held, 'd')).toMatchObject({ code: 2, details: 'election: not leader' });
 });
 
-test('a candidate whose deadline passes leaves the queue', async () => {
+it('a candidate whose deadline passes leaves the queue', async () => {
   for (const id of [20n, 21n, 22n]) await grant(id);
   const first = await campaign('leave', 20n, 'first');
   const body = CampaignRequest.encode({ name: Buffer.from('leave'), lease: 21n, value: Buffer.alloc(0) });
@@ -103,7 +103,7 @@ test('a candidate whose deadline passes leaves the queue', async () => {
   expect(await leaderValue('leave')).toBe('patient');
 });
 
-test('an observer sees each leader and all its proclaimed values', async () => {
+it('an observer sees each leader and all its proclaimed values', async () => {
   for (const id of [30n, 31n]) await grant(id);
   const seen: string[] = [];
   const stream = client.serverStream(
@@ -128,7 +128,7 @@ test('an observer sees each leader and all its proclaimed values', async () => {
   await expect.poll(() => server.member.hub.counters).toMatchObject({ watchers: 0, outlets: 0 });
 });
 
-test('a missing field is named in the error', async () => {
+it('a missing field is named in the error', async () => {
   const missing = { code: 2, details: '"leader" field must be provided' };
   expect(await proclaim(undefined, 'x')).toMatchObject(missing);
   expect(await resign(undefined)).toMatchObject(missing);

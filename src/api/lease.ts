@@ -52,7 +52,8 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
       if (!request.keys) answer();
       else
         inTurns(member.longReads, checkKeys(context, request.id, who, checkLeaseKeysReadable), {
-          ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
+          isOver: () => call.ended,
+          failed: (error) => failCall(call, error),
           done: answer,
         });
     });
@@ -62,7 +63,8 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
     context.asCaller(call, (who) => {
       if (member.auth.isEnabled) requireUser(context, who);
       inTurns(member.longReads, listLeases(context, who), {
-        ...{ isOver: () => call.ended, failed: (error) => failCall(call, error) },
+        isOver: () => call.ended,
+        failed: (error) => failCall(call, error),
         done: (parts) => call.respond([context.header(), ...parts]),
       });
     });
@@ -195,7 +197,8 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
   streamIdentity(context, call, (who) => {
     requireUser(context, who);
     inTurns(context.member.longReads, checkKeys(context, id, who, checkLeaseKeysWritable), {
-      ...{ isOver: () => call.ended, failed: (error) => endStream(call, error) },
+      isOver: () => call.ended,
+      failed: (error) => endStream(call, error),
       done: renew,
     });
   });

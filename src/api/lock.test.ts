@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestClient, type CallResult } from '../grpc/test-client.ts';
 import {
   DeleteRangeRequest,
@@ -66,7 +66,7 @@ async function untilQueued(name: string, count: number): Promise<void> {
   await expect.poll(async () => (await keys(name)).length).toBe(count);
 }
 
-test('callers get a lock in the order in which they asked', async () => {
+it('callers get a lock in the order in which they asked', async () => {
   for (const id of [1n, 2n, 3n]) await grant(id);
   const first = await lock('order', 1n);
   expect(keyOf(first)).toBe('order/1');
@@ -84,14 +84,14 @@ test('callers get a lock in the order in which they asked', async () => {
   expect(got).toEqual(['order/2', 'order/3']);
 });
 
-test('the owner gets the lock again, and without a lease one is granted', async () => {
+it('the owner gets the lock again, and without a lease one is granted', async () => {
   await grant(10n);
   const held = await lock('again', 10n);
   expect(keyOf(await lock('again', 10n))).toBe(keyOf(held));
   expect(keyOf(await lock('own lease', 0n))).toMatch(/^own lease\/[0-9a-f]{16}$/);
 });
 
-test('the next caller gets the lock when the lease ends', async () => {
+it('the next caller gets the lock when the lease ends', async () => {
   for (const id of [20n, 21n]) await grant(id);
   await lock('lease', 20n);
   const next = lock('lease', 21n);
@@ -100,7 +100,7 @@ test('the next caller gets the lock when the lease ends', async () => {
   expect(keyOf(await next)).toBe('lease/15');
 });
 
-test('a caller whose deadline passes leaves the queue', async () => {
+it('a caller whose deadline passes leaves the queue', async () => {
   for (const id of [30n, 31n, 32n]) await grant(id);
   await lock('leave', 30n);
   const impatient = lock('leave', 31n, { deadline: Date.now() + 300 });
@@ -113,7 +113,7 @@ test('a caller whose deadline passes leaves the queue', async () => {
   expect(keyOf(await patient)).toBe('leave/20');
 });
 
-test('a caller whose key was deleted while it waited has lost its session', async () => {
+it('a caller whose key was deleted while it waited has lost its session', async () => {
   for (const id of [40n, 41n]) await grant(id);
   await lock('expired', 40n);
   const waiting = lock('expired', 41n);
@@ -127,7 +127,7 @@ test('a caller whose key was deleted while it waited has lost its session', asyn
   expect(await waiting).toMatchObject({ code: 2, details: 'mutex: session is expired' });
 });
 
-test('errors keep their text and lose their code', async () => {
+it('errors keep their text and lose their code', async () => {
   expect(await lock('none', 99n)).toMatchObject({
     code: 2,
     details: 'etcdserver: requested lease not found',

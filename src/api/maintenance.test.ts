@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { collect, TestClient } from '../grpc/test-client.ts';
 import type { ResumableExport } from '../ports/snapshot.ts';
 import { HashKVRequest, HashKVResponse } from '../wire/gen/etcdserverpb.ts';
@@ -33,8 +33,13 @@ function exportNothing(): Promise<ResumableExport> {
     }
   }
   return Promise.resolve({
-    ...{ totalBytes: CHUNKS * CHUNK_BYTES, index: 1, term: 1, confState: ConfState.create() },
-    ...{ storageVersion: '3.7.0', sha256: Buffer.alloc(32), isOpen: true },
+    totalBytes: CHUNKS * CHUNK_BYTES,
+    index: 1,
+    term: 1,
+    confState: ConfState.create(),
+    storageVersion: '3.7.0',
+    sha256: Buffer.alloc(32),
+    isOpen: true,
     read: () => Promise.resolve(undefined),
     chunks,
     close,
@@ -49,12 +54,10 @@ beforeAll(async () => {
     register: (context) => {
       const logger = { debug: noLog, info: noLog, warn: noLog, error: noLog };
       registerMaintenance(context, {
-        ...{
-          exportSnapshot: exportNothing,
-          logger,
-          health: { setServing: () => undefined },
-          serverVersion: '3.7.0',
-        },
+        exportSnapshot: exportNothing,
+        logger,
+        health: { setServing: () => undefined },
+        serverVersion: '3.7.0',
         downgrades: { handle: () => Promise.reject(new Error('not asked')) } as never,
       });
     },
@@ -69,7 +72,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test('slow clients keep only a few snapshot exports open, and other clients get their turn', async () => {
+it('slow clients keep only a few snapshot exports open, and other clients get their turn', async () => {
   const streams = Array.from({ length: 16 }, () => client.serverStream(Maintenance.methods.snapshot.path));
   for (const stream of streams) stream.pause().on('error', () => undefined);
   await expect.poll(() => exports.open).toBe(3);
@@ -84,7 +87,7 @@ test('slow clients keep only a few snapshot exports open, and other clients get 
   expect(exports).toEqual({ open: 0, most: 3, made: 14 });
 });
 
-test('hash requests wait in a queue', async () => {
+it('hash requests wait in a queue', async () => {
   const { member } = server;
   let running = 0;
   let most = 0;

@@ -27,8 +27,14 @@ it('a response that is asked for a slice twice loses none', () => {
   } as unknown as ServiceContext;
   const nothing = (): void => undefined;
   const response = new SlicedResponse(context, {
-    ...{ header: Buffer.from('h'), tail: Buffer.from('t'), result: threeSlices() },
-    ...{ ready: nothing, failed: nothing, used: nothing, ended: nothing, isOver: () => false },
+    header: Buffer.from('h'),
+    tail: Buffer.from('t'),
+    result: threeSlices(),
+    ready: nothing,
+    failed: nothing,
+    used: nothing,
+    ended: nothing,
+    isOver: () => false,
   });
   const taken: Buffer[] = [];
   for (let round = 0; round < 3; round++) {

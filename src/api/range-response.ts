@@ -98,7 +98,9 @@ function respondLarge(
   const hold = member.compactor.hold(seen, () => call.abort());
   const generation = member.storeGeneration;
   const source = new SlicedResponse(context, {
-    ...{ header, result, tail },
+    header,
+    result,
+    tail,
     ready: () => call.sourceReady(),
     failed: () => {
       hold.release();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { collect, TestClient } from '../grpc/test-client.ts';
 import {
   CompactionRequest,
@@ -93,7 +93,7 @@ function stopScans({ member: { store } }: ApiServer): { readonly stopped: () => 
   return { stopped: () => stopped, goOn };
 }
 
-test('a compaction removes nothing that a running scan still needs', async () => {
+it('a compaction removes nothing that a running scan still needs', async () => {
   await overwrite('before');
   const { store } = server.member;
   const scans = stopScans(server);
@@ -117,7 +117,7 @@ test('a compaction removes nothing that a running scan still needs', async () =>
   expect(store.meta.finishedRevision).toBe(revision);
 });
 
-test('a missing value ends only its own stream', async () => {
+it('a missing value ends only its own stream', async () => {
   await overwrite('before');
   const scans = stopScans(server);
   const { engine } = server.member.store;
@@ -130,7 +130,7 @@ test('a missing value ends only its own stream', async () => {
   expect((await streamed({})).kvs).toHaveLength(KEYS);
 });
 
-test('messages keep about the target size when values become much larger', async () => {
+it('messages keep about the target size when values become much larger', async () => {
   const large = Buffer.alloc(400_000, 'x');
   for (let n = 0; n < 40; n += 1) {
     const put = PutRequest.create({ key: Buffer.from(`k9${`${n}`.padStart(4, '0')}`), value: large });

@@ -218,7 +218,10 @@ class ChunkedRange {
     const generation = member.storeGeneration;
     const isOver = (): boolean => member.storeGeneration !== generation;
     const source = new SlicedResponse(this.#context, {
-      ...{ header: Buffer.concat([head, header]), result, tail, isOver },
+      header: Buffer.concat([head, header]),
+      result,
+      tail,
+      isOver,
       ready: () => call.sourceReady(),
       taken: () => member.whenOpen(then),
       failed: () => {

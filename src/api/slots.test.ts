@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { IDLE_MS, type Slot, Slots } from './slots.ts';
 
 function setUp(limit: number) {
@@ -37,7 +37,7 @@ function setUp(limit: number) {
   };
 }
 
-test('calls above the limit wait in a queue, and calls that leave it are skipped', () => {
+it('calls above the limit wait in a queue, and calls that leave it are skipped', () => {
   const { take, granted, isLooking } = setUp(2);
   take('a');
   take('b');
@@ -51,7 +51,7 @@ test('calls above the limit wait in a queue, and calls that leave it are skipped
   expect(isLooking()).toBe(false);
 });
 
-test('a call with an idle client keeps its slot only while no other call waits', () => {
+it('a call with an idle client keeps its slot only while no other call waits', () => {
   const { take, granted, abandoned, pass } = setUp(2);
   take('idle');
   take('used');
@@ -68,7 +68,7 @@ test('a call with an idle client keeps its slot only while no other call waits',
   expect(granted.has('last')).toBe(false);
 });
 
-test('a call that cannot be aborted keeps its slot', () => {
+it('a call that cannot be aborted keeps its slot', () => {
   const { slots, take, granted, pass } = setUp(1);
   slots.take((slot) => granted.set('hash', slot));
   take('next');

@@ -9,7 +9,11 @@ it('a snapshot is sent in messages of at most 32 KiB, with its checksum last', a
   let closed = 0;
   const left = [...chunks];
   const snapshot: SnapshotExport = {
-    ...{ totalBytes: file.length, index: 1, term: 1, confState: ConfState.create(), storageVersion: '3.7.0' },
+    totalBytes: file.length,
+    index: 1,
+    term: 1,
+    confState: ConfState.create(),
+    storageVersion: '3.7.0',
     sha256: Buffer.from('checksum'),
     read: () => Promise.resolve(left.shift()),
     async *chunks() {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { CancelReason } from '../grpc/call.ts';
 import { whenWritable } from './stream-calls.ts';
 
@@ -7,7 +7,7 @@ interface Call {
   onCancel: ((reason: CancelReason) => void) | undefined;
 }
 
-test('waiting for a slow client leaves no callbacks at the call', async () => {
+it('waiting for a slow client leaves no callbacks at the call', async () => {
   const canceled = vi.fn();
   const call: Call = { onWritable: undefined, onCancel: canceled };
   for (let slow = 0; slow < 3; slow += 1) {
@@ -19,7 +19,7 @@ test('waiting for a slow client leaves no callbacks at the call', async () => {
   expect(canceled).not.toHaveBeenCalled();
 });
 
-test('the wait ends with the call, and its own callback still runs', async () => {
+it('the wait ends with the call, and its own callback still runs', async () => {
   const canceled = vi.fn();
   const call: Call = { onWritable: undefined, onCancel: canceled };
   const waited = whenWritable(call);

@@ -51,7 +51,11 @@ export function registerWatch(context: ServiceContext, { leaders, randomInt }: W
   const { member } = context;
   const { config, hub, scheduler } = member;
   serveWatch(context.server, {
-    ...{ hub, scheduler, randomInt, clock: member.clock, metrics: member.metrics },
+    hub,
+    scheduler,
+    randomInt,
+    clock: member.clock,
+    metrics: member.metrics,
     header: (revision) => context.headerAt(revision),
     checkWatch: (call, key, rangeEnd) => {
       if (!member.auth.isEnabled) return undefined;

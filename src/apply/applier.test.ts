@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { AuthStore } from '../auth/auth-store.ts';
 import { SimpleTokens } from '../auth/simple-tokens.ts';
 import { runSteps } from '../lib/steps.ts';
@@ -220,7 +220,7 @@ beforeEach(() => {
 });
 
 describe('puts and deletes', () => {
-  test('return their revision and the requested previous value', () => {
+  it('return their revision and the requested previous value', () => {
     expect(machine.put('k', 'a')).toMatchObject({ revision: 2, body: { size: 0 } });
     const second = machine.put('k', 'b', { prevKv: true }) as Applied;
     const response = PutResponse.decode(Buffer.concat(second.body.slices));
@@ -238,7 +238,7 @@ describe('puts and deletes', () => {
     ]);
   });
 
-  test('can keep the value or the lease of a key that must exist', () => {
+  it('can keep the value or the lease of a key that must exist', () => {
     machine.ok({ leaseGrant: { id: 7n, ttl: 60 } });
     expect(machine.put('k', '', { ignoreValue: true })).toBe(errors.KeyNotFound);
     expect(machine.put('k', 'v', { lease: 8n })).toBe(errors.LeaseNotFound);
@@ -250,7 +250,7 @@ describe('puts and deletes', () => {
     expect(runSteps(machine.lessor.keysOf(7n))).toEqual([]);
   });
 
-  test('in one batch see each other', () => {
+  it('in one batch see each other', () => {
     const entries = Array.from({ length: 50 }, (_, i) =>
       machine.entry({ put: PutRequest.create({ key: bytes(`k${i % 3}`), value: bytes(String(i)) }) }),
     );
@@ -261,7 +261,7 @@ describe('puts and deletes', () => {
 });
 
 describe('transactions', () => {
-  test('write at one revision with different sub revisions', () => {
+  it('write at one revision with different sub revisions', () => {
     const response = machine.txn({
       success: [
         putOp('a', '1'),
@@ -283,7 +283,7 @@ describe('transactions', () => {
     });
   });
 
-  test('fill in revisions of nested responses as etcd does', () => {
+  it('fill in revisions of nested responses as etcd does', () => {
     const response = machine.txn({ success: [get('x'), nested({ success: [putOp('a', '1')] }), get('x')] });
     const [before, inner, after] = response.responses.map(({ response: op }) => op);
     expect(before).toMatchObject({ value: { header: { revision: 1 } } });
@@ -291,7 +291,7 @@ describe('transactions', () => {
     expect(after).toMatchObject({ value: { header: { revision: 2 } } });
   });
 
-  test('decide nested compares before any write', () => {
+  it('decide nested compares before any write', () => {
     const isAbsent = compare('a', { target: VERSION, result: EQUAL });
     const response = machine.txn({
       success: [
@@ -303,7 +303,7 @@ describe('transactions', () => {
     expect(machine.value('b')).toBe('absent');
   });
 
-  test('that fail change nothing', () => {
+  it('that fail change nothing', () => {
     machine.put('a', '0');
     const bad: [RequestOp, EtcdError][] = [
       [putOp('x', '', { ignoreValue: true }), errors.KeyNotFound],
@@ -320,7 +320,7 @@ describe('transactions', () => {
     expect(machine.txn({ failure: [putOp('x', '1', { lease: 9n })] }).succeeded).toBe(true);
   });
 
-  test('keep earlier results when the disk is full after a read at a revision', () => {
+  it('keep earlier results when the disk is full after a read at a revision', () => {
     let writesLeft = Infinity;
     const engine = new MemoryEngine();
     const write = engine.write.bind(engine);
@@ -355,7 +355,7 @@ describe('transactions', () => {
     expect(machine.value('a')).toBe('3');
   });
 
-  test('that read at a revision do not see their own writes', () => {
+  it('that read at a revision do not see their own writes', () => {
     machine.put('a', 'old');
     const entries = [
       machine.entry({ put: PutRequest.create({ key: bytes('a'), value: bytes('new') }) }),
@@ -375,7 +375,7 @@ describe('transactions', () => {
     expect(values).toEqual(['new', 'old', 'newest']);
   });
 
-  test('report compactions that other members requested too', () => {
+  it('report compactions that other members requested too', () => {
     for (let i = 0; i < 5; i++) machine.put('a', String(i));
     machine.ok({ compaction: { revision: 3, physical: false } });
     machine.recorder.wanted = false;
@@ -385,7 +385,7 @@ describe('transactions', () => {
     expect(machine.recorder.compactions).toEqual([3, 5]);
   });
 
-  test('refuse compacted revisions', () => {
+  it('refuse compacted revisions', () => {
     for (let i = 0; i < 5; i++) machine.put('a', String(i));
     expect(machine.ok({ compaction: { revision: 4, physical: false } })).toMatchObject({
       revision: 6,
@@ -401,7 +401,7 @@ describe('transactions', () => {
     );
   });
 
-  test.each<[string, Partial<Compare>, string, boolean]>([
+  it.each<[string, Partial<Compare>, string, boolean]>([
     ['missing key, version 0', { target: VERSION, result: EQUAL }, 'no', true],
     ['missing key, version above', { target: VERSION, result: GREATER }, 'no', false],
     [
@@ -468,7 +468,7 @@ describe('transactions', () => {
     expect(machine.txn({ compare: [compare(key, condition)] }).succeeded).toBe(expected);
   });
 
-  test('have the same effect without a local caller', () => {
+  it('have the same effect without a local caller', () => {
     machine.recorder.wanted = false;
     const request = TxnRequest.create({
       success: [
@@ -489,7 +489,7 @@ describe('transactions', () => {
 });
 
 describe('leases', () => {
-  test('delete their keys at one revision, in byte order', () => {
+  it('delete their keys at one revision, in byte order', () => {
     const granted = machine.ok({ leaseGrant: { id: 7n, ttl: 1 } });
     expect(LeaseGrantResponse.decode(Buffer.concat(granted.body.slices))).toMatchObject({ id: 7n, ttl: 2 });
     for (const key of ['b', '\xff', 'a', 'c']) machine.put(key, 'v', { lease: 7n });
@@ -520,7 +520,7 @@ describe('quota and alarms', () => {
   const raise = (alarm: AlarmType): Applied =>
     machine.ok({ alarm: AlarmRequest.create({ action: 1, memberId: 1n, alarm }) });
 
-  test('apply the put that exceeds the quota, answer it with the error, then refuse others', () => {
+  it('apply the put that exceeds the quota, answer it with the error, then refuse others', () => {
     machine.sizeBytes = 999_950;
     expect(machine.put('a', '1')).toBe(errors.NoSpace);
     expect(machine.store.revision).toBe(2);
@@ -536,7 +536,7 @@ describe('quota and alarms', () => {
     expect(machine.apply({ leaseRevoke: { id: 1n } })).toMatchObject({ revision: 3 });
   });
 
-  test('for a corrupt cluster refuse all requests to the store', () => {
+  it('for a corrupt cluster refuse all requests to the store', () => {
     raise(AlarmType.CORRUPT);
     expect(machine.put('a', '1')).toBe(errors.Corrupt);
     expect(machine.apply({ deleteRange: DeleteRangeRequest.create({ key: bytes('a') }) })).toBe(
@@ -554,7 +554,7 @@ describe('quota and alarms', () => {
 });
 
 describe('raft log entries', () => {
-  test('are applied once, also when they are passed again after a restart', () => {
+  it('are applied once, also when they are passed again after a restart', () => {
     const entries = [1, 2, 3].map((i) =>
       machine.entry({ put: PutRequest.create({ key: bytes('k'), value: bytes(String(i)) }) }),
     );
@@ -566,14 +566,14 @@ describe('raft log entries', () => {
     expect(machine.kv('k')).toMatchObject({ version: 4, mod: 5 });
   });
 
-  test('must have no gaps and no unknown requests', () => {
+  it('must have no gaps and no unknown requests', () => {
     machine.index += 1;
     expect(() => machine.put('k', 'v')).toThrow('applied without gaps');
     const other = new Machine();
     expect(() => other.apply({})).toThrow('of a kind this version can apply');
   });
 
-  test('can be empty, at the start of a term', () => {
+  it('can be empty, at the start of a term', () => {
     machine.applyAll([
       machine.raw(EntryType.EntryNormal, undefined),
       machine.raw(EntryType.EntryNormal, Buffer.alloc(0)),
@@ -581,7 +581,7 @@ describe('raft log entries', () => {
     expect(machine.recorder.empties).toEqual([1, 2]);
   });
 
-  test('change members and inform raft; refused changes have node ID 0', () => {
+  it('change members and inform raft; refused changes have node ID 0', () => {
     const member = { id: 5n, name: 'm', peerUrls: ['http://m:1'], clientUrls: [], isLearner: false };
     const context = encodeMemberContext({ member, isPromote: false });
     const add = ConfChange.encode(
@@ -620,7 +620,7 @@ function applyInTurns(entries: Entry[]): { turns: number; results: ApplyResult[]
 }
 
 // Four transactions of 500 puts took 30 ms in one turn.
-test('transactions with many keys are applied over several turns', () => {
+it('transactions with many keys are applied over several turns', () => {
   const txns = Array.from({ length: 8 }, (_, txn) => {
     const success = Array.from({ length: 300 }, (_key, n) => putOp(`k${txn}/${n}`, ''));
     return machine.entry({ txn: TxnRequest.create({ success }) });
@@ -648,7 +648,7 @@ describe('authentication', () => {
   const putAs = (key: string, over: Partial<PutRequest> = {}): ApplyResult =>
     as({ put: PutRequest.create({ key: bytes(key), ...over }) });
 
-  test('is required for every request; changes of permissions need root', () => {
+  it('is required for every request; changes of permissions need root', () => {
     expect(machine.put('w', 'v')).toBe(errors.UserEmpty);
     expect(machine.apply({ authRoleAdd: { name: 'x' } })).toBe(errors.UserEmpty);
     expect(as({ authRoleAdd: { name: 'x' } })).toBe(errors.PermissionDenied);
@@ -658,7 +658,7 @@ describe('authentication', () => {
     expect(as({ authRoleGet: { role: 'r' } })).toMatchObject({ revision: 2 });
   });
 
-  test('is checked for puts, their previous values and their leases', () => {
+  it('is checked for puts, their previous values and their leases', () => {
     expect(putAs('w')).toMatchObject({ revision: 3 });
     expect(putAs('v')).toBe(errors.PermissionDenied);
     expect(putAs('w', { prevKv: true })).toBe(errors.PermissionDenied);
@@ -667,7 +667,7 @@ describe('authentication', () => {
   });
 
   // A put with a lease of 100,000 keys took a quarter of a second, in one turn.
-  test('is checked over many turns for a lease with many keys', () => {
+  it('is checked over many turns for a lease with many keys', () => {
     const keys = Array.from({ length: 10_000 }, (_, n) => putOp(`w${n}`, '', { lease: 8n }));
     machine.ok({ leaseGrant: { id: 8n, ttl: 60 } }, 'root');
     machine.ok({ authDisable: {} }, 'root');
@@ -700,7 +700,7 @@ describe('authentication', () => {
     expect(applyInTurns([put(8n)]).results).toEqual([errors.PermissionDenied]);
   });
 
-  test('is checked for a whole transaction, with both branches and nested ones', () => {
+  it('is checked for a whole transaction, with both branches and nested ones', () => {
     const run = (request: Partial<TxnRequest>): ApplyResult => as({ txn: TxnRequest.create(request) });
     expect(run({ success: [putOp('w', '1'), del('wx')] })).toMatchObject({ revision: 3 });
     const refused: Partial<TxnRequest>[] = [
@@ -715,7 +715,7 @@ describe('authentication', () => {
     for (const request of refused) expect(run(request)).toBe(errors.PermissionDenied);
   });
 
-  test('makes the same token on every member', () => {
+  it('makes the same token on every member', () => {
     const before = machine.applied.index;
     const result = machine.ok({ authenticate: { name: 'u', password: '', simpleToken: 'prefix' } });
     expect(AuthenticateResponse.decode(Buffer.concat(result.body.slices)).token).toBe(`prefix.${before}`);

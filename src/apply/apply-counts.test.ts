@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
 import { requestName, ApplyCounts } from './apply-counts.ts';
 
@@ -8,7 +8,7 @@ function drained(counts: ApplyCounts): string[] {
   return found;
 }
 
-test('requests are counted once, by kind and result', () => {
+it('requests are counted once, by kind and result', () => {
   const counts = new ApplyCounts();
   const grant = InternalRaftRequest.create({ leaseGrant: { ttl: 1, id: 1n } });
   const empty = InternalRaftRequest.create();
@@ -28,7 +28,7 @@ test('requests are counted once, by kind and result', () => {
   expect(drained(counts)).toEqual([]);
 });
 
-test.each([
+it.each([
   ['put', 'Put'],
   ['authUserChangePassword', 'AuthUserChangePassword'],
   ['nothing', 'unknown'],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import {
   Compare,
@@ -38,7 +38,7 @@ function check(success: RequestOp[], failure: RequestOp[] = [], maxTxnOps = 128)
 }
 
 describe('single requests', () => {
-  test('with several faults are refused for the first check', () => {
+  it('with several faults are refused for the first check', () => {
     expect(checkPut(PutRequest.create({ ignoreValue: true, value: bytes('v') }))).toBe(errors.EmptyKey);
     const request = PutRequest.create({
       key: bytes('k'),
@@ -61,7 +61,7 @@ describe('single requests', () => {
 });
 
 describe('transactions', () => {
-  test('count operations per list; nested ones count against the rest of the parent', () => {
+  it('count operations per list; nested ones count against the rest of the parent', () => {
     expect(check([put('a'), put('b')], [], 2)).toBeUndefined();
     expect(check([put('a'), put('b'), put('c')], [], 2)).toBe(errors.TooManyOps);
     expect(check([txn([put('a')])], [], 2)).toBeUndefined();
@@ -72,7 +72,7 @@ describe('transactions', () => {
     expect(checkTxn(compares, 1)).toBe(errors.TooManyOps);
   });
 
-  test('need a key in every operation', () => {
+  it('need a key in every operation', () => {
     expect(checkTxn(TxnRequest.create({ compare: [Compare.create({})] }), 128)).toBe(errors.EmptyKey);
     expect(check([put('')])).toBe(errors.EmptyKey);
     expect(check([], [del('')])).toBe(errors.EmptyKey);
@@ -80,7 +80,7 @@ describe('transactions', () => {
     expect(check([txn([get('')])])).toBe(errors.EmptyKey);
   });
 
-  test.each<[string, RequestOp[], boolean]>([
+  it.each<[string, RequestOp[], boolean]>([
     ['two puts of a key', [put('a'), put('a')], true],
     ['two puts of two keys', [put('a'), put('b')], false],
     ['put and delete of a key', [put('a'), del('a')], true],
@@ -102,7 +102,7 @@ describe('transactions', () => {
     expect(check([], ops)).toBe(duplicate ? errors.DuplicateKey : undefined);
   });
 
-  test('are read-only if they hold only ranges, and serializable if all ranges are', () => {
+  it('are read-only if they hold only ranges, and serializable if all ranges are', () => {
     expect(isReadonlyTxn(TxnRequest.create({}))).toBe(true);
     expect(isReadonlyTxn(TxnRequest.create({ success: [get('a')], failure: [put('a')] }))).toBe(false);
     expect(isReadonlyTxn(TxnRequest.create({ success: [txn([get('a')])] }))).toBe(false);

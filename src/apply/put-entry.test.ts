@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   DeleteRangeRequest,
   InternalRaftRequest,
@@ -15,7 +15,7 @@ function encode(request: Partial<InternalRaftRequest>): Buffer {
 }
 
 describe('PutEntry', () => {
-  test('decodes a put as the full decoder does', () => {
+  it('decodes a put as the full decoder does', () => {
     const entry = new PutEntry();
     let step = 0;
     for (const id of ids) {
@@ -42,7 +42,7 @@ describe('PutEntry', () => {
     }
   });
 
-  test('leaves other entries to the full decoder', () => {
+  it('leaves other entries to the full decoder', () => {
     const header = RequestHeader.create({ id: 5n });
     const put = PutRequest.create({ key: Buffer.from('k') });
     const entry = new PutEntry();

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { EtcdError, errors } from '../wire/errors.ts';
 import { Permission, PermissionType } from '../wire/gen/authpb.ts';
@@ -57,7 +57,7 @@ describe('permissions', () => {
   const write = (key: string, end = ''): EtcdError | undefined =>
     auth.checkDeleteRange(as('u'), bytes(key), bytes(end));
 
-  test('of several roles are merged into one range', () => {
+  it('of several roles are merged into one range', () => {
     grant('r', READ, 'a', 'c');
     grant('s', READWRITE, 'c', 'e');
     expect(range('a', 'e')).toBeUndefined();
@@ -66,7 +66,7 @@ describe('permissions', () => {
     expect(write('a')).toBe(errors.PermissionDenied);
   });
 
-  test('on a key apply to that key only', () => {
+  it('on a key apply to that key only', () => {
     grant('r', WRITE, 'k');
     expect(write('k')).toBeUndefined();
     expect(write('k', 'k\0')).toBeUndefined();
@@ -76,7 +76,7 @@ describe('permissions', () => {
     expect(write('k', '\0')).toBe(errors.PermissionDenied);
   });
 
-  test('cover a range with an open end only if they have an open end', () => {
+  it('cover a range with an open end only if they have an open end', () => {
     grant('r', READ, 'm', '\xff');
     expect(range('m', '\0')).toBe(errors.PermissionDenied);
     grant('s', READ, 'n', '\0');
@@ -85,20 +85,20 @@ describe('permissions', () => {
     expect(range('a', '\0')).toBe(errors.PermissionDenied);
   });
 
-  test('on all keys', () => {
+  it('on all keys', () => {
     grant('r', READ, '\0', '\0');
     expect(range('\0', '\0')).toBeUndefined();
     expect(range('a', 'b')).toBeUndefined();
   });
 
-  test('with an empty key or an inverted range are refused', () => {
+  it('with an empty key or an inverted range are refused', () => {
     expect(grant('r', READ, '')).toBe(errors.InvalidAuthMgmt);
     expect(grant('r', READ, 'b', 'a')).toBe(errors.InvalidAuthMgmt);
     expect(auth.grantPermission({ name: 'r', perm: undefined })).toBe(errors.PermissionNotGiven);
     expect(grant('nobody', READ, 'a')).toBe(errors.RoleNotFound);
   });
 
-  test('are replaced when the same range is granted again, and revoked by range', () => {
+  it('are replaced when the same range is granted again, and revoked by range', () => {
     grant('r', READ, 'a', 'c');
     grant('r', WRITE, 'a', 'c');
     expect(auth.role('r')).toMatchObject([{ permType: WRITE }]);
@@ -110,7 +110,7 @@ describe('permissions', () => {
     expect(write('a')).toBe(errors.PermissionDenied);
   });
 
-  test('are refused when the auth revision is older than the present one', () => {
+  it('are refused when the auth revision is older than the present one', () => {
     const before = as('root');
     expect(auth.checkRange(before, bytes('a'), bytes(''))).toBeUndefined();
     auth.addRole('t');
@@ -119,7 +119,7 @@ describe('permissions', () => {
     expect(auth.checkRange(as('gone'), bytes('a'), bytes(''))).toBe(errors.PermissionDenied);
   });
 
-  test('are checked quickly when there are thousands', () => {
+  it('are checked quickly when there are thousands', () => {
     for (let i = 0; i < 3000; i++) grant('r', READ, `key${i}`);
     const who = as('u');
     const keys = Array.from({ length: 3000 }, (_, i) => bytes(`key${i}`));
@@ -131,7 +131,7 @@ describe('permissions', () => {
 });
 
 describe('users and roles', () => {
-  test('follow the rules of etcd', () => {
+  it('follow the rules of etcd', () => {
     expect(auth.enable()).toBe(errors.RootUserNotExist);
     user('root');
     expect(auth.enable()).toBe(errors.RootRoleNotExist);
@@ -154,7 +154,7 @@ describe('users and roles', () => {
     expect(auth.role('nobody')).toBe(errors.RoleNotFound);
   });
 
-  test('increment the revision once per change, but not for a role granted again', () => {
+  it('increment the revision once per change, but not for a role granted again', () => {
     expect(auth.revision).toBe(1);
     auth.addRole('r');
     user('u', 'r');
@@ -172,7 +172,7 @@ describe('users and roles', () => {
     expect(auth.revision).toBe(revision + 1);
   });
 
-  test('are restored after a restart', () => {
+  it('are restored after a restart', () => {
     auth.addRole('r');
     grant('r', READWRITE, 'a', 'b');
     user('u', 'r');

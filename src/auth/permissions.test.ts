@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { Permission, PermissionType } from '../wire/gen/authpb.ts';
 import { AuthUserAddRequest } from '../wire/gen/etcdserverpb.ts';
@@ -18,7 +18,7 @@ function granted(...ranges: readonly (readonly [string, string])[]): Permissions
 }
 
 describe('valid ranges of permissions', () => {
-  test.each([
+  it.each([
     ['', '', false],
     ['', 'b', false],
     ['', '\0', false],
@@ -49,7 +49,7 @@ describe('at the limits of permitted ranges', () => {
   const joined = granted(['b', 'c'], ['c', 'd'], ['d', '']);
   const gap = granted(['b', 'c'], ['c\0', 'd']);
 
-  test.each<[string, Permissions, string, string, boolean]>([
+  it.each<[string, Permissions, string, string, boolean]>([
     ['one key', one, 'b', '', true],
     ['one key', one, 'b\0', '', false],
     ['one key', one, 'a\xff', '', false],
@@ -139,7 +139,7 @@ describe('with 10,000 permissions', () => {
     vi.restoreAllMocks();
   });
 
-  test('a check needs as many comparisons as a binary search, and permissions are not merged again', () => {
+  it('a check needs as many comparisons as a binary search, and permissions are not merged again', () => {
     const { auth, change } = manyPermissions();
     const who = { username: 'u', revision: auth.revision };
     const none = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { SimpleTokens, simpleTokenIndex } from './simple-tokens.ts';
 
 let nowMs: number;
@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 
 describe('simple tokens', () => {
-  test('expire after the TTL, and each use extends their life', () => {
+  it('expire after the TTL, and each use extends their life', () => {
     const token = tokens.assign('u', 'prefix', 7);
     expect(token).toBe('prefix.7');
     nowMs = 900;
@@ -24,7 +24,7 @@ describe('simple tokens', () => {
     expect(tokens.user(token)).toBeUndefined();
   });
 
-  test('become invalid when the user’s password changes and when authentication is disabled', () => {
+  it('become invalid when the user’s password changes and when authentication is disabled', () => {
     const [a, b] = [tokens.assign('a', 'x', 1), tokens.assign('b', 'y', 2)];
     tokens.invalidateUser('a');
     expect([tokens.user(a), tokens.user(b)]).toEqual([undefined, 'b']);
@@ -33,12 +33,12 @@ describe('simple tokens', () => {
     expect(tokens.user(b)).toBeUndefined();
   });
 
-  test('are never valid while authentication is off', () => {
+  it('are never valid while authentication is off', () => {
     tokens.disable();
     expect(tokens.user(tokens.assign('u', 'x', 1))).toBeUndefined();
   });
 
-  test.each([
+  it.each([
     ['abc.12', 13],
     ['abc', undefined],
     ['abc.', undefined],

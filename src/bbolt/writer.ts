@@ -95,7 +95,12 @@ class WritingSink implements NodeSink {
       writePageHeader(chunk, page, { id, flags: PageFlag.meta, count: 0, overflow: 0 });
       const txid = id === 0 ? 2n : 1n;
       writeMeta(chunk, page + PAGE_HEADER_BYTES, {
-        ...{ pageSize, root, highWater, txid, sequence: 0n, freelist: FREELIST_PAGE },
+        pageSize,
+        root,
+        highWater,
+        txid,
+        sequence: 0n,
+        freelist: FREELIST_PAGE,
       });
     }
     const freelist = { id: FREELIST_PAGE, flags: PageFlag.freelist, count: 0, overflow: 0 };

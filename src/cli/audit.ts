@@ -23,7 +23,9 @@ export async function openAuditLines(
   let file: LineFile;
   try {
     file = await LineFile.open({
-      ...{ path, maxSizeMegabytes, maxBackups },
+      path,
+      maxSizeMegabytes,
+      maxBackups,
       onDropped: (lines, reason) => logger.warn('dropped lines of the audit log', { lines, reason }),
       droppedLine: (lines) => `${JSON.stringify({ ts: new Date().toISOString(), dropped: lines })}\n`,
     });

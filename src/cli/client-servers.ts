@@ -26,7 +26,7 @@ import type { AuditLines } from './audit.ts';
 import { maxConnections } from './max-connections.ts';
 import { maxHeldBytes } from './max-held-bytes.ts';
 import { listenAddress } from './listen-address.ts';
-import { etcdVersion } from './version.ts';
+import { ETCD_VERSION } from './version.ts';
 
 /** As etcd: a gRPC message may be larger than `--max-request-bytes` by this amount. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
@@ -105,7 +105,7 @@ export class ClientServers {
     this.#stopServices = registerServices(context, {
       ...served,
       logger: (caller) => logging.for(caller),
-      serverVersion: etcdVersion,
+      serverVersion: ETCD_VERSION,
     });
     metrics.beforeScrape(() => {
       metrics.network.clientReceivedBytes = grpc.counters.messageBytesReceived;
@@ -169,7 +169,7 @@ export class ClientServers {
     const logger = this.#logging.for('api/http/handler.ts');
     const registry = new Registry({
       metrics,
-      versions: { server: etcdVersion, runtime: `node${process.versions.node}` },
+      versions: { server: ETCD_VERSION, runtime: `node${process.versions.node}` },
       eventLoop: new EventLoopDelay(),
       extensive: config.metricsLevel === 'extensive',
     });
@@ -181,7 +181,7 @@ export class ClientServers {
         corsOrigins: config.corsOrigins,
         hostWhitelist: config.hostWhitelist,
         versions: versionSource(member),
-        serverVersion: etcdVersion,
+        serverVersion: ETCD_VERSION,
         commandLine: ['keystead', ...process.argv.slice(2)],
         raftStatus: () => raftStatus(member),
         enablePprof: config.enablePprof,

@@ -25,7 +25,9 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   let out = '';
   let err = '';
   const code = await runCli({
-    ...{ args, environment: {}, serve: () => Promise.reject(new Error('serves nothing')) },
+    args,
+    environment: {},
+    serve: () => Promise.reject(new Error('serves nothing')),
     out: (text) => {
       out += text;
     },
@@ -51,7 +53,11 @@ function database(index: number, withConfState = true): Buffer {
   const change = (key: string, revision: number): [Buffer, Buffer] => [
     revisionKey(revision, 0, false),
     encodeKeyValue({
-      ...{ key: Buffer.from(key), createRevision: revision, modRevision: revision, version: 1, value },
+      key: Buffer.from(key),
+      createRevision: revision,
+      modRevision: revision,
+      version: 1,
+      value,
       lease: 0n,
     }),
   ];

@@ -130,7 +130,7 @@ async function copyLog(from: string, to: string): Promise<void> {
   syncPath(to);
 }
 
-const usage = `Usage: keystead import --from <etcd's data directory> --data-dir <directory>
+const USAGE = `Usage: keystead import --from <etcd's data directory> --data-dir <directory>
                        [--from-wal-dir <directory>] [--wal-dir <directory>]
 
 Imports the data directory of a stopped member of etcd 3.5 or later. The database is converted to a new store and the
@@ -172,17 +172,20 @@ export async function runImport(
 ): Promise<number> {
   const values = parse(args);
   if (typeof values === 'string') {
-    err(`keystead import: ${values}\n${usage}`);
+    err(`keystead import: ${values}\n${USAGE}`);
     return 2;
   }
   const { from, 'data-dir': to } = values;
   if (values.help || from === undefined || to === undefined) {
-    (values.help ? out : err)(usage);
+    (values.help ? out : err)(USAGE);
     return values.help ? 0 : 2;
   }
   try {
     const state = await importDataDirectory({
-      ...{ from, to, fromWal: values['from-wal-dir'], toWal: values['wal-dir'] },
+      from,
+      to,
+      fromWal: values['from-wal-dir'],
+      toWal: values['wal-dir'],
     });
     out(
       `imported ${state.keys} keys and ${state.events} changes up to revision ${state.revision}, applied index ${state.index} in term ${state.term}`,

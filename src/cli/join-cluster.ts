@@ -12,7 +12,7 @@ import type { Founding } from '../server/identity.ts';
 import type { Dns } from './discovery/dns.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { StartError } from './start-error.ts';
-import { etcdVersion } from './version.ts';
+import { ETCD_VERSION } from './version.ts';
 
 const CLUSTER_TIMEOUT_MS = 5_000;
 const VERSION_TIMEOUT_MS = 2_000;
@@ -100,7 +100,7 @@ async function isCompatible(
   { client, logger }: JoinOptions,
   others: readonly RemoteMember[],
 ): Promise<boolean> {
-  const own = parseVersion(etcdVersion) ?? MIN_CLUSTER_VERSION;
+  const own = parseVersion(ETCD_VERSION) ?? MIN_CLUSTER_VERSION;
   const enabled = others.map(({ peerUrls }) =>
     client.downgradeEnabled(peerUrls, VERSION_TIMEOUT_MS).catch(() => false),
   );

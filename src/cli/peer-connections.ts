@@ -20,7 +20,7 @@ import type { TlsEndpoint } from '../tls/tls-endpoint.ts';
 import { clock } from './clock.ts';
 import { listenAddress } from './listen-address.ts';
 import { checkPeerUrls } from './secure-urls.ts';
-import { etcdVersion } from './version.ts';
+import { ETCD_VERSION } from './version.ts';
 
 /** As etcd: the dial timeout is the election timeout plus this. */
 const DIAL_ALLOWANCE_MS = 1_000;
@@ -96,7 +96,7 @@ export class PeerConnections {
     const server = new PeerServer({
       handler: createPeerHttpHandler({
         answers,
-        serverVersion: etcdVersion,
+        serverVersion: ETCD_VERSION,
         logger: this.#logging.for('peer/http-handler.ts'),
         raft: (request, response) => transport.serve(request, response),
       }),
@@ -120,7 +120,7 @@ export class PeerConnections {
     const transport = new Transport({
       localId: identity.memberId,
       clusterId: identity.clusterId,
-      serverVersion: etcdVersion,
+      serverVersion: ETCD_VERSION,
       urls: config.advertisePeerUrls.map(({ text }) => text),
       handler,
       logger: this.#logging.for('peer/transport.ts'),

@@ -168,7 +168,7 @@ async function writeLog(
   }
 }
 
-const usage = `Usage: keystead snapshot restore <filename> --data-dir <directory> [options]
+const USAGE = `Usage: keystead snapshot restore <filename> --data-dir <directory> [options]
 
 Creates the data directory of a member of a new cluster from a snapshot of etcd or Keystead.
 
@@ -204,7 +204,7 @@ function parse(args: readonly string[]): RestoreOptions | string {
     },
   });
   const [command, file, ...rest] = positionals;
-  if (command !== 'restore' || file === undefined || rest.length > 0) return usage;
+  if (command !== 'restore' || file === undefined || rest.length > 0) return USAGE;
   const bumpRevision = Number(values['bump-revision']);
   if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 0) return '--bump-revision must be a number\n';
   if (bumpRevision > 0 !== values['mark-compacted'])

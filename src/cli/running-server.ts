@@ -30,7 +30,7 @@ import { warnOfOpenDirectory } from './private-files.ts';
 import { StartError } from './start-error.ts';
 import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
-import { etcdVersion } from './version.ts';
+import { ETCD_VERSION } from './version.ts';
 
 /** As etcd: maximum time to wait for the cluster at a start before clients are served. */
 const CLUSTER_READY_MS = 5_000;
@@ -103,7 +103,10 @@ export class RunningServer {
     });
     const { simple } = logins.tokens;
     const whole = new WholeMember({
-      ...{ config, identity, metrics, clock },
+      config,
+      identity,
+      metrics,
+      clock,
       storage: await memberStorage(config, storage, { identity, isNew, logger }),
       founders: founding?.founders ?? [],
       remotes: founding?.remotes ?? [],
@@ -113,7 +116,7 @@ export class RunningServer {
       ...(simple === undefined ? {} : { tokens: simple }),
       hashInWorker: (scope, opened) => hashInWorker(storage.engine, scope, opened),
       replaceStore: () => storage.engine.replaceFiles(),
-      serverVersion: etcdVersion,
+      serverVersion: ETCD_VERSION,
       ...peers.ports({ identity, storage, metrics }),
     });
     if (
@@ -128,7 +131,14 @@ export class RunningServer {
     await peers.listen(whole.answers);
     const { member, leases, memberships, downgrades } = whole;
     const clients = new ClientServers(config, logging, {
-      ...{ member, metrics, logins, leases, memberships, downgrades, tls, audit },
+      member,
+      metrics,
+      logins,
+      leases,
+      memberships,
+      downgrades,
+      tls,
+      audit,
       exportSnapshot: () => exportSnapshot(storage.engine),
       randomInt: (bound) => randomInt(bound),
     });
@@ -238,7 +248,11 @@ async function memberStorage(
   if (!config.forceNewCluster || isNew) return storage;
   const { engine, log, space } = storage;
   const contents = await forceNewCluster({
-    ...{ log, identity, logger, contents: storage.contents, applied: new AppliedState(engine) },
+    log,
+    identity,
+    logger,
+    contents: storage.contents,
+    applied: new AppliedState(engine),
     peerUrls: config.advertisePeerUrls.map(({ text }) => text),
   });
   return { engine, log, contents, isNew, space };

@@ -8,12 +8,12 @@ import { makeFilesPrivate } from './private-files.ts';
 import { RunningServer } from './running-server.ts';
 import { StartError } from './start-error.ts';
 
-const caller = 'cli/serve.ts';
+const CALLER = 'cli/serve.ts';
 
 /** Runs one member until it is stopped or removed from its cluster. Returns the exit code. */
 export async function serve(config: Config, logging: Logging): Promise<number> {
   makeFilesPrivate();
-  const logger = logging.for(caller);
+  const logger = logging.for(CALLER);
   exitOnUncaughtErrors(logging);
   try {
     const server = await RunningServer.start(config, logging);
@@ -27,7 +27,7 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
     return 0;
   } catch (error) {
     if (!isStartError(error)) throw error;
-    logging.write('fatal', caller, 'failed to start', { error: error.message });
+    logging.write('fatal', CALLER, 'failed to start', { error: error.message });
     return 1;
   }
 }
@@ -65,7 +65,7 @@ function exitOnUncaughtErrors(logging: Logging): void {
       error: isError ? error.message : String(error),
       stack: isError ? error.stack : undefined,
     };
-    logging.write('fatal', caller, kind, fields);
+    logging.write('fatal', CALLER, kind, fields);
     process.exit(2);
   };
   process.on('uncaughtException', end('uncaught exception'));

@@ -11,9 +11,9 @@ import type { Finding } from '../storage/verify-log.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
 
-const sliceRows = 500;
+const SLICE_ROWS = 500;
 /** More findings give no new information. */
-const maxFindings = 100;
+const MAX_FINDINGS = 100;
 
 export interface StoreVerification {
   readonly revision: number;
@@ -31,7 +31,7 @@ const describeKey = (key: Buffer): string => JSON.stringify(key.toString('utf8')
 /** Calls `visit` with the rows of a column, as two lists of equal length. */
 function eachSlice(engine: Engine, column: Column, visit: (keys: Buffer[], values: Buffer[]) => void): void {
   const iterator = engine.iterate(column, { gte: EMPTY });
-  for (let rows = iterator.next(sliceRows); rows.length > 0; rows = iterator.next(sliceRows)) {
+  for (let rows = iterator.next(SLICE_ROWS); rows.length > 0; rows = iterator.next(SLICE_ROWS)) {
     visit(
       rows.filter((_, n) => n % 2 === 0),
       rows.filter((_, n) => n % 2 === 1),
@@ -131,7 +131,7 @@ class StoreVerifier {
   }
 
   report(column: Column, row: string, what: string): void {
-    if (this.findings.length < maxFindings) this.findings.push({ where: `${column} ${row}`, what });
+    if (this.findings.length < MAX_FINDINGS) this.findings.push({ where: `${column} ${row}`, what });
   }
 
   #isLeaseKnown({ lease }: IndexMeta): boolean {

@@ -108,7 +108,7 @@ export function describeVerification({
   return lines.join('\n');
 }
 
-const usage = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--write-out simple|json]
+const USAGE = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--write-out simple|json]
 
 Checks a data directory that no process uses. Exit code 0: no errors; 1: errors found; 2: the check failed.
 `;
@@ -131,7 +131,7 @@ export async function runVerify(
     });
     const root = values['data-dir'];
     if (values.help || root === undefined) {
-      (values.help ? out : err)(usage);
+      (values.help ? out : err)(USAGE);
       return values.help ? 0 : 2;
     }
     const verification = await verifyDataDirectory(root, values['wal-dir']);

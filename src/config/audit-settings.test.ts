@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { loadConfig } from './load.ts';
 
 async function load(...args: string[]) {
@@ -8,17 +8,21 @@ async function load(...args: string[]) {
   return JSON.stringify(late);
 }
 
-test('the audit log is off unless it has a path', async () => {
+it('the audit log is off unless it has a path', async () => {
   expect(await load()).toBeUndefined();
   expect(await load('--audit-log-path=/a/b')).toEqual({
-    ...{ path: '/a/b', level: 'write', maxSizeMegabytes: 100, maxBackups: 10 },
+    path: '/a/b',
+    level: 'write',
+    maxSizeMegabytes: 100,
+    maxBackups: 10,
   });
   expect(await load('--audit-log-path=-', '--audit-log-level=all')).toMatchObject({
-    ...{ path: 'stdout', level: 'all' },
+    path: 'stdout',
+    level: 'all',
   });
 });
 
-test('the audit log must not share an output with the log, and its level must be known', async () => {
+it('the audit log must not share an output with the log, and its level must be known', async () => {
   expect(await load('--audit-log-path=x', '--audit-log-level=some')).toContain('it must be');
   expect(await load('--audit-log-path=stderr')).toContain('both write to stderr');
   expect(await load('--audit-log-path=-', '--log-outputs=stdout')).toContain('both write to stdout');

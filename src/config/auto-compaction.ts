@@ -1,7 +1,7 @@
 import type { AutoCompaction } from './config.ts';
 import { parseGoDuration, quote } from './go-syntax.ts';
 
-const hourMs = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 /**
  * Parses `--auto-compaction-retention`. A bare number means hours in periodic mode and revisions in revision mode.
@@ -16,7 +16,7 @@ export function autoCompaction(mode: 'periodic' | 'revision', retention: string)
     const amount = Number(text);
     if (amount === 0) return { mode: 'off' };
     return mode === 'periodic'
-      ? { mode, retentionMs: amount * hourMs }
+      ? { mode, retentionMs: amount * HOUR_MS }
       : { mode, retentionRevisions: amount };
   }
   const durationMs = parseGoDuration(text);

@@ -9,11 +9,11 @@ import type {
 } from './config.ts';
 import { featureGateText, resolveFeatureGates } from './feature-gates.ts';
 import {
-  defaultCompactionBatchLimit,
-  defaultCompactionSleepMs,
-  defaultWatchProgressMs,
-  minRaftConnectionTimeoutMs,
-  requestWorkTimeoutMs,
+  DEFAULT_COMPACTION_BATCH_LIMIT,
+  DEFAULT_COMPACTION_SLEEP_MS,
+  DEFAULT_WATCH_PROGRESS_MS,
+  MIN_RAFT_CONNECTION_TIMEOUT_MS,
+  REQUEST_WORK_TIMEOUT_MS,
 } from './limits.ts';
 import type { FlagValues } from './value-kinds.ts';
 
@@ -115,9 +115,9 @@ function raftSettings(values: FlagValues) {
     electionTicks,
     initialElectionTickAdvance: values['initial-election-tick-advance'],
     preVote: values['pre-vote'],
-    raftReadTimeoutMs: Math.max(values['raft-read-timeout'], minRaftConnectionTimeoutMs),
-    raftWriteTimeoutMs: Math.max(values['raft-write-timeout'], minRaftConnectionTimeoutMs),
-    requestTimeoutMs: requestWorkTimeoutMs + 2 * electionTicks * heartbeatIntervalMs,
+    raftReadTimeoutMs: Math.max(values['raft-read-timeout'], MIN_RAFT_CONNECTION_TIMEOUT_MS),
+    raftWriteTimeoutMs: Math.max(values['raft-write-timeout'], MIN_RAFT_CONNECTION_TIMEOUT_MS),
+    requestTimeoutMs: REQUEST_WORK_TIMEOUT_MS + 2 * electionTicks * heartbeatIntervalMs,
   };
 }
 
@@ -150,9 +150,9 @@ function maintenance(values: FlagValues, autoCompaction: AutoCompaction) {
   return {
     autoCompaction,
     autoCompactionMode: mode,
-    compactionBatchLimit: values['compaction-batch-limit'] || defaultCompactionBatchLimit,
-    compactionSleepIntervalMs: values['compaction-sleep-interval'] || defaultCompactionSleepMs,
-    watchProgressNotifyIntervalMs: values['watch-progress-notify-interval'] || defaultWatchProgressMs,
+    compactionBatchLimit: values['compaction-batch-limit'] || DEFAULT_COMPACTION_BATCH_LIMIT,
+    compactionSleepIntervalMs: values['compaction-sleep-interval'] || DEFAULT_COMPACTION_SLEEP_MS,
+    watchProgressNotifyIntervalMs: values['watch-progress-notify-interval'] || DEFAULT_WATCH_PROGRESS_MS,
     corruptCheckTimeMs: values['corrupt-check-time'],
     compactHashCheckTimeMs: values['compact-hash-check-time'],
     downgradeCheckTimeMs: values['downgrade-check-time'],

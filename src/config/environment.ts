@@ -3,7 +3,7 @@ import { FlagValueError, quote } from './go-syntax.ts';
 import type { EarlyLogLine } from './early-log-line.ts';
 import { setFlag, type FlagValues } from './value-kinds.ts';
 
-const caller = 'config/environment.ts';
+const CALLER = 'config/environment.ts';
 
 export interface EnvironmentOutcome {
   /** Flags set from the environment. */
@@ -35,7 +35,7 @@ export function applyEnvironment(
     if (flag.name === 'version') {
       lines.push({
         level: 'warn',
-        caller,
+        caller: CALLER,
         message: 'cannot set special environment variable',
         fields: { key: variable, value: text },
       });
@@ -51,7 +51,7 @@ export function applyEnvironment(
     given.add(flag.name);
     lines.push({
       level: 'info',
-      caller,
+      caller: CALLER,
       message: 'recognized and used environment variable',
       fields: { 'variable-name': variable, 'variable-value': text },
     });
@@ -62,12 +62,12 @@ export function applyEnvironment(
     if (shadowed.has(variable)) {
       const message =
         'conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))';
-      lines.push({ level: 'fatal', caller, message, fields: { 'environment-variable': variable } });
+      lines.push({ level: 'fatal', caller: CALLER, message, fields: { 'environment-variable': variable } });
       return { given, lines, fault: { message, fatal: true } };
     }
     if (variable.startsWith('ETCD_')) {
       const fields = { 'environment-variable': `${variable}=${text ?? ''}` };
-      lines.push({ level: 'warn', caller, message: 'unrecognized environment variable', fields });
+      lines.push({ level: 'warn', caller: CALLER, message: 'unrecognized environment variable', fields });
     }
   }
   return { given, lines, fault };

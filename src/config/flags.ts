@@ -48,9 +48,9 @@ export interface FlagDefinition {
   readonly fileKey?: readonly string[] | null;
 }
 
-const clientTls = 'client-transport-security';
-const peerTls = 'peer-transport-security';
-const discovery = 'discovery-config';
+const CLIENT_TLS = 'client-transport-security';
+const PEER_TLS = 'peer-transport-security';
+const DISCOVERY = 'discovery-config';
 
 // A table: one flag per line.
 // prettier-ignore
@@ -95,19 +95,19 @@ const clustering = [
   { name: 'initial-cluster-state', kind: 'clusterState', default: 'new', group: 'Clustering', help: 'new to start a new cluster, existing to join one. Ignored when the data directory already has data.' },
   { name: 'initial-cluster-token', kind: 'string', default: 'etcd-cluster', group: 'Clustering', help: 'Text from which the cluster id and the member ids of a new cluster are derived. Give each cluster its own token.' },
   { name: 'advertise-client-urls', kind: 'urls', default: 'http://localhost:2379', group: 'Clustering', help: 'Client URLs of this member to advertise to clients and the other members.' },
-  { name: 'discovery-token', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: token of the new cluster.', fileKey: [discovery, 'token'] },
-  { name: 'discovery-endpoints', kind: 'uniqueStrings', default: '', group: 'Clustering', help: 'Discovery: endpoints of the discovery service.', fileKey: [discovery, 'client', 'endpoints'] },
-  { name: 'discovery-dial-timeout', kind: 'duration', default: '2s', group: 'Clustering', help: 'Discovery: connect timeout.', fileKey: [discovery, 'client', 'dial-timeout'] },
-  { name: 'discovery-request-timeout', kind: 'duration', default: '5s', group: 'Clustering', help: 'Discovery: request timeout.', fileKey: [discovery, 'client', 'request-timeout'] },
-  { name: 'discovery-keepalive-time', kind: 'duration', default: '2s', group: 'Clustering', help: 'Discovery: time between keepalive pings.', fileKey: [discovery, 'client', 'keepalive-time'] },
-  { name: 'discovery-keepalive-timeout', kind: 'duration', default: '6s', group: 'Clustering', help: 'Discovery: time to wait for the answer to a keepalive ping.', fileKey: [discovery, 'client', 'keepalive-timeout'] },
-  { name: 'discovery-insecure-transport', kind: 'bool', default: 'true', group: 'Clustering', help: 'Discovery: connect without TLS.', fileKey: [discovery, 'client', 'secure', 'insecure-transport'] },
-  { name: 'discovery-insecure-skip-tls-verify', kind: 'bool', default: 'false', group: 'Clustering', help: 'Discovery: accept any certificate. For tests only.', fileKey: [discovery, 'client', 'secure', 'insecure-skip-tls-verify'] },
-  { name: 'discovery-cert', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: client certificate file.', fileKey: [discovery, 'client', 'secure', 'cert'] },
-  { name: 'discovery-key', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: client key file.', fileKey: [discovery, 'client', 'secure', 'key'] },
-  { name: 'discovery-cacert', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: file of trusted CA certificates.', fileKey: [discovery, 'client', 'secure', 'cacert'] },
-  { name: 'discovery-user', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: user name, or user:password.', fileKey: [discovery, 'client', 'auth', 'username'] },
-  { name: 'discovery-password', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: password.', fileKey: [discovery, 'client', 'auth', 'password'] },
+  { name: 'discovery-token', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: token of the new cluster.', fileKey: [DISCOVERY, 'token'] },
+  { name: 'discovery-endpoints', kind: 'uniqueStrings', default: '', group: 'Clustering', help: 'Discovery: endpoints of the discovery service.', fileKey: [DISCOVERY, 'client', 'endpoints'] },
+  { name: 'discovery-dial-timeout', kind: 'duration', default: '2s', group: 'Clustering', help: 'Discovery: connect timeout.', fileKey: [DISCOVERY, 'client', 'dial-timeout'] },
+  { name: 'discovery-request-timeout', kind: 'duration', default: '5s', group: 'Clustering', help: 'Discovery: request timeout.', fileKey: [DISCOVERY, 'client', 'request-timeout'] },
+  { name: 'discovery-keepalive-time', kind: 'duration', default: '2s', group: 'Clustering', help: 'Discovery: time between keepalive pings.', fileKey: [DISCOVERY, 'client', 'keepalive-time'] },
+  { name: 'discovery-keepalive-timeout', kind: 'duration', default: '6s', group: 'Clustering', help: 'Discovery: time to wait for the answer to a keepalive ping.', fileKey: [DISCOVERY, 'client', 'keepalive-timeout'] },
+  { name: 'discovery-insecure-transport', kind: 'bool', default: 'true', group: 'Clustering', help: 'Discovery: connect without TLS.', fileKey: [DISCOVERY, 'client', 'secure', 'insecure-transport'] },
+  { name: 'discovery-insecure-skip-tls-verify', kind: 'bool', default: 'false', group: 'Clustering', help: 'Discovery: accept any certificate. For tests only.', fileKey: [DISCOVERY, 'client', 'secure', 'insecure-skip-tls-verify'] },
+  { name: 'discovery-cert', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: client certificate file.', fileKey: [DISCOVERY, 'client', 'secure', 'cert'] },
+  { name: 'discovery-key', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: client key file.', fileKey: [DISCOVERY, 'client', 'secure', 'key'] },
+  { name: 'discovery-cacert', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: file of trusted CA certificates.', fileKey: [DISCOVERY, 'client', 'secure', 'cacert'] },
+  { name: 'discovery-user', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: user name, or user:password.', fileKey: [DISCOVERY, 'client', 'auth', 'username'] },
+  { name: 'discovery-password', kind: 'string', default: '', group: 'Clustering', help: 'Discovery: password.', fileKey: [DISCOVERY, 'client', 'auth', 'password'] },
   { name: 'discovery-fallback', kind: 'discoveryFallback', default: 'exit', group: 'Clustering', help: 'What to do when discovery fails; exit is the only supported value.', fileKey: null },
   { name: 'discovery-srv', kind: 'string', default: '', group: 'Clustering', help: 'Domain whose SRV records list the members of a new cluster.' },
   { name: 'discovery-srv-name', kind: 'string', default: '', group: 'Clustering', help: 'Suffix of the service name in the SRV query.' },
@@ -121,24 +121,24 @@ const clustering = [
 // A table: one flag per line.
 // prettier-ignore
 const security = [
-  { name: 'cert-file', kind: 'string', default: '', group: 'Security', help: 'Server certificate file for client connections.', fileKey: [clientTls, 'cert-file'] },
-  { name: 'key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of the server certificate for client connections.', fileKey: [clientTls, 'key-file'] },
-  { name: 'client-cert-auth', kind: 'bool', default: 'false', group: 'Security', help: 'Require a client certificate.', fileKey: [clientTls, 'client-cert-auth'] },
-  { name: 'client-cert-file', kind: 'string', default: '', group: 'Security', help: 'Certificate file that this server presents as a client; empty means the server certificate.', fileKey: [clientTls, 'client-cert-file'] },
-  { name: 'client-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of --client-cert-file.', fileKey: [clientTls, 'client-key-file'] },
+  { name: 'cert-file', kind: 'string', default: '', group: 'Security', help: 'Server certificate file for client connections.', fileKey: [CLIENT_TLS, 'cert-file'] },
+  { name: 'key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of the server certificate for client connections.', fileKey: [CLIENT_TLS, 'key-file'] },
+  { name: 'client-cert-auth', kind: 'bool', default: 'false', group: 'Security', help: 'Require a client certificate.', fileKey: [CLIENT_TLS, 'client-cert-auth'] },
+  { name: 'client-cert-file', kind: 'string', default: '', group: 'Security', help: 'Certificate file that this server presents as a client; empty means the server certificate.', fileKey: [CLIENT_TLS, 'client-cert-file'] },
+  { name: 'client-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of --client-cert-file.', fileKey: [CLIENT_TLS, 'client-key-file'] },
   { name: 'client-crl-file', kind: 'string', default: '', group: 'Security', help: 'Certificate revocation list (CRL) file for client certificates.', fileKey: null },
-  { name: 'client-cert-allowed-hostname', kind: 'strings', default: '', group: 'Security', help: 'Host names, separated by commas; a client certificate must have one of them.', fileKey: [clientTls, 'allowed-hostname'] },
-  { name: 'trusted-ca-file', kind: 'string', default: '', group: 'Security', help: 'File of trusted CA certificates for client certificates.', fileKey: [clientTls, 'trusted-ca-file'] },
-  { name: 'auto-tls', kind: 'bool', default: 'false', group: 'Security', help: 'Generate a self-signed certificate for client connections.', fileKey: [clientTls, 'auto-tls'] },
-  { name: 'peer-cert-file', kind: 'string', default: '', group: 'Security', help: 'Server certificate file for peer connections.', fileKey: [peerTls, 'cert-file'] },
-  { name: 'peer-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of the server certificate for peer connections.', fileKey: [peerTls, 'key-file'] },
-  { name: 'peer-client-cert-auth', kind: 'bool', default: 'false', group: 'Security', help: 'Require a client certificate from peers.', fileKey: [peerTls, 'client-cert-auth'] },
-  { name: 'peer-client-cert-file', kind: 'string', default: '', group: 'Security', help: 'Certificate file that this server presents to peers as a client; empty means --peer-cert-file.', fileKey: [peerTls, 'client-cert-file'] },
-  { name: 'peer-client-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of --peer-client-cert-file.', fileKey: [peerTls, 'client-key-file'] },
-  { name: 'peer-trusted-ca-file', kind: 'string', default: '', group: 'Security', help: 'File of trusted CA certificates for peer certificates.', fileKey: [peerTls, 'trusted-ca-file'] },
-  { name: 'peer-cert-allowed-cn', kind: 'strings', default: '', group: 'Security', help: 'Common names, separated by commas; a peer certificate must have one of them.', fileKey: [peerTls, 'allowed-cn'] },
-  { name: 'peer-cert-allowed-hostname', kind: 'strings', default: '', group: 'Security', help: 'Host names, separated by commas; a peer certificate must have one of them.', fileKey: [peerTls, 'allowed-hostname'] },
-  { name: 'peer-auto-tls', kind: 'bool', default: 'false', group: 'Security', help: 'Generate a self-signed certificate for peer connections.', fileKey: [peerTls, 'auto-tls'] },
+  { name: 'client-cert-allowed-hostname', kind: 'strings', default: '', group: 'Security', help: 'Host names, separated by commas; a client certificate must have one of them.', fileKey: [CLIENT_TLS, 'allowed-hostname'] },
+  { name: 'trusted-ca-file', kind: 'string', default: '', group: 'Security', help: 'File of trusted CA certificates for client certificates.', fileKey: [CLIENT_TLS, 'trusted-ca-file'] },
+  { name: 'auto-tls', kind: 'bool', default: 'false', group: 'Security', help: 'Generate a self-signed certificate for client connections.', fileKey: [CLIENT_TLS, 'auto-tls'] },
+  { name: 'peer-cert-file', kind: 'string', default: '', group: 'Security', help: 'Server certificate file for peer connections.', fileKey: [PEER_TLS, 'cert-file'] },
+  { name: 'peer-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of the server certificate for peer connections.', fileKey: [PEER_TLS, 'key-file'] },
+  { name: 'peer-client-cert-auth', kind: 'bool', default: 'false', group: 'Security', help: 'Require a client certificate from peers.', fileKey: [PEER_TLS, 'client-cert-auth'] },
+  { name: 'peer-client-cert-file', kind: 'string', default: '', group: 'Security', help: 'Certificate file that this server presents to peers as a client; empty means --peer-cert-file.', fileKey: [PEER_TLS, 'client-cert-file'] },
+  { name: 'peer-client-key-file', kind: 'string', default: '', group: 'Security', help: 'Key file of --peer-client-cert-file.', fileKey: [PEER_TLS, 'client-key-file'] },
+  { name: 'peer-trusted-ca-file', kind: 'string', default: '', group: 'Security', help: 'File of trusted CA certificates for peer certificates.', fileKey: [PEER_TLS, 'trusted-ca-file'] },
+  { name: 'peer-cert-allowed-cn', kind: 'strings', default: '', group: 'Security', help: 'Common names, separated by commas; a peer certificate must have one of them.', fileKey: [PEER_TLS, 'allowed-cn'] },
+  { name: 'peer-cert-allowed-hostname', kind: 'strings', default: '', group: 'Security', help: 'Host names, separated by commas; a peer certificate must have one of them.', fileKey: [PEER_TLS, 'allowed-hostname'] },
+  { name: 'peer-auto-tls', kind: 'bool', default: 'false', group: 'Security', help: 'Generate a self-signed certificate for peer connections.', fileKey: [PEER_TLS, 'auto-tls'] },
   { name: 'self-signed-cert-validity', kind: 'uint', default: '1', group: 'Security', help: 'Validity of self-signed certificates in years.' },
   { name: 'peer-crl-file', kind: 'string', default: '', group: 'Security', help: 'Certificate revocation list (CRL) file for peer certificates.', fileKey: null },
   { name: 'cipher-suites', kind: 'strings', default: '', group: 'Security', help: 'Cipher suites for TLS 1.2, by their IANA names; empty means the default of Node.js.' },
@@ -146,7 +146,7 @@ const security = [
   { name: 'host-whitelist', kind: 'uniqueStrings', default: '*', group: 'Security', help: 'Host names accepted in HTTP requests without TLS, separated by commas; * means all.' },
   { name: 'tls-min-version', kind: 'string', default: 'TLS1.2', group: 'Security', help: 'Lowest TLS version: TLS1.2 or TLS1.3.' },
   { name: 'tls-max-version', kind: 'string', default: '', group: 'Security', help: 'Highest TLS version: TLS1.2 or TLS1.3; empty means the highest supported.' },
-  { name: 'peer-skip-client-san-verification', kind: 'bool', default: 'false', group: 'Features', help: 'Do not check the subject alternative names of peer client certificates against the address of the peer.', fileKey: [peerTls, 'skip-client-san-verification'] },
+  { name: 'peer-skip-client-san-verification', kind: 'bool', default: 'false', group: 'Features', help: 'Do not check the subject alternative names of peer client certificates against the address of the peer.', fileKey: [PEER_TLS, 'skip-client-san-verification'] },
 ] as const satisfies readonly FlagDefinition[];
 
 // A table: one flag per line.

@@ -68,7 +68,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /** Largest duration Go can hold, in milliseconds: 2^63 nanoseconds. */
-const maxDurationMs = 9_223_372_036_854;
+const MAX_DURATION_MS = 9_223_372_036_854;
 
 /**
  * Parses a duration such as `1h30m` or `1.5s`.
@@ -92,7 +92,7 @@ export function parseGoDuration(text: string): number | undefined {
     totalMs += Number(match[1]) * unit;
     rest = rest.slice(match[0].length);
   }
-  if (text === '' || text === '-' || text === '+' || totalMs > maxDurationMs) return undefined;
+  if (text === '' || text === '-' || text === '+' || totalMs > MAX_DURATION_MS) return undefined;
   return sign * totalMs;
 }
 

@@ -25,7 +25,7 @@ const plain = {
 type Part = keyof typeof plain;
 
 /** More characters that Go leaves unescaped in a path or fragment when they were written unescaped. */
-const toleratedInPath = "!'()*[]";
+const TOLERATED_IN_PATH = "!'()*[]";
 
 /**
  * Parses a URL by the rules of Go's `url.Parse` (Go 1.26).
@@ -192,7 +192,7 @@ function normalForm(written: string, part: 'path' | 'fragment'): string {
   const unescaped = unescapePart(written, part);
   const isValid = written
     .split(/(?:)/)
-    .every((char) => char === '%' || isPlain(char, part) || toleratedInPath.includes(char));
+    .every((char) => char === '%' || isPlain(char, part) || TOLERATED_IN_PATH.includes(char));
   return isValid ? written : escapePart(unescaped, part);
 }
 

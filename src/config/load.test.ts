@@ -111,8 +111,13 @@ describe('the configuration', () => {
     expect(initialCluster.size).toBe(0);
     expect(discoverySrv).toBeUndefined();
     expect(discovery).toMatchObject({
-      ...{ token: 't', endpoints: ['http://a:1', 'http://b:1'], user: 'root', password: 'a:b' },
-      ...{ dialTimeoutMs: 2_000, requestTimeoutMs: 5_000, insecureTransport: true },
+      token: 't',
+      endpoints: ['http://a:1', 'http://b:1'],
+      user: 'root',
+      password: 'a:b',
+      dialTimeoutMs: 2_000,
+      requestTimeoutMs: 5_000,
+      insecureTransport: true,
     });
   });
 

@@ -10,15 +10,15 @@ import { findFlag } from './flags.ts';
 import { FlagValueError, formatGoDuration, quote } from './go-syntax.ts';
 import { helpText, usageText } from './help.ts';
 import { parseInitialCluster } from './initial-cluster.ts';
-import { minRaftConnectionTimeoutMs } from './limits.ts';
+import { MIN_RAFT_CONNECTION_TIMEOUT_MS } from './limits.ts';
 import { localAddress } from './local-address.ts';
 import { logSettings } from './log-settings.ts';
 import { flagsWithoutEffect, unsupportedFlagFault } from './unsupported-flags.ts';
 import type { EarlyLogLine } from './early-log-line.ts';
-import { advertiseClientUrlsMissing, startFault, validate } from './validate.ts';
+import { ADVERTISE_CLIENT_URLS_MISSING, startFault, validate } from './validate.ts';
 import { defaultFlagValues, setFlag, type FlagValues } from './value-kinds.ts';
 
-const caller = 'config/load.ts';
+const CALLER = 'config/load.ts';
 
 /** The result of loading the configuration. */
 export type LoadOutcome =
@@ -61,7 +61,7 @@ export async function loadConfig({ args, environment }: LoadInput): Promise<Load
   }
   const running: EarlyLogLine = {
     level: 'info',
-    caller,
+    caller: CALLER,
     message: 'Running: ',
     fields: { args: ['keystead', ...args] },
   };
@@ -105,7 +105,7 @@ async function loadFile(path: string, running: EarlyLogLine): Promise<LoadOutcom
   dropDefaultCluster(values, given);
   const loaded: EarlyLogLine = {
     level: 'info',
-    caller,
+    caller: CALLER,
     message:
       'loaded server configuration, other configuration command line flags and environment variables will be ignored if provided',
     fields: { path },
@@ -123,10 +123,14 @@ function dropDefaultCluster(values: FlagValues, given: ReadonlySet<string>): voi
 }
 
 function raftTimeoutLines(values: FlagValues): EarlyLogLine[] {
-  const floor = formatGoDuration(minRaftConnectionTimeoutMs);
+  const floor = formatGoDuration(MIN_RAFT_CONNECTION_TIMEOUT_MS);
   return (['raft-read-timeout', 'raft-write-timeout'] as const)
-    .filter((name) => values[name] < minRaftConnectionTimeoutMs)
-    .map((name) => ({ level: 'info', caller, message: `${name} increased to minimum value: ${floor}` }));
+    .filter((name) => values[name] < MIN_RAFT_CONNECTION_TIMEOUT_MS)
+    .map((name) => ({
+      level: 'info',
+      caller: CALLER,
+      message: `${name} increased to minimum value: ${floor}`,
+    }));
 }
 
 interface FinishInput {
@@ -152,7 +156,7 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
   if (values['data-dir'] === '') {
     values['data-dir'] = `${values.name}.etcd`;
     const fields = { 'data-dir': values['data-dir'] };
-    late.push({ level: 'warn', caller, message: "'data-dir' was empty; using default", fields });
+    late.push({ level: 'warn', caller: CALLER, message: "'data-dir' was empty; using default", fields });
   }
   late.push(...withoutEffectLines(values));
   const parts = startParts(values);
@@ -193,7 +197,7 @@ function deprecationLines(given: ReadonlySet<string>): EarlyLogLine[] {
   };
   return Object.entries(texts)
     .filter(([name]) => given.has(name))
-    .map(([, message]) => ({ level: 'warn', caller, message }));
+    .map(([, message]) => ({ level: 'warn', caller: CALLER, message }));
 }
 
 function withoutEffectLines(values: FlagValues): EarlyLogLine[] {
@@ -202,7 +206,7 @@ function withoutEffectLines(values: FlagValues): EarlyLogLine[] {
     .filter((name) => values[name] !== defaults[name])
     .map((name) => ({
       level: 'warn',
-      caller,
+      caller: CALLER,
       message: 'flag has no effect: it applies only to the storage of etcd',
       fields: { flag: `--${name}` },
     }));
@@ -240,7 +244,9 @@ function adoptDefaultHost(values: FlagValues): EarlyLogLine[] {
       .join(',');
   }
   if (host === undefined) return [];
-  return [{ level: 'info', caller, message: 'detected default host for advertise', fields: { host } }];
+  return [
+    { level: 'info', caller: CALLER, message: 'detected default host for advertise', fields: { host } },
+  ];
 }
 
 function rejected(
@@ -251,10 +257,15 @@ function rejected(
 ): LoadOutcome {
   const lines: EarlyLogLine[] = [
     ...late,
-    { level: 'warn', caller, message: 'failed to verify flags', fields: { error } },
+    { level: 'warn', caller: CALLER, message: 'failed to verify flags', fields: { error } },
   ];
-  if (error === advertiseClientUrlsMissing) {
-    lines.push({ level: 'warn', caller, message: 'advertise client URLs are not set', fields: { error } });
+  if (error === ADVERTISE_CLIENT_URLS_MISSING) {
+    lines.push({
+      level: 'warn',
+      caller: CALLER,
+      message: 'advertise client URLs are not set',
+      fields: { error },
+    });
   }
   return { kind: 'failed', exitCode: 1, early, late: lines, log };
 }
@@ -266,6 +277,11 @@ function aborted(
   error: string,
   log: LogSettings,
 ): LoadOutcome {
-  const line: EarlyLogLine = { level: 'fatal', caller, message: 'discovery failed', fields: { error } };
+  const line: EarlyLogLine = {
+    level: 'fatal',
+    caller: CALLER,
+    message: 'discovery failed',
+    fields: { error },
+  };
   return { kind: 'failed', exitCode: 1, early, late: [...late, line], log };
 }

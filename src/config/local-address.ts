@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { EarlyLogLine } from './early-log-line.ts';
 import { type EndpointUrl, urlTexts } from './urls.ts';
 
-const caller = 'config/local-address.ts';
+const CALLER = 'config/local-address.ts';
 
 /** The source address of connections to other members, when the feature gate SetMemberLocalAddr is on. */
 export interface LocalAddress {
@@ -14,16 +14,16 @@ export interface LocalAddress {
 export function localAddress(advertised: readonly EndpointUrl[]): LocalAddress {
   const fields = { 'advertise-peer-urls': urlTexts(advertised) };
   const message = 'searching for a suitable member local address in AdvertisePeerURLs';
-  const search: EarlyLogLine = { level: 'info', caller, message, fields };
+  const search: EarlyLogLine = { level: 'info', caller: CALLER, message, fields };
   const address = advertised.map(({ host }) => host).find(isSuitable);
   if (address === undefined) {
     const none = 'unable to set a member local address due to lack of suitable local addresses';
-    return { address, lines: [search, { level: 'warn', caller, message: none, fields }] };
+    return { address, lines: [search, { level: 'warn', caller: CALLER, message: none, fields }] };
   }
   const found = 'setting member local address';
   return {
     address,
-    lines: [search, { level: 'info', caller, message: found, fields: { LocalAddr: address } }],
+    lines: [search, { level: 'info', caller: CALLER, message: found, fields: { LocalAddr: address } }],
   };
 }
 

@@ -61,8 +61,17 @@ const settings: Readonly<Partial<Record<FlagName, readonly string[]>>> = {
 };
 
 const samples: Readonly<Partial<Record<FlagDefinition['kind'], string>>> = {
-  ...{ string: 'x', uint: '7', uint32: '7', uint64: '7', int: '7', int64: '7', duration: '77s' },
-  ...{ urls: 'http://127.0.0.1:7', origins: 'http://a:7', strings: 'a', uniqueStrings: 'a' },
+  string: 'x',
+  uint: '7',
+  uint32: '7',
+  uint64: '7',
+  int: '7',
+  int64: '7',
+  duration: '77s',
+  urls: 'http://127.0.0.1:7',
+  origins: 'http://a:7',
+  strings: 'a',
+  uniqueStrings: 'a',
 };
 
 function argsFor(flag: FlagDefinition & { readonly name: FlagName }): readonly string[] {

@@ -2,14 +2,18 @@ import { auditFault } from './audit-settings.ts';
 import { unknownCipherSuite } from './cipher-suites.ts';
 import { resolveFeatureGates } from './feature-gates.ts';
 import { formatGoDuration, quote } from './go-syntax.ts';
-import { maxElectionTimeoutMs, maxTracingSamplesPerMillion, minHeartbeatsPerElection } from './limits.ts';
+import {
+  MAX_ELECTION_TIMEOUT_MS,
+  MAX_TRACING_SAMPLES_PER_MILLION,
+  MIN_HEARTBEATS_PER_ELECTION,
+} from './limits.ts';
 import type { EarlyLogLine } from './early-log-line.ts';
 import { advertisedUrlFault, bindUrlFault, splitHostPort, urlTexts } from './urls.ts';
 import type { FlagValues } from './value-kinds.ts';
 
-const caller = 'config/validate.ts';
+const CALLER = 'config/validate.ts';
 
-export const advertiseClientUrlsMissing =
+export const ADVERTISE_CLIENT_URLS_MISSING =
   '--advertise-client-urls is required when --listen-client-urls is set explicitly';
 
 export interface Validation {
@@ -22,7 +26,7 @@ export interface Validation {
 export function validate(values: FlagValues): Validation {
   const lines: EarlyLogLine[] = [];
   const warn = (message: string, fields = {}): void =>
-    void lines.push({ level: 'warn', caller, message, fields });
+    void lines.push({ level: 'warn', caller: CALLER, message, fields });
   const fault =
     listenFault(values, warn) ??
     advertiseFault(values) ??
@@ -84,23 +88,23 @@ function timingFault(values: FlagValues): string | undefined {
   const electionMs = values['election-timeout'];
   if (heartbeatMs === 0) return `--heartbeat-interval must be >0 (set to ${heartbeatMs}ms)`;
   if (electionMs === 0) return `--election-timeout must be >0 (set to ${electionMs}ms)`;
-  if (minHeartbeatsPerElection * heartbeatMs > electionMs) {
+  if (MIN_HEARTBEATS_PER_ELECTION * heartbeatMs > electionMs) {
     return `--election-timeout[${electionMs}ms] should be at least as 5 times as --heartbeat-interval[${heartbeatMs}ms]`;
   }
-  if (electionMs > maxElectionTimeoutMs) {
-    return `--election-timeout[${electionMs}ms] is too long, and should be set less than ${maxElectionTimeoutMs}ms`;
+  if (electionMs > MAX_ELECTION_TIMEOUT_MS) {
+    return `--election-timeout[${electionMs}ms] is too long, and should be set less than ${MAX_ELECTION_TIMEOUT_MS}ms`;
   }
   return undefined;
 }
 
 function serviceFault(values: FlagValues, warn: Warn): string | undefined {
-  if (values['advertise-client-urls'].length === 0) return advertiseClientUrlsMissing;
+  if (values['advertise-client-urls'].length === 0) return ADVERTISE_CLIENT_URLS_MISSING;
   const mode = values['auto-compaction-mode'];
   if (mode === '') return 'undefined auto-compaction-mode';
   if (mode !== 'periodic' && mode !== 'revision') return `unknown auto-compaction-mode ${quote(mode)}`;
   const samples = values['distributed-tracing-sampling-rate'];
-  if (values['enable-distributed-tracing'] && (samples < 0 || samples > maxTracingSamplesPerMillion)) {
-    const bound = samples < 0 ? 'positive' : `less than ${maxTracingSamplesPerMillion}`;
+  if (values['enable-distributed-tracing'] && (samples < 0 || samples > MAX_TRACING_SAMPLES_PER_MILLION)) {
+    const bound = samples < 0 ? 'positive' : `less than ${MAX_TRACING_SAMPLES_PER_MILLION}`;
     return `distributed tracing configurition is not valid: (tracing sampling rate must be ${bound})`;
   }
   const gates = resolveFeatureGates(values['feature-gates']);

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { ClientVersions } from './client-versions.ts';
 
-test('calls are counted by version and kind', () => {
+it('calls are counted by version and kind', () => {
   const versions = new ClientVersions();
   for (const [isUnary, version] of [
     [true, '3.7'],
@@ -19,13 +19,13 @@ test('calls are counted by version and kind', () => {
   ]);
 });
 
-test('a version that is not ASCII text is refused and not counted', () => {
+it('a version that is not ASCII text is refused and not counted', () => {
   const versions = new ClientVersions();
   expect(versions.count(true, '3.\xff')).toBe(false);
   expect([...versions.entries()]).toEqual([]);
 });
 
-test('any number of versions uses bounded memory', () => {
+it('any number of versions uses bounded memory', () => {
   const versions = new ClientVersions();
   for (let at = 0; at < 10_000; at += 1) versions.count(true, `version ${at}`);
   const entries = [...versions.entries()];

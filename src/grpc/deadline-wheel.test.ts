@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { DeadlineWheel, type WheelEntry } from './deadline-wheel.ts';
 
@@ -15,7 +15,7 @@ class Entry implements WheelEntry {
   }
 }
 
-test('deadlines fire once, soon and never early, and removed ones never fire', async () => {
+it('deadlines fire once, soon and never early, and removed ones never fire', async () => {
   const wheel = new DeadlineWheel(() => performance.now());
   const random = new SeededRandom(1);
   const start = performance.now();
@@ -30,7 +30,7 @@ test('deadlines fire once, soon and never early, and removed ones never fire', a
   expect([...removed].every((entry) => entry.firedAt === -1)).toBe(true);
 });
 
-test('a deadline beyond one revolution of the wheel fires in the right one', () => {
+it('a deadline beyond one revolution of the wheel fires in the right one', () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
     const wheel = new DeadlineWheel(() => performance.now());

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { ErrorCode, FrameFlag, FrameType } from '../http2/constants.ts';
 import { encodeStatic, type HeaderPair } from '../http2/hpack-encoder.ts';
 import { RawClient } from '../http2/raw-client.ts';
@@ -39,7 +39,7 @@ async function rawClient(server: TestServer): Promise<RawClient> {
 const END_BOTH = FrameFlag.END_HEADERS | FrameFlag.END_STREAM;
 
 describe('unary calls', () => {
-  test('messages of all sizes near those of frames and windows are echoed', async () => {
+  it('messages of all sizes near those of frames and windows are echoed', async () => {
     const c = client(await start());
     for (const size of [0, 1, 16_378, 16_379, 16_380, 65_530, 65_531, 200_000, 1024 * 1024]) {
       const message = Buffer.alloc(size, size & 0xff);
@@ -48,26 +48,26 @@ describe('unary calls', () => {
     }
   });
 
-  test('a response in parts', async () => {
+  it('a response in parts', async () => {
     const { message } = await client(await start()).unary('/test.Test/Parts', 'abcdef');
     expect(message?.toString()).toBe('abcdef');
   });
 
-  test('many calls at a time, with some large messages', async () => {
+  it('many calls at a time, with some large messages', async () => {
     const c = client(await start({ maxReceiveBytes: 4 * 1024 * 1024 }));
     const sizes = Array.from({ length: 200 }, (_, i) => (i % 10 === 0 ? 1_500_000 : i * 100));
     const results = await Promise.all(sizes.map((size) => c.unary('/test.Test/Echo', Buffer.alloc(size, 1))));
     expect(results.map((r) => r.message?.length)).toEqual(sizes);
   });
 
-  test('an error has code and message, also with non-ASCII text', async () => {
+  it('an error has code and message, also with non-ASCII text', async () => {
     const c = client(await start());
     for (const text of ['etcdserver: no leader', '100% größer\n', '鍵', '']) {
       expect(await c.unary('/test.Test/Fail', text)).toMatchObject({ code: 9, details: text });
     }
   });
 
-  test('metadata, text and binary', async () => {
+  it('metadata, text and binary', async () => {
     const c = client(await start());
     const metadata = { hasleader: 'true', 'token-bin': Buffer.from([0, 255, 1]) };
     expect((await c.unary('/test.Test/Meta', 'hasleader', { metadata })).message?.toString()).toBe('true');
@@ -77,7 +77,7 @@ describe('unary calls', () => {
     expect((await c.unary('/test.Test/Meta', 'token', { metadata })).message?.toString()).toBe('absent');
   });
 
-  test('unknown services and methods', async () => {
+  it('unknown services and methods', async () => {
     const c = client(await start());
     expect(await c.unary('/test.Test/No')).toMatchObject({
       code: 12,
@@ -86,7 +86,7 @@ describe('unary calls', () => {
     expect(await c.unary('/no.Such/No')).toMatchObject({ code: 12, details: 'unknown service no.Such' });
   });
 
-  test('a request larger than the limit', async () => {
+  it('a request larger than the limit', async () => {
     const c = client(await start({ maxReceiveBytes: 1000 }));
     expect((await c.unary('/test.Test/Echo', Buffer.alloc(1000))).code).toBe(0);
     expect(await c.unary('/test.Test/Echo', Buffer.alloc(1001))).toMatchObject({
@@ -95,7 +95,7 @@ describe('unary calls', () => {
     });
   });
 
-  test.each([2 ** 31, 2 ** 32, 2 ** 32 + 5])(
+  it.each([2 ** 31, 2 ** 32, 2 ** 32 + 5])(
     'a response of %d bytes is refused as by etcd, and the server continues',
     async (bytes) => {
       const server = await start();
@@ -109,7 +109,7 @@ describe('unary calls', () => {
     },
   );
 
-  test('a deadline ends the call on both sides, and a later response is dropped', async () => {
+  it('a deadline ends the call on both sides, and a later response is dropped', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Hang', [['grpc-timeout', '50m']]);
@@ -125,7 +125,7 @@ describe('unary calls', () => {
     expect(raw.of(FrameType.DATA, 1)).toHaveLength(0);
   });
 
-  test('a reset and a lost connection cancel', async () => {
+  it('a reset and a lost connection cancel', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Hang');
@@ -140,7 +140,7 @@ describe('unary calls', () => {
     expect(server.grpc.methodStats().find((s) => s.method === 'Hang')!.handled[Status.CANCELLED]).toBe(2);
   });
 
-  test('a 200 MB response is produced only while the client reads', async () => {
+  it('a 200 MB response is produced only while the client reads', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Big');
@@ -152,14 +152,18 @@ describe('unary calls', () => {
     expect(message?.every((byte) => byte === 0x78)).toBe(true);
   });
 
-  test('counters', async () => {
+  it('counters', async () => {
     const server = await start();
     const c = client(server);
     await c.unary('/test.Test/Echo', 'abc');
     await c.unary('/test.Test/Fail', 'no');
     const stats = server.grpc.methodStats();
     expect(stats.find((s) => s.method === 'Echo')).toMatchObject({
-      ...{ service: 'test.Test', type: 'unary', started: 1, messagesReceived: 1, messagesSent: 1 },
+      service: 'test.Test',
+      type: 'unary',
+      started: 1,
+      messagesReceived: 1,
+      messagesSent: 1,
     });
     expect(stats.find((s) => s.method === 'Echo')!.handled[0]).toBe(1);
     expect(stats.find((s) => s.method === 'Fail')!.handled[9]).toBe(1);
@@ -170,7 +174,7 @@ describe('unary calls', () => {
 });
 
 describe('streaming calls', () => {
-  test('both ways', async () => {
+  it('both ways', async () => {
     const call = client(await start()).bidi('/test.Test/EchoStream');
     const done = collect(call);
     const sent = Array.from({ length: 500 }, (_, i) => Buffer.alloc(i * 20, i & 0xff));
@@ -182,7 +186,7 @@ describe('streaming calls', () => {
     expect(messages).toHaveLength(500);
   });
 
-  test('large messages in both directions do not enlarge the window permanently', async () => {
+  it('large messages in both directions do not enlarge the window permanently', async () => {
     const server = await start();
     const call = client(server).bidi('/test.Test/EchoStream');
     const done = collect(call);
@@ -192,7 +196,7 @@ describe('streaming calls', () => {
     expect(messages.map((m) => m.length)).toEqual(new Array(50).fill(1_000_000));
   });
 
-  test('a writer is blocked when the client does not read', async () => {
+  it('a writer is blocked when the client does not read', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/Count');
@@ -206,7 +210,7 @@ describe('streaming calls', () => {
     expect(messages.every((m, i) => m[999] === ((i + 1) & 0xff))).toBe(true);
   });
 
-  test('pause stops messages and finally the client', async () => {
+  it('pause stops messages and finally the client', async () => {
     const server = await start();
     const raw = await rawClient(server);
     raw.request(1, '/test.Test/EchoStream');
@@ -225,7 +229,7 @@ describe('streaming calls', () => {
     expect(raw.headers(1)).toMatchObject({ 'grpc-status': '0' });
   });
 
-  test('no message, and two, for a call with one', async () => {
+  it('no message, and two, for a call with one', async () => {
     const raw = await rawClient(await start());
     raw.request(1, '/test.Test/Count', [], END_BOTH);
     await raw.ended(1);
@@ -240,7 +244,7 @@ describe('streaming calls', () => {
     expect(raw.headers(3)['grpc-message']).toContain('multiple request messages');
   });
 
-  test('cancel by the client', async () => {
+  it('cancel by the client', async () => {
     const server = await start();
     const call = client(server).serverStream('/test.Test/Count', '1000000000');
     const done = collect(call);
@@ -252,7 +256,7 @@ describe('streaming calls', () => {
   });
 });
 
-test('a message of a stream that is too large to send ends the stream', async () => {
+it('a message of a stream that is too large to send ends the stream', async () => {
   const server = await start();
   const collected = collect(client(server).bidi('/test.Test/EchoStream'));
   await expect.poll(() => server.streams.length).toBe(1);
@@ -266,7 +270,7 @@ test('a message of a stream that is too large to send ends the stream', async ()
 });
 
 describe('compression', () => {
-  test('gzip both ways if the client compresses', async () => {
+  it('gzip both ways if the client compresses', async () => {
     const server = await start();
     const c = client(server, { 'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip });
     const message = Buffer.alloc(100_000, 'a');
@@ -281,7 +285,7 @@ describe('compression', () => {
     expect((await done).messages).toEqual(sent);
   });
 
-  test('a small message that expands beyond the limit is refused', async () => {
+  it('a small message that expands beyond the limit is refused', async () => {
     const raw = await rawClient(await start({ maxReceiveBytes: 100_000 }));
     const bomb = gzipSync(Buffer.alloc(50_000_000));
     const prefix = Buffer.from([1, 0, 0, 0, 0]);
@@ -298,7 +302,7 @@ describe('compression', () => {
     });
   });
 
-  test('unknown encodings and flags', async () => {
+  it('unknown encodings and flags', async () => {
     const raw = await rawClient(await start());
     raw.request(1, '/test.Test/Echo', [['grpc-encoding', 'snappy']], END_BOTH);
     await raw.ended(1);
@@ -331,7 +335,7 @@ describe('requests that are refused', () => {
   ];
   const grpcType: HeaderPair = ['content-type', 'application/grpc'];
 
-  test.each<[string, HeaderPair[], Record<string, string>]>([
+  it.each<[string, HeaderPair[], Record<string, string>]>([
     [
       'no content type',
       base,
@@ -343,7 +347,8 @@ describe('requests that are refused', () => {
       'GET',
       [[':method', 'GET'], ...base.slice(1), grpcType],
       {
-        ...{ ':status': '405', 'grpc-status': '13' },
+        ':status': '405',
+        'grpc-status': '13',
         'grpc-message': 'Received a HEADERS frame with :method "GET" which should be POST',
       },
     ],
@@ -351,7 +356,8 @@ describe('requests that are refused', () => {
       'a bad timeout',
       [...base, grpcType, ['grpc-timeout', '5x']],
       {
-        ...{ ':status': '400', 'grpc-status': '13' },
+        ':status': '400',
+        'grpc-status': '13',
         'grpc-message': 'malformed grpc-timeout: transport: timeout unit is not recognized: "5x"',
       },
     ],
@@ -360,7 +366,9 @@ describe('requests that are refused', () => {
       'a path without slashes',
       [...base.slice(0, 2), [':path', 'Echo'], grpcType],
       {
-        ...{ ':status': '200', 'grpc-status': '12', 'grpc-message': 'malformed method name: "Echo"' },
+        ':status': '200',
+        'grpc-status': '12',
+        'grpc-message': 'malformed method name: "Echo"',
       },
     ],
     ['no message', [...base, grpcType], { 'grpc-status': '2', 'grpc-message': 'EOF' }],
@@ -377,7 +385,7 @@ describe('requests that are refused', () => {
     expect(raw.headers(1)).toMatchObject(expected);
   });
 
-  test('a content type with a suffix is served and echoed', async () => {
+  it('a content type with a suffix is served and echoed', async () => {
     const raw = await rawClient(await start());
     raw.send(
       FrameType.HEADERS,
@@ -391,7 +399,7 @@ describe('requests that are refused', () => {
     expect(raw.data(1).subarray(5).toString()).toBe('abc');
   });
 
-  test.each<[string, HeaderPair[]]>([
+  it.each<[string, HeaderPair[]]>([
     ['no scheme', base.filter(([name]) => name !== ':scheme')],
     ['an odd te', [...base, ['te', 'gzip']]],
   ])('a gRPC request with %s is served, another one is malformed', async (_, headers) => {
@@ -405,7 +413,7 @@ describe('requests that are refused', () => {
     expect(raw.resetCode(3)).toBe(ErrorCode.PROTOCOL_ERROR);
   });
 
-  test.each([3, 100_000])('a call is answered when its message of %i bytes has arrived', async (bytes) => {
+  it.each([3, 100_000])('a call is answered when its message of %i bytes has arrived', async (bytes) => {
     const raw = await rawClient(await start());
     const message = Buffer.alloc(bytes, 'm');
     raw.request(1, '/test.Test/Echo');
@@ -428,7 +436,7 @@ describe('requests that are refused', () => {
     expect(raw.headers(3)).toMatchObject({ 'grpc-status': '0' });
   });
 
-  test('an end of the stream right behind the message is waited for', async () => {
+  it('an end of the stream right behind the message is waited for', async () => {
     const raw = await rawClient(await start());
     raw.socket.cork();
     raw.request(1, '/test.Test/Echo');
@@ -440,7 +448,7 @@ describe('requests that are refused', () => {
     expect(raw.resetCode(1)).toBeUndefined();
   });
 
-  test('an incomplete message', async () => {
+  it('an incomplete message', async () => {
     const raw = await rawClient(await start());
     raw.request(1, '/test.Test/Echo');
     raw.send(FrameType.DATA, 1, 1, [0, 0, 0, 0, 9, 1]);
@@ -448,7 +456,7 @@ describe('requests that are refused', () => {
     expect(raw.headers(1)).toMatchObject({ 'grpc-status': '2', 'grpc-message': 'unexpected EOF' });
   });
 
-  test('a connection-specific header is malformed', async () => {
+  it('a connection-specific header is malformed', async () => {
     const raw = await rawClient(await start());
     raw.request(1, '/test.Test/Echo', [['connection', 'close']]);
     await raw.ended(1);
@@ -457,7 +465,7 @@ describe('requests that are refused', () => {
 });
 
 describe('memory for requests', () => {
-  test('large messages get their window one after the other, within the budget of their connection', async () => {
+  it('large messages get their window one after the other, within the budget of their connection', async () => {
     const server = await start({ maxReceiveBytes: 20_000_000 });
     const raw = await rawClient(server);
     for (const id of [1, 3, 5]) {
@@ -477,7 +485,7 @@ describe('memory for requests', () => {
 });
 
 describe('listening', () => {
-  test('HTTP/1.1 on the same port, whole or in pieces; an upgrade is just a header', async () => {
+  it('HTTP/1.1 on the same port, whole or in pieces; an upgrade is just a header', async () => {
     const http1 = createServer((request, response) =>
       response.end(`${request.method ?? ''} ${request.url ?? ''}`),
     );
@@ -503,7 +511,7 @@ describe('listening', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test('the preface after a request is HTTP/1.1 data and does not change the protocol', async () => {
+  it('the preface after a request is HTTP/1.1 data and does not change the protocol', async () => {
     const http1 = createServer((_request, response) => response.end('ok'));
     const server = await start({ http1 });
     const raw = new RawClient({ host: '127.0.0.1', port: server.port });
@@ -516,7 +524,7 @@ describe('listening', () => {
     expect(server.grpc.connectionCount).toBe(0);
   });
 
-  test.each(['garbage\r\n', 'GET / HTTP/3.0\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', `GET /${'x'.repeat(20_000)}`])(
+  it.each(['garbage\r\n', 'GET / HTTP/3.0\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', `GET /${'x'.repeat(20_000)}`])(
     'any other protocol is closed without a response: %j',
     async (bytes) => {
       const http1 = createServer((_request, response) => response.end('ok'));
@@ -529,7 +537,7 @@ describe('listening', () => {
     },
   );
 
-  test('a unix socket', async () => {
+  it('a unix socket', async () => {
     const server = await start();
     const directory = mkdtempSync(join(tmpdir(), 'keystead-grpc-'));
     cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
@@ -541,14 +549,14 @@ describe('listening', () => {
     expect((await c.unary('/test.Test/Peer')).message?.toString()).toBe(' -');
   });
 
-  test('an address in use is an error', async () => {
+  it('an address in use is an error', async () => {
     const server = await start();
     await expect(server.grpc.listen({ host: '127.0.0.1', port: server.port })).rejects.toThrow('EADDRINUSE');
   });
 });
 
 describe('shutdown', () => {
-  test('running calls end first, and new connections are refused', async () => {
+  it('running calls end first, and new connections are refused', async () => {
     const server = await start();
     const c = client(server);
     const under = c.unary('/test.Test/Hang');
@@ -563,7 +571,7 @@ describe('shutdown', () => {
     );
   });
 
-  test('calls that do not end are canceled after the grace time', async () => {
+  it('calls that do not end are canceled after the grace time', async () => {
     const server = await start();
     const under = client(server).unary('/test.Test/Hang');
     await expect.poll(() => server.hanging.length).toBe(1);

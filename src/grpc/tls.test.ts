@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { request } from 'node:https';
 import { connect } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { hasOpenssl, makeCertificates } from './test-certificates.ts';
 import { TestClient } from './test-client.ts';
 import { TestServer } from './test-server.ts';
@@ -31,7 +31,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     return made;
   }
 
-  test('gRPC with and without a client certificate', async () => {
+  it('gRPC with and without a client certificate', async () => {
     const { server, ca, clientCertificate } = await start();
     const anonymous = client(server, grpc.credentials.createSsl(ca));
     expect((await anonymous.unary('/test.Test/Peer')).message?.toString()).toMatch(/^127\.0\.0\.1:\d+ -$/);
@@ -46,7 +46,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
   });
 
   /** This once crashed the process: a request may be handled after its client has disconnected. */
-  test('a closed connection has no certificate', async () => {
+  it('a closed connection has no certificate', async () => {
     const { server, ca, clientCertificate } = await start();
     const seen = new Promise<unknown>((resolve) => {
       const method = { path: '/test.Gone/Ask', clientStreaming: false, serverStreaming: false };
@@ -63,7 +63,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect(await seen).toEqual([undefined, undefined]);
   });
 
-  test('HTTP/1.1 with and without ALPN, and for clients that offer both', async () => {
+  it('HTTP/1.1 with and without ALPN, and for clients that offer both', async () => {
     const { server, ca } = await start();
     for (const ALPNProtocols of [undefined, ['http/1.1'], ['h2', 'http/1.1']]) {
       const body = await new Promise<string>((resolve, reject) => {
@@ -87,7 +87,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     }
   });
 
-  test('a client that negotiated h2 cannot use HTTP/1.1', async () => {
+  it('a client that negotiated h2 cannot use HTTP/1.1', async () => {
     const { server, ca } = await start();
     const socket = connect({ host: 'localhost', port: server.port, ca, ALPNProtocols: ['h2'] });
     cleanups.push(() => socket.destroy());
@@ -99,7 +99,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect(answer).toBe('');
   });
 
-  test('new certificates serve new connections', async () => {
+  it('new certificates serve new connections', async () => {
     const { server, ca } = await start();
     const old = client(server, grpc.credentials.createSsl(ca));
     expect((await old.unary('/test.Test/Echo', 'a')).code).toBe(0);
@@ -110,7 +110,7 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect((await old.unary('/test.Test/Echo', 'c')).message?.toString()).toBe('c');
   });
 
-  test('the connection of a client without TLS on a TLS port is closed', async () => {
+  it('the connection of a client without TLS on a TLS port is closed', async () => {
     const { server } = await start();
     const plain = client(server, grpc.credentials.createInsecure());
     expect((await plain.unary('/test.Test/Echo', 'a', { deadline: Date.now() + 2_000 })).code).not.toBe(0);

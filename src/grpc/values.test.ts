@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Metadata, illegalBase64At } from './metadata.ts';
 import { HeaderField } from '../http2/header-field.ts';
 import { ReceiveBudget, type ReceiveClaim } from './receive-budget.ts';
@@ -6,7 +6,7 @@ import { encodeStatusMessage } from './status.ts';
 import { parseTimeout } from './timeout.ts';
 
 describe('grpc-timeout', () => {
-  test.each([
+  it.each([
     ['1H', 3_600_000],
     ['2M', 120_000],
     ['3S', 3_000],
@@ -19,7 +19,7 @@ describe('grpc-timeout', () => {
     expect(parseTimeout(value)).toBeCloseTo(milliseconds, 9);
   });
 
-  test.each(['', 'm', '1', '1x', '-1m', '+1m', '1.5S', '123456789m', ' 1m', 'Hm'])(
+  it.each(['', 'm', '1', '1x', '-1m', '+1m', '1.5S', '123456789m', ' 1m', 'Hm'])(
     '%j is malformed',
     (value) => {
       expect(typeof parseTimeout(value)).toBe('string');
@@ -27,14 +27,14 @@ describe('grpc-timeout', () => {
   );
 });
 
-test('status messages are percent-encoded outside printable ASCII', () => {
+it('status messages are percent-encoded outside printable ASCII', () => {
   expect(encodeStatusMessage('etcdserver: no leader')).toBe('etcdserver: no leader');
   expect(encodeStatusMessage('100%\n~')).toBe('100%25%0A~');
   expect(encodeStatusMessage('é鍵\u007f')).toBe('%C3%A9%E9%8D%B5%7F');
 });
 
 describe('metadata', () => {
-  test('values by name, several of one name, binary ones decoded', () => {
+  it('values by name, several of one name, binary ones decoded', () => {
     const fields = [
       new HeaderField(':path', '/a'),
       new HeaderField('a', '1'),
@@ -50,7 +50,7 @@ describe('metadata', () => {
     expect([...metadata.entries()].map(([name]) => name)).toEqual(['a', 'a', 'b-bin']);
   });
 
-  test('base64 is valid with and without padding; otherwise the offset of the first invalid byte is returned', () => {
+  it('base64 is valid with and without padding; otherwise the offset of the first invalid byte is returned', () => {
     for (const value of ['', 'AA==', 'AA', 'AAA=', 'AAAA']) expect(illegalBase64At(value)).toBe(-1);
     expect(illegalBase64At('!')).toBe(0);
     expect(illegalBase64At('QQ==,QUI=')).toBe(2);
@@ -73,7 +73,7 @@ describe('the budget for large messages', () => {
     return made;
   }
 
-  test('first come, first served; released memory goes to waiting messages', () => {
+  it('first come, first served; released memory goes to waiting messages', () => {
     const budget = new ReceiveBudget(100);
     const first = claim(budget, 60);
     const second = claim(budget, 60);
@@ -85,7 +85,7 @@ describe('the budget for large messages', () => {
     expect(second.grants).toBe(1);
   });
 
-  test('canceling a waiting claim frees nothing and blocks no other one', () => {
+  it('canceling a waiting claim frees nothing and blocks no other one', () => {
     const budget = new ReceiveBudget(100);
     claim(budget, 50);
     const second = claim(budget, 80);

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { ConnectionHarness } from './connection-harness.ts';
 import { ErrorCode, FrameFlag, FrameType, PREFACE, SettingId } from './constants.ts';
 import { encodeIndexed } from './hpack-encoder.ts';
@@ -28,7 +28,7 @@ const END_HEADERS = FrameFlag.END_HEADERS;
 const END_BOTH = FrameFlag.END_HEADERS | FrameFlag.END_STREAM;
 
 describe('requests', () => {
-  test('padding, priority and continuation change nothing', async () => {
+  it('padding, priority and continuation change nothing', async () => {
     const { client } = await start();
     const block = RawClient.requestBlock('/echo');
     const third = Math.floor(block.length / 3);
@@ -47,7 +47,7 @@ describe('requests', () => {
     expect(client.data(1).toString()).toBe('abcdef');
   });
 
-  test('trailing headers end a request', async () => {
+  it('trailing headers end a request', async () => {
     const { client } = await start();
     client.request(1, '/echo');
     client.send(FrameType.DATA, 0, 1, Buffer.from('abc'));
@@ -56,7 +56,7 @@ describe('requests', () => {
     expect(client.data(1).toString()).toBe('abc');
   });
 
-  test('a response before the end of the request ends the stream with NO_ERROR, and late data is ignored', async () => {
+  it('a response before the end of the request ends the stream with NO_ERROR, and late data is ignored', async () => {
     const { client } = await start();
     client.request(1, '/bytes/10');
     await client.until(() => client.resetCode(1) !== undefined);
@@ -67,7 +67,7 @@ describe('requests', () => {
     expect(client.of(FrameType.RST_STREAM)).toHaveLength(1);
   });
 
-  test('more streams than announced are refused', async () => {
+  it('more streams than announced are refused', async () => {
     const { client } = await start({ maxConcurrentStreams: 2 });
     for (const id of [1, 3, 5]) client.request(id, '/hang');
     await client.ended(5);
@@ -78,7 +78,7 @@ describe('requests', () => {
     expect(client.data(7)).toHaveLength(1);
   });
 
-  test('a header list over the limit ends only its stream', async () => {
+  it('a header list over the limit ends only its stream', async () => {
     const { client } = await start({ maxHeaderListBytes: 8_000 });
     client.request(1, '/echo', [['x-large', 'v'.repeat(8_000)]], END_BOTH);
     await client.ended(1);
@@ -90,7 +90,7 @@ describe('requests', () => {
 });
 
 describe('flow control', () => {
-  test('a response waits for the window of its stream and of the connection', async () => {
+  it('a response waits for the window of its stream and of the connection', async () => {
     const { client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 1_000);
     client.request(1, '/bytes/100000', [], END_BOTH);
@@ -104,7 +104,7 @@ describe('flow control', () => {
     expect(client.data(1)).toHaveLength(100_000);
   });
 
-  test('a smaller initial window may make windows negative, and they must become positive before data is sent', async () => {
+  it('a smaller initial window may make windows negative, and they must become positive before data is sent', async () => {
     const { client } = await start();
     client.request(1, '/bytes/100000', [], END_BOTH);
     await client.until(() => client.data(1).length === 65_535);
@@ -118,7 +118,7 @@ describe('flow control', () => {
     await client.until(() => client.data(1).length === 65_536);
   });
 
-  test('streams share the connection by round robin', async () => {
+  it('streams share the connection by round robin', async () => {
     const { client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 1_000_000);
     client.request(1, '/bytes/500000', [], END_BOTH);
@@ -130,7 +130,7 @@ describe('flow control', () => {
     expect(share).toBeGreaterThan(64_000);
   });
 
-  test('a client that does not read uses bounded memory', async () => {
+  it('a client that does not read uses bounded memory', async () => {
     const { harness, client } = await start({ maxSocketBacklogBytes: 256 * 1024 });
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0x7fffffff);
     client.windowUpdate(0, 0x7fffffff - 65_535);
@@ -149,7 +149,7 @@ describe('flow control', () => {
     await client.until(() => harness.pulled > before + 20_000_000);
   });
 
-  test('stream windows of requests are refilled only as data is consumed', async () => {
+  it('stream windows of requests are refilled only as data is consumed', async () => {
     const { harness, client } = await start({ streamReceiveWindow: 20_000 });
     client.request(1, '/hang');
     client.send(FrameType.DATA, 0, 1, Buffer.alloc(15_000));
@@ -164,7 +164,7 @@ describe('flow control', () => {
     expect(harness.resets).toEqual([ErrorCode.FLOW_CONTROL_ERROR]);
   });
 
-  test('the connection window is refilled even if nothing is consumed', async () => {
+  it('the connection window is refilled even if nothing is consumed', async () => {
     const { client } = await start({ connectionReceiveWindow: 100_000, streamReceiveWindow: 60_000 });
     for (const id of [1, 3, 5, 7, 9]) {
       client.request(id, '/hang');
@@ -184,7 +184,7 @@ describe('protocol errors that close the connection', () => {
     return bytes;
   };
 
-  test.each<[string, number, (client: RawClient) => void]>([
+  it.each<[string, number, (client: RawClient) => void]>([
     ['DATA on stream 0', ErrorCode.PROTOCOL_ERROR, (c) => c.send(FrameType.DATA, 0, 0, [1])],
     ['DATA on an idle stream', ErrorCode.PROTOCOL_ERROR, (c) => c.send(FrameType.DATA, 0, 1, [1])],
     ['HEADERS on an even stream', ErrorCode.PROTOCOL_ERROR, (c) => c.request(2, '/echo')],
@@ -256,7 +256,7 @@ describe('protocol errors that close the connection', () => {
     await other.ended(1);
   });
 
-  test('a first frame other than SETTINGS, and a broken preface', async () => {
+  it('a first frame other than SETTINGS, and a broken preface', async () => {
     const { harness } = await start();
     const first = new RawClient(harness.where);
     clients.push(first);
@@ -271,7 +271,7 @@ describe('protocol errors that close the connection', () => {
 });
 
 describe('floods close only their own connection', () => {
-  test.each<[string, (client: RawClient) => Buffer]>([
+  it.each<[string, (client: RawClient) => Buffer]>([
     ['settings', () => RawClient.frame(FrameType.SETTINGS, 0, 0)],
     ['settings acknowledgements', () => RawClient.frame(FrameType.SETTINGS, FrameFlag.ACK, 0)],
     ['priorities', () => RawClient.frame(FrameType.PRIORITY, 0, 1, [0, 0, 0, 3, 1])],
@@ -296,7 +296,7 @@ describe('floods close only their own connection', () => {
     await client.until(() => client.closed);
   });
 
-  test('rapid reset', async () => {
+  it('rapid reset', async () => {
     const { client } = await start({ maxResets: 100 });
     for (let i = 0; i < 150; i++) {
       client.request(2 * i + 1, '/hang');
@@ -308,7 +308,7 @@ describe('floods close only their own connection', () => {
     });
   });
 
-  test('resets between mostly served requests are not a flood', async () => {
+  it('resets between mostly served requests are not a flood', async () => {
     const { client } = await start({ maxResets: 50 });
     for (let i = 0; i < 300; i++) {
       client.request(2 * i + 1, i % 3 === 0 ? '/hang' : '/bytes/1', [], END_BOTH);
@@ -319,7 +319,7 @@ describe('floods close only their own connection', () => {
     expect(client.of(FrameType.GOAWAY)).toHaveLength(0);
   });
 
-  test('windows of many streams changed repeatedly, with responses in between', async () => {
+  it('windows of many streams changed repeatedly, with responses in between', async () => {
     const { client } = await start();
     const value = (size: number): Buffer => Buffer.from([0, SettingId.INITIAL_WINDOW_SIZE, 0, 0, 0, size]);
     // If a frame has several values, the last one applies.
@@ -337,7 +337,7 @@ describe('floods close only their own connection', () => {
     });
   });
 
-  test('errors that make this side reset streams', async () => {
+  it('errors that make this side reset streams', async () => {
     const { client } = await start({ maxResets: 100, maxIdleFrames: 1_000_000 });
     for (let i = 0; i < 150; i++) {
       client.request(2 * i + 1, '/hang');
@@ -349,7 +349,7 @@ describe('floods close only their own connection', () => {
     });
   });
 
-  test('requests that are started and not finished', async () => {
+  it('requests that are started and not finished', async () => {
     const { harness, client } = await start();
     const one = (id: number): void => {
       client.request(id, '/hang');
@@ -365,7 +365,7 @@ describe('floods close only their own connection', () => {
     await expect.poll(() => harness.held.total).toBe(0);
   });
 
-  test('responses that the client does not read', async () => {
+  it('responses that the client does not read', async () => {
     const { harness, client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
     for (let i = 0; i < 400; i++) {
@@ -378,7 +378,7 @@ describe('floods close only their own connection', () => {
     await expect.poll(() => harness.held.total).toBe(0);
   });
 
-  test('no more response data is produced for a connection that is about to be closed', async () => {
+  it('no more response data is produced for a connection that is about to be closed', async () => {
     const { harness, client } = await start();
     client.setting(SettingId.INITIAL_WINDOW_SIZE, 0);
     for (let i = 0; i < 20; i++) {
@@ -394,7 +394,7 @@ describe('floods close only their own connection', () => {
     expect(harness.pulled).toBeLessThan(1_000_000);
   });
 
-  test('endless CONTINUATION frames, empty or full', async () => {
+  it('endless CONTINUATION frames, empty or full', async () => {
     const { harness, client } = await start();
     client.send(FrameType.HEADERS, 0, 1, RawClient.requestBlock('/echo'));
     client.socket.write(
@@ -408,7 +408,7 @@ describe('floods close only their own connection', () => {
     expect((await other.goAway()).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
   });
 
-  test('a missing handshake', async () => {
+  it('a missing handshake', async () => {
     const { harness } = await start();
     const idle = new RawClient(harness.where);
     clients.push(idle);
@@ -420,7 +420,7 @@ describe('floods close only their own connection', () => {
 });
 
 describe('keepalive', () => {
-  test('the fourth ping without streams is one too many', async () => {
+  it('the fourth ping without streams is one too many', async () => {
     const { client } = await start();
     for (let i = 0; i < 4; i++) client.send(FrameType.PING, 0, 0, Buffer.alloc(8, i));
     expect(await client.goAway()).toMatchObject({
@@ -429,7 +429,7 @@ describe('keepalive', () => {
     });
   });
 
-  test('pings with a stream are allowed at the minimum interval, and any time after a response', async () => {
+  it('pings with a stream are allowed at the minimum interval, and any time after a response', async () => {
     const { harness, client } = await start();
     client.request(1, '/hang');
     for (let i = 0; i < 10; i++) {
@@ -446,7 +446,7 @@ describe('keepalive', () => {
     expect(client.of(FrameType.GOAWAY)).toHaveLength(0);
   });
 
-  test('a silent client is pinged and, without an answer, dropped', async () => {
+  it('a silent client is pinged and, without an answer, dropped', async () => {
     const { harness, client } = await start({}, { intervalMs: 60_000, timeoutMs: 20_000 });
     harness.sweep();
     harness.clockAhead = 61_000;
@@ -466,7 +466,7 @@ describe('keepalive', () => {
 });
 
 describe('graceful shutdown', () => {
-  test('running requests and those sent before the final GOAWAY are answered', async () => {
+  it('running requests and those sent before the final GOAWAY are answered', async () => {
     const { harness, client } = await start();
     client.request(1, '/echo');
     client.send(FrameType.DATA, 0, 1, Buffer.from('abc'));
@@ -486,7 +486,7 @@ describe('graceful shutdown', () => {
     expect(client.of(FrameType.HEADERS, 5)).toHaveLength(0);
   });
 
-  test('a lost connection resets its streams', async () => {
+  it('a lost connection resets its streams', async () => {
     const { harness, client } = await start();
     client.request(1, '/hang');
     client.request(3, '/bytes/1', [], END_BOTH);
@@ -496,7 +496,7 @@ describe('graceful shutdown', () => {
     expect(harness.resets).toEqual([ErrorCode.CANCEL]);
   });
 
-  test('a lost connection resets all of its many streams', async () => {
+  it('a lost connection resets all of its many streams', async () => {
     const { harness, client } = await start();
     const streams = 3_000;
     for (let id = 1; id < 2 * streams; id += 2) client.request(id, '/hang');

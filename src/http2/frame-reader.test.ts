@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { RawClient } from './raw-client.ts';
 
@@ -26,7 +26,7 @@ function read(chunks: Buffer[]): Recorder {
   return recorder;
 }
 
-test('frames are the same for any division into chunks', () => {
+it('frames are the same for any division into chunks', () => {
   const whole = read([BYTES]).frames;
   expect(whole).toHaveLength(4);
   for (let first = 1; first < BYTES.length; first++) {
@@ -35,19 +35,19 @@ test('frames are the same for any division into chunks', () => {
   expect(read([...BYTES].map((byte) => Buffer.from([byte]))).frames).toEqual(whole);
 });
 
-test('a frame that is complete in one chunk is not copied', () => {
+it('a frame that is complete in one chunk is not copied', () => {
   const recorder = read([BYTES]);
   expect(recorder.sources.every((source) => source === BYTES)).toBe(true);
 });
 
-test('a frame longer than the announced maximum is refused, in one chunk or several', () => {
+it('a frame longer than the announced maximum is refused, in one chunk or several', () => {
   const long = RawClient.frame(0, 0, 1, Buffer.alloc(16_385));
   expect(() => read([long])).toThrow('frame of 16385 bytes');
   expect(() => read([long.subarray(0, 2), long.subarray(2, 20)])).toThrow('frame of 16385 bytes');
   expect(() => read([long.subarray(0, 9)])).toThrow('frame of 16385 bytes');
 });
 
-test('no frame is delivered after a stop, even from the same chunk', () => {
+it('no frame is delivered after a stop, even from the same chunk', () => {
   const recorder = new Recorder();
   const reader: FrameReader = new FrameReader({
     onFrame: (...frame) => {

@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { HeldBytes } from './held-bytes.ts';
 
 const MIB = 1024 * 1024;
 
-test('an account that holds its share is over the limit when all together are', () => {
+it('an account that holds its share is over the limit when all together are', () => {
   const held = new HeldBytes(10 * MIB);
   const [large, other, idle] = [held.account(), held.account(), held.account()];
   other.add(2 * MIB);
@@ -20,7 +20,7 @@ test('an account that holds its share is over the limit when all together are', 
   expect(held.total).toBe(0);
 });
 
-test('accounts that hold the same are all over the limit, but never those that hold little', () => {
+it('accounts that hold the same are all over the limit, but never those that hold little', () => {
   const held = new HeldBytes(10 * MIB);
   const many = Array.from({ length: 11 }, () => held.account());
   for (const account of many) account.add(MIB);

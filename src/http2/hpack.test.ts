@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConnectionError } from './constants.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import {
@@ -29,13 +29,13 @@ function huffmanEncode(text: Buffer): Buffer {
 }
 
 describe('Huffman', () => {
-  test('every byte is decoded as it was encoded', () => {
+  it('every byte is decoded as it was encoded', () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
     const coded = huffmanEncode(all);
     expect(huffmanDecode(coded, 0, coded.length)).toBe(all.toString('latin1'));
   });
 
-  test('known codes of RFC 7541 appendix B', () => {
+  it('known codes of RFC 7541 appendix B', () => {
     const codes = huffmanCodes();
     expect(codes[48]).toEqual({ bits: 0x0, length: 5 });
     expect(codes[97]).toEqual({ bits: 0x3, length: 5 });
@@ -44,7 +44,7 @@ describe('Huffman', () => {
     expect(codes[256]).toEqual({ bits: 0x3fffffff, length: 30 });
   });
 
-  test('wrong padding and the end-of-string symbol are refused', () => {
+  it('wrong padding and the end-of-string symbol are refused', () => {
     // 'a' is 00011: padded with zeros; with a whole byte of ones; and the 30 ones of EOS.
     expect(huffmanDecode(Buffer.from([0b00011000]), 0, 1)).toBeUndefined();
     expect(huffmanDecode(Buffer.from([0b00011111, 0xff]), 0, 2)).toBeUndefined();
@@ -54,7 +54,7 @@ describe('Huffman', () => {
 });
 
 describe('HPACK decoder', () => {
-  test('RFC 7541 appendix C.4: requests with Huffman coding share one table', () => {
+  it('RFC 7541 appendix C.4: requests with Huffman coding share one table', () => {
     const d = decoder();
     expect(decode(d, '8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff')).toEqual([
       [':method', 'GET'],
@@ -72,7 +72,7 @@ describe('HPACK decoder', () => {
     ]);
   });
 
-  test('RFC 7541 appendix C.6: a table of 256 bytes evicts', () => {
+  it('RFC 7541 appendix C.6: a table of 256 bytes evicts', () => {
     const d = decoder(1 << 16, 256);
     expect(
       decode(
@@ -93,7 +93,7 @@ describe('HPACK decoder', () => {
     ]);
   });
 
-  test.each([
+  it.each([
     ['index 0', '80'],
     ['an index beyond the table', 'be'],
     ['an integer without end', 'ff ff ff ff ff ff ff'],
@@ -106,7 +106,7 @@ describe('HPACK decoder', () => {
     expect(() => decode(decoder(), block)).toThrow(ConnectionError);
   });
 
-  test('an oversized list is dropped, and the table stays correct', () => {
+  it('an oversized list is dropped, and the table stays correct', () => {
     const d = decoder(100);
     const big: HeaderPair = ['x-large', 'v'.repeat(200)];
     expect(decode(d, encodeIndexed(big))).toEqual([]);
@@ -117,14 +117,14 @@ describe('HPACK decoder', () => {
     expect(d.oversized).toBe(true);
   });
 
-  test('an entry larger than the table empties it', () => {
+  it('an entry larger than the table empties it', () => {
     const d = decoder(1 << 16, 128);
     decode(d, encodeIndexed(['a', 'b']));
     decode(d, encodeIndexed(['c', 'd'.repeat(200)]));
     expect(() => decode(d, 'be')).toThrow('no entry');
   });
 
-  test('a table size of 0 evicts everything', () => {
+  it('a table size of 0 evicts everything', () => {
     const d = decoder();
     decode(d, encodeIndexed(['a', 'b']));
     expect(() => decode(d, Buffer.concat([encodeTableSize(0), Buffer.from([0xbe])]))).toThrow('no entry');
@@ -140,7 +140,7 @@ describe('HPACK encoder', () => {
     [['grpc-status', '0']],
   ];
 
-  test('a template takes one byte for each field after its first use, in any order', () => {
+  it('a template takes one byte for each field after its first use, in any order', () => {
     const encoder = new HpackEncoder(templates);
     const d = decoder();
     for (const index of [1, 0, 1, 1, 0, 0, 1])
@@ -149,7 +149,7 @@ describe('HPACK encoder', () => {
     expect(encoder.template(1)).toHaveLength(1);
   });
 
-  test('a smaller table of the peer is announced once and not exceeded', () => {
+  it('a smaller table of the peer is announced once and not exceeded', () => {
     const encoder = new HpackEncoder(templates);
     const d = decoder();
     for (const index of [0, 1, 0]) decode(d, encoder.template(index));
@@ -163,7 +163,7 @@ describe('HPACK encoder', () => {
     expect(encoder.template(1)).toHaveLength(1);
   });
 
-  test('long strings and large indexes', () => {
+  it('long strings and large indexes', () => {
     const headers: HeaderPair[] = [
       ['x'.repeat(300), 'y'.repeat(20_000)],
       ['www-authenticate', ''],

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { RawClient } from './raw-client.ts';
 import { SocketInput } from './socket-input.ts';
 import { Turns } from './turns.ts';
@@ -35,7 +35,7 @@ function turnsOfCountedSlices(): Turns {
   return new Turns(() => ++ms);
 }
 
-test('a limited number of frames of one connection is read in a turn, and all of them in the end', async () => {
+it('a limited number of frames of one connection is read in a turn, and all of them in the end', async () => {
   const { client, server } = await socketPair();
   const turns = turnsOfCountedSlices();
   let frames = 0;
@@ -56,7 +56,7 @@ test('a limited number of frames of one connection is read in a turn, and all of
   expect(Math.max(...perTurn.values())).toBeLessThan(1_500);
 });
 
-test('nothing is read while paused, and everything after a resume', async () => {
+it('nothing is read while paused, and everything after a resume', async () => {
   const { client, server } = await socketPair();
   const turns = turnsOfCountedSlices();
   let frames = 0;

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { Endings } from './endings.ts';
 import { type SlicedWork, Turns } from './turns.ts';
 
@@ -21,7 +21,7 @@ function work(name: string, slices: number, done: string[]): SlicedWork {
   };
 }
 
-test('work that does not fit into a turn continues in the next turns, by round robin', async () => {
+it('work that does not fit into a turn continues in the next turns, by round robin', async () => {
   const turns = new Turns(steppingClock());
   const done: string[] = [];
   turns.addLater(work('a', 20, done));
@@ -33,7 +33,7 @@ test('work that does not fit into a turn continues in the next turns, by round r
   while (done.length < 40) await nextTurn();
 });
 
-test('work that had no time in the turn comes first, and all other work continues', async () => {
+it('work that had no time in the turn comes first, and all other work continues', async () => {
   const turns = new Turns(steppingClock());
   const done: string[] = [];
   turns.addLater(work('greedy', 1, done));
@@ -45,7 +45,7 @@ test('work that had no time in the turn comes first, and all other work continue
   while (done.length < 51) await nextTurn();
 });
 
-test('the time for reading is limited in each turn', async () => {
+it('the time for reading is limited in each turn', async () => {
   const turns = new Turns(steppingClock());
   const answers = Array.from({ length: 10 }, () => turns.hasTime);
   expect(answers[0]).toBe(true);
@@ -56,7 +56,7 @@ test('the time for reading is limited in each turn', async () => {
   expect(turns.hasTime).toBe(true);
 });
 
-test('closing ten thousand connections is spread over many turns', async () => {
+it('closing ten thousand connections is spread over many turns', async () => {
   const endings = new Endings(new Turns(steppingClock()));
   let ended = 0;
   let most = 0;

@@ -1,5 +1,5 @@
 import { runSteps } from '../lib/steps.ts';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../ports/clock.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { errors } from '../wire/errors.ts';
@@ -44,7 +44,7 @@ const key = (text: string): Buffer => Buffer.from(text, 'latin1');
 const texts = (keys: Buffer[]): string[] => keys.map((bytes) => bytes.toString('latin1'));
 
 describe('granting', () => {
-  test('refuses ID 0, an ID in use and a TTL that is too long, and raises a TTL that is too short', () => {
+  it('refuses ID 0, an ID in use and a TTL that is too long, and raises a TTL that is too short', () => {
     const lessor = open();
     expect(lessor.grant(0n, 10)).toBe(errors.LeaseNotFound);
     expect(lessor.grant(1n, MAX_LEASE_TTL + 1)).toBe(errors.LeaseTTLTooLarge);
@@ -53,13 +53,13 @@ describe('granting', () => {
     expect(lessor.grant(2n, -5)).toMatchObject({ ttl: 2 });
   });
 
-  test('derives the minimum TTL from the election timeout as etcd does', () => {
+  it('derives the minimum TTL from the election timeout as etcd does', () => {
     expect(minimumLeaseTtl({ electionTicks: 10, tickMs: 100 })).toBe(2);
     expect(minimumLeaseTtl({ electionTicks: 50, tickMs: 100 })).toBe(8);
     expect(minimumLeaseTtl({ electionTicks: 5, tickMs: 10 })).toBe(1);
   });
 
-  test('survives a restart, also with a negative ID', () => {
+  it('survives a restart, also with a negative ID', () => {
     const lessor = open();
     lessor.grant(-7n, 30);
     lessor.grant(0x7fff_ffff_ffff_ffffn, 40);
@@ -74,7 +74,7 @@ describe('granting', () => {
 });
 
 describe('keys', () => {
-  test('are read in byte order from rows and the current batch together', () => {
+  it('are read in byte order from rows and the current batch together', () => {
     const lessor = open();
     lessor.grant(5n, 10);
     for (const name of ['b', 'a', '\xff', 'c\0']) lessor.attach(5n, key(name));
@@ -87,7 +87,7 @@ describe('keys', () => {
     expect(runSteps(lessor.keysOf(6n))).toEqual([]);
   });
 
-  test('of neighbouring IDs do not mix', () => {
+  it('of neighbouring IDs do not mix', () => {
     const lessor = open();
     for (const id of [0xffn, 0x100n, -1n]) {
       lessor.grant(id, 10);
@@ -99,7 +99,7 @@ describe('keys', () => {
 });
 
 describe('expiry', () => {
-  test('happens only on the primary and is reported again if no revoke follows', () => {
+  it('happens only on the primary and is reported again if no revoke follows', () => {
     const lessor = open();
     lessor.grant(1n, 10);
     clock.ms += 60_000;
@@ -117,7 +117,7 @@ describe('expiry', () => {
     expect(lessor.expired()).toEqual([]);
   });
 
-  test('is postponed by a renewal; an expired lease cannot be renewed', () => {
+  it('is postponed by a renewal; an expired lease cannot be renewed', () => {
     const lessor = open();
     expect(lessor.renew(1n)).toBe('not-primary');
     lessor.promote(0);
@@ -140,7 +140,7 @@ describe('expiry', () => {
     expect(lessor.remainingMs(2n)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('of many leases at the same time is spread after a change of leader', () => {
+  it('of many leases at the same time is spread after a change of leader', () => {
     const lessor = open();
     for (let id = 1n; id <= 5000n; id++) lessor.grant(id, 10);
     promoteWholly(lessor);
@@ -171,7 +171,7 @@ describe('a promotion with many leases', () => {
     return lessor;
   }
 
-  test('runs in short steps; neither a step nor a demotion takes longer with more leases', () => {
+  it('runs in short steps; neither a step nor a demotion takes longer with more leases', () => {
     const lessor = withMany();
     const steps: number[] = [];
     const timed = (run: () => boolean): boolean => {
@@ -191,7 +191,7 @@ describe('a promotion with many leases', () => {
     expect(performance.now() - startedMs).toBeLessThan(100);
   });
 
-  test('gives leases that it has not visited their time from its start, and allows to renew and remove them', () => {
+  it('gives leases that it has not visited their time from its start, and allows to renew and remove them', () => {
     const lessor = withMany();
     const [late, renewed, removed] = [MANY, MANY - 1n, MANY - 2n];
     expect(lessor.promote(1000)).toBe(false);
@@ -217,7 +217,7 @@ describe('a promotion with many leases', () => {
     expect(expired.has(removed)).toBe(false);
   });
 
-  test('ends with a demotion and starts again with the next promotion', () => {
+  it('ends with a demotion and starts again with the next promotion', () => {
     const lessor = withMany();
     lessor.promote(0);
     lessor.promoteMore();
@@ -232,7 +232,7 @@ describe('a promotion with many leases', () => {
 });
 
 describe('checkpoints', () => {
-  test('are due every five minutes and shorten the remaining time after a restart', () => {
+  it('are due every five minutes and shorten the remaining time after a restart', () => {
     const lessor = open({ checkpoints: true });
     lessor.promote(0);
     lessor.grant(1n, 3600);
@@ -255,7 +255,7 @@ describe('checkpoints', () => {
   });
 });
 
-test('lists leases by expiry, the earliest first', () => {
+it('lists leases by expiry, the earliest first', () => {
   const lessor = open();
   lessor.promote(0);
   lessor.grant(1n, 30);
@@ -265,7 +265,7 @@ test('lists leases by expiry, the earliest first', () => {
 });
 
 describe('reading the leases anew', () => {
-  test('takes a step for each thousand of them, and changes nothing before the last step', () => {
+  it('takes a step for each thousand of them, and changes nothing before the last step', () => {
     const lessor = open();
     for (let id = 1n; id <= 5000n; id += 1n) lessor.grant(id, 60);
     save(lessor);

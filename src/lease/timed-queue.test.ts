@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Slot, TimedQueue } from './timed-queue.ts';
 
 describe('TimedQueue', () => {
-  test('returns the earliest item first after adds, moves and removals', () => {
+  it('returns the earliest item first after adds, moves and removals', () => {
     const queue = new TimedQueue<number>();
     const slots = new Map<number, Slot<number>>();
     let seed = 7;
@@ -24,7 +24,7 @@ describe('TimedQueue', () => {
     }
   });
 
-  test('does not move an item that it does not hold', () => {
+  it('does not move an item that it does not hold', () => {
     const queue = new TimedQueue<number>();
     const slot = queue.add(1, 10);
     queue.clear();

@@ -3,7 +3,7 @@
  * bytes a round (Kounavis and Berry, "A Systematic Approach to Building High Performance Software-Based CRC
  * Generators", 2005). Long inputs are sliced by sixteen, and read as words.
  */
-const reversedPolynomial = 0x82f63b78;
+const REVERSED_POLYNOMIAL = 0x82f63b78;
 const SLICES = 16;
 /** From so many bytes on, a view of them as words pays. */
 const LONG_BYTES = 1024;
@@ -13,7 +13,7 @@ function makeTables(): Int32Array[] {
   const [first] = tables;
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ reversedPolynomial;
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ REVERSED_POLYNOMIAL;
     if (first !== undefined) first[byte] = crc;
   }
   for (let slice = 1; slice < SLICES; slice++) {

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { IntervalMap, NO_END } from './interval-map.ts';
 import { SeededRandom } from './seeded-random.ts';
 
-test('finds the same intervals as a linear search', () => {
+it('finds the same intervals as a linear search', () => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const random = new SeededRandom(seed);
     const map = new IntervalMap<string>();

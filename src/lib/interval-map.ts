@@ -42,8 +42,13 @@ export class IntervalMap<Value> {
   add(start: string, end: string, value: Value): void {
     const priority = this.#nextPriority();
     this.#root = insert(this.#root, {
-      ...{ start, end, value, priority },
-      ...{ left: undefined, right: undefined, maxEnd: end },
+      start,
+      end,
+      value,
+      priority,
+      left: undefined,
+      right: undefined,
+      maxEnd: end,
     });
     this.#size += 1;
   }

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { quoteLongNumbers } from './json-ids.ts';
 
-test.each([
+it.each([
   ['{"id":9372538179322589801}', '{"id":"9372538179322589801"}'],
   ['{"id":42}', '{"id":42}'],
   ['{"name":"9372538179322589801"}', '{"name":"9372538179322589801"}'],
@@ -10,7 +10,7 @@ test.each([
   expect(quoteLongNumbers(text)).toBe(quoted);
 });
 
-test('a text with unterminated strings is read only once', () => {
+it('a text with unterminated strings is read only once', () => {
   const text = '"\\'.repeat(200_000);
   const began = performance.now();
   expect(quoteLongNumbers(text)).toBe(text);

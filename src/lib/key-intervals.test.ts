@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { KeyIntervals } from './key-intervals.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -10,7 +10,7 @@ function intervals(...pairs: [string, string | undefined][]): KeyIntervals {
 }
 
 describe('KeyIntervals', () => {
-  test('covers a range that touching intervals cover together', () => {
+  it('covers a range that touching intervals cover together', () => {
     const set = intervals(['c', 'e'], ['a', 'c'], ['x', undefined]);
     expect(set.covers(bytes('a'), bytes('e'))).toBe(true);
     expect(set.covers(bytes('a'), bytes('e\0'))).toBe(false);
@@ -19,7 +19,7 @@ describe('KeyIntervals', () => {
     expect(set.covers(bytes('d'), bytes('y'))).toBe(false);
   });
 
-  test('contains a single key and not its successor', () => {
+  it('contains a single key and not its successor', () => {
     const set = new KeyIntervals();
     set.addKey(bytes('a'));
     expect(set.has(bytes('a'))).toBe(true);
@@ -27,13 +27,13 @@ describe('KeyIntervals', () => {
     expect(set.has(bytes('A'))).toBe(false);
   });
 
-  test('contains nothing of an interval that ends before it begins', () => {
+  it('contains nothing of an interval that ends before it begins', () => {
     const set = intervals(['b', 'a'], ['b', '\0']);
     expect(set.has(bytes('b'))).toBe(false);
     expect(set.size).toBe(0);
   });
 
-  test('equals a linear search for all short ranges', () => {
+  it('equals a linear search for all short ranges', () => {
     const set = intervals(['b', 'd'], ['c', 'f'], ['h', 'i'], ['i', 'j']);
     const held = new Set('bcdehi');
     const letters = Array.from('abcdefghijk');

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { SeededRandom } from './seeded-random.ts';
 
-test('the same seed gives the same sequence, another seed another one', () => {
+it('the same seed gives the same sequence, another seed another one', () => {
   const draw = (seed: number): number[] => {
     const random = new SeededRandom(seed);
     return Array.from({ length: 8 }, () => random.uint32());
@@ -10,7 +10,7 @@ test('the same seed gives the same sequence, another seed another one', () => {
   expect(draw(7)).not.toEqual(draw(8));
 });
 
-test('numbers are evenly distributed and in range', () => {
+it('numbers are evenly distributed and in range', () => {
   const random = new SeededRandom(1);
   const counts = new Array<number>(10).fill(0);
   for (let i = 0; i < 100_000; i += 1) counts[random.int(10)]! += 1;
@@ -18,7 +18,7 @@ test('numbers are evenly distributed and in range', () => {
   for (let i = 0; i < 1000; i += 1) expect(random.between(-3, 3)).toBeOneOf([-3, -2, -1, 0, 1, 2, 3]);
 });
 
-test('shuffling keeps the items', () => {
+it('shuffling keeps the items', () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
   const shuffled = new SeededRandom(3).shuffle([...items]);
   expect(shuffled).not.toEqual(items);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SeededRandom } from './seeded-random.ts';
 import { sortUnstably } from './unstable-sort.ts';
 
@@ -15,7 +15,7 @@ const recorded = JSON.parse(
 ) as Recorded[];
 
 describe('sortUnstably', () => {
-  test('orders equal items as Go does', () => {
+  it('orders equal items as Go does', () => {
     expect(recorded.length).toBeGreaterThan(200);
     for (const { keys, order } of recorded) {
       const items = keys.map((key, at) => ({ key, at }));
@@ -24,7 +24,7 @@ describe('sortUnstably', () => {
     }
   });
 
-  test('sorts lists of all kinds', () => {
+  it('sorts lists of all kinds', () => {
     const random = new SeededRandom(1);
     for (let round = 0; round < 300; round++) {
       const length = random.int(400);

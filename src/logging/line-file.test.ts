@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { LineFile, type LineFileOptions } from './line-file.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-lines-'));
@@ -10,13 +10,15 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const reports: [number, string][] = [];
 const open = (path: string, options: Partial<LineFileOptions> = {}): Promise<LineFile> =>
   LineFile.open({
-    ...{ path, maxSizeMegabytes: 1, maxBackups: 2 },
+    path,
+    maxSizeMegabytes: 1,
+    maxBackups: 2,
     onDropped: (lines, reason) => reports.push([lines, reason]),
     droppedLine: (lines) => `dropped ${lines}\n`,
     ...options,
   });
 
-test('lines are appended in order, and only the owner can read the file', async () => {
+it('lines are appended in order, and only the owner can read the file', async () => {
   const path = join(root, 'folder/lines.log');
   for (const run of [0, 1]) {
     const file = await open(path);
@@ -30,7 +32,7 @@ test('lines are appended in order, and only the owner can read the file', async 
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test('lines wait up to a limit; more lines are dropped and counted, and a line reports them', async () => {
+it('lines wait up to a limit; more lines are dropped and counted, and a line reports them', async () => {
   const path = join(root, 'bound.log');
   reports.length = 0;
   const file = await open(path, { maxWaitingBytes: 100 });
@@ -41,7 +43,7 @@ test('lines wait up to a limit; more lines are dropped and counted, and a line r
   expect(reports).toEqual([[1, 'the disk is too slow']]);
 });
 
-test('on a blocked disk lines are dropped and no caller waits', async () => {
+it('on a blocked disk lines are dropped and no caller waits', async () => {
   reports.length = 0;
   const file = await open('/dev/full', { maxSizeMegabytes: 0 });
   file.write('lost\n');
@@ -52,7 +54,7 @@ test('on a blocked disk lines are dropped and no caller waits', async () => {
   expect(reports[0]?.[1]).toContain('ENOSPC');
 });
 
-test('a full file is rotated, and old files are removed', async () => {
+it('a full file is rotated, and old files are removed', async () => {
   const path = join(root, 'rotated', 'audit.log');
   const line = `${'x'.repeat(1023)}\n`;
   for (let round = 0; round < 5; round++) {
@@ -65,11 +67,11 @@ test('a full file is rotated, and old files are removed', async () => {
   expect(names).toContain('audit.log');
 });
 
-test('a file that cannot be opened is an error', async () => {
+it('a file that cannot be opened is an error', async () => {
   await expect(open(join(root, 'bound.log', 'below'))).rejects.toThrow();
 });
 
-test('a full file that was renamed by another process is replaced', async () => {
+it('a full file that was renamed by another process is replaced', async () => {
   const path = join(root, 'moved.log');
   const file = await open(path);
   file.write(`${'x'.repeat(1024 * 1024)}\n`);

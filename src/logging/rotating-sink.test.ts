@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { RotatingSink } from './rotating-sink.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-rotating-'));
@@ -9,7 +9,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const OPTIONS = { maxSizeMegabytes: 1, maxAgeDays: 0, maxBackups: 0, localTime: false, compress: false };
 
-test('a full file that was renamed by another process is replaced, and only its own descriptor is closed', () => {
+it('a full file that was renamed by another process is replaced, and only its own descriptor is closed', () => {
   const path = join(root, 'moved.log');
   const sink = new RotatingSink(path, OPTIONS);
   const line = `${'x'.repeat(1024 * 1024 - 10)}\n`;

@@ -26,7 +26,7 @@ export interface RotationOptions {
   readonly compress: boolean;
 }
 
-const megabyte = 1024 * 1024;
+const MEGABYTE = 1024 * 1024;
 
 /**
  * A log file that is renamed when full, to `name-2026-11-20T22-00-00.000.log`. etcd uses lumberjack, which has the
@@ -50,7 +50,7 @@ export class RotatingSink implements Sink {
   write(line: string): void {
     const length = Buffer.byteLength(line);
     try {
-      if (this.#size > 0 && this.#size + length > this.#options.maxSizeMegabytes * megabyte) this.#rotate();
+      if (this.#size > 0 && this.#size + length > this.#options.maxSizeMegabytes * MEGABYTE) this.#rotate();
       writeSync(this.#descriptor, line);
       this.#size += length;
     } catch {

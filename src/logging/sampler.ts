@@ -2,11 +2,11 @@
  * How many equal lines are written per second. After them only one in this many is written, so that repeated messages
  * do not fill the disk.
  */
-const burst = 100;
-const windowMs = 1_000;
+const BURST = 100;
+const WINDOW_MS = 1_000;
 
 /** How many messages are remembered. Above this, the counts of the oldest second are dropped. */
-const maxMessages = 1_024;
+const MAX_MESSAGES = 1_024;
 
 /** Samples repeated messages like etcd's logger: the first 100 per second, then every hundredth. */
 export class Sampler {
@@ -17,11 +17,11 @@ export class Sampler {
     const key = `${level} ${message}`;
     const seen = this.#counts.get(key);
     if (seen === undefined || nowMs >= seen.windowEndMs) {
-      if (this.#counts.size >= maxMessages) this.#counts.clear();
-      this.#counts.set(key, { windowEndMs: nowMs + windowMs, count: 1 });
+      if (this.#counts.size >= MAX_MESSAGES) this.#counts.clear();
+      this.#counts.set(key, { windowEndMs: nowMs + WINDOW_MS, count: 1 });
       return true;
     }
     seen.count++;
-    return seen.count <= burst || (seen.count - burst) % burst === 0;
+    return seen.count <= BURST || (seen.count - BURST) % BURST === 0;
   }
 }

@@ -7,7 +7,7 @@ export interface Sink {
 }
 
 /** How often a write to a full pipe is tried before the line is dropped. */
-const maxAttempts = 100;
+const MAX_ATTEMPTS = 100;
 
 /** stdout or stderr. If the reader is gone or does not read, lines are lost, and the server continues. */
 export class DescriptorSink implements Sink {
@@ -20,7 +20,7 @@ export class DescriptorSink implements Sink {
   write(line: string): void {
     const bytes = Buffer.from(line);
     let at = 0;
-    for (let attempt = 0; at < bytes.length && attempt < maxAttempts; attempt++) {
+    for (let attempt = 0; at < bytes.length && attempt < MAX_ATTEMPTS; attempt++) {
       try {
         at += writeSync(this.#descriptor, bytes, at);
       } catch (error) {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { hex } from '../lib/text.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { errors } from '../wire/errors.ts';
@@ -31,20 +31,20 @@ function save(engine: MemoryEngine, cluster: Cluster): void {
 }
 
 describe('identities', () => {
-  test('are those of etcd for a default single member', () => {
+  it('are those of etcd for a default single member', () => {
     const cluster = bootstrapCluster(new Map([['default', ['http://localhost:2380']]]), 'etcd-cluster');
     expect(cluster?.members.map(({ id }) => hex(id))).toEqual(['8e9e05c52164694d']);
     expect(cluster === undefined ? '' : hex(cluster.id)).toBe('cdf818194e3a8c32');
   });
 
-  test('depend on the second a member is added, and on sorted URLs', () => {
+  it('depend on the second a member is added, and on sorted URLs', () => {
     const urls = ['http://b:1', 'http://a:1'];
     const a = memberId({ peerUrls: urls, token: 't', wallSeconds: 1 });
     expect(memberId({ peerUrls: [...urls].reverse(), token: 't', wallSeconds: 1 })).toBe(a);
     expect(memberId({ peerUrls: urls, token: 't', wallSeconds: 2 })).not.toBe(a);
   });
 
-  test('of two names with the same URLs are equal', () => {
+  it('of two names with the same URLs are equal', () => {
     expect(
       bootstrapCluster(
         new Map([
@@ -58,7 +58,7 @@ describe('identities', () => {
 });
 
 describe('member JSON', () => {
-  test('keeps 64-bit IDs and Go’s escapes', () => {
+  it('keeps 64-bit IDs and Go’s escapes', () => {
     const one = member(0xfedc_ba98_7654_3210n, {
       name: 'a<b>&"18364758544493064720"',
       clientUrls: ['http://c:1'],
@@ -72,14 +72,14 @@ describe('member JSON', () => {
     expect(decodeMemberContext(Buffer.from(json))).toEqual({ member: one, isPromote: false });
   });
 
-  test('reads a context without URLs', () => {
+  it('reads a context without URLs', () => {
     const context = decodeMemberContext(Buffer.from('{"id":5,"peerURLs":null,"isPromote":true}'));
     expect(context).toMatchObject({ isPromote: true, member: { id: 5n, peerUrls: [], name: '' } });
   });
 });
 
 describe('cluster', () => {
-  test('is restored from its rows', () => {
+  it('is restored from its rows', () => {
     const engine = new MemoryEngine();
     const cluster = openCluster(engine);
     cluster.add(member(1n));
@@ -97,7 +97,7 @@ describe('cluster', () => {
     expect(engine.get('meta', Buffer.from('cluster/clusterVersion'))?.toString()).toBe('3.7.0');
   });
 
-  test('checks that a change keeps a quorum of started members', () => {
+  it('checks that a change keeps a quorum of started members', () => {
     const cluster = openCluster();
     cluster.add(member(1n));
     expect(cluster.isReadyToAddVoter()).toBe(true);
@@ -109,7 +109,7 @@ describe('cluster', () => {
     expect(cluster.isReadyToPromote()).toBe(true);
   });
 
-  test('fails on attributes of an unknown member and ignores those of a removed member', () => {
+  it('fails on attributes of an unknown member and ignores those of a removed member', () => {
     const cluster = openCluster();
     cluster.add(member(1n));
     cluster.remove(1n);
@@ -146,7 +146,7 @@ describe('configuration changes', () => {
     return cluster;
   }
 
-  test.each([
+  it.each([
     ['removed id', change(ConfChangeAddNode, 3n), errors.MemberNotFound],
     ['adding a member twice', change(ConfChangeAddNode, 1n), errors.MemberExist],
     [
@@ -171,7 +171,7 @@ describe('configuration changes', () => {
     expect(validateConfChange(grown(), asked, 1)).toBe(error);
   });
 
-  test('change the members', () => {
+  it('change the members', () => {
     const cluster = grown();
     expect(applyConfChange(cluster, change(ConfChangeAddNode, 2n, {}, true))).toEqual({
       kind: 'promoted',
@@ -189,7 +189,7 @@ describe('configuration changes', () => {
   });
 });
 
-test.each([
+it.each([
   [undefined, undefined, '', '3.0.0'],
   [undefined, '3.7.1', '', '3.7.0'],
   ['3.0.0', '3.7.1', '', '3.7.0'],

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { labelled, gauge, type Family, type Sample } from './family.ts';
 
 /** Milliseconds between samples: short enough for a p99 of some ms, long enough to cost nothing while idle. */
-const resolutionMs = 10;
+const RESOLUTION_MS = 10;
 
 const quantiles = [0.5, 0.9, 0.99, 0.999];
 
@@ -11,7 +11,7 @@ export class EventLoopDelay {
   readonly #histogram: IntervalHistogram;
 
   constructor() {
-    this.#histogram = monitorEventLoopDelay({ resolution: resolutionMs });
+    this.#histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     this.#histogram.enable();
   }
 
@@ -46,6 +46,6 @@ export class EventLoopDelay {
   }
 
   #seconds(nanoseconds: number): number {
-    return Math.max(0, nanoseconds / 1e9 - resolutionMs / 1e3);
+    return Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1e3);
   }
 }

@@ -2,7 +2,7 @@ import type { Family, Labels } from './family.ts';
 import type { Histogram } from './histogram.ts';
 
 /** The content type of the text format, as the Go client declares it. */
-export const expositionType = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
+export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
 
 /**
  * The families in the Prometheus text format 0.0.4, sorted by name. Families without samples are left out. This is

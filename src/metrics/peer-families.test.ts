@@ -4,9 +4,17 @@ import { Metrics } from './metrics.ts';
 import { peerFamilies } from './peer-families.ts';
 
 const idle = {
-  ...{ disconnects: 0, sentBytes: 0, receivedBytes: 0, sentFailures: 0, receivedFailures: 0 },
-  ...{ snapshotsSent: 0, snapshotsSending: 0, snapshotSendFailures: 0 },
-  ...{ snapshotsReceived: 0, snapshotsReceiving: 0, snapshotReceiveFailures: 0 },
+  disconnects: 0,
+  sentBytes: 0,
+  receivedBytes: 0,
+  sentFailures: 0,
+  receivedFailures: 0,
+  snapshotsSent: 0,
+  snapshotsSending: 0,
+  snapshotSendFailures: 0,
+  snapshotsReceived: 0,
+  snapshotsReceiving: 0,
+  snapshotReceiveFailures: 0,
 };
 
 function samples(metrics: Metrics): string[] {

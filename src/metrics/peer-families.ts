@@ -102,7 +102,9 @@ function connectionFamilies(metrics: Metrics): Family[] {
 
 function durationFamilies(network: Metrics['network']): Family[] {
   const family = (name: string, help: string, histograms: HistogramFamily): Family => ({
-    ...{ name, help, type: 'histogram' },
+    name,
+    help,
+    type: 'histogram',
     histograms: () =>
       [...histograms.entries()].map(
         ([values, value]) => [zipLabels(histograms.labels, values), value] as const,

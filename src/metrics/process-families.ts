@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { counter, gauge, type Family } from './family.ts';
 
 /** Clock ticks per second in /proc, on every Linux that Node.js runs on. */
-const ticksPerSecond = 100;
+const TICKS_PER_SECOND = 100;
 
 /** Metrics of the process from the operating system. Without /proc, the metrics that need it are 0. */
 export function processFamilies(): Family[] {
@@ -73,7 +73,7 @@ function statField(place: number): number {
 function startSeconds(): number {
   const boot = /^btime (\d+)$/m.exec(read('/proc/stat'))?.[1];
   if (boot === undefined) return Math.round(performance.timeOrigin) / 1e3;
-  return Number(boot) + statField(19) / ticksPerSecond;
+  return Number(boot) + statField(19) / TICKS_PER_SECOND;
 }
 
 function limitOf(name: string): number {

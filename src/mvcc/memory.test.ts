@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Engine } from '../ports/engine.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { IndexMeta } from './index-meta.ts';
@@ -23,7 +23,7 @@ function heldBytes(): number {
 
 const MIB = 2 ** 20;
 
-test('key changes keep only the keys in memory, not their KeyValues', () => {
+it('key changes keep only the keys in memory, not their KeyValues', () => {
   const before = heldBytes();
   const changes = new KeyChanges(32_768, 1);
   for (let n = 0; n < 65_000; n += 1) {
@@ -34,7 +34,7 @@ test('key changes keep only the keys in memory, not their KeyValues', () => {
   expect(changes.since(65_001 - 30_000, everything)).toBe(30_000);
 });
 
-test('only a few changes of very long keys are kept, and older counts are unknown', () => {
+it('only a few changes of very long keys are kept, and older counts are unknown', () => {
   const before = heldBytes();
   const changes = new KeyChanges(32_768, 1);
   for (let n = 0; n < 2_000; n += 1) changes.add(n + 2, Buffer.alloc(100_000, n % 250), 1);
@@ -47,26 +47,23 @@ test('only a few changes of very long keys are kept, and older counts are unknow
 const meta = (mod: number): IndexMeta =>
   new IndexMeta({ mod, sub: 0, create: mod, version: 1, lease: 0n, size: 0, kv: undefined });
 
-test.each([10, 300, 5_000, 60_000])(
-  'the cache is bounded with values of %d bytes as without',
-  (valueBytes) => {
-    const cache = new MetaCache(16 * MIB);
-    const before = heldBytes();
-    const pool = Buffer.alloc(8 * valueBytes);
-    for (let n = 0; n < 100_000; n += 1) {
-      const key = Buffer.from(`some/key/${n}`).toString('latin1');
-      const known = meta(n);
-      cache.set(key, known);
-      cache.keepValue(key, known, pool.subarray(0, valueBytes));
-    }
-    const held = heldBytes() - before;
-    expect(held).toBeLessThan(18 * MIB);
-    expect(cache.get('some/key/99999')?.kv?.length).toBe(valueBytes);
-    expect(cache.get('some/key/1')).toBeUndefined();
-  },
-);
+it.each([10, 300, 5_000, 60_000])('the cache is bounded with values of %d bytes as without', (valueBytes) => {
+  const cache = new MetaCache(16 * MIB);
+  const before = heldBytes();
+  const pool = Buffer.alloc(8 * valueBytes);
+  for (let n = 0; n < 100_000; n += 1) {
+    const key = Buffer.from(`some/key/${n}`).toString('latin1');
+    const known = meta(n);
+    cache.set(key, known);
+    cache.keepValue(key, known, pool.subarray(0, valueBytes));
+  }
+  const held = heldBytes() - before;
+  expect(held).toBeLessThan(18 * MIB);
+  expect(cache.get('some/key/99999')?.kv?.length).toBe(valueBytes);
+  expect(cache.get('some/key/1')).toBeUndefined();
+});
 
-test('writing and reading one key repeatedly evicts no other key', () => {
+it('writing and reading one key repeatedly evicts no other key', () => {
   const cache = new MetaCache(MIB);
   cache.set('other', meta(1));
   for (let n = 2; n < 2_000; n += 1) {
@@ -78,7 +75,7 @@ test('writing and reading one key repeatedly evicts no other key', () => {
 });
 
 /** Reads every key once with a range, and once with a transaction that compares its value. */
-test('values read one by one stay within the bound of the store', () => {
+it('values read one by one stay within the bound of the store', () => {
   const engine: Engine = new MemoryEngine();
   const store = new MvccStore(engine, { cacheBytes: 8 * MIB, keyChangeCapacity: 1, listCacheBytes: 0 });
   const keys = Array.from({ length: 3_000 }, (_, n) => Buffer.from(`key/${n}`));
@@ -95,8 +92,16 @@ test('values read one by one stay within the bound of the store', () => {
   for (const key of keys) {
     const options: RangeOptions = {
       range: keyRange(key, Buffer.alloc(0)),
-      ...{ revision: 0, limit: 0, keysOnly: false, countOnly: false, sortOrder: 0, sortTarget: 0 },
-      ...{ minModRevision: 0, maxModRevision: 0, minCreateRevision: 0, maxCreateRevision: 0 },
+      revision: 0,
+      limit: 0,
+      keysOnly: false,
+      countOnly: false,
+      sortOrder: 0,
+      sortTarget: 0,
+      minModRevision: 0,
+      maxModRevision: 0,
+      minCreateRevision: 0,
+      maxCreateRevision: 0,
     };
     expect(store.range(options).readAll()[0]?.length).toBeGreaterThan(20_000);
     const known = store.get(key);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { fieldHead } from '../wire/splice.ts';
 import { IndexMeta } from './index-meta.ts';
 import { joinFields, KVS, ValueCache } from './value-cache.ts';
@@ -32,7 +32,7 @@ function store() {
   return { read, values };
 }
 
-test('values read together come again as few pieces, without the store', () => {
+it('values read together come again as few pieces, without the store', () => {
   const cache = new ValueCache(8 * MIB);
   const { read, values } = store();
   const list = metas(1, 1000, 1000);
@@ -44,7 +44,7 @@ test('values read together come again as few pieces, without the store', () => {
   expect(again.length).toBeLessThanOrEqual(5);
 });
 
-test('a list with a value that changed reads that one alone', () => {
+it('a list with a value that changed reads that one alone', () => {
   const cache = new ValueCache(8 * MIB);
   const { read, values } = store();
   const list = metas(1, 100, 1000);
@@ -55,7 +55,7 @@ test('a list with a value that changed reads that one alone', () => {
   expect(read).toEqual([500]);
 });
 
-test.each([100, 10_000, 60_000])('memory stays within the bound with values of %d bytes', (size) => {
+it.each([100, 10_000, 60_000])('memory stays within the bound with values of %d bytes', (size) => {
   const cache = new ValueCache(2 * MIB);
   const { values } = store();
   for (let from = 1; from < (20 * MIB) / size; from += 100) {
@@ -67,7 +67,7 @@ test.each([100, 10_000, 60_000])('memory stays within the bound with values of %
   }
 });
 
-test('what was handed out does not change when its memory is dropped', () => {
+it('what was handed out does not change when its memory is dropped', () => {
   const cache = new ValueCache(MIB);
   const { values } = store();
   const list = metas(1, 50, 5000);
@@ -76,7 +76,7 @@ test('what was handed out does not change when its memory is dropped', () => {
   expect(Buffer.concat(pieces).equals(expected(list))).toBe(true);
 });
 
-test('revisions of one transaction are told apart, and those beyond the bounds are not kept', () => {
+it('revisions of one transaction are told apart, and those beyond the bounds are not kept', () => {
   const cache = new ValueCache(8 * MIB);
   const { read, values } = store();
   const list = [0, 1, 4095, 4096, 5000, 9000].map((sub) => metaOf(7, 100, sub));
@@ -86,7 +86,7 @@ test('revisions of one transaction are told apart, and those beyond the bounds a
   expect(read).toEqual([7, 7, 7, 7, 7, 7, 2 ** 42, 2 ** 42 + 1, 8, 7, 7, 7, 2 ** 42, 2 ** 42 + 1, 8]);
 });
 
-test('nothing is kept without room, nor after it was cleared', () => {
+it('nothing is kept without room, nor after it was cleared', () => {
   const { read, values } = store();
   const list = metas(1, 10, 100);
   const none = new ValueCache(0);
@@ -100,7 +100,7 @@ test('nothing is kept without room, nor after it was cleared', () => {
   expect(read).toHaveLength(40);
 });
 
-test('values are joined as fields', () => {
+it('values are joined as fields', () => {
   const list = metas(1, 3, 300);
   expect(joinFields(list.map(valueOf)).equals(expected(list))).toBe(true);
 });

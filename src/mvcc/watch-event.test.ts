@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
 import { Event, KeyValue } from '../wire/gen/mvccpb.ts';
@@ -28,7 +28,7 @@ function change(main: number, valueBytes: number): { event: WatchEvent; message:
   return { event, message: { type: isDelete ? 1 : 0, kv: shown, prevKv } };
 }
 
-test('an event has the bytes of the generated codec, with and without the previous value', () => {
+it('an event has the bytes of the generated codec, with and without the previous value', () => {
   for (let round = 0; round < 200; round += 1) {
     const { event, message } = change(2 + random.int(2 ** random.between(1, 40)), random.int(20_000));
     for (const withPrevious of [true, false]) {
@@ -40,7 +40,7 @@ test('an event has the bytes of the generated codec, with and without the previo
   }
 });
 
-test('a batch holds whole revisions, stays near the size limit and has few pieces', () => {
+it('a batch holds whole revisions, stays near the size limit and has few pieces', () => {
   for (let round = 0; round < 20; round += 1) {
     const changes = Array.from({ length: 60 }, (_, n) =>
       change(2 + Math.floor(n / 3), random.pick([10, 2_000, 50_000])),

@@ -147,8 +147,12 @@ export class AppendDecoder implements StreamDecoder {
   #beginAppend(entriesLeft: number): PartialAppend {
     const { term, index } = this.#place;
     const message = Message.create({
-      ...{ type: MessageType.MsgApp, to: this.#local, from: this.#remote },
-      ...{ term, logTerm: term, index },
+      type: MessageType.MsgApp,
+      to: this.#local,
+      from: this.#remote,
+      term,
+      logTerm: term,
+      index,
     });
     return { message, entriesLeft, bytes: 0, nextEntry: undefined };
   }

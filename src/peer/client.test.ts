@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { PeerHttpClient } from './client.ts';
 import { decodeMembers } from './members-json.ts';
 
@@ -9,7 +9,7 @@ const MEGABYTE = 1024 * 1024;
 const ending: (() => void)[] = [];
 afterEach(() => ending.splice(0).forEach((end) => end()));
 
-test('an endless list of members is refused', async () => {
+it('an endless list of members is refused', async () => {
   const answer = { endless: true, sentBytes: 0 };
   const server = createServer((_request, response) => {
     response.setHeader('X-Etcd-Cluster-ID', 'c1');
@@ -41,7 +41,7 @@ test('an endless list of members is refused', async () => {
   expect((await client.cluster(urls, 10_000)).members).toHaveLength(1);
 });
 
-test('a text that is not a list of members is refused at once', () => {
+it('a text that is not a list of members is refused at once', () => {
   const startedAt = performance.now();
   for (const end of ['', '\\', '\\\n'])
     expect(() => decodeMembers(`[{"id":1,"name":"${'\\"'.repeat(40_000)}${end}`)).toThrow();

@@ -107,7 +107,9 @@ export class PeerHttpClient implements PeerClient {
     timeoutMs: number,
   ): Promise<readonly RemoteMember[]> {
     const question: Question = {
-      ...{ method: 'POST', path: `${PROMOTE_PREFIX}${id}`, timeoutMs },
+      method: 'POST',
+      path: `${PROMOTE_PREFIX}${id}`,
+      timeoutMs,
       headers: token === undefined ? {} : { Authorization: token },
     };
     return this.#askAny(urls, question, ({ status, body }) => {
@@ -154,7 +156,9 @@ export class PeerHttpClient implements PeerClient {
     timeoutMs: number,
   ): Promise<RemoteHash> {
     const question: Question = {
-      ...{ method: 'GET', path: HASH_KV_PATH, timeoutMs },
+      method: 'GET',
+      path: HASH_KV_PATH,
+      timeoutMs,
       headers: { 'Content-Type': 'application/json', 'X-Etcd-Cluster-ID': hex(clusterId) },
       body: Buffer.from(revision === 0 ? '{}' : `{"revision":${revision}}`),
     };
@@ -196,7 +200,9 @@ export class PeerHttpClient implements PeerClient {
       const length: Record<string, string> =
         body === undefined ? {} : { 'Content-Length': String(body.length) };
       const request = openRequest(requestPlace(url, path), {
-        ...{ method, tls, agents: this.#agents },
+        method,
+        tls,
+        agents: this.#agents,
         headers: { ...headers, ...length },
         dialTimeoutMs: Math.min(dialTimeoutMs, timeoutMs),
         localAddress,

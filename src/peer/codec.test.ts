@@ -48,7 +48,10 @@ describe('the message stream', () => {
     const messages = [
       Message.create({ type: MessageType.MsgHeartbeat, to: 1n, from: 2n, term: 3, commit: 300 }),
       append({
-        ...{ term: 300, logTerm: 299, index: 70_000, commit: 9 },
+        term: 300,
+        logTerm: 299,
+        index: 70_000,
+        commit: 9,
         entries: [entry(1, 1, Buffer.from('a')), entry(2, 1, large), entry(3, 1, undefined)],
         context: Buffer.from('ctx'),
       }),

@@ -67,7 +67,9 @@ async function timeToLive(answers: PeerAnswers, body: Buffer, response: ServerRe
   }
   const { ttl, grantedTtl, keys } = lease;
   const answer = LeaseTimeToLiveResponse.create({
-    ...{ id, ttl, grantedTtl },
+    id,
+    ttl,
+    grantedTtl,
     header: ResponseHeader.create(),
     keys: withKeys ? [...keys] : [],
   });

@@ -19,7 +19,9 @@ export class Remote {
     const status = new PeerStatus(id, context.clock, context.logger);
     this.status = status;
     this.#pipeline = new Pipeline({
-      ...{ context, status, agents },
+      context,
+      status,
+      agents,
       picker: new UrlPicker(urls),
       failed: (reason) => status.deactivate(reason),
     });

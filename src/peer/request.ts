@@ -40,7 +40,10 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
     ? httpsRequest({
         ...place.options,
         ...tls?.connectOptions(),
-        ...{ method, headers, localAddress, agent: agents?.https ?? false },
+        method,
+        headers,
+        localAddress,
+        agent: agents?.https ?? false,
       })
     : httpRequest({ ...place.options, method, headers, localAddress, agent: agents?.http ?? false });
   request.setNoDelay(true);

@@ -63,7 +63,10 @@ class Cutter {
 
 const message = (): Message =>
   Message.create({
-    ...{ type: MessageType.MsgSnap, to: B, from: A, term: 2 },
+    type: MessageType.MsgSnap,
+    to: B,
+    from: A,
+    term: 2,
     snapshot: { data: undefined, metadata: { confState: undefined, index: 77, term: 2 } },
   });
 
@@ -165,7 +168,8 @@ describe('an interrupted snapshot transfer', () => {
     };
     const { totalBytes, chunks } = snapshot(true, []);
     a.transport.sendSnapshot(message(), {
-      ...{ totalBytes, chunks },
+      totalBytes,
+      chunks,
       resumption: { id: 'a-1', isBroken: true, from },
     });
     await until(() => expect(atA.snapshotReports).toEqual([[B, true]]));

@@ -102,7 +102,8 @@ export class SnapshotSender {
     if (offset === 0 || offset > totalBytes) return { totalBytes, offset: 0, chunks, id };
     context.logger.info('resuming an interrupted database snapshot', {
       'remote-peer-id': hex(message.to),
-      ...{ offset, bytes: totalBytes },
+      offset,
+      bytes: totalBytes,
     });
     return { totalBytes, offset, chunks: await begun(resumption.from(offset)), id };
   }

@@ -49,7 +49,13 @@ const heartbeat = (to: bigint, from: bigint, commit: number): Message =>
 
 const append = (index: number, data: Buffer): Message =>
   Message.create({
-    ...{ type: MessageType.MsgApp, to: B, from: A, term: 1, logTerm: 1, index, commit: index },
+    type: MessageType.MsgApp,
+    to: B,
+    from: A,
+    term: 1,
+    logTerm: 1,
+    index,
+    commit: index,
     entries: [{ type: 0, term: 1, index: index + 1, data }],
   });
 
@@ -58,7 +64,10 @@ const bytesOf = (messages: readonly Message[]): Buffer =>
 
 const snapshotMessage = (): Message =>
   Message.create({
-    ...{ type: MessageType.MsgSnap, to: B, from: A, term: 2 },
+    type: MessageType.MsgSnap,
+    to: B,
+    from: A,
+    term: 2,
     snapshot: { data: undefined, metadata: { confState: undefined, index: 77, term: 2 } },
   });
 

@@ -59,7 +59,9 @@ export class Transport implements PeerTransport {
   constructor(options: TransportOptions) {
     const { localId, clusterId, serverVersion, urls, handler, logger, clock } = options;
     this.#context = {
-      ...{ handler, logger, clock },
+      handler,
+      logger,
+      clock,
       dialTimeoutMs: options.dialTimeoutMs,
       reconnectTimeoutMs: options.reconnectTimeoutMs,
       local: { localId, clusterId, serverVersion, urls },

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { UrlPicker } from './url-picker.ts';
 
-test('switches once to the next URL when one does not work', () => {
+it('switches once to the next URL when one does not work', () => {
   const picker = new UrlPicker(['http://a:1', 'http://b:1']);
   expect(picker.pick()).toBe('http://a:1');
   picker.unreachable('http://a:1');
@@ -10,7 +10,7 @@ test('switches once to the next URL when one does not work', () => {
 });
 
 // Adding a member with such a URL, which etcd accepts, crashed the process.
-test('unusable URLs are skipped', () => {
+it('unusable URLs are skipped', () => {
   expect(new UrlPicker(['unix:', 'http://a:99999', 'http://b:1']).pick()).toBe('http://b:1');
   expect(new UrlPicker(['http://:2380']).pick()).toBe('http://localhost:2380');
   expect(new UrlPicker(['unix://a:1']).pick()).toBe('unix://a:1');

@@ -8,14 +8,14 @@ import { runScript } from './testing/datadriven.ts';
 import type { Directive } from './testing/datadriven.ts';
 import { Interaction } from './testing/interaction.ts';
 
-const version = 'v3.7.0';
+const VERSION = 'v3.7.0';
 
 /** Where Go keeps the sources of go.etcd.io/raft, or why they are not there. */
 function findModule(): { dir: string } | { missing: string } {
   try {
     const cache = execFileSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8' }).trim();
-    const dir = join(cache, 'go.etcd.io', 'raft', `v3@${version}`);
-    return existsSync(dir) ? { dir } : { missing: `go.etcd.io/raft ${version} is not in Go's module cache` };
+    const dir = join(cache, 'go.etcd.io', 'raft', `v3@${VERSION}`);
+    return existsSync(dir) ? { dir } : { missing: `go.etcd.io/raft ${VERSION} is not in Go's module cache` };
   } catch {
     return { missing: 'Go is not installed' };
   }

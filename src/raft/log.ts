@@ -25,16 +25,16 @@ export class RaftLog {
   applying: number;
   /** Highest index known to be applied. */
   applied: number;
-  private readonly logger: Logger;
+  readonly #logger: Logger;
   /** Limit of bytes that are being applied. */
   readonly maxApplyingSize: number;
-  private applyingSize = 0;
+  #applyingSize = 0;
   /** Set when this limit cut off, or would cut off, the entries to apply. */
-  private applyingPaused = false;
+  #applyingPaused = false;
 
   constructor(storage: LogStorage, logger: Logger, maxApplyingSize: number) {
     this.storage = storage;
-    this.logger = logger;
+    this.#logger = logger;
     this.maxApplyingSize = maxApplyingSize;
     this.unstable = new Unstable(storage.lastIndex() + 1, logger);
     this.committed = storage.firstIndex() - 1;
@@ -99,7 +99,7 @@ export class RaftLog {
   maybeAppend(prev: EntryId, entries: readonly Entry[], leaderCommit: number): number | undefined {
     if (!this.matchTerm(prev.term, prev.index)) return undefined;
     const lastNew = prev.index + entries.length;
-    const conflict = this.findConflict(entries);
+    const conflict = this.#findConflict(entries);
     if (conflict !== 0) {
       if (conflict <= this.committed) {
         throw new InvariantError(
@@ -125,11 +125,11 @@ export class RaftLog {
   }
 
   /** The first of `entries` that this log lacks or holds with another term; 0 when it has them all. */
-  private findConflict(entries: readonly Entry[]): number {
+  #findConflict(entries: readonly Entry[]): number {
     for (const { index, term } of entries) {
       if (this.matchTerm(term, index)) continue;
       if (index <= this.lastIndex()) {
-        this.logger.info(
+        this.#logger.info(
           `found conflict at index ${index} [existing term: ${this.termOrZero(index)}, conflicting term: ${term}]`,
         );
       }
@@ -170,21 +170,21 @@ export class RaftLog {
 
   hasNextCommittedEntries(allowUnstable: boolean): boolean {
     // A snapshot is applied first, so that the order is clear.
-    if (this.applyingPaused || this.hasNextOrInProgressSnapshot()) return false;
-    return this.applying < this.maxAppliableIndex(allowUnstable);
+    if (this.#applyingPaused || this.hasNextOrInProgressSnapshot()) return false;
+    return this.applying < this.#maxAppliableIndex(allowUnstable);
   }
 
   /** Committed entries to apply next; entries not yet durable here are among them only if `allowUnstable`. */
   nextCommittedEntries(allowUnstable: boolean): Entry[] {
     if (!this.hasNextCommittedEntries(allowUnstable)) return [];
-    const room = this.maxApplyingSize - this.applyingSize;
+    const room = this.maxApplyingSize - this.#applyingSize;
     assert(room > 0, 'entries are handed out to apply only while there is room');
-    const entries = this.slice(this.applying + 1, this.maxAppliableIndex(allowUnstable) + 1, room);
+    const entries = this.slice(this.applying + 1, this.#maxAppliableIndex(allowUnstable) + 1, room);
     assert(Array.isArray(entries), 'entries not yet applied are never compacted');
     return entries;
   }
 
-  private maxAppliableIndex(allowUnstable: boolean): number {
+  #maxAppliableIndex(allowUnstable: boolean): number {
     return allowUnstable ? this.committed : Math.min(this.committed, this.unstable.offset - 1);
   }
 
@@ -223,8 +223,8 @@ export class RaftLog {
     }
     this.applied = index;
     this.applying = Math.max(this.applying, index);
-    this.applyingSize = Math.max(0, this.applyingSize - size);
-    this.applyingPaused = this.applyingSize >= this.maxApplyingSize;
+    this.#applyingSize = Math.max(0, this.#applyingSize - size);
+    this.#applyingPaused = this.#applyingSize >= this.maxApplyingSize;
   }
 
   /** Records that entries up to `index`, of `size` encoded bytes, were returned to be applied. */
@@ -235,16 +235,16 @@ export class RaftLog {
       );
     }
     this.applying = index;
-    this.applyingSize += size;
+    this.#applyingSize += size;
     // If entries remain that could be applied, the limit cut them off.
-    this.applyingPaused =
-      this.applyingSize >= this.maxApplyingSize || index < this.maxAppliableIndex(allowUnstable);
+    this.#applyingPaused =
+      this.#applyingSize >= this.maxApplyingSize || index < this.#maxAppliableIndex(allowUnstable);
   }
 
   restore(snapshot: Snapshot): void {
     const index = snapshotIndex(snapshot);
     assert(index > this.committed, 'a restored snapshot is ahead of the commit mark');
-    this.logger.info(
+    this.#logger.info(
       `log [${this.describe()}] starts to restore snapshot [index: ${index}, term: ${snapshotTerm(snapshot)}]`,
     );
     this.committed = index;
@@ -284,10 +284,10 @@ export class RaftLog {
     if (stored === 'compacted') return stored;
     assert(stored !== 'unavailable', 'storage holds every entry below the unstable ones');
     if (to <= unstable.offset || stored.length < cut - from) return stored;
-    return stored.concat(this.unstableWithin(to, maxSize - entriesSize(stored)));
+    return stored.concat(this.#unstableWithin(to, maxSize - entriesSize(stored)));
   }
 
-  private unstableWithin(to: number, room: number): Entry[] {
+  #unstableWithin(to: number, room: number): Entry[] {
     const { unstable } = this;
     if (room <= 0) return [];
     const count = countWithin(unstable.entries, 0, to - unstable.offset, room);

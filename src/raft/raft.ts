@@ -86,7 +86,7 @@ export class Raft {
     const last = this.log.lastEntryId();
     const membership = restoreMembership(confState, this.changerLimits());
     assertEquivalent(confState, switchToConfig(this, membership));
-    if (!isEmptyHardState(hardState)) this.loadState(hardState);
+    if (!isEmptyHardState(hardState)) this.#loadState(hardState);
     if (config.applied > 0) this.log.appliedTo(config.applied, 0);
     this.becomeFollower(this.term, None);
     const peers = sortedIds(jointIds(this.tracker.config.voters)).map(hex).join(',');
@@ -109,7 +109,7 @@ export class Raft {
     return { term: this.term, vote: this.vote, commit: this.log.committed };
   }
 
-  private loadState({ term, vote, commit }: HardState): void {
+  #loadState({ term, vote, commit }: HardState): void {
     if (commit < this.log.committed || commit > this.log.lastIndex()) {
       throw new InvariantError(
         `${hex(this.id)} state.commit ${commit} is out of range [${this.log.committed}, ${this.log.lastIndex()}]`,
@@ -163,7 +163,7 @@ export class Raft {
       return;
     }
     this.electionElapsed++;
-    if (this.promotable() && this.electionElapsed >= this.electionTimeout()) {
+    if (this.promotable() && this.electionElapsed >= this.#electionTimeout()) {
       this.electionElapsed = 0;
       this.hup();
     }
@@ -174,7 +174,7 @@ export class Raft {
    * one tick after the time for which voters refuse other candidates. The others follow in steps of an election, so that
    * they do not split the vote, and no random time is lost.
    */
-  private electionTimeout(): number {
+  #electionTimeout(): number {
     const { preVote, orderedElections, electionTick } = this.config;
     if (!preVote || !orderedElections || this.role !== Role.Follower || this.lead === None)
       return this.randomizedElectionTimeout;
@@ -197,9 +197,9 @@ export class Raft {
   /** Handles one message. It is not changed, but it and its entries may be kept, so the caller must not change them. */
   step(message: Message): StepError | undefined {
     if (message.term > this.term) {
-      if (!this.acceptHigherTerm(message)) return undefined;
+      if (!this.#acceptHigherTerm(message)) return undefined;
     } else if (message.term !== 0 && message.term < this.term) {
-      this.handleLowerTerm(message);
+      this.#handleLowerTerm(message);
       return undefined;
     }
     switch (message.type) {
@@ -208,21 +208,21 @@ export class Raft {
         return undefined;
       case MessageType.MsgStorageAppendResp:
         if (message.index !== 0) this.log.unstable.stableTo(message.logTerm, message.index);
-        if (message.snapshot !== undefined) this.appliedSnapshot(message.snapshot);
+        if (message.snapshot !== undefined) this.#appliedSnapshot(message.snapshot);
         return undefined;
       case MessageType.MsgStorageApplyResp:
-        this.handleApplied(message.entries);
+        this.#handleApplied(message.entries);
         return undefined;
       case MessageType.MsgVote:
       case MessageType.MsgPreVote:
         handleVoteRequest(this, message);
         return undefined;
       default:
-        return this.stepRole(message);
+        return this.#stepRole(message);
     }
   }
 
-  private stepRole(message: Message): StepError | undefined {
+  #stepRole(message: Message): StepError | undefined {
     switch (this.role) {
       case Role.Leader:
         return stepLeader(this, message);
@@ -234,7 +234,7 @@ export class Raft {
   }
 
   /** @returns false if the message must be ignored */
-  private acceptHigherTerm(message: Message): boolean {
+  #acceptHigherTerm(message: Message): boolean {
     const { type, from, term } = message;
     if (type === MessageType.MsgVote || type === MessageType.MsgPreVote) {
       // The leader was active within the election timeout: no election is needed (thesis, 4.2.3).
@@ -255,7 +255,7 @@ export class Raft {
     return true;
   }
 
-  private handleLowerTerm(message: Message): void {
+  #handleLowerTerm(message: Message): void {
     const { type, from, term } = message;
     const { checkQuorum, preVote } = this.config;
     if ((checkQuorum || preVote) && (type === MessageType.MsgHeartbeat || type === MessageType.MsgApp)) {
@@ -273,7 +273,7 @@ export class Raft {
             `with lower term [term: ${term}]`,
         );
       }
-      if (message.snapshot !== undefined) this.appliedSnapshot(message.snapshot);
+      if (message.snapshot !== undefined) this.#appliedSnapshot(message.snapshot);
     } else {
       this.logger.info(
         `${hex(this.id)} [term: ${this.term}] ignored a ${describeMessageType(type)} message with lower term ` +
@@ -282,15 +282,15 @@ export class Raft {
     }
   }
 
-  private handleApplied(entries: readonly Entry[]): void {
+  #handleApplied(entries: readonly Entry[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
-    this.appliedTo(last.index, entriesSize(entries));
+    this.#appliedTo(last.index, entriesSize(entries));
     // The count may be too low after a change of leader, but never too high.
     this.uncommittedSize = Math.max(0, this.uncommittedSize - payloadsSize(entries));
   }
 
-  private appliedTo(index: number, size: number): void {
+  #appliedTo(index: number, size: number): void {
     const applied = Math.max(index, this.log.applied);
     this.log.appliedTo(applied, size);
     if (!this.tracker.config.autoLeave || applied < this.pendingConfIndex || this.role !== Role.Leader)
@@ -310,14 +310,14 @@ export class Raft {
     }
   }
 
-  private appliedSnapshot(snapshot: Snapshot): void {
+  #appliedSnapshot(snapshot: Snapshot): void {
     const index = snapshotIndex(snapshot);
     this.log.unstable.stableSnapshotTo(index);
-    this.appliedTo(index, 0);
+    this.#appliedTo(index, 0);
   }
 
   becomeFollower(term: number, lead: bigint): void {
-    this.reset(term);
+    this.#reset(term);
     this.lead = lead;
     this.role = Role.Follower;
     this.logger.info(`${hex(this.id)} became follower at term ${this.term}`);
@@ -325,7 +325,7 @@ export class Raft {
 
   becomeCandidate(): void {
     assert(this.role !== Role.Leader, 'a leader does not become candidate');
-    this.reset(this.term + 1);
+    this.#reset(this.term + 1);
     this.vote = this.id;
     this.role = Role.Candidate;
     this.logger.info(`${hex(this.id)} became candidate at term ${this.term}`);
@@ -342,7 +342,7 @@ export class Raft {
 
   becomeLeader(): void {
     assert(this.role === Role.Candidate, 'only a candidate becomes leader');
-    this.reset(this.term);
+    this.#reset(this.term);
     this.lead = this.id;
     this.role = Role.Leader;
     const own = this.tracker.progress.get(this.id);
@@ -357,7 +357,7 @@ export class Raft {
     this.logger.info(`${hex(this.id)} became leader at term ${this.term}`);
   }
 
-  private reset(term: number): void {
+  #reset(term: number): void {
     assert(term >= this.term, 'the term never decreases');
     if (this.term !== term) {
       this.term = term;
@@ -369,13 +369,13 @@ export class Raft {
     const { electionTick, randomInt } = this.config;
     this.randomizedElectionTimeout = electionTick + randomInt(electionTick);
     this.leadTransferee = None;
-    this.resetProgress();
+    this.#resetProgress();
     this.pendingConfIndex = 0;
     this.uncommittedSize = 0;
     this.readOnly = new ReadOnly(this.config.readOnlyOption);
   }
 
-  private resetProgress(): void {
+  #resetProgress(): void {
     const { tracker } = this;
     tracker.resetVotes();
     const lastIndex = this.log.lastIndex();

@@ -78,77 +78,77 @@ export interface Peer {
  * `ready.mustSync`, send `ready.messages`, apply `ready.committedEntries`, call `advance`, and only then `ready` again.
  */
 export class RawNode {
-  private readonly raft: Raft;
-  private readonly asyncStorageWrites: boolean;
-  private lastSoftState: SoftState;
-  private lastHardState: HardState;
+  readonly #raft: Raft;
+  readonly #asyncStorageWrites: boolean;
+  #lastSoftState: SoftState;
+  #lastHardState: HardState;
   /** Sync mode: what `advance` tells raft. */
-  private stepsOnAdvance: Message[] = [];
+  #stepsOnAdvance: Message[] = [];
 
   /** @throws RangeError for a setting out of its range, ConfChangeError for a stored configuration that is invalid */
   constructor(config: RaftConfig) {
-    this.raft = new Raft(config);
-    this.asyncStorageWrites = this.raft.config.asyncStorageWrites;
-    this.lastSoftState = this.raft.softState();
-    this.lastHardState = this.raft.hardState();
+    this.#raft = new Raft(config);
+    this.#asyncStorageWrites = this.#raft.config.asyncStorageWrites;
+    this.#lastSoftState = this.#raft.softState();
+    this.#lastHardState = this.#raft.hardState();
   }
 
   get id(): bigint {
-    return this.raft.id;
+    return this.#raft.id;
   }
 
   get term(): number {
-    return this.raft.term;
+    return this.#raft.term;
   }
 
   /** The leader as far as this node knows; `None` if it knows none. */
   get lead(): bigint {
-    return this.raft.lead;
+    return this.#raft.lead;
   }
 
   /** Whom this node has voted for in its term; `None` if for nobody. */
   get vote(): bigint {
-    return this.raft.vote;
+    return this.#raft.vote;
   }
 
   get role(): Role {
-    return this.raft.role;
+    return this.#raft.role;
   }
 
   get isLearner(): boolean {
-    return this.raft.isLearner;
+    return this.#raft.isLearner;
   }
 
   get committed(): number {
-    return this.raft.log.committed;
+    return this.#raft.log.committed;
   }
 
   /** Highest index acknowledged as applied. */
   get applied(): number {
-    return this.raft.log.applied;
+    return this.#raft.log.applied;
   }
 
   get lastIndex(): number {
-    return this.raft.log.lastIndex();
+    return this.#raft.log.lastIndex();
   }
 
   confState(): ConfState {
-    return this.raft.tracker.confState();
+    return this.#raft.tracker.confState();
   }
 
   /** The complete status. It allocates, so it is not for every turn of a loop. */
   status(): Status {
-    return statusOf(this.raft);
+    return statusOf(this.#raft);
   }
 
   /** One tick of the clock that election and heartbeat timeouts count. */
   tick(): void {
-    this.raft.tick();
+    this.#raft.tick();
   }
 
   /** Campaigns now, as if the election timeout had passed. */
   campaign(): void {
-    this.raft.hup();
+    this.#raft.hup();
   }
 
   propose(data: Buffer): StepError | undefined {
@@ -165,7 +165,7 @@ export class RawNode {
     if (datas.length === 0) return undefined;
     const entries: Entry[] = [];
     for (const data of datas) entries.push({ type: 0, term: 0, index: 0, data });
-    return this.proposeEntries(entries);
+    return this.#proposeEntries(entries);
   }
 
   /**
@@ -173,15 +173,15 @@ export class RawNode {
    * committed as an empty entry instead.
    */
   proposeConfChange(change: AnyConfChange | undefined): StepError | undefined {
-    return this.proposeEntries([confChangeEntry(change)]);
+    return this.#proposeEntries([confChangeEntry(change)]);
   }
 
-  private proposeEntries(entries: Entry[]): StepError | undefined {
-    if (this.raft.role === Role.Leader) return acceptProposal(this.raft, entries);
+  #proposeEntries(entries: Entry[]): StepError | undefined {
+    if (this.#raft.role === Role.Leader) return acceptProposal(this.#raft, entries);
     const message = newMessage(MessageType.MsgProp, None);
-    message.from = this.raft.id;
+    message.from = this.#raft.id;
     message.entries = entries;
-    return this.raft.step(message);
+    return this.#raft.step(message);
   }
 
   /**
@@ -191,7 +191,7 @@ export class RawNode {
    * @throws ConfChangeError if the change cannot be made: the nodes disagree, and this one has to end
    */
   applyConfChange(change: AnyConfChange): ConfState {
-    return applyConfChange(this.raft, asV2(change));
+    return applyConfChange(this.#raft, asV2(change));
   }
 
   /**
@@ -204,9 +204,9 @@ export class RawNode {
     const { type, from } = message;
     if (!isLocalTarget(from)) {
       if (isLocalMessage(type)) return StepError.LocalMessage;
-      if (isResponseMessage(type) && !this.raft.tracker.progress.has(from)) return StepError.PeerNotFound;
+      if (isResponseMessage(type) && !this.#raft.tracker.progress.has(from)) return StepError.PeerNotFound;
     }
-    return this.raft.step(message);
+    return this.#raft.step(message);
   }
 
   /**
@@ -216,14 +216,14 @@ export class RawNode {
   readIndex(context: Buffer): void {
     const message = newMessage(MessageType.MsgReadIndex, None);
     message.entries.push({ type: 0, term: 0, index: 0, data: context });
-    this.raft.step(message);
+    this.#raft.step(message);
   }
 
   /** Hands leadership to `transferee`; on a follower, asks the leader to. Proposals are dropped meanwhile. */
   transferLeader(transferee: bigint): void {
     const message = newMessage(MessageType.MsgTransferLeader, None);
     message.from = transferee;
-    this.raft.step(message);
+    this.#raft.step(message);
   }
 
   /**
@@ -232,14 +232,14 @@ export class RawNode {
    * not, its next message restores it.
    */
   forgetLeader(): void {
-    this.raft.step(newMessage(MessageType.MsgForgetLeader, None));
+    this.#raft.step(newMessage(MessageType.MsgForgetLeader, None));
   }
 
   /** The last messages to `id` were probably lost. */
   reportUnreachable(id: bigint): void {
     const message = newMessage(MessageType.MsgUnreachable, None);
     message.from = id;
-    this.raft.step(message);
+    this.#raft.step(message);
   }
 
   /** The snapshot sent to `id` arrived or was lost; nothing is sent to it until this, or its answer, comes. */
@@ -247,7 +247,7 @@ export class RawNode {
     const message = newMessage(MessageType.MsgSnapStatus, None);
     message.from = id;
     message.reject = outcome === 'failed';
-    this.raft.step(message);
+    this.#raft.step(message);
   }
 
   /**
@@ -255,10 +255,10 @@ export class RawNode {
    * from the start. Every founding member does the same.
    */
   bootstrap(peers: readonly Peer[]): void {
-    const { raft } = this;
+    const raft = this.#raft;
     assert(peers.length > 0, 'a new group has members');
     assert(raft.log.lastIndex() === 0, 'a group is founded on empty storage');
-    this.lastHardState = { term: 0, vote: None, commit: 0 };
+    this.#lastHardState = { term: 0, vote: None, commit: 0 };
     raft.becomeFollower(1, None);
     const entries = peers.map(({ id, context }, i) => {
       const entry = confChangeEntry({ id: 0n, type: 0, nodeId: id, context });
@@ -271,29 +271,29 @@ export class RawNode {
   }
 
   hasReady(): boolean {
-    const { raft } = this;
+    const raft = this.#raft;
     return (
       raft.messages.length > 0 ||
       raft.messagesAfterAppend.length > 0 ||
       raft.readStates.length > 0 ||
       raft.log.hasNextUnstableEntries() ||
-      raft.log.hasNextCommittedEntries(this.mayApplyUnstable()) ||
+      raft.log.hasNextCommittedEntries(this.#mayApplyUnstable()) ||
       raft.log.hasNextUnstableSnapshot() ||
-      this.softStateChanged() ||
-      this.hardStateChanged()
+      this.#softStateChanged() ||
+      this.#hardStateChanged()
     );
   }
 
   /** Takes the outstanding work. It must be done. */
   ready(): Ready {
-    const { raft } = this;
+    const raft = this.#raft;
     const entries = raft.log.unstable.nextEntries();
-    const committedEntries = raft.log.nextCommittedEntries(this.mayApplyUnstable());
-    const hardState = this.hardStateChanged() ? raft.hardState() : undefined;
+    const committedEntries = raft.log.nextCommittedEntries(this.#mayApplyUnstable());
+    const hardState = this.#hardStateChanged() ? raft.hardState() : undefined;
     const mustSync =
-      entries.length > 0 || raft.vote !== this.lastHardState.vote || raft.term !== this.lastHardState.term;
+      entries.length > 0 || raft.vote !== this.#lastHardState.vote || raft.term !== this.#lastHardState.term;
     const ready: Ready = {
-      softState: this.softStateChanged() ? raft.softState() : undefined,
+      softState: this.#softStateChanged() ? raft.softState() : undefined,
       hardState,
       readStates: raft.readStates,
       entries,
@@ -302,38 +302,38 @@ export class RawNode {
       messages: raft.messages,
       mustSync,
     };
-    if (this.asyncStorageWrites) this.addStorageMessages(ready);
-    else this.holdStepsUntilAdvance(ready);
-    this.accept(ready);
+    if (this.#asyncStorageWrites) this.#addStorageMessages(ready);
+    else this.#holdStepsUntilAdvance(ready);
+    this.#accept(ready);
     return ready;
   }
 
-  private addStorageMessages(ready: Ready): void {
-    if (needsAppend(this.raft, ready)) ready.messages.push(appendMessage(this.raft, ready));
+  #addStorageMessages(ready: Ready): void {
+    if (needsAppend(this.#raft, ready)) ready.messages.push(appendMessage(this.#raft, ready));
     if (ready.committedEntries.length > 0) {
-      ready.messages.push(applyMessage(this.raft, ready.committedEntries));
+      ready.messages.push(applyMessage(this.#raft, ready.committedEntries));
     }
   }
 
-  private holdStepsUntilAdvance(ready: Ready): void {
-    assert(this.stepsOnAdvance.length === 0, 'a ready is advanced before the next one');
+  #holdStepsUntilAdvance(ready: Ready): void {
+    assert(this.#stepsOnAdvance.length === 0, 'a ready is advanced before the next one');
     const steps: Message[] = [];
-    for (const message of this.raft.messagesAfterAppend) {
-      if (message.to === this.raft.id) steps.push(message);
+    for (const message of this.#raft.messagesAfterAppend) {
+      if (message.to === this.#raft.id) steps.push(message);
       else ready.messages.push(message);
     }
-    const written = appendResponse(this.raft, ready);
+    const written = appendResponse(this.#raft, ready);
     if (written !== undefined) steps.push(written);
-    if (ready.committedEntries.length > 0) steps.push(applyResponse(this.raft, ready.committedEntries));
-    this.stepsOnAdvance = steps;
+    if (ready.committedEntries.length > 0) steps.push(applyResponse(this.#raft, ready.committedEntries));
+    this.#stepsOnAdvance = steps;
   }
 
-  private accept(ready: Ready): void {
-    const { raft } = this;
-    if (ready.softState !== undefined) this.lastSoftState = ready.softState;
+  #accept(ready: Ready): void {
+    const raft = this.#raft;
+    if (ready.softState !== undefined) this.#lastSoftState = ready.softState;
     if (ready.hardState !== undefined) {
-      assert(ready.hardState.commit >= this.lastHardState.commit, 'the commit index never decreases');
-      this.lastHardState = ready.hardState;
+      assert(ready.hardState.commit >= this.#lastHardState.commit, 'the commit index never decreases');
+      this.#lastHardState = ready.hardState;
     }
     raft.readStates = [];
     raft.messages = [];
@@ -341,34 +341,35 @@ export class RawNode {
     raft.log.unstable.acceptInProgress();
     const last = ready.committedEntries.at(-1);
     if (last !== undefined) {
-      raft.log.acceptApplying(last.index, entriesSize(ready.committedEntries), this.mayApplyUnstable());
+      raft.log.acceptApplying(last.index, entriesSize(ready.committedEntries), this.#mayApplyUnstable());
     }
   }
 
   /** Sync mode: the work of the last `ready` is done. */
   advance(): void {
-    assert(!this.asyncStorageWrites, 'async storage writes are acknowledged by their responses');
-    const steps = this.stepsOnAdvance;
-    this.stepsOnAdvance = [];
-    for (const message of steps) this.raft.step(message);
+    assert(!this.#asyncStorageWrites, 'async storage writes are acknowledged by their responses');
+    const steps = this.#stepsOnAdvance;
+    this.#stepsOnAdvance = [];
+    for (const message of steps) this.#raft.step(message);
   }
 
   /** Sets how many ticks without a leader this node waits, until its role changes next. For tests. */
   setRandomizedElectionTimeout(ticks: number): void {
-    this.raft.randomizedElectionTimeout = ticks;
+    this.#raft.randomizedElectionTimeout = ticks;
   }
 
   /** In sync mode entries are written before they are applied, in the same turn. */
-  private mayApplyUnstable(): boolean {
-    return !this.asyncStorageWrites;
+  #mayApplyUnstable(): boolean {
+    return !this.#asyncStorageWrites;
   }
 
-  private softStateChanged(): boolean {
-    return this.raft.lead !== this.lastSoftState.lead || this.raft.role !== this.lastSoftState.role;
+  #softStateChanged(): boolean {
+    return this.#raft.lead !== this.#lastSoftState.lead || this.#raft.role !== this.#lastSoftState.role;
   }
 
-  private hardStateChanged(): boolean {
-    const { raft, lastHardState } = this;
+  #hardStateChanged(): boolean {
+    const raft = this.#raft;
+    const lastHardState = this.#lastHardState;
     return (
       raft.log.committed !== lastHardState.commit ||
       raft.term !== lastHardState.term ||

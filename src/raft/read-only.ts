@@ -24,46 +24,46 @@ export interface PendingRead {
  */
 export class ReadOnly implements AckedIndexer {
   readonly option: ReadOnlyOption;
-  private acks = new Map<bigint, number>();
-  private pending: PendingRead[] = [];
+  #acks = new Map<bigint, number>();
+  #pending: PendingRead[] = [];
   /** How many reads were confirmed, and so the number just before the first of `pending`. */
-  private confirmed = 0;
+  #confirmed = 0;
 
   constructor(option: ReadOnlyOption) {
     this.option = option;
   }
 
   add(index: number, request: Message): void {
-    this.pending.push({ request, index });
+    this.#pending.push({ request, index });
   }
 
   /** Notes that `from` answered a heartbeat that carried `context`. A context that is none of ours is ignored. */
   receiveAck(from: bigint, context: Buffer | undefined): void {
-    if (context?.length !== contextBytes) return;
+    if (context?.length !== CONTEXT_BYTES) return;
     const position = context.readUInt32LE(0) + context.readUInt32LE(4) * 2 ** 32;
-    if (position > this.confirmed + this.pending.length) return;
-    if (position > (this.acks.get(from) ?? 0)) this.acks.set(from, position);
+    if (position > this.#confirmed + this.#pending.length) return;
+    if (position > (this.#acks.get(from) ?? 0)) this.#acks.set(from, position);
   }
 
   ackedIndex(voter: bigint): number | undefined {
-    return this.acks.get(voter);
+    return this.#acks.get(voter);
   }
 
   /** Takes out the reads that a quorum has confirmed by now, oldest first. */
   takeConfirmed(voters: JointConfig): PendingRead[] {
-    const confirmed = Math.min(jointCommitted(voters, this), this.confirmed + this.pending.length);
-    if (confirmed <= this.confirmed) return [];
-    const done = this.pending.slice(0, confirmed - this.confirmed);
-    this.pending = this.pending.slice(done.length);
-    this.confirmed = confirmed;
+    const confirmed = Math.min(jointCommitted(voters, this), this.#confirmed + this.#pending.length);
+    if (confirmed <= this.#confirmed) return [];
+    const done = this.#pending.slice(0, confirmed - this.#confirmed);
+    this.#pending = this.#pending.slice(done.length);
+    this.#confirmed = confirmed;
     return done;
   }
 
   /** What a heartbeat has to carry to confirm all reads waiting; undefined when there are none. */
   heartbeatContext(): Buffer | undefined {
-    if (this.pending.length === 0) return undefined;
-    const position = this.confirmed + this.pending.length;
-    const context = Buffer.alloc(contextBytes);
+    if (this.#pending.length === 0) return undefined;
+    const position = this.#confirmed + this.#pending.length;
+    const context = Buffer.alloc(CONTEXT_BYTES);
     context.writeUInt32LE(position % 2 ** 32, 0);
     context.writeUInt32LE(Math.floor(position / 2 ** 32), 4);
     return context;
@@ -71,4 +71,4 @@ export class ReadOnly implements AckedIndexer {
 }
 
 /** A context is the read's number, an unsigned 64-bit little-endian integer. */
-const contextBytes = 8;
+const CONTEXT_BYTES = 8;

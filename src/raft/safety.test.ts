@@ -17,15 +17,15 @@ function seededInt(seed: number): (bound: number) => number {
 
 /** Five members, of which at least three vote at any time; everything that happens follows from the seed. */
 class RandomHistory {
-  private readonly randomInt: (bound: number) => number;
-  private readonly members: Member[];
-  private network: Message[] = [];
-  private readonly checks = new SafetyChecks();
-  private proposals = 0;
-  private readonly cut = new Set<bigint>();
+  readonly #randomInt: (bound: number) => number;
+  readonly #members: Member[];
+  #network: Message[] = [];
+  readonly #checks = new SafetyChecks();
+  #proposals = 0;
+  readonly #cut = new Set<bigint>();
 
   constructor(seed: number, options: ClusterOptions) {
-    this.randomInt = seededInt(seed);
+    this.#randomInt = seededInt(seed);
     const confState = {
       voters: [1n, 2n, 3n],
       learners: [4n],
@@ -33,40 +33,40 @@ class RandomHistory {
       learnersNext: [],
       autoLeave: false,
     };
-    this.members = [1n, 2n, 3n, 4n, 5n].map((id) => new Member(id, confState, options, this.randomInt));
+    this.#members = [1n, 2n, 3n, 4n, 5n].map((id) => new Member(id, confState, options, this.#randomInt));
   }
 
-  private chance(percent: number): boolean {
-    return this.randomInt(100) < percent;
+  #chance(percent: number): boolean {
+    return this.#randomInt(100) < percent;
   }
 
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
-      const member = this.members[this.randomInt(this.members.length)]!;
-      this.act(member);
-      this.settle(member);
+      const member = this.#members[this.#randomInt(this.#members.length)]!;
+      this.#act(member);
+      this.#settle(member);
     }
   }
 
-  private act(member: Member): void {
-    const choice = this.randomInt(200);
-    if (choice < 60) this.deliver(this.randomInt(Math.max(1, this.network.length)));
+  #act(member: Member): void {
+    const choice = this.#randomInt(200);
+    if (choice < 60) this.#deliver(this.#randomInt(Math.max(1, this.#network.length)));
     else if (choice < 95) member.node.tick();
-    else if (choice < 125) this.route(member.finishWrite());
-    else if (choice < 150) this.route(member.finishApply((entry) => this.checks.applied(entry)));
-    else if (choice < 175) member.node.propose(Buffer.from(`p${this.proposals++}`));
-    else if (choice < 180) this.changeMembership(member);
+    else if (choice < 125) this.#route(member.finishWrite());
+    else if (choice < 150) this.#route(member.finishApply((entry) => this.#checks.applied(entry)));
+    else if (choice < 175) member.node.propose(Buffer.from(`p${this.#proposals++}`));
+    else if (choice < 180) this.#changeMembership(member);
     else if (choice < 183) member.compact();
-    else if (choice < 185) member.node.transferLeader(BigInt(1 + this.randomInt(5)));
+    else if (choice < 185) member.node.transferLeader(BigInt(1 + this.#randomInt(5)));
     else if (choice < 187) member.crash();
-    else if (choice < 189) this.cut.add(member.id);
-    else if (choice < 194) this.cut.clear();
-    else if (choice < 196) member.node.reportUnreachable(BigInt(1 + this.randomInt(5)));
-    else if (choice < 197) member.node.reportSnapshot(BigInt(1 + this.randomInt(5)), 'failed');
+    else if (choice < 189) this.#cut.add(member.id);
+    else if (choice < 194) this.#cut.clear();
+    else if (choice < 196) member.node.reportUnreachable(BigInt(1 + this.#randomInt(5)));
+    else if (choice < 197) member.node.reportSnapshot(BigInt(1 + this.#randomInt(5)), 'failed');
     else member.node.readIndex(Buffer.from('r'));
   }
 
-  private changeMembership({ node }: Member): void {
+  #changeMembership({ node }: Member): void {
     if (node.role !== Role.Leader) return;
     const { voters } = node.status().config;
     if (voters.outgoing.size > 0) {
@@ -75,10 +75,10 @@ class RandomHistory {
     }
     const changes: ConfChangeSingle[] = [];
     let left = voters.incoming.size;
-    for (let k = 1 + this.randomInt(3); k > 0; k--) {
-      const nodeId = BigInt(1 + this.randomInt(5));
+    for (let k = 1 + this.#randomInt(3); k > 0; k--) {
+      const nodeId = BigInt(1 + this.#randomInt(5));
       if (changes.some((change) => change.nodeId === nodeId)) continue;
-      const type = this.randomInt(4) as ConfChangeType;
+      const type = this.#randomInt(4) as ConfChangeType;
       const removes =
         type !== ConfChangeType.ConfChangeAddNode && type !== ConfChangeType.ConfChangeUpdateNode;
       if (removes && voters.incoming.has(nodeId) && --left < 3) continue;
@@ -86,74 +86,74 @@ class RandomHistory {
     }
     if (changes.length === 0) return;
     const transitions = Object.values(ConfChangeTransition);
-    const transition = transitions[this.randomInt(transitions.length)]!;
+    const transition = transitions[this.#randomInt(transitions.length)]!;
     node.proposeConfChange({ transition, changes, context: undefined });
   }
 
-  private settle(member: Member): void {
-    this.route(member.turn());
-    this.checks.observe(member);
+  #settle(member: Member): void {
+    this.#route(member.turn());
+    this.#checks.observe(member);
   }
 
-  private route(messages: readonly Message[]): void {
+  #route(messages: readonly Message[]): void {
     for (const message of messages) {
       deepFreeze(message);
       // What a member says to itself is never lost.
-      if (message.from === message.to || message.from > 5n) this.hand(message);
-      else this.network.push(message);
+      if (message.from === message.to || message.from > 5n) this.#hand(message);
+      else this.#network.push(message);
     }
   }
 
-  private hand(message: Message): void {
-    const member = this.members[Number(message.to) - 1]!;
+  #hand(message: Message): void {
+    const member = this.#members[Number(message.to) - 1]!;
     member.node.step(message);
-    this.settle(member);
+    this.#settle(member);
   }
 
-  private deliver(at: number): void {
-    const message = this.network[at];
+  #deliver(at: number): void {
+    const message = this.#network[at];
     if (message === undefined) return;
-    if (!this.chance(5)) this.network.splice(at, 1); // Else it comes again.
-    if (this.cut.has(message.from) || this.cut.has(message.to) || this.chance(5)) return;
-    this.hand(message);
+    if (!this.#chance(5)) this.#network.splice(at, 1); // Else it comes again.
+    if (this.#cut.has(message.from) || this.#cut.has(message.to) || this.#chance(5)) return;
+    this.#hand(message);
   }
 
   /** Without faults everyone gets everywhere: the members agree, and go on. */
   heal(): void {
-    this.cut.clear();
+    this.#cut.clear();
     for (let round = 0; round < 400; round++) {
-      for (const member of this.members) {
+      for (const member of this.#members) {
         member.node.tick();
         // That a snapshot was lost is for the application to say.
-        if (round % 20 === 0) for (const { id } of this.members) member.node.reportSnapshot(id, 'failed');
-        if (round < 200 && this.chance(20)) member.node.propose(Buffer.from(`p${this.proposals++}`));
+        if (round % 20 === 0) for (const { id } of this.#members) member.node.reportSnapshot(id, 'failed');
+        if (round < 200 && this.#chance(20)) member.node.propose(Buffer.from(`p${this.#proposals++}`));
         member.compact();
-        this.settle(member);
-        while (member.writes.length > 0) this.route(member.finishWrite());
+        this.#settle(member);
+        while (member.writes.length > 0) this.#route(member.finishWrite());
         while (member.toApply.length > 0)
-          this.route(member.finishApply((entry) => this.checks.applied(entry)));
+          this.#route(member.finishApply((entry) => this.#checks.applied(entry)));
       }
-      for (let left = this.network.length; left > 0; left--) {
-        const message = this.network.shift();
-        if (message !== undefined) this.hand(message);
+      for (let left = this.#network.length; left > 0; left--) {
+        const message = this.#network.shift();
+        if (message !== undefined) this.#hand(message);
       }
     }
   }
 
   verify(): { commits: number; elections: number } {
     // A leader that was removed does not always hear of it, and stays leader of its term.
-    const leaders = this.members.filter(({ node }) => node.role === Role.Leader);
+    const leaders = this.#members.filter(({ node }) => node.role === Role.Leader);
     const leader = leaders.sort((a, b) => b.node.term - a.node.term)[0];
     expect(leader?.node.committed, 'there is a leader, which has committed everything').toBe(
       leader?.node.lastIndex,
     );
     const { voters, learners } = leader!.node.confState();
     for (const id of [...voters, ...learners]) {
-      const member = this.members[Number(id) - 1]!;
+      const member = this.#members[Number(id) - 1]!;
       expect(member.node.applied).toBe(leader!.node.applied);
       expect(member.state).toEqual(leader!.state);
     }
-    return { commits: this.checks.commits, elections: this.checks.elections };
+    return { commits: this.#checks.commits, elections: this.#checks.elections };
   }
 }
 

@@ -19,12 +19,12 @@ export class Unstable {
   offset: number;
   /** Entries below this index have been handed out for writing. */
   offsetInProgress: number;
-  private readonly logger: Logger;
+  readonly #logger: Logger;
 
   constructor(offset: number, logger: Logger) {
     this.offset = offset;
     this.offsetInProgress = offset;
-    this.logger = logger;
+    this.#logger = logger;
   }
 
   /** The first index of the whole log, if a snapshot here decides it. */
@@ -71,15 +71,15 @@ export class Unstable {
   stableTo(term: number, index: number): void {
     const held = this.maybeTerm(index);
     if (held === undefined) {
-      this.logger.info(`entry at index ${index} missing from unstable log; ignoring`);
+      this.#logger.info(`entry at index ${index} missing from unstable log; ignoring`);
       return;
     }
     if (index < this.offset) {
-      this.logger.info(`entry at index ${index} matched unstable snapshot; ignoring`);
+      this.#logger.info(`entry at index ${index} matched unstable snapshot; ignoring`);
       return;
     }
     if (held !== term) {
-      this.logger.info(
+      this.#logger.info(
         `entry at (index,term)=(${index},${term}) mismatched with entry at (${index},${held}) in unstable log; ignoring`,
       );
       return;
@@ -112,12 +112,12 @@ export class Unstable {
     if (from === end) {
       for (const entry of added) this.entries.push(entry);
     } else if (from <= this.offset) {
-      this.logger.info(`replace the unstable entries from index ${from}`);
+      this.#logger.info(`replace the unstable entries from index ${from}`);
       this.entries = added.slice();
       this.offset = from;
       this.offsetInProgress = from;
     } else {
-      this.logger.info(`truncate the unstable entries before index ${from}`);
+      this.#logger.info(`truncate the unstable entries before index ${from}`);
       this.entries = this.entries.slice(0, from - this.offset).concat(added);
       this.offsetInProgress = Math.min(this.offsetInProgress, from);
     }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { IDLE_MS, LONGEST_MS, ActiveReads } from './active-reads.ts';
 
 function setUp() {
@@ -11,7 +11,7 @@ function setUp() {
   return { holds, pass, abandoned };
 }
 
-test('a compaction waits only for reads before its revision', () => {
+it('a compaction waits only for reads before its revision', () => {
   const { holds } = setUp();
   const read = holds.add(7);
   expect([holds.block(6), holds.block(7), holds.block(8)]).toEqual([false, false, true]);
@@ -24,7 +24,7 @@ test('a compaction waits only for reads before its revision', () => {
   expect(holds.block(1)).toBe(false);
 });
 
-test('the wait for a client that reads nothing or very slowly is limited', () => {
+it('the wait for a client that reads nothing or very slowly is limited', () => {
   const { holds, pass, abandoned } = setUp();
   holds.add(5, () => abandoned.push('idle'));
   const slow = holds.add(5, () => abandoned.push('slow'));

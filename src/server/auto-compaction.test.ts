@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { headerOnly } from '../apply/results.ts';
 import type { AutoCompaction } from '../config/config.ts';
 import { errors } from '../wire/errors.ts';
@@ -56,7 +56,7 @@ function start(member: FakeMember, settings: Exclude<AutoCompaction, { mode: 'of
   return new AutoCompactor(member, settings, silent);
 }
 
-test('periodic: the first compaction is one whole period after the start, later ones are hourly', () => {
+it('periodic: the first compaction is one whole period after the start, later ones are hourly', () => {
   const member = new FakeMember();
   const compactor = start(member, { mode: 'periodic', retentionMs: 120 * MINUTE_MS });
   member.run(4 * 60);
@@ -71,7 +71,7 @@ test('periodic: the first compaction is one whole period after the start, later 
   expect(member.compactions).toHaveLength(3);
 });
 
-test('periodic: a failure is retried after a tenth of the interval; a follower does not compact', () => {
+it('periodic: a failure is retried after a tenth of the interval; a follower does not compact', () => {
   const member = new FakeMember();
   start(member, { mode: 'periodic', retentionMs: 60 * MINUTE_MS });
   member.refuses = true;
@@ -90,7 +90,7 @@ test('periodic: a failure is retried after a tenth of the interval; a follower d
   expect(member.compactions.at(-1)).toEqual([138, 73]);
 });
 
-test('revision: keeps a number of revisions and checks every five minutes', () => {
+it('revision: keeps a number of revisions and checks every five minutes', () => {
   const member = new FakeMember();
   start(member, { mode: 'revision', retentionRevisions: 8 });
   member.run(5);

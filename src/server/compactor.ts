@@ -132,7 +132,10 @@ export class Compactor {
       return;
     }
     const scope = {
-      ...{ engine: store.engine, revision, compactRevision: finishedRevision, finishedRevision },
+      engine: store.engine,
+      revision,
+      compactRevision: finishedRevision,
+      finishedRevision,
       isCompaction: true,
     };
     const hash = await hashRows(scope, () => undefined);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { ApplyCounts } from '../apply/apply-counts.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { EntryType } from '../wire/gen/raftpb.ts';
@@ -10,17 +10,22 @@ function setUp() {
   const warnings: (object | undefined)[] = [];
   const ignore = (): void => undefined;
   const logger = {
-    ...{ debug: ignore, info: ignore, error: ignore },
+    debug: ignore,
+    info: ignore,
+    error: ignore,
     warn: (_message: string, fields?: object) => void warnings.push(fields),
   };
   const durations = new Durations(metrics, logger, { warningApplyDurationMs: 100 });
   const entries = Array.from({ length: 4 }, (_, at) => ({
-    ...{ type: EntryType.EntryNormal, term: 1, index: at + 7, data: undefined },
+    type: EntryType.EntryNormal,
+    term: 1,
+    index: at + 7,
+    data: undefined,
   }));
   return { metrics, warnings, durations, entries };
 }
 
-test('the time of a batch is divided among its requests', () => {
+it('the time of a batch is divided among its requests', () => {
   const { metrics, warnings, durations, entries } = setUp();
   const counts = new ApplyCounts();
   for (let at = 0; at < 3; at += 1) counts.countPut(false);
@@ -38,7 +43,7 @@ test('the time of a batch is divided among its requests', () => {
   expect(warnings).toEqual([]);
 });
 
-test('a slow batch is logged', () => {
+it('a slow batch is logged', () => {
   const { metrics, warnings, durations, entries } = setUp();
   durations.applied(entries.length, entries[0]?.index, new ApplyCounts(), 250);
   expect(metrics.server.slowApplies).toBe(1);
@@ -47,7 +52,7 @@ test('a slow batch is logged', () => {
   ]);
 });
 
-test('requests are counted by kind and outcome', () => {
+it('requests are counted by kind and outcome', () => {
   const { metrics, durations } = setUp();
   durations.proposal(RaftRequestField.leaseGrant, 0.5, true);
   durations.proposal(RaftRequestField.leaseGrant, 0.5, false);

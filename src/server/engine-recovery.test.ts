@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Steps } from '../lib/steps.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
@@ -30,7 +30,7 @@ const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 function ignore(): void {}
 
 // With 500,000 leases it took a second in one turn, in which a member that had got a snapshot heard no heartbeat.
-test('reads its state anew over several turns, in which requests wait', async () => {
+it('reads its state anew over several turns, in which requests wait', async () => {
   const turns = new Turns();
   const seen: string[] = [];
   const recovery = new EngineRecovery({

@@ -10,7 +10,9 @@ it('late heartbeats are counted and logged for each receiver', () => {
   const ignore = (): void => undefined;
   let nowMs = 0;
   const times = new HeartbeatTimes(100, { now: () => nowMs, wall: () => 0 }, metrics, {
-    ...{ debug: ignore, info: ignore, error: ignore },
+    debug: ignore,
+    info: ignore,
+    error: ignore,
     warn: (_message, fields) => void lines.push(fields),
   });
   const send = (atMs: number, to: bigint, type: MessageType = MessageType.MsgHeartbeat): void => {
@@ -26,7 +28,9 @@ it('late heartbeats are counted and logged for each receiver', () => {
   send(500, 3n);
   expect(metrics.server.heartbeatSendFailures).toBe(2);
   expect(lines[0]).toEqual({
-    ...{ to: '2', 'heartbeat-interval': '100ms', 'expected-duration': '200ms' },
+    to: '2',
+    'heartbeat-interval': '100ms',
+    'expected-duration': '200ms',
     'exceeded-duration': '50.000ms',
   });
   times.reset();

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { errors } from '../wire/errors.ts';
 import { Leadership } from './leadership.ts';
 import type { ReadWaiter } from './read-queue.ts';
@@ -21,7 +21,7 @@ class Fixture {
   }
 }
 
-test('a leader with regular ticks is sure', async () => {
+it('a leader with regular ticks is sure', async () => {
   const fixture = new Fixture();
   for (let tick = 0; tick < 10; tick += 1) fixture.pass(110);
   expect(fixture.leadership.isSure).toBe(true);
@@ -29,7 +29,7 @@ test('a leader with regular ticks is sure', async () => {
   expect(fixture.reads).toEqual([]);
 });
 
-test('after a stall a quorum is asked, also when the late tick comes first', async () => {
+it('after a stall a quorum is asked, also when the late tick comes first', async () => {
   const fixture = new Fixture();
   fixture.now += 1000;
   expect(fixture.leadership.isSure).toBe(false);
@@ -41,7 +41,7 @@ test('after a stall a quorum is asked, also when the late tick comes first', asy
   expect(fixture.leadership.isSure).toBe(true);
 });
 
-test('the check is negative when another member leads or no quorum answers', async () => {
+it('the check is negative when another member leads or no quorum answers', async () => {
   const fixture = new Fixture();
   fixture.pass(1000);
   const unknown = fixture.leadership.ensure();

@@ -40,7 +40,10 @@ function keeper(isAlone = false): {
     node.applied = raftApplied;
     memory.append(
       Array.from({ length: index - applied.index }, (_, at) => ({
-        ...{ type: 0 as const, term: 1, index: applied.index + at + 1, data: Buffer.from('x') },
+        type: 0 as const,
+        term: 1,
+        index: applied.index + at + 1,
+        data: Buffer.from('x'),
       })),
     );
     applied.index = index;

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { LongReads } from './long-reads.ts';
 
 /** An event loop whose clock advances while slices run. */
@@ -34,7 +34,7 @@ function read({ state, reads }: ReturnType<typeof loop>, name: string, slices: n
   reads.soon(slice);
 }
 
-test('all reads together take about one millisecond per turn, in their order', () => {
+it('all reads together take about one millisecond per turn, in their order', () => {
   const on = loop();
   const done: string[] = [];
   for (const name of ['a', 'b', 'c']) read(on, name, 4, done);
@@ -44,7 +44,7 @@ test('all reads together take about one millisecond per turn, in their order', (
   expect(done).toEqual(['a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c']);
 });
 
-test('while writes are pending, a turn has one slice, after the requests that arrived in the turn', () => {
+it('while writes are pending, a turn has one slice, after the requests that arrived in the turn', () => {
   const on = loop();
   const done: string[] = [];
   read(on, 'list', 3, done);
@@ -59,7 +59,7 @@ test('while writes are pending, a turn has one slice, after the requests that ar
   expect(done).toHaveLength(7);
 });
 
-test('reads continue at full speed when no write is pending', () => {
+it('reads continue at full speed when no write is pending', () => {
   const on = loop();
   const done: string[] = [];
   read(on, 'list', 9, done);

@@ -124,10 +124,7 @@ export class Member {
       granted: (ttl) => metrics.lease.ttlSeconds.observe(ttl),
     });
     this.cluster = new Cluster({ engine, localId: identity.memberId, id: identity.clusterId });
-    this.auth = new AuthStore({
-      engine,
-      ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
-    });
+    this.auth = new AuthStore({ engine, ...(options.tokens !== undefined && { tokens: options.tokens }) });
     this.alarms = new AlarmStore(engine);
     this.applied = new AppliedState(engine);
     this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);
@@ -168,7 +165,8 @@ export class Member {
     this.#proposals = new Proposals({
       ids: this.ids,
       now: () => clock.now(),
-      ...{ timeoutMs: config.requestTimeoutMs, maxInflightBytes: config.maxInflightBytes },
+      timeoutMs: config.requestTimeoutMs,
+      maxInflightBytes: config.maxInflightBytes,
       refusal: (field, bytes) => this.#refusal(field, bytes),
       propose: (data) => this.#loop.propose(data),
       ended: (field, seconds, isSettled) => this.durations.proposal(field, seconds, isSettled),
@@ -194,7 +192,10 @@ export class Member {
     this.spaceAlarm = new SpaceAlarm(this, options.logger('server/space-alarm.ts'));
     this.hashRows = chooseHash(this.store, scheduler, options.hashInWorker);
     this.compactor = new Compactor({
-      ...{ store: this.store, scheduler, metrics, clock },
+      store: this.store,
+      scheduler,
+      metrics,
+      clock,
       batchLimit: config.compactionBatchLimit,
       sleepMs: config.compactionSleepIntervalMs,
       logger: options.logger('server/compactor.ts'),
@@ -208,7 +209,8 @@ export class Member {
       log: storage.log,
       engine,
       applied: this.applied,
-      ...{ clock, metrics },
+      clock,
+      metrics,
       snapshotCount: config.snapshotCount,
       catchupEntries: config.snapshotCatchupEntries,
       isAlone: () => this.cluster.members().length === 1,
@@ -343,7 +345,14 @@ export class Member {
     const { tokens } = this.#options;
     return new Applier(
       {
-        ...{ engine, store, lessor, cluster, auth, alarms, applied, quota },
+        engine,
+        store,
+        lessor,
+        cluster,
+        auth,
+        alarms,
+        applied,
+        quota,
         ...(tokens === undefined ? {} : { tokens }),
         maxLearners: this.config.maxLearners,
         applyToRaft: (change: ConfChange) => this.#loop.node.applyConfChange(change),
@@ -400,10 +409,7 @@ export class Member {
       .whileClosed(() => replaceStore(index))
       .then(() => this.#options.storage.log.release({ index, term, confState }))
       .then(() => {
-        assert(
-          this.applied.index === index,
-          'the applied index of a received store is the index of its snapshot',
-        );
+        assert(this.applied.index === index, 'a received store has the applied index of its snapshot');
         server.snapshotApplyInProgress = 0;
         this.#logger.info('applied snapshot', { index, term });
         for (const observer of this.#installObservers) observer();

@@ -18,7 +18,9 @@ class Fixture {
 
   constructor() {
     const member = {
-      ...{ memberIdText: 'a', clock: { now: () => 0, wall: () => 1000 }, isLeader: true },
+      memberIdText: 'a',
+      clock: { now: () => 0, wall: () => 1000 },
+      isLeader: true,
       metrics: new Metrics(),
       scheduler: {
         soon: (run: () => void) => run(),
@@ -62,7 +64,10 @@ class Fixture {
 
   #export(): ResumableExport {
     const file = {
-      ...{ isOpen: true, totalBytes: 10, index: 5 + this.files.length, term: 1 },
+      isOpen: true,
+      totalBytes: 10,
+      index: 5 + this.files.length,
+      term: 1,
       from: () => [],
       close: () => {
         file.isOpen = false;

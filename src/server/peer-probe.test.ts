@@ -1,10 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { probePeers } from './peer-probe.ts';
 
 const silent = (): void => undefined;
 const logger = { debug: silent, info: silent, warn: silent, error: silent };
 
-test('only a few of thousands of peer URLs are probed', async () => {
+it('only a few of thousands of peer URLs are probed', async () => {
   const asked: (readonly string[])[] = [];
   let underWay = 0;
   let most = 0;

@@ -51,12 +51,15 @@ export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks
     leases: new LeaseKeeper(member, logger('server/lease-keeper.ts')),
     stuckLog: new StuckLog(member, peers, logger('server/stuck-log.ts')),
     versions: new VersionMonitor({
-      ...{ member, serverVersion },
+      member,
+      serverVersion,
       otherVersions: () => otherVersions(options),
       logger: logger('server/version-monitor.ts'),
     }),
     electionTicks: new ElectionTickAdvance({
-      ...{ member, peers, elect: options.elect },
+      member,
+      peers,
+      elect: options.elect,
       logger: logger('server/election-tick-advance.ts'),
     }),
     compaction:

@@ -5,7 +5,9 @@ import { containsApplied } from './start-raft.ts';
 
 const confState = { voters: [1n], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
 const entry = (index: number, term: number): Entry => ({
-  ...{ type: EntryType.EntryNormal, index, term },
+  type: EntryType.EntryNormal,
+  index,
+  term,
   data: undefined,
 });
 

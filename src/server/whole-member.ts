@@ -87,7 +87,10 @@ export class WholeMember {
       logger: logger('server/corruption-checker.ts'),
     });
     this.memberships = new Memberships({
-      ...{ member, client, peers: this.transport, logger: logger('server/memberships.ts') },
+      member,
+      client,
+      peers: this.transport,
+      logger: logger('server/memberships.ts'),
     });
     this.leases = new Leases(member, leaderLeases(member, client));
     this.downgrades = new Downgrades(member);
@@ -120,8 +123,13 @@ export class WholeMember {
   start(): void {
     const { client, serverVersion, logger } = this.#ports;
     this.#periodicTasks = startPeriodicTasks({
-      ...{ member: this.member, memberships: this.memberships, corruption: this.#corruption },
-      ...{ peers: this.transport, client, serverVersion, logger },
+      member: this.member,
+      memberships: this.memberships,
+      corruption: this.#corruption,
+      peers: this.transport,
+      client,
+      serverVersion,
+      logger,
       elect: () => this.#router.elect(),
     });
     this.#corruption.start();

@@ -123,7 +123,12 @@ export class Clients {
     }
     const { time } = this.#options;
     const operation: Operation = {
-      ...{ client, request, startedAt: time.now(), endedAt: undefined, response: undefined, refused: false },
+      client,
+      request,
+      startedAt: time.now(),
+      endedAt: undefined,
+      response: undefined,
+      refused: false,
     };
     this.history.push(operation);
     const answered = (response: KvResponse): void => {

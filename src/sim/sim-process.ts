@@ -100,7 +100,8 @@ export class SimProcess {
     this.peerUrls = peerUrls;
     const { time, random, bug } = world;
     this.#disk = new SimDisk({
-      ...{ time, random },
+      time,
+      random,
       syncMs: () => this.#syncMs(),
       recycles: bug?.recyclesSegments === true,
     });
@@ -165,7 +166,7 @@ export class SimProcess {
     const ends: NetworkEnd[] = [];
     const whole: WholeMember = new WholeMember({
       config: { ...config, name: this.name },
-      storage: { ...{ engine, log, contents, isNew }, space: { hasRoom: true } },
+      storage: { engine, log, contents, isNew, space: { hasRoom: true } },
       identity: this.founding,
       founders: this.founding.founders,
       remotes: this.founding.remotes,
@@ -282,7 +283,10 @@ export class SimProcess {
     const { bug, fail } = this.#world;
     const disk = this.#disk.open(life);
     const options: FileLogOptions = {
-      ...{ directory: LOG_DIRECTORY, segmentBytes: SEGMENT_BYTES, sliceBytes: SLICE_BYTES, disk },
+      directory: LOG_DIRECTORY,
+      segmentBytes: SEGMENT_BYTES,
+      sliceBytes: SLICE_BYTES,
+      disk,
       onFailure: (error) => this.#diskFailed(life, error),
     };
     const { faults } = this.#disk;
@@ -348,7 +352,12 @@ export class SimProcess {
     const chunk = Buffer.alloc(4);
     chunk.writeUInt32BE(name);
     return {
-      ...{ totalBytes: chunk.length, index, term, confState, storageVersion: '3.7.0', sha256: undefined },
+      totalBytes: chunk.length,
+      index,
+      term,
+      confState,
+      storageVersion: '3.7.0',
+      sha256: undefined,
       read: () => Promise.resolve(undefined),
       chunks: () => oneChunk(chunk),
       isOpen: true,

@@ -16,8 +16,12 @@ export async function hashInWorker(
     await worker.terminate();
   });
   const task: WorkerTask = {
-    ...{ kind: 'hash', sharedHandle: loan.handle },
-    ...{ revision, compactRevision, finishedRevision, isCompaction },
+    kind: 'hash',
+    sharedHandle: loan.handle,
+    revision,
+    compactRevision,
+    finishedRevision,
+    isCompaction,
   };
   const worker = startSnapshotWorker(task);
   try {

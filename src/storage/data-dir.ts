@@ -2,7 +2,7 @@ import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, statS
 import { dirname, join } from 'node:path';
 import { reasonOf } from '../lib/text.ts';
 
-const privateMode = 0o700;
+const PRIVATE_MODE = 0o700;
 
 /** The paths in a data directory. `wal` and `snap` are as in etcd's. */
 export interface DataDirectory {
@@ -40,7 +40,7 @@ export function syncPath(path: string): void {
 
 function prepareDirectory(path: string): void {
   try {
-    if (mkdirSync(path, { recursive: true, mode: privateMode }) !== undefined) syncPath(dirname(path));
+    if (mkdirSync(path, { recursive: true, mode: PRIVATE_MODE }) !== undefined) syncPath(dirname(path));
     const stat = statSync(path);
     if (!stat.isDirectory()) throw new DataDirectoryError(`${path} is not a directory`);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);

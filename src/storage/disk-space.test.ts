@@ -4,12 +4,12 @@ import { DiskSpace, reserveFor, spaceOf } from './disk-space.ts';
 import { segmentBytesFor } from './wal/file-log.ts';
 
 /** A file system that reports zeros for everything, as some network file systems do. */
-const zeros = '/proc';
-const hasZeros = existsSync(zeros) && statfsSync(zeros).blocks === 0;
+const ZEROS = '/proc';
+const hasZeros = existsSync(ZEROS) && statfsSync(ZEROS).blocks === 0;
 
 describe('space on the disk', () => {
   it.skipIf(!hasZeros)('is unknown, and not used up, where the file system reports zeros', async () => {
-    const space = await DiskSpace.watch(zeros);
+    const space = await DiskSpace.watch(ZEROS);
     expect(space.hasRoom).toBe(true);
     space.took(1 << 30);
     expect(space.hasRoom).toBe(true);

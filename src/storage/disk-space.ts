@@ -1,15 +1,15 @@
 import { statfs } from 'node:fs/promises';
 import type { SpaceGauge } from '../ports/space.ts';
 
-const pollMs = 200;
-const mebibyte = 1 << 20;
+const POLL_MS = 200;
+const MEBIBYTE = 1 << 20;
 
 /**
  * Bytes that must stay free on a disk of this capacity. RocksDB needs them to flush all its memory, for its own log of
  * the same rows, and to merge files meanwhile. A failed write would stop RocksDB, so writes are refused before.
  */
 export function reserveFor(capacity: number): number {
-  const usual = Math.min(256 * mebibyte, Math.max(48 * mebibyte, Math.floor(capacity / 16)));
+  const usual = Math.min(256 * MEBIBYTE, Math.max(48 * MEBIBYTE, Math.floor(capacity / 16)));
   return Math.min(usual, Math.floor(capacity / 2));
 }
 
@@ -76,7 +76,7 @@ export class DiskSpace implements SpaceGauge {
     this.#capacity = capacity;
     this.#free = free;
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#look(), pollMs);
+    this.#timer = setTimeout(() => void this.#look(), POLL_MS);
     this.#timer.unref();
   }
 }

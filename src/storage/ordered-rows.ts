@@ -12,7 +12,7 @@ interface Block {
   readonly rows: Row[];
 }
 
-const maxBlockRows = 256;
+const MAX_BLOCK_ROWS = 256;
 
 /** Index of the first element of sorted `items` for which `keyOf(item) >= key`. */
 function lowerBound<T>(items: readonly T[], key: Uint8Array, keyOf: (item: T) => Uint8Array): number {
@@ -106,7 +106,7 @@ export class OrderedRows {
     if (replaces) this.#bytes -= previous.key.length + previous.value.length;
     this.#bytes += key.length + value.length;
     rows.splice(rowIndex, replaces ? 1 : 0, { key, value });
-    if (rows.length > maxBlockRows) {
+    if (rows.length > MAX_BLOCK_ROWS) {
       const upper = { generation: this.#generation, rows: rows.splice(rows.length >>> 1) };
       this.#blocks.splice(blockIndex + 1, 0, upper);
     }

@@ -59,22 +59,22 @@ const family = (memtableMemoryBudget: number, blockSize: number, cacheSize: numb
   cacheSize,
 });
 
-const eventMemory = 32 << 20;
+const EVENT_MEMORY = 32 << 20;
 /** Small buffers flush about as often as those of the events, so that they keep little of RocksDB's log. */
-const indexMemory = 6 << 20;
+const INDEX_MEMORY = 6 << 20;
 
 /** After this many bytes written to a family, all earlier rows are in files: two buffers of a quarter each. */
 export const flushedBytes = {
-  event: eventMemory / 2,
-  latest: indexMemory / 2,
-  version: indexMemory / 2,
+  event: EVENT_MEMORY / 2,
+  latest: INDEX_MEMORY / 2,
+  version: INDEX_MEMORY / 2,
 } as const;
 
 /** Options of the whole database. The info log stays off as long as no level is named. */
 export function openOptions(tuning: RocksTuning): NativeOpenOptions {
-  const event = family(eventMemory, 8 << 10, tuning.blockCacheBytes >>> 1);
-  const latest = family(indexMemory, 4 << 10, tuning.blockCacheBytes >>> 2);
-  const version = family(indexMemory, 4 << 10, tuning.blockCacheBytes >>> 2);
+  const event = family(EVENT_MEMORY, 8 << 10, tuning.blockCacheBytes >>> 1);
+  const latest = family(INDEX_MEMORY, 4 << 10, tuning.blockCacheBytes >>> 2);
+  const version = family(INDEX_MEMORY, 4 << 10, tuning.blockCacheBytes >>> 2);
   return {
     ...event,
     createIfMissing: true,

@@ -20,14 +20,14 @@ import { storeError } from './store-error.ts';
 import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
 
 /** Larger batches are freed instead of being reused. */
-const maxKeptBatchOperations = 4096;
+const MAX_KEPT_BATCH_OPERATIONS = 4096;
 
-const compactionPollMs = 100;
-const maxCompactionWaits = 600;
+const COMPACTION_POLL_MS = 100;
+const MAX_COMPACTION_WAITS = 600;
 
 const filler = Buffer.alloc(128 << 10);
 /** A flush needs disk space before it frees any. */
-const minFreeForFlush = 64 << 20;
+const MIN_FREE_FOR_FLUSH = 64 << 20;
 
 class RocksBatch implements WriteBatch {
   readonly #binding = rocksBinding();
@@ -208,7 +208,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
 
   write(batch: WriteBatch): void {
     assert(batch instanceof RocksBatch, 'a batch is written by the engine that made it');
-    const keep = batch.length <= maxKeptBatchOperations;
+    const keep = batch.length <= MAX_KEPT_BATCH_OPERATIONS;
     const handle = batch.take();
     const startedMs = performance.now();
     try {
@@ -244,10 +244,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
    */
   async compactFiles(): Promise<void> {
     const { free } = await spaceOf(this.#directory);
-    if (free > minFreeForFlush) await this.#flushMemory();
+    if (free > MIN_FREE_FOR_FLUSH) await this.#flushMemory();
     let idle = 0;
-    for (let waits = 0; idle < 2 && waits < maxCompactionWaits; waits++) {
-      await new Promise((resolve) => setTimeout(resolve, compactionPollMs));
+    for (let waits = 0; idle < 2 && waits < MAX_COMPACTION_WAITS; waits++) {
+      await new Promise((resolve) => setTimeout(resolve, COMPACTION_POLL_MS));
       idle = this.#isCompacting() ? 0 : idle + 1;
     }
     await this.#sizes.refresh();

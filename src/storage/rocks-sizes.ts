@@ -1,7 +1,7 @@
 import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 
-const refreshAfterMs = 2000;
+const REFRESH_AFTER_MS = 2000;
 
 /** Sizes of the regular files in `directory`. Files that are removed meanwhile are omitted. */
 async function fileSizes(directory: string): Promise<Map<string, number>> {
@@ -57,7 +57,7 @@ export class RocksSizes {
   }
 
   current(): { total: number; inUse: number } {
-    if (!this.#refreshing && performance.now() - this.#refreshedAt > refreshAfterMs) {
+    if (!this.#refreshing && performance.now() - this.#refreshedAt > REFRESH_AFTER_MS) {
       this.refresh().catch(() => undefined);
     }
     return { total: this.#bytes, inUse: Math.round(this.#bytes * this.#share) };

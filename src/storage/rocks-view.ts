@@ -10,11 +10,11 @@ import {
   rocksBinding,
 } from './rocksdb-binding.ts';
 
-const rowsPerBatch = 512;
+const ROWS_PER_BATCH = 512;
 /** A batch ends after the row that reaches this size, so that large values do not take too much memory. */
-const batchBytes = 1 << 20;
+const BATCH_BYTES = 1 << 20;
 /** So many writes between two adjacent calls mean that something is wrong. */
-const maxTries = 100_000;
+const MAX_TRIES = 100_000;
 
 interface FamilyIterators {
   readonly events: IteratorHandle;
@@ -43,7 +43,7 @@ export class RocksView implements StoreView {
   }
 
   #freeze(): FamilyIterators {
-    for (let tries = 0; tries < maxTries; tries += 1) {
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       const before = this.#binding.db_get_latest_sequence(this.#database);
       const small = this.#iterator(this.#columns.meta.choice);
       const events = this.#iterator(this.#columns.event.choice);
@@ -64,7 +64,7 @@ export class RocksView implements StoreView {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
       asyncIO: false,
-      highWaterMarkBytes: batchBytes,
+      highWaterMarkBytes: BATCH_BYTES,
     });
   }
 
@@ -75,7 +75,7 @@ export class RocksView implements StoreView {
     this.#binding.iterator_seek(this.#of(column), lowerBound(place, column, range.gte));
     for (;;) {
       assert(scan === this.#scans, 'a scan of a view is not read after the next one has started');
-      const { rows, finished } = this.#binding.iterator_nextv_sync(this.#of(column), rowsPerBatch);
+      const { rows, finished } = this.#binding.iterator_nextv_sync(this.#of(column), ROWS_PER_BATCH);
       const within = takeBelow(rows, to, place.prefix?.length ?? 0);
       if (within.length > 0) yield within;
       if (finished || within.length < rows.length) return;

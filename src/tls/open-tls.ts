@@ -25,7 +25,9 @@ export interface OpenTlsOptions {
 export async function openClientTls({ config, logger }: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
   const urls = [...config.listenClientUrls, ...config.listenClientHttpUrls];
   return openEndpoint({
-    ...{ config, logger, urls },
+    config,
+    logger,
+    urls,
     endpoint: 'client',
     settings: config.clientTls,
     resolver: undefined,
@@ -40,7 +42,8 @@ export async function openClientTls({ config, logger }: OpenTlsOptions): Promise
 export async function openPeerTls(options: OpenTlsOptions): Promise<TlsEndpoint | undefined> {
   const { config, logger } = options;
   return openEndpoint({
-    ...{ config, logger },
+    config,
+    logger,
     endpoint: 'peer',
     urls: config.listenPeerUrls,
     settings: config.peerTls,
@@ -77,7 +80,10 @@ async function openEndpoint(options: EndpointOptions): Promise<TlsEndpoint | und
   const hasOwnClient = settings.clientCertFile !== '';
   const clientFiles = { certFile: settings.clientCertFile, keyFile: settings.clientKeyFile, caFile };
   return new TlsEndpoint({
-    ...{ endpoint, logger, server, isSelfSigned },
+    endpoint,
+    logger,
+    server,
+    isSelfSigned,
     client: hasOwnClient ? new Credentials(clientFiles, handshake, logger) : server,
     requiresClientCertificate: settings.clientCertAuth || caFile !== '',
     allowedCommonNames: settings.allowedCommonNames,

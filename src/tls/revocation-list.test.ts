@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { revokedSerials } from './revocation-list.ts';
 import { Authority } from './testing/authority.ts';
 
@@ -6,7 +6,7 @@ import { Authority } from './testing/authority.ts';
 const OPENSSL =
   'MIIBAzCBqgIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJjYRcNMjYxMTIxMDE0NzU3WhcNMjYxMTI0MDE0NzU3WjA7MCACAQoXDTIwMDEwMTAwMDAwMFowDDAKBgNVHRUEAwoBATAXAgYAq83vAQIXDTIwMDEwMTAwMDAwMFqgLzAtMB8GA1UdIwQYMBaAFJ2Wj8ol1JPwXyjs2Nu6hcNwUoxsMAoGA1UdFAQDAgEBMAoGCCqGSM49BAMCA0gAMEUCIAKfzIYRAb6UV+blcYdWxdgrlOeyKg6Pk0vOVOoZrU8JAiEAo4KbY6vHaNYVD+9pHBBwSswUhmWKtVay0/VoiKOEDWo=';
 
-test('lists made by openssl and by our tests are read', () => {
+it('lists made by openssl and by our tests are read', () => {
   expect([...revokedSerials(Buffer.from(OPENSSL, 'base64'))]).toEqual(['A', 'ABCDEF0102']);
   const authority = new Authority();
   const made = [authority.issue({}), authority.issue({})];
@@ -14,7 +14,7 @@ test('lists made by openssl and by our tests are read', () => {
   expect(revokedSerials(authority.revoke()).size).toBe(0);
 });
 
-test('a truncated list and a list with extra bytes are refused', () => {
+it('a truncated list and a list with extra bytes are refused', () => {
   const list = Buffer.from(OPENSSL, 'base64');
   expect(() => revokedSerials(Buffer.alloc(0))).toThrow();
   expect(() => revokedSerials(Buffer.concat([list, list]))).toThrow('extra bytes');

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions, type Server, type TLSSocket } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Config, TlsSettings } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -135,7 +135,7 @@ const refusals = (): unknown[] =>
   lines.filter(({ message }) => message.startsWith('rejected')).map(({ fields }) => fields?.['error']);
 
 describe('listeners', () => {
-  test('accept clients without a certificate unless an authority is configured', async () => {
+  it('accept clients without a certificate unless an authority is configured', async () => {
     const open1 = await listen(await open('client', issueFiles('server')));
     expect((await dial(open1)).text).toBe('hello');
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
@@ -151,7 +151,7 @@ describe('listeners', () => {
     expect(refused?.fields?.['remote-addr']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  test('answer a client without a certificate with the alert for that, as Go does', async () => {
+  it('answer a client without a certificate with the alert for that, as Go does', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const alertOf = async (maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<unknown> => {
@@ -165,7 +165,7 @@ describe('listeners', () => {
     expect(refusals()).toEqual([reason, reason]);
   });
 
-  test('refuse certificates that are of a wrong authority, expired, or only for servers', async () => {
+  it('refuse certificates that are of a wrong authority, expired, or only for servers', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const present = async (by: Authority, options: IssueOptions): Promise<string> => {
@@ -186,7 +186,7 @@ describe('listeners', () => {
     ]);
   });
 
-  test('accept a certificate with the subject of its authority, and refuse one that it did not sign', async () => {
+  it('accept a certificate with the subject of its authority, and refuse one that it did not sign', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const present = async (by: Authority, options: IssueOptions): Promise<string> => {
@@ -202,7 +202,7 @@ describe('listeners', () => {
     expect(refusals()).toHaveLength(3);
   });
 
-  test('admit only clients with allowed common names or host names', async () => {
+  it('admit only clients with allowed common names or host names', async () => {
     const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const byName = await listen(await open('peer', { ...trusted, allowedCommonNames: ['a', 'b'] }));
     const byHost = await listen(
@@ -222,7 +222,7 @@ describe('listeners', () => {
     expect(refusals()).toContain('client certificate authentication failed');
   });
 
-  test('check that the certificate of a peer matches its address', async () => {
+  it('check that the certificate of a peer matches its address', async () => {
     const trusted = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const resolver: Resolver = {
       names: () => Promise.resolve(['a.members.test.']),
@@ -251,7 +251,7 @@ describe('listeners', () => {
     expect(await present(lax, { hosts: ['c.test'] })).toBe(true);
   });
 
-  test('refuse revoked certificates, with the current list', async () => {
+  it('refuse revoked certificates, with the current list', async () => {
     const [good, bad] = [authority.issue({ commonName: 'good' }), authority.issue({ commonName: 'bad' })];
     const crlFile = file('crl', authority.revoke());
     const settings = {
@@ -275,27 +275,34 @@ describe('listeners', () => {
     expect(await present(good)).toBe(false);
   });
 
-  test('do not resume sessions, because the certificate would not be checked again', async () => {
+  it('do not resume sessions, because the certificate would not be checked again', async () => {
     const settings = { ...issueFiles('server'), trustedCaFile: file('ca.crt', authority.certificate) };
     const port = await listen(await open('client', settings));
     const { certificate, keyPem } = authority.issue({});
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       let session: Buffer | undefined;
       const socket = connect({
-        ...{ host: 'localhost', port, ca: authority.certificate, cert: certificate, key: keyPem, maxVersion },
+        host: 'localhost',
+        port,
+        ca: authority.certificate,
+        cert: certificate,
+        key: keyPem,
+        maxVersion,
       });
       socket.on('session', (given) => (session = given));
       socket.resume();
       await new Promise((resolve) => socket.on('close', resolve));
       const again = await dial(port, {
-        ...{ cert: certificate, key: keyPem, maxVersion },
+        cert: certificate,
+        key: keyPem,
+        maxVersion,
         ...(session && { session }),
       });
       expect([again.text, again.isReused]).toEqual(['hello', false]);
     }
   });
 
-  test('use the configured versions and cipher suites', async () => {
+  it('use the configured versions and cipher suites', async () => {
     const files = issueFiles('server');
     const old = await listen(
       await open('client', files, {
@@ -324,7 +331,7 @@ describe('listeners', () => {
 });
 
 describe('rotation', () => {
-  test('use changed certificates, keys and authorities for the next handshake', async () => {
+  it('use changed certificates, keys and authorities for the next handshake', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const port = await listen(await open('client', { ...issueFiles('server'), trustedCaFile }));
     const { certificate, keyPem } = authority.issue({});
@@ -340,7 +347,7 @@ describe('rotation', () => {
     expect((await dial(port, { cert: other.certificate, key: other.keyPem })).text).toBe('hello');
   });
 
-  test('keep the old files while changed ones are missing or do not match, and log it once', async () => {
+  it('keep the old files while changed ones are missing or do not match, and log it once', async () => {
     const files = issueFiles('server');
     const port = await listen(await open('client', files));
     const first = await dial(port);
@@ -368,7 +375,7 @@ describe('errors name the file that cannot be used', () => {
     return error instanceof Error ? error.message.replaceAll(directory, '') : 'opened';
   };
 
-  test('certificates and keys', async () => {
+  it('certificates and keys', async () => {
     const files = issueFiles('server');
     const text = file('text', 'not PEM');
     expect(await fault({ ...files, certFile: join(directory, 'gone') })).toBe(
@@ -386,7 +393,7 @@ describe('errors name the file that cannot be used', () => {
     expect(await fault({ ...files, clientCertFile: files.certFile })).toMatch(/must both be given/);
   });
 
-  test('authorities and revocation lists', async () => {
+  it('authorities and revocation lists', async () => {
     const files = issueFiles('server');
     const text = file('text', 'not PEM');
     const cut = file('cut', authority.certificate.replace(/\n[^-\n]+\n/, '\n'));
@@ -402,7 +409,7 @@ describe('errors name the file that cannot be used', () => {
 });
 
 describe('auto TLS', () => {
-  test('makes a certificate once, for the listen addresses, and trusts those of other members', async () => {
+  it('makes a certificate once, for the listen addresses, and trusts those of other members', async () => {
     const auto = { autoTls: true };
     const endpoint = await open('peer', auto, { selfSignedCertValidityYears: 2 });
     const port = await listen(endpoint);
@@ -420,14 +427,14 @@ describe('auto TLS', () => {
     expect((await dial(port)).text).toBe('');
   });
 
-  test('is ignored if files are given', async () => {
+  it('is ignored if files are given', async () => {
     await open('client', { ...issueFiles('server'), autoTls: true });
     expect(lines.map(({ message }) => message)).toContain('ignoring client auto TLS since certs given');
   });
 });
 
 describe('outgoing connections', () => {
-  test('present their own certificate and check the server name', async () => {
+  it('present their own certificate and check the server name', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const server = await open('peer', {
       ...issueFiles('server'),
@@ -437,7 +444,10 @@ describe('outgoing connections', () => {
     const port = await listen(server);
     const own = issueFiles('client', { commonName: 'client', usage: 'client' });
     const endpoint = await open('peer', {
-      ...{ ...issueFiles('server'), trustedCaFile, clientCertFile: own.certFile, clientKeyFile: own.keyFile },
+      ...issueFiles('server'),
+      trustedCaFile,
+      clientCertFile: own.certFile,
+      clientKeyFile: own.keyFile,
     });
     const to = (servername: string): Promise<Outcome> =>
       dial(port, { ...endpoint.connectOptions(), servername });
@@ -450,7 +460,7 @@ describe('outgoing connections', () => {
     expect((await to('localhost')).text).toBe('hello');
   });
 
-  test('refuse servers whose certificate or issuer is revoked', async () => {
+  it('refuse servers whose certificate or issuer is revoked', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const made = authority.issue({ hosts: ['localhost'] });
     const shown = { certFile: file('shown.crt', made.certificate), keyFile: file('shown.key', made.keyPem) };
@@ -467,7 +477,7 @@ describe('outgoing connections', () => {
     expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
   });
 
-  test('accept only servers with allowed common names', async () => {
+  it('accept only servers with allowed common names', async () => {
     const trustedCaFile = file('ca.crt', authority.certificate);
     const settings = { ...issueFiles('member', { commonName: 'member' }), trustedCaFile };
     const endpoint = await open('peer', { ...settings, allowedCommonNames: ['member'] });
@@ -480,7 +490,7 @@ describe('outgoing connections', () => {
     expect(refused.error?.message).toBe('client certificate authentication failed');
   });
 
-  test('plain HTTP is served behind a TLS server', async () => {
+  it('plain HTTP is served behind a TLS server', async () => {
     const http = createHttpServer((_request, response) => response.end('served'));
     const endpoint = await open('client', issueFiles('server'));
     const server = endpoint.createServer((socket) => http.emit('connection', socket));
@@ -504,7 +514,7 @@ describe('outgoing connections', () => {
   });
 });
 
-test('a gRPC listener uses the checks', async () => {
+it('a gRPC listener uses the checks', async () => {
   const trustedCaFile = file('ca.crt', authority.certificate);
   const endpoint = await open('client', {
     ...issueFiles('server'),
@@ -524,8 +534,13 @@ test('a gRPC listener uses the checks', async () => {
   expect(refusals()).toHaveLength(2);
   const { certificate, keyPem } = authority.issue({ hosts: ['ok.test'] });
   const socket = connect({
-    ...{ host: '127.0.0.1', servername: 'localhost', port, ca: authority.certificate },
-    ...{ cert: certificate, key: keyPem, ALPNProtocols: ['h2'] },
+    host: '127.0.0.1',
+    servername: 'localhost',
+    port,
+    ca: authority.certificate,
+    cert: certificate,
+    key: keyPem,
+    ALPNProtocols: ['h2'],
   });
   cleanups.push(() => socket.destroy());
   socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
@@ -534,7 +549,7 @@ test('a gRPC listener uses the checks', async () => {
   expect(answer[3]).toBe(4);
 });
 
-test('a connection that is admitted after the server closed is closed', async () => {
+it('a connection that is admitted after the server closed is closed', async () => {
   let look = (): void => undefined;
   const asked = new Promise<void>((resolve) => (look = resolve));
   let answer: (names: readonly string[]) => void = () => undefined;
@@ -560,7 +575,7 @@ test('a connection that is admitted after the server closed is closed', async ()
   expect(served).toEqual([]);
 });
 
-test('a connection without a handshake does not keep a peer listener open', async () => {
+it('a connection without a handshake does not keep a peer listener open', async () => {
   const server = new PeerServer({ handler: () => undefined, tls: await open('peer', issueFiles('server')) });
   const port = await server.listen({ host: '127.0.0.1', port: 0, secure: true });
   const dialled = (): { socket: Socket; closed: Promise<unknown> } => {
@@ -581,7 +596,7 @@ test('a connection without a handshake does not keep a peer listener open', asyn
   expect(performance.now() - began).toBeLessThan(HANDSHAKE_TIMEOUT_MS / 2);
 }, 30_000);
 
-test('host names match as in Go', () => {
+it('host names match as in Go', () => {
   const certificate = (...hosts: string[]): X509Certificate =>
     new X509Certificate(authority.issue({ hosts, commonName: 'cn.test' }).certificate);
   expect(isForHost(certificate('*.a.test'), 'b.a.test')).toBe(true);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import protobuf from 'protobufjs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { generate, loadProtos } from '../../scripts/generate-wire.mjs';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { messages } from './gen/descriptors.ts';
@@ -61,12 +61,12 @@ function longOf(reference: protobuf.Type, field: FieldDescriptor, value: bigint 
 }
 
 describe('against protobufjs', () => {
-  test('there is a codec for every message of proto/', () => {
+  it('there is a codec for every message of proto/', () => {
     expect(names.sort()).toEqual(Object.keys(messages).sort());
     expect(names.length).toBeGreaterThan(100);
   });
 
-  test.each(names)('%s', (name) => {
+  it.each(names)('%s', (name) => {
     const codec = allCodecs.get(name)!;
     const reference = protos.lookupType(name);
     const random = new SeededRandom(names.indexOf(name));
@@ -97,7 +97,7 @@ describe('input that is no message', () => {
     }
   };
 
-  test('random bytes, truncations and flipped bits are read or refused, never worse', () => {
+  it('random bytes, truncations and flipped bits are read or refused, never worse', () => {
     const random = new SeededRandom(99);
     for (let round = 0; round < 6000; round += 1) {
       const name = random.pick(names);
@@ -109,7 +109,7 @@ describe('input that is no message', () => {
     }
   });
 
-  test.each([
+  it.each([
     ['a cut varint', '08ff', 'unexpected EOF'],
     ['a varint of eleven bytes', '08' + 'ff'.repeat(10) + '01', 'variable length integer overflow'],
     ['a varint of more than 64 bits', '08' + 'ff'.repeat(9) + '02', 'variable length integer overflow'],
@@ -125,13 +125,13 @@ describe('input that is no message', () => {
     expect(() => allCodecs.get('mvccpb.KeyValue')!.decode(Buffer.from(hex, 'hex'))).toThrow(text);
   });
 
-  test('a nested message may not run past its end', () => {
+  it('a nested message may not run past its end', () => {
     expect(() => allCodecs.get('mvccpb.Event')!.decode(Buffer.from('12030a05616263646566', 'hex'))).toThrow(
       WireError,
     );
   });
 
-  test('deep nesting is refused before it takes the stack', () => {
+  it('deep nesting is refused before it takes the stack', () => {
     let bytes: Buffer = Buffer.alloc(0);
     const codec = allCodecs.get('etcdserverpb.TxnRequest')!;
     const wrap = (inner: Buffer, tag: number): Buffer => {
@@ -147,14 +147,14 @@ describe('input that is no message', () => {
     expect(() => codec.decode(groups)).toThrow('exceeded maximum recursion depth');
   });
 
-  test('strings that are not UTF-8', () => {
+  it('strings that are not UTF-8', () => {
     const codec = allCodecs.get('etcdserverpb.AuthRoleAddRequest')!;
     expect(() => codec.decode(Buffer.from('0a02c328', 'hex'))).toThrow('string field contains invalid UTF-8');
     expect(codec.decode(Buffer.from('0a03efbfbd', 'hex'))).toEqual({ name: '\ufffd' });
   });
 });
 
-test('clients are told what etcd tells them', () => {
+it('clients are told what etcd tells them', () => {
   const answerTo = (name: string, hex: string): string => {
     try {
       allCodecs.get(`etcdserverpb.${name}`)!.decode(Buffer.from(hex, 'hex'));
@@ -169,7 +169,7 @@ test('clients are told what etcd tells them', () => {
 });
 
 describe('what readers must put up with', () => {
-  test('unknown fields of every wire type are passed over', () => {
+  it('unknown fields of every wire type are passed over', () => {
     const unknown =
       'f83f01' + 'f93f0102030405060708' + 'fa3f03616263' + 'fb3f' + '080a' + 'fc3f' + 'fd3f01020304';
     const codec = allCodecs.get('mvccpb.KeyValue')!;
@@ -177,12 +177,12 @@ describe('what readers must put up with', () => {
     expect(codec.decode(bytes)).toEqual({ ...codec.create(), key: Buffer.from('k'), createRevision: 5 });
   });
 
-  test('a known field of another wire type counts as unknown', () => {
+  it('a known field of another wire type counts as unknown', () => {
     const codec = allCodecs.get('mvccpb.KeyValue')!;
     expect(codec.decode(Buffer.from('0805' + '1a0161', 'hex'))).toEqual(codec.create());
   });
 
-  test('the last of a scalar counts, nested messages merge', () => {
+  it('the last of a scalar counts, nested messages merge', () => {
     const codec = allCodecs.get('mvccpb.Event')!;
     const decoded = codec.decode(Buffer.from('0801' + '0800' + '12030a016b' + '12021005', 'hex'));
     const kv = allCodecs.get('mvccpb.KeyValue')!.create();
@@ -193,7 +193,7 @@ describe('what readers must put up with', () => {
     });
   });
 
-  test('lists come packed or one by one', () => {
+  it('lists come packed or one by one', () => {
     const codec = allCodecs.get('etcdserverpb.WatchCreateRequest')!;
     const expected = { ...codec.create(), filters: [0, 1, 1] };
     expect(codec.decode(Buffer.from('2a03000101', 'hex'))).toEqual(expected);
@@ -202,13 +202,13 @@ describe('what readers must put up with', () => {
 });
 
 describe('64-bit integers', () => {
-  test('identities are exact', () => {
+  it('identities are exact', () => {
     const codec = allCodecs.get('etcdserverpb.LeaseGrantRequest')!;
     for (const id of [0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n)])
       expect(codec.decode(codec.encode({ ...codec.create(), id }))).toMatchObject({ id });
   });
 
-  test('counts beyond 2^53 read as their nearest double and write within bounds', () => {
+  it('counts beyond 2^53 read as their nearest double and write within bounds', () => {
     const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
     const largest = Buffer.from('08' + 'ff'.repeat(8) + '7f', 'hex');
     expect(codec.decode(largest)).toMatchObject({ revision: 2 ** 63 });
@@ -222,20 +222,20 @@ describe('64-bit integers', () => {
     expect(header.encode(header.decode(unsigned)).equals(unsigned)).toBe(true);
   });
 
-  test('a fraction is a fault of the program', () => {
+  it('a fraction is a fault of the program', () => {
     const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
     expect(() => codec.encode({ ...codec.create(), revision: 1.5 })).toThrow('invariant');
   });
 });
 
-test('decoded bytes are views, from any kind of array', () => {
+it('decoded bytes are views, from any kind of array', () => {
   const bytes = new Uint8Array([0x0a, 0x01, 0x6b]);
   const decoded = allCodecs.get('mvccpb.KeyValue')!.decode(bytes) as { key: Buffer };
   expect(decoded.key.buffer).toBe(bytes.buffer);
   expect(new Reader(bytes).length).toBe(3);
 });
 
-test('the generated code is up to date', () => {
+it('the generated code is up to date', () => {
   for (const [path, text] of generate())
     expect(readFileSync(resolve(import.meta.dirname, '../..', path), 'utf8'), path).toBe(text);
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { ConfChange, ConfState, Entry, HardState, Message } from './gen/raftpb.ts';
 import { Record, Snapshot } from './gen/walpb.ts';
 import { allCodecs } from './testing/all-codecs.ts';
@@ -18,7 +18,7 @@ const vectors = JSON.parse(
 /** etcd leaves unused fields of a raft message unset; here they are written as zero, as etcd 3.6 did. */
 const sparse = vectors.filter(({ type, name }) => type === 'raftpb.Message' && name === 'sparse');
 
-test.each(vectors.filter((vector) => !sparse.includes(vector)).map((v) => [v.type, v.name, v.hex]))(
+it.each(vectors.filter((vector) => !sparse.includes(vector)).map((v) => [v.type, v.name, v.hex]))(
   '%s %s: read and written as Go does',
   (type, _name, hex) => {
     const codec = allCodecs.get(type)!;
@@ -33,7 +33,7 @@ function hexOf(type: string, name: string): Buffer {
   return Buffer.from(vectors.find((v) => v.type === type && v.name === name)!.hex, 'hex');
 }
 
-test('a normal entry leaves its type out, a configuration change has it', () => {
+it('a normal entry leaves its type out, a configuration change has it', () => {
   const normal = hexOf('raftpb.Entry', 'normal');
   expect(Entry.decode(normal)).toEqual({ term: 2, index: 7, type: 0, data: Buffer.from('data') });
   expect(Entry.decode(hexOf('raftpb.Entry', 'empty')).data).toBeUndefined();
@@ -41,7 +41,7 @@ test('a normal entry leaves its type out, a configuration change has it', () => 
   expect(Entry.decode(hexOf('raftpb.Entry', 'confchange')).type).toBe(1);
 });
 
-test('node ids are exact, zero votes and commits are written', () => {
+it('node ids are exact, zero votes and commits are written', () => {
   expect(ConfState.decode(hexOf('raftpb.ConfState', 'cs')).voters).toEqual([1n, 2n ** 64n - 1n]);
   expect(ConfChange.decode(hexOf('raftpb.ConfChange', 'bootstrap')).nodeId).toBe(13049071153751544597n);
   expect(HardState.encode({ term: 1, vote: 0n, commit: 1 }).toString('hex')).toBe('080110001801');
@@ -49,7 +49,7 @@ test('node ids are exact, zero votes and commits are written', () => {
   expect(Record.encode(Record.create({ type: 4 })).toString('hex')).toBe('08041000');
 });
 
-test('a sparse message reads as one with zeros', () => {
+it('a sparse message reads as one with zeros', () => {
   const [{ hex } = { hex: '' }] = sparse;
   const message = Message.create({ type: 8, to: 1n, from: 2n, term: 3, commit: 8 });
   expect(Message.decode(Buffer.from(hex, 'hex'))).toEqual(message);

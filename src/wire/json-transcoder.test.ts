@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { encodeJson, JsonTranscoder } from './json.ts';
 import { RangeResponse } from './gen/etcdserverpb.ts';
@@ -16,7 +16,7 @@ function inPieces(type: string, bytes: Buffer, sizes: () => number): string {
   return text;
 }
 
-test('every message as the encoder of whole messages writes it, at any chunking', () => {
+it('every message as the encoder of whole messages writes it, at any chunking', () => {
   const random = new SeededRandom(7);
   for (const [name, codec] of allCodecs) {
     // Those of proto2 say what has its default as well, and no client sees one as JSON.
@@ -32,7 +32,7 @@ test('every message as the encoder of whole messages writes it, at any chunking'
   }
 });
 
-test('a long value is given out as it comes', () => {
+it('a long value is given out as it comes', () => {
   const value = Buffer.alloc(3_000_001, 'v');
   const kv = { key: Buffer.from('k'), createRevision: 2, modRevision: 2, version: 1, value, lease: 0n };
   const bytes = RangeResponse.encode(RangeResponse.create({ kvs: [kv, kv], count: 2 }));

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { decodeJson, encodeJson, JsonError } from './json.ts';
 import { allCodecs } from './testing/all-codecs.ts';
@@ -10,7 +10,7 @@ const proto3 = [...allCodecs.keys()].filter(
   (name) => !/^(raftpb|walpb|snappb)\./.test(name) && name !== 'etcdserverpb.Metadata',
 );
 
-test('every message comes back from its JSON', () => {
+it('every message comes back from its JSON', () => {
   const random = new SeededRandom(5);
   for (const name of proto3) {
     const codec = allCodecs.get(name)!;
@@ -29,7 +29,7 @@ const vectors = JSON.parse(
   readFileSync(resolve(import.meta.dirname, 'testdata/go-vectors.json'), 'utf8'),
 ) as { type: string; name: string; hex: string; json: unknown }[];
 
-test.each(vectors.filter(({ type }) => proto3.includes(type)).map((v) => [v.type, v.name, v] as const))(
+it.each(vectors.filter(({ type }) => proto3.includes(type)).map((v) => [v.type, v.name, v] as const))(
   '%s %s: the JSON that Go writes',
   (type, _name, { hex, json }) => {
     const message = allCodecs.get(type)!.decode(Buffer.from(hex, 'hex'));
@@ -40,12 +40,12 @@ test.each(vectors.filter(({ type }) => proto3.includes(type)).map((v) => [v.type
 describe('what etcd’s gateway takes', () => {
   const range = (text: string): Record<string, unknown> => decodeJson('etcdserverpb.RangeRequest', text);
 
-  test.each(['constructor', 'toString', '__proto__'])('enum names that are none: %s', (name) => {
+  it.each(['constructor', 'toString', '__proto__'])('enum names that are none: %s', (name) => {
     expect(range(`{"sort_order":"${name}"}`)).toEqual(range('{}'));
     const watch = decodeJson('etcdserverpb.WatchRequest', `{"create_request":{"filters":["${name}"]}}`);
     expect(watch).toEqual(decodeJson('etcdserverpb.WatchRequest', '{"create_request":{}}'));
   });
-  test.each([
+  it.each([
     ['', {}],
     [' \n', {}],
     ['{}', {}],
@@ -69,7 +69,7 @@ describe('what etcd’s gateway takes', () => {
     expect(range(text)).toEqual({ ...allCodecs.get('etcdserverpb.RangeRequest')!.create(), ...expected });
   });
 
-  test('identities are exact, from strings and from numbers', () => {
+  it('identities are exact, from strings and from numbers', () => {
     for (const text of ['9223372036854775807', '"9223372036854775807"'])
       expect(decodeJson('etcdserverpb.LeaseGrantRequest', `{"ID":${text}}`)).toEqual({
         id: 2n ** 63n - 1n,
@@ -77,7 +77,7 @@ describe('what etcd’s gateway takes', () => {
       });
   });
 
-  test('a transaction with both kinds of names', () => {
+  it('a transaction with both kinds of names', () => {
     const text = `{"compare":[{"key":"Zm9v","target":"VERSION","version":"1"}],
       "success":[{"requestRange":{"key":"Zm9v"}},{"request_put":{"key":"YQ==","prev_kv":true}}]}`;
     const codec = allCodecs.get('etcdserverpb.TxnRequest')!;
@@ -94,7 +94,7 @@ describe('what etcd’s gateway takes', () => {
 
 /** Texts and answers as etcd 3.7.1 gave them. */
 describe('what etcd’s gateway refuses', () => {
-  test.each([
+  it.each([
     ['{"key":}', `invalid character '}' looking for beginning of value`],
     ['{key:1}', `invalid character 'k' looking for beginning of object key string`],
     ['{"a" 1}', `invalid character '1' after object key`],
@@ -153,7 +153,7 @@ describe('what etcd’s gateway refuses', () => {
     expect(() => decodeJson('etcdserverpb.RangeRequest', text)).toThrow(new JsonError(message));
   });
 
-  test.each([
+  it.each([
     ['{"compare":{}}', 'proto: syntax error (line 1:12): unexpected token {'],
     ['{"compare":[1]}', 'proto: syntax error (line 1:13): unexpected token 1'],
     ['{"compare":[null]}', 'proto: syntax error (line 1:13): unexpected token null'],
@@ -171,14 +171,14 @@ describe('what etcd’s gateway refuses', () => {
   });
 });
 
-test('a long number with zeros inside is refused as fast as any other', () => {
+it('a long number with zeros inside is refused as fast as any other', () => {
   const startedMs = performance.now();
   for (const number of [`1${'0'.repeat(200_000)}1`, `0.${'0'.repeat(200_000)}1`])
     expect(() => decodeJson('etcdserverpb.RangeRequest', `{"limit":${number}}`)).toThrow(JsonError);
   expect(performance.now() - startedMs).toBeLessThan(2_000);
 });
 
-test('text that is no UTF-8, and halves of surrogate pairs, as etcd refused them', () => {
+it('text that is no UTF-8, and halves of surrogate pairs, as etcd refused them', () => {
   const range = (text: string | Buffer) => () => decodeJson('etcdserverpb.RangeRequest', text);
   const bytes = (before: string, after: string): Buffer =>
     Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xfe]), Buffer.from(after)]);

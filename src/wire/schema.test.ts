@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import protobuf from 'protobufjs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadProtos } from '../../scripts/generate-wire.mjs';
 import type { ServiceDescriptor } from './codec.ts';
 import { EtcdError, errors, GrpcCode } from './errors.ts';
@@ -54,7 +54,7 @@ function describeField(field: protobuf.Field): FieldFact {
 }
 
 describe.each(files.map((file) => [file.package, file] as const))('package %s', (_name, file) => {
-  test.each(file.messages.map((message) => [message.name, message] as const))('%s', (name, message) => {
+  it.each(file.messages.map((message) => [message.name, message] as const))('%s', (name, message) => {
     const expected = message.fields.map(({ name: field, number, type, label, oneof }) => ({
       name: field,
       number,
@@ -68,48 +68,44 @@ describe.each(files.map((file) => [file.package, file] as const))('package %s', 
     expect(allCodecs.has(name)).toBe(true);
   });
 
-  test('enums', () => {
+  it('enums', () => {
     for (const { name, values } of file.enums) {
       const reference = protos.lookupEnum(name);
       expect(reference.values).toEqual(Object.fromEntries(values.map((value) => [value.name, value.number])));
     }
   });
 
-  test.each((file.services ?? []).map((service) => [service.name, service] as const))(
-    '%s',
-    (name, service) => {
-      const own = (Object.values(services) as ServiceDescriptor[]).find((each) => each.name === name);
-      const methods = Object.values(own!.methods).map((method) => ({
-        name: method.name,
-        path: method.path,
-        request: method.request.typeName,
-        response: method.response.typeName,
-        clientStream: method.clientStreaming,
-        serverStream: method.serverStreaming,
-        routes: method.routes,
-      }));
-      const expected = service.methods.map((method) => ({
-        name: method.name,
-        path: method.path,
-        request: method.request,
-        response: method.response,
-        clientStream: method.clientStream ?? false,
-        serverStream: method.serverStream ?? false,
-        routes: (method.http ?? []).map((route) => route.path),
-      }));
-      expect(methods).toEqual(expected);
-      for (const { http } of service.methods)
-        for (const { method } of http ?? []) expect(method).toBe('POST');
-    },
-  );
+  it.each((file.services ?? []).map((service) => [service.name, service] as const))('%s', (name, service) => {
+    const own = (Object.values(services) as ServiceDescriptor[]).find((each) => each.name === name);
+    const methods = Object.values(own!.methods).map((method) => ({
+      name: method.name,
+      path: method.path,
+      request: method.request.typeName,
+      response: method.response.typeName,
+      clientStream: method.clientStreaming,
+      serverStream: method.serverStreaming,
+      routes: method.routes,
+    }));
+    const expected = service.methods.map((method) => ({
+      name: method.name,
+      path: method.path,
+      request: method.request,
+      response: method.response,
+      clientStream: method.clientStream ?? false,
+      serverStream: method.serverStream ?? false,
+      routes: (method.http ?? []).map((route) => route.path),
+    }));
+    expect(methods).toEqual(expected);
+    for (const { http } of service.methods) for (const { method } of http ?? []) expect(method).toBe('POST');
+  });
 });
 
-test('proto/ holds no message beyond the facts', () => {
+it('proto/ holds no message beyond the facts', () => {
   const known = files.flatMap((file) => file.messages.map((message) => message.name));
   expect([...allCodecs.keys()].sort()).toEqual(known.sort());
 });
 
-test('every error that clients match on has its code and text', () => {
+it('every error that clients match on has its code and text', () => {
   const known = facts('errors.json') as { name: string; code: string; message: string }[];
   const own = Object.entries(errors).map(([name, error]) => {
     expect(error).toBeInstanceOf(EtcdError);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { KeyValue } from './gen/mvccpb.ts';
 import { encodeKeyValue, KeyValueView } from './key-value.ts';
@@ -18,7 +18,7 @@ function randomKeyValue(): KeyValue {
   };
 }
 
-test('KeyValue: the bytes of the generated codec, and read back in place', () => {
+it('KeyValue: the bytes of the generated codec, and read back in place', () => {
   const view = new KeyValueView();
   for (let round = 0; round < 500; round += 1) {
     const kv = randomKeyValue();
@@ -29,7 +29,7 @@ test('KeyValue: the bytes of the generated codec, and read back in place', () =>
   }
 });
 
-test('varints: as many bytes as their size says, for numbers and bigints alike', () => {
+it('varints: as many bytes as their size says, for numbers and bigints alike', () => {
   const target = Buffer.alloc(10);
   for (let bits = 0; bits < 64; bits += 1) {
     for (const value of [2n ** BigInt(bits) - 1n, 2n ** BigInt(bits)]) {

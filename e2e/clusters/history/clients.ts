@@ -76,7 +76,11 @@ export class HistoryClients {
     const request = this.#newRequest();
     const serializable = request.kind === 'get' && this.#random.chance(0.3);
     const operation: Operation = {
-      ...{ client, request, endedAt: undefined, response: undefined, refused: false },
+      client,
+      request,
+      endedAt: undefined,
+      response: undefined,
+      refused: false,
       startedAt: performance.now(),
     };
     this.history.push(operation);

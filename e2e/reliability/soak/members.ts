@@ -104,7 +104,12 @@ export class SoakCluster {
     const path = (file: string): string => this.#files.path(file);
     const client = `https://${ADDRESS}:${clientPort}`;
     return Member.start({
-      ...{ kind: this.#kind, name, peerPort, clientPort, healthUrl, readyTimeoutMs: READY_MS },
+      kind: this.#kind,
+      name,
+      peerPort,
+      clientPort,
+      healthUrl,
+      readyTimeoutMs: READY_MS,
       flags: [
         ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
         ...[`--listen-peer-urls=${peerUrl(place)}`, `--initial-advertise-peer-urls=${peerUrl(place)}`],

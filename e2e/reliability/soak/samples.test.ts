@@ -2,8 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { notFlat, type Sample } from './samples.ts';
 
 const sample = (minutes: number, residentMb: number): Sample => ({
-  ...{ seconds: minutes * 60, residentMb, member: 'a', files: 40, diskMb: 100 },
-  ...{ processorSeconds: 1, loopDelayMs: 1, answered: 1, failed: 0 },
+  seconds: minutes * 60,
+  residentMb,
+  member: 'a',
+  files: 40,
+  diskMb: 100,
+  processorSeconds: 1,
+  loopDelayMs: 1,
+  answered: 1,
+  failed: 0,
 });
 const curve = (memory: (at: number) => number): Sample[] =>
   Array.from({ length: 40 }, (_, at) => sample(at, memory(at)));

@@ -135,7 +135,9 @@ export async function measureFlood(
       puts: times.length,
       medianMs: times[times.length >> 1] ?? NaN,
       slowestMs: times.at(-1) ?? NaN,
-      ...{ frames, connections, failed },
+      frames,
+      connections,
+      failed,
       serverMs: processorMs(member.pid) - startedMs,
       loopDelayMs: server === 'keystead' ? await loopDelayMs(member) : NaN,
     };

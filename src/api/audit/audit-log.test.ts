@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Call } from '../../grpc/call.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import {
@@ -44,7 +44,7 @@ function open(level: 'write' | 'all', isAuthEnabled = false) {
   return { log, lines, call };
 }
 
-test('a put: user, key, lease and result, and never the value', () => {
+it('a put: user, key, lease and result, and never the value', () => {
   const { log, lines, call } = open('write');
   const put = PutRequest.encode(PutRequest.create({ key: bytes('a\0b'), value: bytes(SECRET), lease: 7n }));
   const observer = log.observe('/etcdserverpb.KV/Put', call, put);
@@ -65,7 +65,7 @@ test('a put: user, key, lease and result, and never the value', () => {
   ]);
 });
 
-test('reads are logged at level all, and refused reads at any level', () => {
+it('reads are logged at level all, and refused reads at any level', () => {
   const range = RangeRequest.encode(
     RangeRequest.create({ key: bytes('k'), rangeEnd: bytes('l'), revision: 3 }),
   );
@@ -81,7 +81,7 @@ test('reads are logged at level all, and refused reads at any level', () => {
   expect(ask('write', GrpcCode.InvalidArgument, true)).toMatchObject([{ code: 'InvalidArgument' }]);
 });
 
-test('a transaction: its operations, nested ones included, up to a limit', () => {
+it('a transaction: its operations, nested ones included, up to a limit', () => {
   const key = bytes('k');
   const put = { case: 'requestPut', value: PutRequest.create({ key, value: bytes(SECRET) }) } as const;
   const range = { case: 'requestRange', value: RangeRequest.create({ key }) } as const;
@@ -89,7 +89,10 @@ test('a transaction: its operations, nested ones included, up to a limit', () =>
   const request = TxnRequest.create({
     compare: [
       {
-        ...{ result: 0, target: CompareCompareTarget.VALUE, key: bytes('c'), rangeEnd: Buffer.alloc(0) },
+        result: 0,
+        target: CompareCompareTarget.VALUE,
+        key: bytes('c'),
+        rangeEnd: Buffer.alloc(0),
         targetUnion: { case: 'value', value: bytes(SECRET) },
       },
     ],
@@ -109,7 +112,7 @@ test('a transaction: its operations, nested ones included, up to a limit', () =>
   expect(lines).toHaveLength(1);
 });
 
-test('each watch of a stream has a line, granted or denied', () => {
+it('each watch of a stream has a line, granted or denied', () => {
   const { log, lines, call } = open('all');
   const observer = log.observe('/etcdserverpb.Watch/Watch', call, undefined);
   const create = (key: string): Buffer =>
@@ -117,8 +120,14 @@ test('each watch of a stream has a line, granted or denied', () => {
       requestUnion: {
         case: 'createRequest',
         value: {
-          ...{ key: bytes(key), rangeEnd: Buffer.alloc(0), startRevision: 9, progressNotify: false },
-          ...{ filters: [], prevKv: false, watchId: 0n, fragment: false },
+          key: bytes(key),
+          rangeEnd: Buffer.alloc(0),
+          startRevision: 9,
+          progressNotify: false,
+          filters: [],
+          prevKv: false,
+          watchId: 0n,
+          fragment: false,
         },
       },
     });
@@ -138,20 +147,20 @@ test('each watch of a stream has a line, granted or denied', () => {
   ]);
 });
 
-test('a request that cannot be decoded has a line too', () => {
+it('a request that cannot be decoded has a line too', () => {
   const { log, lines, call } = open('write');
   log.observe('/etcdserverpb.KV/Put', call, Buffer.from([0xff]))?.ended(GrpcCode.Internal);
   expect(lines).toMatchObject([{ unreadable: true, code: 'Internal' }]);
   expect(log.observe('/grpc.health.v1.Health/Check', call, Buffer.alloc(0))).toBeUndefined();
 });
 
-test('keys are written as text', () => {
+it('keys are written as text', () => {
   expect(keyText(bytes('/registry/pods/a b'))).toBe('/registry/pods/a b');
   expect(keyText(Buffer.from([0, 0xff, 0x5c, 0x22, 0x7f]))).toBe('\\x00\\xff\\\\"\\x7f');
   expect(keyText(Buffer.alloc(300, 'k'))).toBe(`${'k'.repeat(256)}... (300 bytes)`);
 });
 
-test('no field of a request can be taken for the user or the result', () => {
+it('no field of a request can be taken for the user or the result', () => {
   const { log, lines, call } = open('write');
   const grant = AuthUserGrantRoleRequest.encode({ user: 'root', role: 'root' });
   log.observe('/etcdserverpb.Auth/UserGrantRole', call, grant)?.ended(GrpcCode.PermissionDenied);
@@ -164,12 +173,15 @@ test('no field of a request can be taken for the user or the result', () => {
   }
 });
 
-test('no field that could hold a secret is logged', () => {
+it('no field that could hold a secret is logged', () => {
   const login: AuthenticateRequest = { name: 'root', password: SECRET };
   expect(requestFields('etcdserverpb.AuthenticateRequest', login)).toEqual({ name: 'root' });
   expect(
     requestFields('etcdserverpb.AuthUserAddRequest', {
-      ...{ name: 'u', password: SECRET, hashedPassword: SECRET, options: undefined },
+      name: 'u',
+      password: SECRET,
+      hashedPassword: SECRET,
+      options: undefined,
     }),
   ).toEqual({ name: 'u' });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AuthInfo } from '../../auth/auth-store.ts';
 import type { Scheduler } from '../../ports/scheduler.ts';
 import { errors } from '../../wire/errors.ts';
@@ -50,7 +50,7 @@ function caller(metadata: Record<string, string>, commonName?: string): Caller {
 const root: AuthInfo = { username: 'root', revision: 5 };
 
 describe('tokens', () => {
-  test('are accepted under both header names, with and without Bearer', () => {
+  it('are accepted under both header names, with and without Bearer', () => {
     const { identify, simple, logged } = setUp(false);
     const token = simple?.assign('root', 'p', 3) ?? '';
     expect(identify(caller({ token }))).toEqual(root);
@@ -61,7 +61,7 @@ describe('tokens', () => {
     expect(JSON.stringify(logged)).not.toContain('"x"');
   });
 
-  test('are waited for until their entry is applied', async () => {
+  it('are waited for until their entry is applied', async () => {
     const { identify, simple, apply, timers } = setUp(false);
     const early = identify(caller({ token: 'p.12' }));
     const never = identify(caller({ token: 'p.99' }));
@@ -77,7 +77,7 @@ describe('tokens', () => {
 });
 
 describe('certificates', () => {
-  test('count when client-cert-auth is on, after tokens', () => {
+  it('count when client-cert-auth is on, after tokens', () => {
     const { identify, simple } = setUp(true);
     const token = simple?.assign('root', 'p', 3) ?? '';
     expect(identify(caller({}, 'client'))).toEqual({ username: 'client', revision: 5 });
@@ -88,13 +88,13 @@ describe('certificates', () => {
     expect(setUp(false).identify(caller({}, 'client'))).toBeUndefined();
   });
 
-  test('do not count for requests through the gateway', () => {
+  it('do not count for requests through the gateway', () => {
     const { identify } = setUp(true);
     expect(identify(caller({ 'grpcgateway-accept': '*/*' }, 'client'))).toBeUndefined();
   });
 });
 
-test('each token has a new random prefix', () => {
+it('each token has a new random prefix', () => {
   const { provider } = setUp(false);
   const drawn = new Set(Array.from({ length: 100 }, () => provider.drawPrefix()));
   expect(drawn.size).toBe(100);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { JwtTokens } from './jwt-tokens.ts';
 import { parseTokenOptions, type SignMethod } from './token-options.ts';
 
@@ -56,7 +56,7 @@ function encode(part: unknown): string {
   return Buffer.from(JSON.stringify(part)).toString('base64url');
 }
 
-test.each<[SignMethod, () => KeyFiles]>([
+it.each<[SignMethod, () => KeyFiles]>([
   ['RS256', rsa],
   ['RS384', rsa],
   ['RS512', rsa],
@@ -97,12 +97,12 @@ describe('HS256', () => {
     return `${text}.${createHmac(hash, key).update(text).digest('base64url')}`;
   }
 
-  test('signs and verifies', async () => {
+  it('signs and verifies', async () => {
     const token = await hs256().sign('bob', 1);
     expect(await hs256().identify(token)).toEqual({ username: 'bob', revision: 1 });
   });
 
-  test('accepts tokens that other members sign, and no others', async () => {
+  it('accepts tokens that other members sign, and no others', async () => {
     const tokens = hs256();
     const head = { alg: 'HS256', typ: 'JWT' };
     const claims = { username: 'bob', revision: 3, exp: Math.floor(now / 1000) + 100 };
@@ -131,7 +131,7 @@ describe('HS256', () => {
       expect(await tokens.identify(token), token).toBeUndefined();
   });
 
-  test('an expired token is refused even if it is remembered', async () => {
+  it('an expired token is refused even if it is remembered', async () => {
     const tokens = open(`jwt,sign-method=HS256,priv-key=${file('secret', secret)},ttl=2s`);
     const token = await tokens.sign('bob', 1);
     expect(await tokens.identify(token)).toBeDefined();
@@ -141,7 +141,7 @@ describe('HS256', () => {
   });
 });
 
-test('a public key is not accepted as a shared secret', async () => {
+it('a public key is not accepted as a shared secret', async () => {
   const { publicFile, privateFile, privateKey } = rsa();
   const tokens = open(`jwt,sign-method=RS256,priv-key=${privateFile},pub-key=${publicFile}`);
   const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ username: 'root', revision: 1 })}`;
@@ -154,7 +154,7 @@ test('a public key is not accepted as a shared secret', async () => {
   expect(await tokens.identify(other)).toBeUndefined();
 });
 
-test('invalid options and keys are refused', () => {
+it('invalid options and keys are refused', () => {
   const { publicFile, privateFile } = rsa();
   const otherPublic = file(
     'other.pub',

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { errors } from '../../wire/errors.ts';
 import { LoginLimiter } from './login-limiter.ts';
 
@@ -52,7 +52,7 @@ function world(perSecond: number): World {
   };
 }
 
-test('admits a burst at once, and then a fixed number a second, in order', async () => {
+it('admits a burst at once, and then a fixed number a second, in order', async () => {
   const { passed, come, wait } = world(100);
   const names = Array.from({ length: 50 }, (_, at) => `login ${at}`);
   for (const name of names) come(name);
@@ -64,7 +64,7 @@ test('admits a burst at once, and then a fixed number a second, in order', async
   expect(passed).toEqual(names);
 });
 
-test('does not save up more than a burst', async () => {
+it('does not save up more than a burst', async () => {
   const { passed, come, wait } = world(100);
   await wait(10_000);
   for (let at = 0; at < 50; at += 1) come(`login ${at}`);
@@ -72,7 +72,7 @@ test('does not save up more than a burst', async () => {
   expect(passed.length).toBe(10);
 });
 
-test('skips logins whose callers have left', async () => {
+it('skips logins whose callers have left', async () => {
   const { passed, come, wait } = world(100);
   for (let at = 0; at < 10; at += 1) come(`burst ${at}`);
   for (let at = 0; at < 100; at += 1) come(`gone ${at}`, () => false);
@@ -81,7 +81,7 @@ test('skips logins whose callers have left', async () => {
   expect(passed.at(-1)).toBe('waits');
 });
 
-test('refuses logins when the queue is full, and accepts them again later', async () => {
+it('refuses logins when the queue is full, and accepts them again later', async () => {
   const { passed, refused, come, wait } = world(1000);
   for (let at = 0; at < 10_100; at += 1) come(`login ${at}`);
   come('one too many');
@@ -94,7 +94,7 @@ test('refuses logins when the queue is full, and accepts them again later', asyn
   expect(passed.at(-1)).toBe('later');
 });
 
-test('without a limit admits all logins', async () => {
+it('without a limit admits all logins', async () => {
   const { passed, come, wait } = world(0);
   for (let at = 0; at < 1000; at += 1) come(`login ${at}`);
   await wait(0);

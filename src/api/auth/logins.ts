@@ -74,7 +74,10 @@ function bcryptCost({ bcryptCost: cost }: Config, logger: Logger): number {
   const { min, max, default: usual } = bcryptCosts;
   if (cost >= min && cost <= max) return cost;
   logger.warn('use default bcrypt cost instead of the invalid given cost', {
-    ...{ 'min-cost': min, 'max-cost': max, 'default-cost': usual, 'given-cost': cost },
+    'min-cost': min,
+    'max-cost': max,
+    'default-cost': usual,
+    'given-cost': cost,
   });
   return usual;
 }

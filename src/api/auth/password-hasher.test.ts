@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import bcrypt from 'bcryptjs';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { errors } from '../../wire/errors.ts';
 import { type Login, PasswordHasher } from './password-hasher.ts';
 import { type PasswordTask, runPasswordTask } from './password-task.ts';
@@ -39,7 +39,9 @@ afterEach(() => {
 });
 
 const login = (username: string, password: string, isWanted = true): Login => ({
-  ...{ username, password, hash },
+  username,
+  password,
+  hash,
   isWanted: () => isWanted,
 });
 
@@ -60,7 +62,7 @@ function held(threads = 1): { hasher: PasswordHasher; workers: HeldWorker[]; clo
   return { hasher, workers, clock };
 }
 
-test('hashes and verifies on a real worker thread', async () => {
+it('hashes and verifies on a real worker thread', async () => {
   const hasher = new PasswordHasher({ cost: 5, threads: 1 });
   hashers.push(hasher);
   const made = await hasher.hash('secret', 'root');
@@ -72,7 +74,7 @@ test('hashes and verifies on a real worker thread', async () => {
   expect(await hasher.verify({ ...login('u', 'x'), hash: Buffer.from('not a hash') })).toBe(false);
 });
 
-test('a correct password is not hashed again for a while; a wrong one always is', async () => {
+it('a correct password is not hashed again for a while; a wrong one always is', async () => {
   const { hasher, workers, clock } = held();
   const first = hasher.verify(login('u', 'right'));
   const together = hasher.verify(login('u', 'right'));
@@ -99,7 +101,7 @@ test('a correct password is not hashed again for a while; a wrong one always is'
   expect(await late).toBe(true);
 });
 
-test('waiting tasks are limited, users take turns, and tasks of callers that left are skipped', async () => {
+it('waiting tasks are limited, users take turns, and tasks of callers that left are skipped', async () => {
   const { hasher, workers } = held();
   const flood = Array.from({ length: 512 }, () => hasher.verify(login('victim', 'guess')));
   const other = hasher.verify(login('other', 'right'));
@@ -124,7 +126,7 @@ test('waiting tasks are limited, users take turns, and tasks of callers that lef
   expect(next.workers[0]?.tasks).toHaveLength(0);
 });
 
-test('starts up to the allowed number of workers and replaces a failed one', async () => {
+it('starts up to the allowed number of workers and replaces a failed one', async () => {
   const { hasher, workers } = held(2);
   const all = [1, 2, 3].map((n) => hasher.verify(login(`u${n}`, 'right')));
   expect(workers).toHaveLength(2);
@@ -136,7 +138,7 @@ test('starts up to the allowed number of workers and replaces a failed one', asy
   expect(await Promise.all(all.slice(1))).toEqual([true, true]);
 });
 
-test('idle workers end', async () => {
+it('idle workers end', async () => {
   vi.useFakeTimers();
   try {
     const { hasher, workers } = held();

@@ -60,7 +60,11 @@ export class QueueKeys {
 
   #created(sortOrder: RangeRequestSortOrder, maxCreateRevision: number): RangeRequest {
     return RangeRequest.create({
-      ...{ key: this.#prefix, rangeEnd: this.#end, limit: 1, sortOrder, maxCreateRevision },
+      key: this.#prefix,
+      rangeEnd: this.#end,
+      limit: 1,
+      sortOrder,
+      maxCreateRevision,
       sortTarget: RangeRequestSortTarget.CREATE,
     });
   }

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { GrpcServer } from '../../grpc/server.ts';
 import { Lease } from '../../wire/services.ts';
 import { Exchange } from './exchange.ts';
@@ -76,7 +76,7 @@ function begin({ endsAtOnce = false, maxTextBytes = 1 << 20, answer = Buffer.all
 const REQUESTS = 100_000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a body with very many requests is read in many turns of the event loop, with back-pressure', async () => {
+it('a body with very many requests is read in many turns of the event loop, with back-pressure', async () => {
   const { exchange, writer, seen } = begin();
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS / 2)));
@@ -92,7 +92,7 @@ test('a body with very many requests is read in many turns of the event loop, wi
   expect(most).toBeLessThan(REQUESTS / 5);
 });
 
-test('reading stops when the client disconnects', async () => {
+it('reading stops when the client disconnects', async () => {
   const { exchange, seen } = begin();
   exchange.receive(Buffer.from('{}'.repeat(REQUESTS)));
   exchange.abandon();
@@ -103,7 +103,7 @@ test('reading stops when the client disconnects', async () => {
   expect(requests).toBeLessThan(REQUESTS);
 });
 
-test('the rest of the body is read and dropped after the call ends, so that the next request can follow', () => {
+it('the rest of the body is read and dropped after the call ends, so that the next request can follow', () => {
   const { exchange, writer, seen } = begin({ endsAtOnce: true });
   exchange.receive(Buffer.from('{}'));
   expect(writer.hasEnded).toBe(true);
@@ -111,7 +111,7 @@ test('the rest of the body is read and dropped after the call ends, so that the 
   expect(seen).toEqual({ requests: 1, isPaused: false });
 });
 
-test('nothing is written after a refused request is answered', async () => {
+it('nothing is written after a refused request is answered', async () => {
   // An unknown field, as long as many slices of text.
   const bytes = 1024 * 1024;
   const answer = Buffer.concat([Buffer.from([0x7a, 0x80, 0x80, 0x40]), Buffer.alloc(bytes)]);

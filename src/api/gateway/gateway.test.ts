@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { SeededRandom } from '../../lib/seeded-random.ts';
 import {
@@ -132,7 +132,7 @@ const text = async (
   return [answer.status, answer.body.replace(/"header":\{[^}]*\},?/, '')];
 };
 
-test('requests and responses as JSON', async () => {
+it('requests and responses as JSON', async () => {
   expect(await text('/v3/kv/put', '{"key":"Zm9v","value":"YmFy"}')).toEqual([200, '{}']);
   const found =
     '{"kvs":[{"key":"Zm9v","create_revision":"2","mod_revision":"2","version":"1","value":"YmFy"}],"count":"1"}';
@@ -146,7 +146,7 @@ test('requests and responses as JSON', async () => {
 });
 
 /** The answers of etcd 3.7.1. */
-test('errors', async () => {
+it('errors', async () => {
   expect(await text('/v3/kv/range', '')).toEqual([
     400,
     '{"code":3,"message":"etcdserver: key is not provided"}',
@@ -183,7 +183,7 @@ test('errors', async () => {
 });
 
 describe('streams', () => {
-  test('of requests and of responses', async () => {
+  it('of requests and of responses', async () => {
     const { status, body, headers } = await ask('/v3/lease/keepalive', '{"ID":"1"} {"ID":2}{"ID":"3"}');
     expect([status, body]).toEqual([
       200,
@@ -195,7 +195,7 @@ describe('streams', () => {
     expect([none.status, none.body, none.headers['content-type']]).toEqual([200, '', undefined]);
   });
 
-  test('end with an error, at once or later', async () => {
+  it('end with an error, at once or later', async () => {
     expect(await text('/v3/lease/keepalive', '{"ID":"13"}')).toEqual([
       401,
       '{"error":{"code":16,"message":"etcdserver: invalid auth token"}}\n',
@@ -215,7 +215,7 @@ describe('streams', () => {
     ]);
   });
 
-  test('continue while the request is open, and end with the client', async () => {
+  it('continue while the request is open, and end with the client', async () => {
     cancelled.length = 0;
     const request = httpRequest({ host: '127.0.0.1', port, path: '/v3/lease/keepalive', method: 'POST' });
     request.on('error', () => undefined);
@@ -237,7 +237,7 @@ describe('streams', () => {
     await expect.poll(() => cancelled).toContain('keepalive reset');
   });
 
-  test('wait for clients that read slowly', async () => {
+  it('wait for clients that read slowly', async () => {
     written = 0;
     const request = httpRequest({
       agent: false,
@@ -260,7 +260,7 @@ describe('streams', () => {
   });
 });
 
-test('a request that is too long ends a stream that already has responses', async () => {
+it('a request that is too long ends a stream that already has responses', async () => {
   const request = httpRequest({
     agent: false,
     host: '127.0.0.1',
@@ -287,7 +287,7 @@ test('a request that is too long ends a stream that already has responses', asyn
   );
 });
 
-test('incomplete WebSocket messages count as held memory', async () => {
+it('incomplete WebSocket messages count as held memory', async () => {
   const sockets = Array.from({ length: 4 }, () => new WebSocket(`ws://127.0.0.1:${port}/v3/lease/keepalive`));
   const ended = sockets.map(
     (socket) =>
@@ -305,7 +305,7 @@ test('incomplete WebSocket messages count as held memory', async () => {
 });
 
 /** The memory limit for all clients together is 8 MiB here. */
-test('clients that hold too much memory with endless bodies are disconnected, others are served', async () => {
+it('clients that hold too much memory with endless bodies are disconnected, others are served', async () => {
   const hoarders = Array.from({ length: 4 }, () => {
     const request = httpRequest({
       agent: false,
@@ -326,7 +326,7 @@ test('clients that hold too much memory with endless bodies are disconnected, ot
   for (const { request } of hoarders) request.destroy();
 });
 
-test('tokens, in either header', async () => {
+it('tokens, in either header', async () => {
   await ask('/v3/auth/user/add', '{"name":"root","password":"r"}');
   await ask('/v3/auth/role/add', '{"name":"root"}');
   await ask('/v3/auth/user/grant', '{"user":"root","role":"root"}');
@@ -351,7 +351,7 @@ test('tokens, in either header', async () => {
   await ask('/v3/auth/disable', '{}', { headers: { authorization: token } });
 });
 
-test('every route reaches its method', async () => {
+it('every route reaches its method', async () => {
   const gateway = Object.values<ServiceDescriptor>(services).flatMap(({ methods }) =>
     Object.values(methods).flatMap(({ routes }) => [...routes]),
   );
@@ -367,7 +367,7 @@ describe('values split from a stream', () => {
     return [...found, ...(rest === undefined ? [] : [rest])].map((value) => value.toString().trim());
   };
 
-  test('of all JSON types', () => {
+  it('of all JSON types', () => {
     expect(cut(['{"a":{}} [1,[2]] "x" 5 null '])).toEqual(['{"a":{}}', '[1,[2]]', '"x"', '5', 'null']);
     expect(cut(['5{}', '7'])).toEqual(['5', '{}', '7']);
     expect(cut(['{"a":"}{\\"}"}', ' ', '{"b'])).toEqual(['{"a":"}{\\"}"}', '{"b']);
@@ -375,7 +375,7 @@ describe('values split from a stream', () => {
     expect(cut([' \n '])).toEqual([]);
   });
 
-  test('with any chunk boundaries', () => {
+  it('with any chunk boundaries', () => {
     const random = new SeededRandom(3);
     const stream = '{"a":"\\\\","b":[{"c":"\\""}]}{"x":"{"}  {"k":"é"}';
     const whole = cut([stream]);
@@ -391,7 +391,7 @@ describe('values split from a stream', () => {
     }
   });
 
-  test('byte by byte', () => {
+  it('byte by byte', () => {
     const values = new JsonSplitter(1_000_000);
     const value = Buffer.from(`{"a":"${'x'.repeat(300_000)}"}`);
     const found: Buffer[] = [];
@@ -404,7 +404,7 @@ describe('values split from a stream', () => {
     expect(values.pendingBytes).toBe(0);
   });
 
-  test('up to the size limit', () => {
+  it('up to the size limit', () => {
     const values = new JsonSplitter(10);
     expect(() => values.push(Buffer.from('{"aaaaaaaaaaaaa'))).toThrow(JsonTooLongError);
   });

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { RangeResponse } from '../../wire/gen/etcdserverpb.ts';
 import { MessageTexts } from './message-texts.ts';
 import type { ResponseWriter } from './response-writer.ts';
@@ -40,7 +40,7 @@ function response(values: number, bytes: number): Buffer {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a long message is converted in many turns of the event loop', async () => {
+it('a long message is converted in many turns of the event loop', async () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const message = response(200, 50_000);
@@ -59,7 +59,7 @@ test('a long message is converted in many turns of the event loop', async () => 
   expect(texts.queuedBytes).toBe(0);
 });
 
-test('no text is made while the client does not read', async () => {
+it('no text is made while the client does not read', async () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, { before: '<', after: '>' }, () => undefined);
   const message = response(3, 100_000);
@@ -79,7 +79,7 @@ test('no text is made while the client does not read', async () => {
   expect(writer.text.endsWith('><{}>')).toBe(true);
 });
 
-test('a source is read as fast as the client reads, and again when it has more', async () => {
+it('a source is read as fast as the client reads, and again when it has more', async () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const message = response(10, 30_000);
@@ -100,7 +100,7 @@ test('a source is read as fast as the client reads, and again when it has more',
   expect((JSON.parse(writer.text) as { kvs: unknown[] }).kvs).toHaveLength(10);
 });
 
-test('a source that fails aborts the response', () => {
+it('a source that fails aborts the response', () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   const read = (): Buffer[] => {
@@ -110,7 +110,7 @@ test('a source that fails aborts the response', () => {
   expect(writer.isDestroyed).toBe(true);
 });
 
-test('a source is closed when the client does not want the rest', () => {
+it('a source is closed when the client does not want the rest', () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
   let dropped = 0;

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { resolvePath } from './clean-path.ts';
 
-test.each([
+it.each([
   ['/v3/kv/range', '/v3/kv/range', '/v3/kv/range'],
   ['/v3//kv/range', '/v3//kv/range', '/v3/kv/range'],
   ['/v3/./kv/../kv/range', '/v3/./kv/../kv/range', '/v3/kv/range'],
@@ -15,7 +15,7 @@ test.each([
   expect(resolvePath(path)).toEqual({ plain, clean });
 });
 
-test('invalid escapes', () => {
+it('invalid escapes', () => {
   expect(resolvePath('/v3/%zz')).toBeUndefined();
   expect(resolvePath('/v3/%2')).toBeUndefined();
 });

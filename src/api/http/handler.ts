@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { expositionType } from '../../metrics/exposition.ts';
+import { EXPOSITION_TYPE } from '../../metrics/exposition.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Registry } from '../../metrics/registry.ts';
 import type { Logger } from '../../ports/logger.ts';
@@ -148,7 +148,7 @@ function serveMetrics(request: IncomingMessage, response: ServerResponse, option
   scrapes.inFlight++;
   try {
     const text = options.registry.render();
-    const type = ['Content-Type', expositionType] as const;
+    const type = ['Content-Type', EXPOSITION_TYPE] as const;
     if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {
       replyChunked(response, [['Content-Encoding', 'gzip'], type], gzipSync(text));
     } else {

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reply, replyError, type Headers } from './reply.ts';
 
 /** The default duration of a profile. The one of the CPU profile is Go's; Go's heap profile has none. */
-const cpuSeconds = 30;
-const heapSeconds = 1;
+const CPU_SECONDS = 30;
+const HEAP_SECONDS = 1;
 
 /** The longest profile. A forgotten request would otherwise sample for hours. */
-const maxSeconds = 600;
+const MAX_SECONDS = 600;
 
 const index = [
   '/debug/pprof/profile?seconds=30   processor time, as .cpuprofile for Chrome and VS Code',
@@ -25,7 +25,7 @@ export async function serveProfile(
   commandLine: readonly string[],
 ): Promise<void> {
   const asked = Number(query.get('seconds') ?? 0);
-  const secondsOr = (usual: number): number => (asked > 0 ? Math.min(asked, maxSeconds) : usual);
+  const secondsOr = (usual: number): number => (asked > 0 ? Math.min(asked, MAX_SECONDS) : usual);
   const text: Headers = [['Content-Type', 'text/plain; charset=utf-8']];
   switch (path.slice('/debug/pprof/'.length)) {
     case '':
@@ -33,9 +33,9 @@ export async function serveProfile(
     case 'cmdline':
       return reply(response, 200, text, commandLine.join('\0'));
     case 'profile':
-      return replyFile(response, 'profile.cpuprofile', await cpuProfile(secondsOr(cpuSeconds)));
+      return replyFile(response, 'profile.cpuprofile', await cpuProfile(secondsOr(CPU_SECONDS)));
     case 'heap':
-      return replyFile(response, 'heap.heapprofile', await heapProfile(secondsOr(heapSeconds)));
+      return replyFile(response, 'heap.heapprofile', await heapProfile(secondsOr(HEAP_SECONDS)));
     default:
       return replyError(response, 404, 'Unknown profile');
   }

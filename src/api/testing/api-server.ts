@@ -54,7 +54,10 @@ export class ApiServer {
     this.logins = new Logins(config, clock, logger);
     const { simple } = this.logins.tokens;
     this.whole = new WholeMember({
-      ...{ config, storage, clock, randomInt },
+      config,
+      storage,
+      clock,
+      randomInt,
       identity: founding,
       founders: founding.founders,
       scheduler: timers,

@@ -68,7 +68,10 @@ export class Machine {
     const { store, lessor, applied } = this;
     this.applier = new Applier(
       {
-        ...{ engine, store, lessor, applied },
+        engine,
+        store,
+        lessor,
+        applied,
         cluster: new Cluster({ engine, localId: 1n, id: 2n }),
         auth: new AuthStore({ engine }),
         alarms: new AlarmStore(engine),

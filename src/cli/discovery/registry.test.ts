@@ -49,11 +49,11 @@ class MemoryStore implements RegistryStore {
   }
 }
 
-const sizeKey = '/_etcd/registry/t/_config/size';
+const SIZE_KEY = '/_etcd/registry/t/_config/size';
 
 async function ofSize(size: string): Promise<{ store: MemoryStore; pauses: number[]; registry: Registry }> {
   const store = new MemoryStore();
-  await store.put(sizeKey, size);
+  await store.put(SIZE_KEY, size);
   const pauses: number[] = [];
   const pause = (ms: number): Promise<void> => {
     pauses.push(ms);

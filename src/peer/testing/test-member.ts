@@ -136,7 +136,10 @@ export class TestMember {
     });
     const url = socketPath === undefined ? `http://127.0.0.1:${port}` : `unix://${socketPath}`;
     const transport = new Transport({
-      ...{ localId: id, clusterId, serverVersion, handler },
+      localId: id,
+      clusterId,
+      serverVersion,
+      handler,
       urls: [url],
       logger: silentLogger,
       clock: wallClock,

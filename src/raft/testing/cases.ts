@@ -37,27 +37,27 @@ export function runQuorumCase({ command, args }: Directive): string {
 
 /** Runs the commands of configuration-change scripts, each upon the result of those before it. */
 export class ConfChangeCases {
-  private membership: Membership = { config: emptyConfig, progress: new Map() };
-  private lastIndex = 0;
+  #membership: Membership = { config: emptyConfig, progress: new Map() };
+  #lastIndex = 0;
 
   run({ command, args, input }: Directive): string {
-    const limits = { lastIndex: this.lastIndex++, maxInflight: 10, maxInflightBytes: 0 };
+    const limits = { lastIndex: this.#lastIndex++, maxInflight: 10, maxInflightBytes: 0 };
     const autoLeave = args.some(({ key, values }) => key === 'autoleave' && values[0] === 'true');
     try {
       const changes = parseChanges(input);
       if (command === 'simple') {
-        this.membership = simpleChange(this.membership, changes, limits);
+        this.#membership = simpleChange(this.#membership, changes, limits);
       } else if (command === 'enter-joint') {
-        this.membership = enterJoint(this.membership, changes, { autoLeave, limits });
+        this.#membership = enterJoint(this.#membership, changes, { autoLeave, limits });
       } else if (changes.length > 0) {
         return 'this command takes no input\n';
       } else {
-        this.membership = leaveJoint(this.membership, limits);
+        this.#membership = leaveJoint(this.#membership, limits);
       }
     } catch (error) {
       if (!(error instanceof ConfChangeError)) throw error;
       return `${error.message}\n`;
     }
-    return `${describeConfig(this.membership.config)}\n${describeProgress(this.membership.progress)}`;
+    return `${describeConfig(this.#membership.config)}\n${describeProgress(this.#membership.progress)}`;
   }
 }

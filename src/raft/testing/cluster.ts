@@ -24,10 +24,10 @@ export class Member {
   toApply: Message[] = [];
   /** The state machine: the data applied, in order. */
   state: string[] = [];
-  private confState: ConfState;
-  private durableCommit = 0;
-  private readonly options: ClusterOptions;
-  private readonly randomInt: (bound: number) => number;
+  #confState: ConfState;
+  #durableCommit = 0;
+  readonly #options: ClusterOptions;
+  readonly #randomInt: (bound: number) => number;
 
   constructor(
     id: bigint,
@@ -36,19 +36,19 @@ export class Member {
     randomInt: (bound: number) => number,
   ) {
     this.id = id;
-    this.options = options;
-    this.randomInt = randomInt;
-    this.confState = confState;
+    this.#options = options;
+    this.#randomInt = randomInt;
+    this.#confState = confState;
     this.disk.applySnapshot({ data: Buffer.from('[]'), metadata: { confState, index: 1, term: 1 } });
-    this.node = this.start();
+    this.node = this.#start();
   }
 
-  private start(): RawNode {
+  #start(): RawNode {
     const snapshot = this.disk.snapshot();
     assert(snapshot !== 'temporarily-unavailable', 'a memory storage always has its snapshot');
-    this.restoreState(snapshot);
+    this.#restoreState(snapshot);
     return new RawNode({
-      ...this.options,
+      ...this.#options,
       id: this.id,
       electionTick: 10,
       heartbeatTick: 2,
@@ -56,22 +56,22 @@ export class Member {
       applied: snapshotIndex(snapshot),
       asyncStorageWrites: true,
       maxInflightMessages: 4,
-      randomInt: this.randomInt,
+      randomInt: this.#randomInt,
       logger: silent,
     });
   }
 
-  private restoreState(snapshot: Snapshot): void {
+  #restoreState(snapshot: Snapshot): void {
     this.state = JSON.parse(defined(snapshot.data, 'a snapshot has data').toString()) as string[];
-    this.confState = defined(snapshot.metadata?.confState, 'a snapshot has a configuration');
+    this.#confState = defined(snapshot.metadata?.confState, 'a snapshot has a configuration');
   }
 
   /** Loses power: some of the writes under way may have reached the disk, in order. */
   crash(): void {
-    for (let lucky = this.randomInt(this.writes.length + 1); lucky > 0; lucky--) this.finishWrite();
+    for (let lucky = this.#randomInt(this.writes.length + 1); lucky > 0; lucky--) this.finishWrite();
     this.writes = [];
     this.toApply = [];
-    this.node = this.start();
+    this.node = this.#start();
   }
 
   /** Takes the work there is. @returns messages for others */
@@ -81,7 +81,7 @@ export class Member {
       for (const message of this.node.ready().messages) {
         if (message.to === LocalAppendThread) {
           this.writes.push(message);
-          if (message.snapshot !== undefined) this.skipApplies();
+          if (message.snapshot !== undefined) this.#skipApplies();
         } else if (message.to === LocalApplyThread) this.toApply.push(message);
         else out.push(message);
       }
@@ -90,7 +90,7 @@ export class Member {
   }
 
   /** A snapshot has all that was still to be applied, and its configuration is in force already. */
-  private skipApplies(): void {
+  #skipApplies(): void {
     for (const message of this.toApply) for (const response of message.responses) this.node.step(response);
     this.toApply = [];
   }
@@ -103,11 +103,11 @@ export class Member {
     const hardState = { term, vote, commit };
     if (!isEmptyHardState(hardState)) {
       this.disk.setHardState(hardState);
-      this.durableCommit = commit;
+      this.#durableCommit = commit;
     }
     if (message.snapshot !== undefined) {
       this.disk.applySnapshot(message.snapshot);
-      this.restoreState(message.snapshot);
+      this.#restoreState(message.snapshot);
     }
     this.disk.append(message.entries);
     return message.responses;
@@ -118,7 +118,7 @@ export class Member {
     if (message === undefined) return [];
     for (const entry of message.entries) {
       onApplied(entry);
-      if (isConfChange(entry)) this.confState = this.node.applyConfChange(decodeConfChange(entry));
+      if (isConfChange(entry)) this.#confState = this.node.applyConfChange(decodeConfChange(entry));
       else if (entry.data !== undefined) this.state.push(entry.data.toString());
     }
     return message.responses;
@@ -128,40 +128,40 @@ export class Member {
   compact(): void {
     const applied = this.node.applied;
     // A restart needs a commit index that is not below the snapshot's.
-    if (applied > this.durableCommit || this.toApply.length > 0) return;
+    if (applied > this.#durableCommit || this.toApply.length > 0) return;
     const data = Buffer.from(JSON.stringify(this.state));
-    if (this.disk.createSnapshot(applied, this.confState, data) === undefined) return;
-    this.disk.compact(applied - Math.min(3, this.randomInt(4)));
+    if (this.disk.createSnapshot(applied, this.#confState, data) === undefined) return;
+    this.disk.compact(applied - Math.min(3, this.#randomInt(4)));
   }
 }
 
 /** Checks on all members at once what Raft promises (thesis, figure 3.2). */
 export class SafetyChecks {
-  private readonly leaders = new Map<number, bigint>();
-  private readonly committed = new Map<number, string>();
+  readonly #leaders = new Map<number, bigint>();
+  readonly #committed = new Map<number, string>();
 
   /** Election safety: at most one leader a term. */
   observe({ node }: Member): void {
     if (node.role !== Role.Leader) return;
-    const known = this.leaders.get(node.term) ?? node.id;
+    const known = this.#leaders.get(node.term) ?? node.id;
     assert(known === node.id, `term ${node.term} has one leader`);
-    this.leaders.set(node.term, node.id);
+    this.#leaders.set(node.term, node.id);
   }
 
   /** State machine safety: no two members apply different entries at one index. */
   applied(entry: Entry): void {
     const shown = `${entry.term} ${entry.type} ${entry.data?.toString('hex') ?? ''}`;
-    const known = this.committed.get(entry.index) ?? shown;
+    const known = this.#committed.get(entry.index) ?? shown;
     assert(known === shown, `index ${entry.index} is applied alike everywhere`);
-    this.committed.set(entry.index, shown);
+    this.#committed.set(entry.index, shown);
   }
 
   get commits(): number {
-    return this.committed.size;
+    return this.#committed.size;
   }
 
   get elections(): number {
-    return this.leaders.size;
+    return this.#leaders.size;
   }
 }
 

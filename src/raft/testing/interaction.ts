@@ -108,7 +108,7 @@ export class Interaction {
       return;
     }
     const { term, vote, commit } = message;
-    this.processWork(message, () => {
+    this.#processWork(message, () => {
       saveTo(member, { term, vote, commit }, message.entries, message.snapshot);
     });
   }
@@ -120,12 +120,12 @@ export class Interaction {
       this.trace.write('no apply work to perform');
       return;
     }
-    this.processWork(message, () => {
+    this.#processWork(message, () => {
       applyTo(member, message.entries);
     });
   }
 
-  private processWork(message: Message, work: () => void): void {
+  #processWork(message: Message, work: () => void): void {
     this.trace.write(`Processing:\n${describeMessage({ ...message, responses: [] })}\n`);
     work();
     this.trace.write('Responses:\n');

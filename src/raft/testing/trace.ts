@@ -4,7 +4,7 @@ const levels = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL', 'NONE'];
 
 /** Collects what a script's command puts out: its own lines and the log lines of the nodes. */
 export class Trace implements Logger {
-  private text = '';
+  #text = '';
   level = 0;
 
   /** @throws RangeError for a level that does not exist */
@@ -20,13 +20,13 @@ export class Trace implements Logger {
   }
 
   write(text: string): void {
-    if (!this.quiet) this.text += text;
+    if (!this.quiet) this.#text += text;
   }
 
   /** @returns what was collected since the last call */
   take(): string {
-    const { text } = this;
-    this.text = '';
+    const text = this.#text;
+    this.#text = '';
     return text;
   }
 
@@ -38,27 +38,27 @@ export class Trace implements Logger {
     } finally {
       const lines = this.take().split('\n');
       if (lines.at(-1) === '') lines.pop();
-      this.text = before + lines.map((line) => `  ${line}\n`).join('');
+      this.#text = before + lines.map((line) => `  ${line}\n`).join('');
     }
   }
 
   debug(message: string): void {
-    this.log(0, message);
+    this.#log(0, message);
   }
 
   info(message: string): void {
-    this.log(1, message);
+    this.#log(1, message);
   }
 
   warn(message: string): void {
-    this.log(2, message);
+    this.#log(2, message);
   }
 
   error(message: string): void {
-    this.log(3, message);
+    this.#log(3, message);
   }
 
-  private log(level: number, message: string): void {
+  #log(level: number, message: string): void {
     if (this.level <= level) this.write(`${levels[level] ?? ''} ${message}\n`);
   }
 }

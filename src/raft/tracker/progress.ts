@@ -31,7 +31,7 @@ export class Progress {
   /** The next entry to send; those in (match, next) are in flight. */
   next: number;
   /** Highest commit index sent, so that it is not repeated in empty appends. */
-  private commitSent = 0;
+  #commitSent = 0;
   state: ProgressState = ProgressState.Probe;
   /** Index of the snapshot being sent; 0 for none. */
   pendingSnapshot = 0;
@@ -52,7 +52,9 @@ export class Progress {
 
   /** A copy to change the membership in; it shares the window with the original, which it is about to replace. */
   fork(): Progress {
-    return Object.assign(new Progress(this), this);
+    const copy = Object.assign(new Progress(this), this);
+    copy.#commitSent = this.#commitSent;
+    return copy;
   }
 
   /** A copy that shares nothing. */
@@ -62,7 +64,7 @@ export class Progress {
     return copy;
   }
 
-  private enter(state: ProgressState): void {
+  #enter(state: ProgressState): void {
     this.flowPaused = false;
     this.pendingSnapshot = 0;
     this.state = state;
@@ -73,21 +75,21 @@ export class Progress {
   becomeProbe(): void {
     const after =
       this.state === ProgressState.Snapshot ? Math.max(this.match, this.pendingSnapshot) : this.match;
-    this.enter(ProgressState.Probe);
+    this.#enter(ProgressState.Probe);
     this.next = after + 1;
-    this.commitSent = Math.min(this.commitSent, after);
+    this.#commitSent = Math.min(this.#commitSent, after);
   }
 
   becomeReplicate(): void {
-    this.enter(ProgressState.Replicate);
+    this.#enter(ProgressState.Replicate);
     this.next = this.match + 1;
   }
 
   becomeSnapshot(index: number): void {
-    this.enter(ProgressState.Snapshot);
+    this.#enter(ProgressState.Snapshot);
     this.pendingSnapshot = index;
     this.next = index + 1;
-    this.commitSent = index;
+    this.#commitSent = index;
   }
 
   /** Accounts for an append message of `count` entries with `bytes` of payload. */
@@ -106,12 +108,12 @@ export class Progress {
   }
 
   sentCommit(commit: number): void {
-    this.commitSent = commit;
+    this.#commitSent = commit;
   }
 
   /** Whether telling the node of `commit` could move its own commit mark beyond what it was told before. */
   canBumpCommit(commit: number): boolean {
-    return commit > this.commitSent && this.commitSent < this.next - 1;
+    return commit > this.#commitSent && this.#commitSent < this.next - 1;
   }
 
   /** @returns false for an acknowledgement that says nothing new */
@@ -133,13 +135,13 @@ export class Progress {
     if (this.state === ProgressState.Replicate) {
       if (rejected <= this.match) return false;
       this.next = this.match + 1;
-      this.commitSent = Math.min(this.commitSent, this.next - 1);
+      this.#commitSent = Math.min(this.#commitSent, this.next - 1);
       return true;
     }
     // A probing leader has one append out, the one that followed next - 1.
     if (this.next - 1 !== rejected) return false;
     this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
-    this.commitSent = Math.min(this.commitSent, this.next - 1);
+    this.#commitSent = Math.min(this.#commitSent, this.next - 1);
     this.flowPaused = false;
     return true;
   }

@@ -39,7 +39,7 @@ export class ProgressTracker {
   config: TrackerConfig = emptyConfig;
   /** Keyed and ordered by id. */
   progress: ProgressMap = new Map();
-  private votes = new Map<bigint, boolean>();
+  #votes = new Map<bigint, boolean>();
   readonly maxInflight: number;
   readonly maxInflightBytes: number;
 
@@ -86,12 +86,12 @@ export class ProgressTracker {
   }
 
   resetVotes(): void {
-    this.votes = new Map();
+    this.#votes = new Map();
   }
 
   /** A second vote of the same node in the same election does not count. */
   recordVote(id: bigint, granted: boolean): void {
-    if (!this.votes.has(id)) this.votes.set(id, granted);
+    if (!this.#votes.has(id)) this.#votes.set(id, granted);
   }
 
   tallyVotes(): { granted: number; rejected: number; result: VoteResult } {
@@ -99,10 +99,10 @@ export class ProgressTracker {
     let rejected = 0;
     for (const [id, progress] of this.progress) {
       if (progress.isLearner) continue;
-      const vote = this.votes.get(id);
+      const vote = this.#votes.get(id);
       if (vote === true) granted++;
       else if (vote === false) rejected++;
     }
-    return { granted, rejected, result: jointVote(this.config.voters, this.votes) };
+    return { granted, rejected, result: jointVote(this.config.voters, this.#votes) };
   }
 }

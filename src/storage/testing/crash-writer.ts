@@ -9,7 +9,7 @@ import { ConfState, Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { openStorage } from '../open-storage.ts';
 
 const appliedKey = Buffer.from('applied');
-const entriesKept = 3000;
+const ENTRIES_KEPT = 3000;
 
 function rowKey(index: number): Buffer {
   const key = Buffer.alloc(8);
@@ -73,7 +73,7 @@ async function run(dataDirectory: string, notesPath: string): Promise<void> {
     const durable = applied;
     await engine.syncLog();
     writeSync(notes, `S${durable}\n`);
-    const released = durable - entriesKept;
+    const released = durable - ENTRIES_KEPT;
     if (released > 0) await log.release({ index: released, term: 1, confState: ConfState.create() });
   };
 

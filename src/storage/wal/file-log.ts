@@ -7,15 +7,15 @@ import { Snapshot } from '../../wire/gen/walpb.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { nodeDisk } from './node-disk.ts';
-import { defaultSliceBytes, type SegmentFile } from './segment-file.ts';
+import { DEFAULT_SLICE_BYTES, type SegmentFile } from './segment-file.ts';
 import { segmentName, type SegmentName } from './segment-name.ts';
 import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
 import type { TermRuns } from './term-runs.ts';
 
 /** etcd's size of a segment. */
-export const defaultSegmentBytes = 64_000_000;
-const minSegmentBytes = 1 << 20;
+export const DEFAULT_SEGMENT_BYTES = 64_000_000;
+const MIN_SEGMENT_BYTES = 1 << 20;
 
 /**
  * Size of segments on a disk of `capacity` bytes: etcd's size, or less on a small disk, where two segments would take
@@ -23,17 +23,17 @@ const minSegmentBytes = 1 << 20;
  */
 export const segmentBytesFor = (capacity: number): number =>
   capacity === 0
-    ? defaultSegmentBytes
-    : Math.min(defaultSegmentBytes, Math.max(minSegmentBytes, Math.floor(capacity / 32)));
+    ? DEFAULT_SEGMENT_BYTES
+    : Math.min(DEFAULT_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(capacity / 32)));
 
 /** Waiting appends are written together up to this size. */
-const maxWriteBytes = 4 << 20;
+const MAX_WRITE_BYTES = 4 << 20;
 /** Reserved space that proposals can't use, so that raft's own entries never wait for a full disk. */
-const maxReserveBytes = 4 << 20;
+const MAX_RESERVE_BYTES = 4 << 20;
 /** Maximum size of an entry's fields without its data. */
-const entryFieldBytes = 48;
+const ENTRY_FIELD_BYTES = 48;
 /** Delay before a failed creation of a segment is retried. */
-const rotateRetryMs = 500;
+const ROTATE_RETRY_MS = 500;
 
 export interface FileLogOptions {
   /** Holds the segments; `member/wal` of the data directory. */
@@ -105,7 +105,7 @@ export class FileLog implements LogStore {
     this.#options = options;
     this.#metadata = opened.metadata;
     this.#encoder = new RecordEncoder(opened.crc);
-    const { directory, sliceBytes = defaultSliceBytes, disk = nodeDisk } = options;
+    const { directory, sliceBytes = DEFAULT_SLICE_BYTES, disk = nodeDisk } = options;
     this.#disk = disk;
     this.#directory = disk.openDirectory(directory);
     this.#remover = new SegmentRemover(disk, this.#directory, (error) => this.#fail(error));
@@ -148,7 +148,7 @@ export class FileLog implements LogStore {
       return;
     }
     let bytes = 0;
-    for (const entry of entries) bytes += maxFrameBytes(entryFieldBytes + (entry.data?.length ?? 0));
+    for (const entry of entries) bytes += maxFrameBytes(ENTRY_FIELD_BYTES + (entry.data?.length ?? 0));
     this.#noteEntries(entries);
     this.#enqueue({ entries, hardState, mark: undefined, isVoiding: false, bytes, done: [done] });
   }
@@ -159,7 +159,7 @@ export class FileLog implements LogStore {
 
   appendable(bytes: number): boolean {
     if (!this.#preparer.isDiskFull) return true;
-    const reserve = Math.min(maxReserveBytes, this.#options.segmentBytes / 8);
+    const reserve = Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
     const wanted = bytes + reserve;
     const tailLeft = this.#tail.ready - this.#tailOffset - this.#queuedBytes;
     return wanted <= tailLeft || wanted <= (this.#next?.ready ?? 0) - this.#headerBytes();
@@ -186,8 +186,12 @@ export class FileLog implements LogStore {
     if (!this.#failed) {
       if (this.#state !== this.#encodedState) {
         this.#enqueue({
-          ...{ entries: [], hardState: this.#state, mark: undefined, isVoiding: false },
-          ...{ bytes: 0, done: [] },
+          entries: [],
+          hardState: this.#state,
+          mark: undefined,
+          isVoiding: false,
+          bytes: 0,
+          done: [],
         });
       }
       await new Promise<void>((resolve) => {
@@ -235,7 +239,7 @@ export class FileLog implements LogStore {
   }
 
   #headerBytes(): number {
-    return maxFrameBytes(0) + maxFrameBytes(this.#metadata.length) + 2 * maxFrameBytes(entryFieldBytes);
+    return maxFrameBytes(0) + maxFrameBytes(this.#metadata.length) + 2 * maxFrameBytes(ENTRY_FIELD_BYTES);
   }
 
   #flush(): void {
@@ -251,14 +255,14 @@ export class FileLog implements LogStore {
       this.#closing();
       return;
     }
-    const needed = first.bytes + maxFrameBytes(entryFieldBytes);
+    const needed = first.bytes + maxFrameBytes(ENTRY_FIELD_BYTES);
     if (this.#tailOffset + needed <= this.#tail.ready) this.#writeQueue(this.#tail, this.#tailOffset);
     else if (this.#tailOffset + needed <= this.#tail.size) this.#preparer.hurry(this.#tail);
     else this.#rotate(needed + this.#headerBytes());
   }
 
   #fits(item: QueuedAppend): boolean {
-    const needed = item.bytes + maxFrameBytes(entryFieldBytes);
+    const needed = item.bytes + maxFrameBytes(ENTRY_FIELD_BYTES);
     return (
       this.#tailOffset + needed <= this.#tail.ready ||
       needed + this.#headerBytes() <= (this.#next?.ready ?? 0)
@@ -271,7 +275,7 @@ export class FileLog implements LogStore {
     const next = this.#next;
     if (next === undefined) {
       // A failed disk has stopped the log. A full disk is retried.
-      this.#disk.after(rotateRetryMs, () => this.#flush());
+      this.#disk.after(ROTATE_RETRY_MS, () => this.#flush());
       return;
     }
     next.size = Math.max(next.size, needed);
@@ -289,7 +293,7 @@ export class FileLog implements LogStore {
   #writeQueue(segment: SegmentFile, offset: number): void {
     const encoder = this.#encoder;
     const begunMs = performance.now();
-    const room = Math.min(maxWriteBytes, segment.ready - offset - maxFrameBytes(entryFieldBytes));
+    const room = Math.min(MAX_WRITE_BYTES, segment.ready - offset - maxFrameBytes(ENTRY_FIELD_BYTES));
     let count = 0;
     for (const item of this.#queue) {
       if (count > 0 && encoder.length + item.bytes > room) break;

@@ -1,6 +1,6 @@
 import type { LogDisk, ReadableFile } from '../../ports/log-disk.ts';
 
-const windowBytes = 1 << 20;
+const WINDOW_BYTES = 1 << 20;
 
 /** Reads a file through one reused buffer, so that a scan needs one megabyte of memory for a file of any size. */
 export class FileWindow {
@@ -14,7 +14,7 @@ export class FileWindow {
   constructor(disk: LogDisk, path: string) {
     this.#file = disk.openToRead(path);
     this.size = this.#file.size;
-    this.#window = Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
+    this.#window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, this.size));
   }
 
   /** Bytes [offset, offset + length), fewer at the file's end. Valid until the next call. */
@@ -27,8 +27,8 @@ export class FileWindow {
   /** Offset after the last byte that is not zero, at or after `from`; `from` if only zeros follow. */
   lastNonZero(from: number): number {
     let found = from;
-    for (let at = from; at < this.size; at += windowBytes) {
-      const chunk = this.bytes(at, windowBytes);
+    for (let at = from; at < this.size; at += WINDOW_BYTES) {
+      const chunk = this.bytes(at, WINDOW_BYTES);
       if (chunk.equals(zeros.subarray(0, chunk.length))) continue;
       let last = chunk.length - 1;
       while (chunk[last] === 0) last--;
@@ -49,4 +49,4 @@ export class FileWindow {
   }
 }
 
-export const zeros = Buffer.alloc(windowBytes);
+export const zeros = Buffer.alloc(WINDOW_BYTES);

@@ -11,7 +11,7 @@ import { emptyConfState, scanLog } from './log-scan.ts';
 import { nodeDisk } from './node-disk.ts';
 import { RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
-import { defaultSliceBytes, SegmentFile } from './segment-file.ts';
+import { DEFAULT_SLICE_BYTES, SegmentFile } from './segment-file.ts';
 import type { SegmentScan } from './segment-scan.ts';
 import { listSegments, segmentName } from './segment-name.ts';
 import { TermRuns } from './term-runs.ts';
@@ -29,7 +29,7 @@ export function createLog(
   metadata: Buffer,
   mark: LogSnapshotMark = { index: 0, term: 0, confState: emptyConfState },
 ): { log: FileLog; contents: LogContents } {
-  const { directory, segmentBytes, sliceBytes = defaultSliceBytes, disk = nodeDisk } = options;
+  const { directory, segmentBytes, sliceBytes = DEFAULT_SLICE_BYTES, disk = nodeDisk } = options;
   assert(!logExists(directory, disk), 'a log is created once');
   const temporary = `${directory}.tmp`;
   disk.removeNow(temporary);
@@ -88,7 +88,12 @@ export function openLog(options: FileLogOptions): { log: FileLog; contents: LogC
   disk.syncDirectoryNow(directory);
   if (terms.isEmpty) terms.settle(mark.index, mark.term);
   const log = new FileLog(options, {
-    ...{ metadata, hardState, segments: names, terms, markIndex: mark.index, crc: end.crc },
+    metadata,
+    hardState,
+    segments: names,
+    terms,
+    markIndex: mark.index,
+    crc: end.crc,
     tail: reopenTail(disk, join(directory, lastName.name), {
       segmentBytes: options.segmentBytes,
       end: end.end,

@@ -2,18 +2,18 @@ import { assert } from '../../lib/assert.ts';
 import { crc32c } from '../../lib/crc32c.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { writeBigVarint, writeVarint } from '../../wire/varint.ts';
-import { frameHeaderBytes, maxFrameBytes, paddingOf, RecordType } from './record.ts';
+import { FRAME_HEADER_BYTES, maxFrameBytes, paddingOf, RecordType } from './record.ts';
 
-const initialBytes = 256 << 10;
+const INITIAL_BYTES = 256 << 10;
 /** A buffer that grew beyond this size for a large batch is freed afterwards. */
-const maxKeptBytes = 4 << 20;
+const MAX_KEPT_BYTES = 4 << 20;
 /** Maximum size of the fields of an entry or a state, without the entry's data. */
-const maxFieldBytes = 48;
+const MAX_FIELD_BYTES = 48;
 
 /** Writes records one after another into its own buffer, and computes the checksum chain. */
 export class RecordEncoder {
-  readonly #fields = Buffer.alloc(maxFieldBytes);
-  #buffer = Buffer.allocUnsafeSlow(initialBytes);
+  readonly #fields = Buffer.alloc(MAX_FIELD_BYTES);
+  #buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #length = 0;
   #crc: number;
 
@@ -37,7 +37,7 @@ export class RecordEncoder {
 
   clear(): void {
     this.#length = 0;
-    if (this.#buffer.length > maxKeptBytes) this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
+    if (this.#buffer.length > MAX_KEPT_BYTES) this.#buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
   /** The checksum record that links two segments; the first record of each segment. */
@@ -111,7 +111,7 @@ export class RecordEncoder {
 
   #writeHead(type: RecordType): number {
     const buffer = this.#buffer;
-    let at = this.#length + frameHeaderBytes;
+    let at = this.#length + FRAME_HEADER_BYTES;
     buffer[at++] = 0x08;
     buffer[at++] = type;
     buffer[at++] = 0x10;
@@ -121,7 +121,7 @@ export class RecordEncoder {
   /** Writes the length field and the padding around the record that ends at `end`. */
   #finish(end: number): void {
     const buffer = this.#buffer;
-    const recordBytes = end - this.#length - frameHeaderBytes;
+    const recordBytes = end - this.#length - FRAME_HEADER_BYTES;
     const padding = paddingOf(recordBytes);
     assert(recordBytes < 0x8000_0000, 'a record is shorter than 2 GiB');
     buffer.writeUInt32LE(recordBytes, this.#length);

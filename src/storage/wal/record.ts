@@ -7,13 +7,13 @@
 export const RecordType = { metadata: 1, entry: 2, state: 3, crc: 4, snapshot: 5 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
-export const frameHeaderBytes = 8;
+export const FRAME_HEADER_BYTES = 8;
 
 /** More than any record that a client can cause. A longer record has a damaged length. */
-export const maxRecordBytes = 1 << 30;
+export const MAX_RECORD_BYTES = 1 << 30;
 
 /** Maximum size of a record with `dataBytes` of data, including the frame. */
-export const maxFrameBytes = (dataBytes: number): number => frameHeaderBytes + 2 + 6 + 11 + dataBytes + 7;
+export const maxFrameBytes = (dataBytes: number): number => FRAME_HEADER_BYTES + 2 + 6 + 11 + dataBytes + 7;
 
 export const paddingOf = (recordBytes: number): number => (8 - (recordBytes & 7)) & 7;
 
@@ -29,7 +29,7 @@ export function readFrameSize(bytes: Buffer, at: number): FrameSize | undefined 
   const top = high >>> 24;
   const recordBytes = (high & 0xffffff) * 0x1_0000_0000 + low;
   const paddingBytes = paddingOf(recordBytes);
-  if (recordBytes === 0 || recordBytes > maxRecordBytes) return undefined;
+  if (recordBytes === 0 || recordBytes > MAX_RECORD_BYTES) return undefined;
   if (top !== (paddingBytes === 0 ? 0 : 0x80 | paddingBytes)) return undefined;
   return { recordBytes, paddingBytes };
 }
@@ -59,7 +59,7 @@ export function readRecord(bytes: Buffer, at: number, end: number): RecordView |
   if (bytes[next++] !== 0x1a) return undefined;
   let length = 0;
   for (let scale = 1; ; scale *= 128) {
-    if (next >= end || scale > maxRecordBytes) return undefined;
+    if (next >= end || scale > MAX_RECORD_BYTES) return undefined;
     const byte = bytes[next++] as number;
     length += (byte & 0x7f) * scale;
     if (byte < 0x80) break;

@@ -13,12 +13,12 @@ import { listSegments } from './segment-name.ts';
 const root = mkdtempSync(join(tmpdir(), 'keystead-recovery-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const segmentBytes = 8 << 10;
+const SEGMENT_BYTES = 8 << 10;
 const original = join(root, 'original', 'wal');
 const copy = join(root, 'copy');
 const optionsOf = (directory: string): FileLogOptions => ({
   directory,
-  segmentBytes,
+  segmentBytes: SEGMENT_BYTES,
   onFailure: (error) => {
     throw error;
   },
@@ -56,12 +56,12 @@ function frameOffsets(bytes: Buffer): number[] {
   return [...offsets, at];
 }
 
-const entryCount = 150;
-const all = Array.from({ length: entryCount }, (_, n) => n + 1);
+const ENTRY_COUNT = 150;
+const all = Array.from({ length: ENTRY_COUNT }, (_, n) => n + 1);
 
 beforeAll(async () => {
   const { log } = createLog(optionsOf(original), Buffer.from('metadata'));
-  for (let index = 1; index < entryCount; index += 2) {
+  for (let index = 1; index < ENTRY_COUNT; index += 2) {
     const entries = [entry(index, 'a'.repeat(index * 3)), entry(index + 1, `b${index}`)];
     await appended(log, entries, state(2, index - 1));
   }
@@ -82,7 +82,7 @@ describe('recovery', () => {
         writeFileSync(join(copy, lastFile()), damaged);
         const found: number[] = [];
         scanLog(copy, listSegments(copy), { onEntry: ({ index }) => found.push(index) });
-        const atLeast = entryCount - (cut < second ? 2 : cut < third ? 1 : 0);
+        const atLeast = ENTRY_COUNT - (cut < second ? 2 : cut < third ? 1 : 0);
         expect([atLeast, atLeast + 1]).toContain(found.length);
         expect(found).toEqual(all.slice(0, found.length));
       }
@@ -95,11 +95,11 @@ describe('recovery', () => {
     expect(contents.repaired?.file).toBe(lastFile());
     const { log, contents: repaired } = openLog(optionsOf(copy));
     expect(repaired.repaired).toBeUndefined();
-    await appended(log, [entry(entryCount + 1)], state(2, entryCount));
+    await appended(log, [entry(ENTRY_COUNT + 1)], state(2, ENTRY_COUNT));
     await log.close();
     const { log: again, contents: found } = openLog(optionsOf(copy));
     await again.close();
-    expect(found.entries.at(-1)).toEqual(entry(entryCount + 1));
+    expect(found.entries.at(-1)).toEqual(entry(ENTRY_COUNT + 1));
   });
 
   it('treats a last write with a missing sector as torn', async () => {

@@ -2,7 +2,7 @@ import type { DiskDone, LogDisk, WritableFile } from '../../ports/log-disk.ts';
 import { zeros } from './file-window.ts';
 
 /** Bytes that are filled with zeros by one write, as long as no append waits for more. */
-export const defaultSliceBytes = 128 << 10;
+export const DEFAULT_SLICE_BYTES = 128 << 10;
 
 /**
  * A segment open for writing. Bytes up to `ready` are filled with zeros and synced. So overwriting them changes no

@@ -3,10 +3,10 @@ import type { LogDisk } from '../../ports/log-disk.ts';
 import { SegmentFile } from './segment-file.ts';
 
 /** Pause between two slices, so that preparing uses at most about 20 MB/s of the disk while there is time. */
-const pauseMs = 6;
-const retryMs = 500;
+const PAUSE_MS = 6;
+const RETRY_MS = 500;
 /** Most that one write fills with zeros. */
-const maxSliceBytes = 1 << 20;
+const MAX_SLICE_BYTES = 1 << 20;
 
 const isDiskFull = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
@@ -108,7 +108,7 @@ export class SegmentPreparer {
         this.#isDiskFull = false;
         this.#owner.onPrepared();
         if (target.isReady) this.forget(target);
-        else if (!this.#owner.isUrgent()) await this.#pause(pauseMs);
+        else if (!this.#owner.isUrgent()) await this.#pause(PAUSE_MS);
       } catch (error) {
         if (!isDiskFull(error)) {
           this.#owner.onError(error instanceof Error ? error : new Error(String(error)));
@@ -116,7 +116,7 @@ export class SegmentPreparer {
         }
         this.#isDiskFull = true;
         this.#owner.onDiskFull();
-        await this.#pause(retryMs);
+        await this.#pause(RETRY_MS);
       }
     }
   }
@@ -126,7 +126,7 @@ export class SegmentPreparer {
     const { sliceBytes } = this.#options;
     // On a disk that is nearly full a short slice may still find space.
     if (this.#isDiskFull) return sliceBytes;
-    return Math.max(sliceBytes, Math.min(this.#owner.waitingBytes(), maxSliceBytes));
+    return Math.max(sliceBytes, Math.min(this.#owner.waitingBytes(), MAX_SLICE_BYTES));
   }
 
   #pause(ms: number): Promise<void> {

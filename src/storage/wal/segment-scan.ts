@@ -1,13 +1,13 @@
 import { crc32c } from '../../lib/crc32c.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
 import type { FileWindow } from './file-window.ts';
-import { frameHeaderBytes, readFrameSize, readRecord, RecordType } from './record.ts';
+import { FRAME_HEADER_BYTES, readFrameSize, readRecord, RecordType } from './record.ts';
 
 /** Unit in which disks write: a torn write leaves whole sectors as they were before. */
-const sectorBytes = 512;
+const SECTOR_BYTES = 512;
 
 /** Maximum size of the fields of a record before its data. */
-const maxHeadBytes = 32;
+const MAX_HEAD_BYTES = 32;
 
 /** Called with each intact record. `data` is valid during the call only. */
 export type RecordVisitor = (type: RecordType, data: Buffer, offset: number) => void;
@@ -30,10 +30,10 @@ interface Frame {
 
 /** Reads the frame at `offset` without checking its checksum. A string says why it is invalid. */
 function readFrame(window: FileWindow, offset: number): Frame | string {
-  if (offset + frameHeaderBytes > window.size) return 'the file ends within a length field';
-  const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
+  if (offset + FRAME_HEADER_BYTES > window.size) return 'the file ends within a length field';
+  const size = readFrameSize(window.bytes(offset, FRAME_HEADER_BYTES), 0);
   if (size === undefined) return 'no length a writer would give';
-  const start = offset + frameHeaderBytes;
+  const start = offset + FRAME_HEADER_BYTES;
   const next = start + size.recordBytes + size.paddingBytes;
   if (next > window.size) return 'the record is longer than the file';
   const bytes = window.bytes(start, size.recordBytes);
@@ -112,24 +112,24 @@ function followsSyncedWrite(window: FileWindow, offset: number, nonZeroEnd: numb
 
 /** Whether the record at `offset` is cut off: its fields are consistent, but its end is missing. */
 function endIsMissing(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
-  const start = offset + frameHeaderBytes;
+  const start = offset + FRAME_HEADER_BYTES;
   if (nonZeroEnd <= start) return true;
-  const size = readFrameSize(window.bytes(offset, frameHeaderBytes), 0);
+  const size = readFrameSize(window.bytes(offset, FRAME_HEADER_BYTES), 0);
   if (size === undefined) return false;
   const end = start + size.recordBytes;
   if (end <= nonZeroEnd && end + size.paddingBytes <= window.size) return false;
   const available = nonZeroEnd - start;
-  const head = window.bytes(start, Math.min(size.recordBytes, available, maxHeadBytes));
+  const head = window.bytes(start, Math.min(size.recordBytes, available, MAX_HEAD_BYTES));
   const record = readRecord(head, 0, head.length);
   // If it is cut within its first fields, there is nothing to compare. Otherwise the length of the data must fill the
   // record.
   const isCutEarly = record === undefined || record.start === head.length;
-  return isCutEarly ? available < maxHeadBytes : record.end === size.recordBytes;
+  return isCutEarly ? available < MAX_HEAD_BYTES : record.end === size.recordBytes;
 }
 
 function hasEmptySector(window: FileWindow, offset: number, nonZeroEnd: number): boolean {
   for (let at = offset; at < nonZeroEnd;) {
-    const next = Math.min(nonZeroEnd, at - (at % sectorBytes) + sectorBytes);
+    const next = Math.min(nonZeroEnd, at - (at % SECTOR_BYTES) + SECTOR_BYTES);
     if (window.bytes(at, next - at).every((byte) => byte === 0)) return true;
     at = next;
   }
