@@ -1,6 +1,6 @@
 /**
- * Known vulnerabilities of the packages that run in production, by `npm audit`. High and critical ones fail the
- * checks; a registry that knows of none because it cannot be asked does not.
+ * Checks the production dependencies for known vulnerabilities with `npm audit`. High and critical ones fail the check.
+ * If the registry does not answer, the check is skipped.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -14,7 +14,7 @@ try {
 }
 const counts = report.metadata?.vulnerabilities;
 if (counts === undefined) {
-  console.log('== skipped: known vulnerabilities, as the package registry cannot be asked about them');
+  console.log('== skipped: known vulnerabilities, because the package registry does not answer');
 } else {
   const serious = counts.high + counts.critical;
   console.log(`known vulnerabilities: ${counts.total}, of them high or critical ${serious}`);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the real programs that the end-to-end tests run beside Keystead into .cache/peers/bin.
+# Builds the real programs for the end-to-end tests into .cache/peers/bin.
 #
 #   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all, in this order)
 #
-# Each binary is kept for as long as its module's go.mod, go.sum and sources stay the same. Without Go nothing is built,
-# and the tests that need a peer say that they are skipped.
+# A binary is built again only when go.mod, go.sum or the sources of its module change. Without Go nothing is built, and
+# the tests that need these programs are skipped.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +17,7 @@ if ! command -v go >/dev/null; then
   exit 0
 fi
 
-# One build at a time: two of them would only compete for the same processors.
+# Only one build runs at a time. Two would compete for the same processors.
 exec 9>"$out/lock"
 if command -v flock >/dev/null; then flock 9; fi
 
@@ -51,7 +51,7 @@ group_benchmark() {
   build "$peers/benchmark" benchmark go.etcd.io/etcd/v3/tools/benchmark go build
 }
 
-# The load generator of `npm run bench`, whose sources are the project's own.
+# The load generator of `npm run bench`. Its sources are part of this repository.
 group_load() {
   local module=$root/scripts/bench/load-generator
   build "$module" load . env SOURCES="$(cat "$module"/*.go | sha256sum)" go build
@@ -61,7 +61,7 @@ group_h2spec() {
   build "$peers/h2spec" h2spec github.com/summerwind/h2spec/cmd/h2spec go build
 }
 
-# etcd's tests are built from a copy of their module, to which e2e/common adds the choice of clusters.
+# etcd's tests are built from a copy of their module. e2e/common adds files that select the kind of cluster.
 group_common() {
   local added=$root/e2e/common copy=$out/common version
   version=$(cat "$added"/*.go "$root/scripts/build-peers.sh" | sha256sum | cut -d' ' -f1)
@@ -78,12 +78,12 @@ copy_common() { # folder of what is added, folder of the copy
   mkdir -p "$2/tests"
   cp -r "$source/." "$2/tests"
   chmod -R u+w "$2"
-  # The compiler gets the files in the order of their names, and what is added has to begin last.
+  # Go initializes files in the order of their names, and the added ones must be the last.
   cp "$1/variant_test.go" "$2/tests/common/z_variant_test.go"
   cp "$1/client_tls.go" "$2/tests/framework/e2e/z_client_tls.go"
   sed -i 's/^\(\t*\)Token: *ctl.authConfig.Token,$/&\n\1TLS: tlsOf(ctl.cfg),/' "$2/tests/framework/e2e/etcdctl.go"
   grep -q 'tlsOf(ctl.cfg)' "$2/tests/framework/e2e/etcdctl.go"
-  # Each test gives its cluster some ten seconds to start, work and stop; here several share two processors.
+  # Each test expects its cluster to start, work and stop within about ten seconds. Here several share two processors.
   sed -i -E 's/(WithTimeout\(t\.Context\(\), |ctxTimeout := )([0-9]+ ?\* ?time\.Second)/\14*\2/' "$2"/tests/common/*_test.go
   cp "$peers/go.mod" "$peers/go.sum" "$2"
   (cd "$2" && go mod edit -replace="$module=$2/tests")
@@ -97,7 +97,7 @@ group_kubernetes() {
   done
 }
 
-# Kubernetes stamps its version while linking; without it the programs would call themselves v0.0.0.
+# The version of Kubernetes is set at link time. Without it the programs would report v0.0.0.
 kubernetes_version_flags() { # v1.35.4
   local number=${1#v} variables=k8s.io/component-base/version
   local major=${number%%.*} rest=${number#*.}

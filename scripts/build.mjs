@@ -1,6 +1,6 @@
-// Bundles src/main.ts into dist, with each worker of src/workers beside it: few files load faster than hundreds of
-// modules. What only some runs need (YAML, tools) stays in chunks of its own, loaded on demand. dist/keystead.js is
-// the command. It loads the server by src/launch.ts, with the code that V8 compiles for it at the end of this build.
+// Bundles src/main.ts and each worker of src/workers into dist, because a few files load faster than hundreds of modules.
+// Code that only some runs need (YAML, tools) is in separate chunks, which are loaded on demand. dist/keystead.js is the
+// command. It loads the server with src/launch.ts and the V8 code cache that is created at the end of this build.
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -36,8 +36,8 @@ for (const name of existsSync(workers) ? readdirSync(workers) : [])
 rmSync(dist, { recursive: true, force: true });
 const temporary = mkdtempSync(join(tmpdir(), 'keystead-build-'));
 try {
-  // esbuild splits a bundle into chunks only as ECMAScript modules. V8's compiled code is kept of scripts alone in
-  // Node.js 20, so each chunk then becomes a CommonJS module.
+  // esbuild can split a bundle into chunks only as ECMAScript modules. In Node.js 20 the V8 code cache works only for
+  // scripts, so each chunk is then converted to a CommonJS module.
   await build({
     ...common,
     entryPoints,
@@ -46,7 +46,7 @@ try {
     splitting: true,
     format: 'esm',
     sourcemap: true,
-    // The native module finds its binary beside its own files.
+    // The native module finds its binary relative to its own files.
     external: ['@nxtedition/rocksdb'],
     chunkNames: 'chunks/[name]-[hash]',
   });

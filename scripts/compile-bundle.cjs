@@ -1,5 +1,5 @@
-// Stores the code that V8 has compiled for the bundle once a server serves: it then holds the functions that a start
-// calls. Run by scripts/build.mjs, and once more for each further Node.js that the bundle is to start fast under.
+// Stores the V8 code cache of the bundle after a server has started, so that it contains the functions that a start
+// needs. scripts/build.mjs runs it. Run it again with each other Node.js version with which the bundle should start fast.
 const { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
@@ -37,7 +37,7 @@ load(join(dist, 'server.js'));
 function store() {
   clearTimeout(tooLong);
   clearInterval(poll);
-  // The server keeps its files from other users; any user that runs the bundle may read these.
+  // Files of the server are private, but these must be readable for every user that runs the bundle.
   process.umask(0o022);
   mkdirSync(codeFolder, { recursive: true });
   for (const [name, script] of scripts) {

@@ -1,5 +1,5 @@
-// Prints the last line of a test run, "N passed, N failed", from the given JSON reports. A step that failed outside of
-// the tests counts as one failure.
+// Prints the last line of a test run, "N passed, N failed", from the given JSON reports. A failed step outside the tests
+// counts as one failure.
 import { existsSync, readFileSync } from 'node:fs';
 
 const [stepFailed, ...reports] = process.argv.slice(2);

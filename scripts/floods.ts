@@ -1,6 +1,6 @@
 /**
- * `npm run floods`: how long a client that behaves waits for its puts while others flood the server, beside real etcd.
- * Options: `--only resets,pings`, `--seconds 5` (of each flood), `--servers keystead,etcd`.
+ * `npm run floods`: measures the latency of puts of a normal client while other clients flood the server, for Keystead
+ * and real etcd. Options: `--only resets,pings`, `--seconds 5` (per flood), `--servers keystead,etcd`.
  */
 import { parseArgs } from 'node:util';
 import { floodKinds, measureFlood, type FloodKind } from '../e2e/security/floods/measure.ts';

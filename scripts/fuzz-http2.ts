@@ -1,10 +1,10 @@
 /**
- * Fuzzes the readers of the network: HTTP/2 frames, HPACK and gRPC messages. Finds crashes (any exception but a
- * refusal), hangs (a round that takes long) and growth (memory that is not freed).
+ * Fuzzes the parsers of HTTP/2 frames, HPACK and gRPC messages. Finds crashes (any exception that is not a refusal),
+ * hangs (a round that takes too long) and memory leaks.
  *
  *     node --expose-gc --import tsx scripts/fuzz-http2.ts [seconds] [first seed]
  *
- * A finding is printed with its seed; running with that seed as the first repeats it.
+ * A finding is printed with its seed. Use it as first seed to repeat the finding.
  */
 import { SeededRandom } from '../src/lib/seeded-random.ts';
 import { fuzzRound } from '../src/grpc/fuzz.ts';

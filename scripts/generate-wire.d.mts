@@ -1,6 +1,6 @@
 import type { Root } from 'protobufjs';
 
-/** proto/, parsed. */
+/** Parses proto/. */
 export function loadProtos(): Root;
-/** Texts of the generated files by path from the project's root. */
+/** Returns the texts of the generated files, by path relative to the repository. */
 export function generate(): Map<string, string>;

@@ -1,10 +1,10 @@
 /**
  * Generates src/wire/gen/*.ts from proto/.
  *
- * One file a package; a message becomes an interface and a codec of the same name. The code is straight-line
- * so that the engine can optimize it: a size pass, then a write pass into a buffer of just that size, and a
- * switch over whole tags to read. services.ts holds the gRPC methods with their JSON routes, descriptors.ts what
- * the JSON mapping needs to know of fields. Run `npm run generate` after changing proto/; a test compares.
+ * Each package becomes one file, and each message an interface and a codec of the same name. The code is straight-line,
+ * so that V8 can optimize it: it computes the size, then writes into a buffer of this size; to read, it switches on whole
+ * tags. services.ts has the gRPC methods with their JSON routes, descriptors.ts the fields for the JSON mapping. Run
+ * `npm run generate` after a change of proto/; a test checks that the generated files are up to date.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,7 +12,7 @@ import protobuf from 'protobufjs';
 
 const root = resolve(import.meta.dirname, '..');
 
-/** 64-bit fields that name something: kept exact as bigint. All other 64-bit fields are counts, as numbers. */
+/** 64-bit fields that are ids: they are exact as bigint. All other 64-bit fields are counts and become numbers. */
 const identityFields = new Set([
   'ID',
   'lease',
@@ -37,8 +37,8 @@ const identityFields = new Set([
 ]);
 
 /**
- * proto2 scalars are written even when zero, but for these: etcd 3.7 leaves them unset where they are zero
- * (a normal entry's type; the id of a bootstrap change), so that log records keep its exact bytes.
+ * proto2 scalars are written even if they are zero, except these. etcd 3.7 does not write them if they are zero (the type
+ * of a normal entry, the id of a bootstrap change). So log records have exactly the same bytes.
  */
 const omittedWhenZero = new Set(['raftpb.Entry.Type', 'raftpb.ConfChange.id']);
 
@@ -56,7 +56,7 @@ export function camel(name) {
     .join('');
 }
 
-/** protobuf's JSON name: lowerCamelCase as protoc derives it. */
+/** Returns protobuf's JSON name: lowerCamelCase as derived by protoc. */
 function jsonName(name) {
   return name.replace(/_+(.?)/g, (_match, next) => next.toUpperCase());
 }
@@ -169,7 +169,7 @@ function scalarSize(f, value) {
   return `${readers[f.kind]}Size(${value})`;
 }
 
-/** Bytes of one occurrence with its tag. */
+/** Size of one value including its tag. */
 function occurrenceSize(f, value) {
   const size = f.kind === 'message' ? `nestedSize(${f.type}.size(${value}))` : scalarSize(f, value);
   return size === '1' ? String(tagSize(f.id) + 1) : `${tagSize(f.id)} + ${size}`;
@@ -208,7 +208,7 @@ function sizeField(f) {
   return condition === undefined ? add : `if (${condition}) ${add}`;
 }
 
-/** `into` is what the field holds already: a nested message that occurs again merges. */
+/** `into` is the present value of the field: a nested message that occurs again is merged. */
 function readValue(f, into) {
   if (f.kind === 'message') {
     return into === undefined ? `${f.type}.read(r, r.nested())` : `${f.type}.read(r, r.nested(), ${into})`;
@@ -247,7 +247,7 @@ function emitEnum(type) {
 
 function emitMessage(type, from) {
   const name = localName(type);
-  // Go writes fields by number, and oneofs after all others.
+  // Go writes fields in number order, and oneofs after all others.
   const fields = type.fieldsArray
     .map((field) => describe(field, from))
     .sort((a, b) => Number(a.oneof !== undefined) - Number(b.oneof !== undefined) || a.id - b.id);
@@ -335,7 +335,7 @@ function sizeImport(body) {
   return names.length === 0 ? undefined : `import { ${names.join(', ')} } from '../sizes.ts';`;
 }
 
-/** What the JSON mapping has to know: names, kinds and order of fields, and the names of enum values. */
+/** Emits the data for the JSON mapping: names, kinds and order of fields, and the names of enum values. */
 function emitDescriptors(types, enums) {
   const messages = types.map((type) => {
     const fields = type.fieldsArray.map((field) => {

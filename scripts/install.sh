@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the dependencies of the lockfile where they are missing or older than it. No package's scripts run.
+# Installs the dependencies of the lockfile if they are missing or outdated. Install scripts of packages are not run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

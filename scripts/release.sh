@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a release in release/: the bundle with its production modules, the bill of materials and the checksums.
+# Creates a release in release/: the bundle with its production modules, the bill of materials and the checksums.
 #
 #   scripts/release.sh 0.2.0            checks, sets the version, dates the changelog, commits, tags, builds
-#   scripts/release.sh 0.2.0 --dry-run  builds the same files and leaves the tree as it is
+#   scripts/release.sh 0.2.0 --dry-run  builds the same files and changes nothing else
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything: install, build, types, lint, format, unused code, unit tests, and with Go the end-to-end tests beside real peers.
+# Runs everything: install, build, types, lint, format, unused code, unit tests, and with Go the end-to-end tests.
 # Ends with a line "N passed, N failed". Arguments go to the unit tests.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,7 +28,7 @@ if command -v go >/dev/null; then
   step 'real peers' bash scripts/build-peers.sh
   step 'end-to-end tests' vitest run --project e2e --reporter=default --reporter=json --outputFile.json="$results/e2e.json"
 else
-  echo "== skipped: the end-to-end suites (e2e/), as the real peers they need are built with Go, which is not installed"
+  echo "== skipped: the end-to-end suites (e2e/), because Go is not installed and they need real programs built with Go"
 fi
 node scripts/count-tests.mjs "$failed" "$results"/*.json || failed=1
 exit "$failed"

@@ -12,7 +12,7 @@ const LABEL = 560;
 const SCALE = 300;
 const MAX_TIMES = 100;
 
-/** How many times better Keystead is, on a logarithmic scale around 1, as an SVG picture. */
+/** Draws an SVG chart of the ratios to etcd, on a logarithmic scale around 1. */
 export function chart(title: string, bars: readonly Bar[]): string {
   const height = ROW * (bars.length + 2);
   const width = LABEL + 2 * SCALE + 80;

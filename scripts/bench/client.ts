@@ -5,7 +5,7 @@ import { peer } from './servers.ts';
 
 const run = promisify(execFile);
 
-/** What the stock benchmark client reports; latencies in ms. */
+/** The figures of etcd's benchmark client; latencies in ms. */
 export interface Measured {
   readonly rate: number;
   readonly p50: number;
@@ -19,7 +19,7 @@ function number(text: string, pattern: RegExp): number {
   return Number(found);
 }
 
-/** Seconds. The client leaves out percentiles that are zero: an event may arrive before its put is answered. */
+/** Returns seconds. The client omits percentiles that are zero: an event may arrive before the response of its put. */
 function percentile(report: string, percent: number): number {
   const found = new RegExp(`${percent}% in ([\\d.e+-]+) secs`).exec(report)?.[1];
   return found === undefined ? 0 : Number(found);
@@ -33,7 +33,7 @@ function parse(report: string): Measured {
   };
 }
 
-/** Runs the stock benchmark client; one result for each report it prints, in its order. */
+/** Runs etcd's benchmark client. Returns one result for each report that it prints, in the same order. */
 export async function benchmark(endpoint: string, args: readonly string[]): Promise<Measured[]> {
   const { stdout } = await run(peer('benchmark'), ['--endpoints', endpoint, '--precise', ...args], {
     maxBuffer: 2 ** 28,
@@ -50,7 +50,7 @@ export async function etcdctl(endpoint: string, args: readonly string[]): Promis
   return stdout;
 }
 
-/** Runs etcdctl while `work` goes on; resolves when both are done. */
+/** Runs etcdctl while `work` runs. Resolves when both are done. */
 export async function duringEtcdctl<T>(
   endpoint: string,
   args: readonly string[],

@@ -47,7 +47,7 @@ const failover: Scenario = {
       const began = performance.now();
       for (;;) {
         try {
-          // A request that died with the leader is given up soon: what counts is when writes work again.
+          // A request that was lost with the leader has a short timeout. The figure is the time until a write succeeds.
           await etcdctl(others.join(','), ['put', 'bench/key', 'after', '--command-timeout', '200ms']);
           return { 'until a put succeeds': performance.now() - began };
         } catch {

@@ -1,9 +1,9 @@
 /**
- * `npm run bench:gate`: fails when an operation costs clearly more processor time than the committed figure.
+ * `npm run bench:gate`: fails if an operation needs clearly more processor time than the committed figure.
  *
- * The figures in `gate.json` are ratios of Keystead's processor time per operation to etcd's, measured in the same
- * run, so they hold on any machine. Options: `--write` measures and writes them anew, `--only NAMES`, `--rounds 3`,
- * `--scale 0.5`, `--tolerance 1.25` (how much worse than the committed ratio is still let through).
+ * The figures in `gate.json` are ratios of the processor time per operation of Keystead to that of etcd. Both are
+ * measured in the same run, so the ratios are valid on any machine. Options: `--write` measures and writes new figures,
+ * `--only NAMES`, `--rounds 3`, `--scale 0.5`, `--tolerance 1.25` (allowed factor above the committed ratio).
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,12 +2,12 @@ import { type LoadResult, runLoad } from './load.ts';
 import type { Figure, Figures, Scenario } from './scenarios.ts';
 import { BenchCluster, BenchServer, type System } from './servers.ts';
 
-/** What a scenario asks of the load generator, and what Keystead aims at, as ratios to etcd. */
+/** The arguments of a scenario for the load generator, and the targets of Keystead as ratios to etcd. */
 interface Shape {
   readonly name: string;
   /** Arguments of `scripts/bench/load-generator`. */
   readonly args: readonly string[];
-  /** Operations before the measured ones, and those; both grow with `--scale`. */
+  /** Number of warm-up operations and of measured operations; both are multiplied by `--scale`. */
   readonly warm: number;
   readonly total: number;
   readonly targets: { readonly processorTime?: number; readonly rate?: number; readonly p99?: number };
@@ -67,7 +67,7 @@ function single(shape: Shape): Scenario {
   };
 }
 
-/** Three members; the leader's processor time apart from the followers'. */
+/** Three members. The processor times of the leader and of the followers are separate figures. */
 function cluster(shape: Shape): Scenario {
   const { name, targets } = shape;
   const followers = 'processor time of a follower';
@@ -102,7 +102,7 @@ function cluster(shape: Shape): Scenario {
   };
 }
 
-/** Puts of one client while others list without pause: what counts is the puts. */
+/** Puts of one client while others list without pause. Only the puts are measured. */
 function storm(clients: number, streams: boolean): Scenario {
   const shape: Shape = {
     name: `one client's puts while ${clients} ${clients === 1 ? 'client lists' : 'clients list'} 20,000 x 1.4 KB by ${streams ? 'RangeStream' : 'Range'}`,

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { type ProcessorTime, ranBetween, threadTimes } from './processor-time.ts';
 import { peer } from './servers.ts';
 
-/** What `scripts/bench/load-generator` reports; latencies in ms. */
+/** The figures of `scripts/bench/load-generator`; latencies in ms. */
 export interface LoadFigures {
   readonly operations: number;
   readonly seconds: number;
@@ -16,13 +16,13 @@ export interface LoadFigures {
 }
 
 export interface LoadResult extends LoadFigures {
-  /** Of each group of processes that was asked for, in its order. */
+  /** Processor time of each group of processes, in the given order. */
   readonly processorTime: readonly ProcessorTime[];
 }
 
 /**
- * Runs a scenario of the load generator. Processor time is read right before and right after its measured part,
- * for each group of processes in `pids`.
+ * Runs a scenario of the load generator. The processor time of each group of processes in `pids` is read directly before
+ * and after the measured part.
  */
 export async function runLoad(
   endpoint: string,

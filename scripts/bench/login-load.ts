@@ -28,7 +28,7 @@ function login(client: Client, account: Account): void {
 
 for (let at = 0; at < Number(clients); at += 1) {
   const account = accounts[at % accounts.length];
-  // Channels to one address share their connection unless they are told not to.
+  // By default, channels to the same address share one connection.
   const client = new Client(endpoint, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
   if (account !== undefined) login(client, account);
 }

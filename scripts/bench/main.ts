@@ -1,9 +1,9 @@
 /**
- * `npm run bench`: Keystead and etcd side by side with the stock benchmark client.
+ * `npm run bench`: compares Keystead and etcd with etcd's benchmark client.
  *
- * Both run with the same flags and fsync on, in turns, each round on a fresh data directory; figures are
- * medians of the rounds. Options: `--only put100,get`, `--rounds 3`, `--scale 1` (of the request counts),
- * `--json FILE`, `--chart FILE` (an SVG picture of the ratios).
+ * Both run alternately with the same flags and fsync, each round with a new data directory. Figures are medians of the
+ * rounds. Options: `--only put100,get`, `--rounds 3`, `--scale 1` (factor for the number of requests), `--json FILE`,
+ * `--chart FILE` (an SVG chart of the ratios).
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

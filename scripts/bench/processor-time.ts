@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export type ThreadTimes = ReadonlyMap<string, number>;
 
 /**
- * Time that each thread has run so far, by the scheduler's own count. The time of a thread that ends is lost, so
- * servers must keep their threads between two readings. Both etcd and Keystead do under a steady load.
+ * Reads the run time of each thread from the scheduler. The time of a thread that has ended is lost, so the servers must
+ * keep their threads between two readings. Both etcd and Keystead do so under a steady load.
  */
 export function threadTimes(pids: readonly number[]): ThreadTimes {
   const times = new Map<string, number>();
@@ -15,7 +15,7 @@ export function threadTimes(pids: readonly number[]): ThreadTimes {
         const [ran] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ');
         times.set(`${pid}/${tid}`, Number(ran));
       } catch {
-        // The thread ended between the two reads.
+        // The thread has ended.
       }
     }
   return times;
@@ -28,7 +28,7 @@ export interface ProcessorTime {
   readonly busiestUs: number;
 }
 
-/** What ran between two readings. */
+/** Returns the run time between two readings. */
 export function ranBetween(before: ThreadTimes, after: ThreadTimes): ProcessorTime {
   let all = 0;
   let busiest = 0;

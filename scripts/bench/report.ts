@@ -59,7 +59,7 @@ function rows({ scenario, measured }: ScenarioResult): Row[] {
   });
 }
 
-/** The figures that compare the two, for a chart. */
+/** Returns the figures that compare the two systems, for a chart. */
 export function bars(results: readonly ScenarioResult[]) {
   return results.flatMap((result) =>
     rows(result).map((row, at) => ({ ...row, better: result.scenario.figures[at]?.better ?? 'higher' })),
@@ -70,12 +70,12 @@ function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
-/** Two decimals; a ratio below 0.1 keeps two significant digits, so that it never reads as zero. */
+/** Formats with two decimals. A ratio below 0.1 has two significant digits, so that it is never shown as zero. */
 export function ratioText(ratio: number): string {
   return ratio >= 0.1 ? ratio.toFixed(2) : String(Number(ratio.toPrecision(2)));
 }
 
-/** A Markdown table of medians and ratios, and the same with all rounds as data. */
+/** Returns a Markdown table of medians and ratios, and the data of all rounds. */
 export function report(results: readonly ScenarioResult[]): { table: string; data: unknown } {
   const lines = [
     '| scenario | figure | etcd | Keystead | ratio | target | met |',

@@ -10,10 +10,10 @@ export type Figures = Readonly<Record<string, number>>;
 export interface Figure {
   readonly name: string;
   readonly unit: string;
-  /** `higher`: the ratio is Keystead over etcd and should be at least `target`; `lower`: at most. */
+  /** The ratio is Keystead over etcd. `higher`: it should be at least `target`; `lower`: at most. */
   readonly better: 'higher' | 'lower';
   readonly target?: number;
-  /** An absolute bound on Keystead's own figure, for figures that are not a ratio. */
+  /** An absolute limit of Keystead's figure, for figures that are not compared as a ratio. */
   readonly bound?: number;
 }
 
@@ -21,7 +21,7 @@ export interface Scenario {
   readonly name: string;
   readonly figures: readonly Figure[];
   readonly run: (system: System, scale: number) => Promise<Figures>;
-  /** Rounds at the most, for scenarios that take minutes. */
+  /** Maximum number of rounds, for scenarios that take minutes. */
   readonly rounds?: number;
 }
 

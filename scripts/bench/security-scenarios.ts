@@ -12,7 +12,7 @@ import { BenchServer, type System } from './servers.ts';
 
 interface Secured {
   readonly flags: readonly string[];
-  /** For the benchmark client. */
+  /** Arguments of the benchmark client. */
   readonly client: readonly string[];
 }
 
@@ -121,7 +121,7 @@ async function answered(load: ChildProcess): Promise<number> {
   return count;
 }
 
-/** Of a flood of logins: its rate, and what it does to the puts of others. */
+/** Measures a flood of logins: its rate, and its effect on the puts of other clients. */
 async function flood(
   endpoint: string,
   probe: PutProbe,

@@ -13,7 +13,7 @@ export const systems: readonly System[] = ['etcd', 'keystead'];
 const root = resolve(import.meta.dirname, '../..');
 const peers = join(root, '.cache/peers/bin');
 
-/** Path of a real peer's binary. @throws Error saying how to build it */
+/** Returns the path of a real program. @throws Error that says how to build it */
 export function peer(name: string): string {
   const path = join(peers, name);
   if (!existsSync(path)) throw new Error(`${name} is not built yet: run scripts/build-peers.sh (needs Go)`);
@@ -56,7 +56,7 @@ interface EndpointStatus {
   readonly Status: { readonly leader: number; readonly header: { readonly member_id: number } };
 }
 
-/** Several members as the one command of a cluster's founding starts them, each with a data directory of its own. */
+/** A new cluster of several members, each with its own data directory. */
 export class BenchCluster {
   readonly #system: System;
   readonly #size: number;
@@ -103,7 +103,7 @@ export class BenchCluster {
     return this.#members.find(({ port }) => endpoint.endsWith(`:${port}`))?.process.pid ?? 0;
   }
 
-  /** The endpoint of the member that says that it leads. */
+  /** Returns the endpoint of the leader. */
   async leader(): Promise<string> {
     const { stdout } = await promisify(execFile)(peer('etcdctl'), [
       ...['--endpoints', this.endpoints.join(','), 'endpoint', 'status', '-w', 'json'],
@@ -111,11 +111,11 @@ export class BenchCluster {
     const leader = (JSON.parse(stdout) as EndpointStatus[]).find(
       ({ Status }) => Status.leader === Status.header.member_id,
     );
-    if (leader === undefined) throw new Error('no member says that it leads');
+    if (leader === undefined) throw new Error('no member is the leader');
     return leader.Endpoint;
   }
 
-  /** Kills the member behind `endpoint`, as a power cut would. */
+  /** Kills the member at `endpoint` with SIGKILL. */
   async kill(endpoint: string): Promise<void> {
     const member = this.#members.find(({ port }) => endpoint.endsWith(`:${port}`));
     if (member === undefined) throw new Error(`no member at ${endpoint}`);
@@ -141,14 +141,14 @@ function launch(system: System, flags: readonly string[]): ChildProcess {
   return spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** One running server with a data directory of its own, started with the same flags whichever system it is. */
+/** One running server with its own data directory. etcd and Keystead are started with the same flags. */
 export class BenchServer {
   #process: ChildProcess | undefined;
   #port = 0;
   readonly #directory = mkdtempSync(join(tmpdir(), 'keystead-bench-'));
   readonly #isSecure: boolean;
 
-  /** With a certificate among the flags, clients are served over TLS alone. */
+  /** If the flags contain a certificate, clients are served only over TLS. */
   constructor(
     readonly system: System,
     readonly flags: readonly string[] = [],
@@ -160,7 +160,7 @@ export class BenchServer {
     return this.#isSecure ? `https://127.0.0.1:${this.#port}` : `127.0.0.1:${this.#port}`;
   }
 
-  /** Starts the server; the result is the time in ms until `/health` answered. */
+  /** Starts the server. Returns the time in ms until `/health` has answered. */
   async start(): Promise<number> {
     this.#port = await freePort();
     const peerPort = await freePort();
@@ -178,7 +178,7 @@ export class BenchServer {
     const child = launch(this.system, flags);
     this.#process = child;
     while (!(await healthy(healthPort))) {
-      if (child.exitCode !== null) throw new Error(`${this.system} ended with ${child.exitCode}`);
+      if (child.exitCode !== null) throw new Error(`${this.system} exited with code ${child.exitCode}`);
       await new Promise((wake) => setTimeout(wake, 2));
     }
     return performance.now() - began;
@@ -194,7 +194,7 @@ export class BenchServer {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
   }
 
-  /** Bytes the data directory takes on disk. */
+  /** Disk usage of the data directory in bytes. */
   disk(): number {
     return directoryBytes(join(this.#directory, 'data'));
   }

@@ -17,12 +17,12 @@ const ROUNDS = 60;
 
 type Message = Record<string, unknown>;
 
-/** Go writes oneofs after all other fields, protobufjs by number: these hold a Compare, where it makes a difference. */
+/** Go writes oneofs after all other fields, protobufjs by number. These messages contain a Compare, where it matters. */
 const oneofsElsewhere = new Set(
   ['Compare', 'RequestOp', 'TxnRequest', 'InternalRaftRequest'].map((name) => `etcdserverpb.${name}`),
 );
 
-/** protobufjs writes an explicit proto2 field as it is given and a proto3 one too: zero fields are left out here. */
+/** protobufjs writes every field that is set. This removes fields that are zero. */
 function toReference(type: string, message: Message): Message {
   const result: Message = {};
   const reference = protos.lookupType(type);
@@ -87,7 +87,7 @@ describe('against protobufjs', () => {
   });
 });
 
-describe('input that is no message', () => {
+describe('invalid input', () => {
   const decodeOrRefuse = (name: string, bytes: Buffer): void => {
     try {
       allCodecs.get(name)!.decode(bytes);
@@ -97,7 +97,7 @@ describe('input that is no message', () => {
     }
   };
 
-  it('random bytes, truncations and flipped bits are read or refused, never worse', () => {
+  it('random bytes, truncations and flipped bits are either read or refused', () => {
     const random = new SeededRandom(99);
     for (let round = 0; round < 6000; round += 1) {
       const name = random.pick(names);
@@ -131,7 +131,7 @@ describe('input that is no message', () => {
     );
   });
 
-  it('deep nesting is refused before it takes the stack', () => {
+  it('deep nesting is refused before the stack overflows', () => {
     let bytes: Buffer = Buffer.alloc(0);
     const codec = allCodecs.get('etcdserverpb.TxnRequest')!;
     const wrap = (inner: Buffer, tag: number): Buffer => {
@@ -154,7 +154,7 @@ describe('input that is no message', () => {
   });
 });
 
-it('clients are told what etcd tells them', () => {
+it('clients get the same error texts as from etcd', () => {
   const answerTo = (name: string, hex: string): string => {
     try {
       allCodecs.get(`etcdserverpb.${name}`)!.decode(Buffer.from(hex, 'hex'));
@@ -168,8 +168,8 @@ it('clients are told what etcd tells them', () => {
   expect(answerTo('RangeRequest', '2b'.repeat(20_000))).toBe('proto: exceeded maximum recursion depth');
 });
 
-describe('what readers must put up with', () => {
-  it('unknown fields of every wire type are passed over', () => {
+describe('valid but unusual input', () => {
+  it('unknown fields of every wire type are skipped', () => {
     const unknown =
       'f83f01' + 'f93f0102030405060708' + 'fa3f03616263' + 'fb3f' + '080a' + 'fc3f' + 'fd3f01020304';
     const codec = allCodecs.get('mvccpb.KeyValue')!;
@@ -177,12 +177,12 @@ describe('what readers must put up with', () => {
     expect(codec.decode(bytes)).toEqual({ ...codec.create(), key: Buffer.from('k'), createRevision: 5 });
   });
 
-  it('a known field of another wire type counts as unknown', () => {
+  it('a known field with another wire type is treated as unknown', () => {
     const codec = allCodecs.get('mvccpb.KeyValue')!;
     expect(codec.decode(Buffer.from('0805' + '1a0161', 'hex'))).toEqual(codec.create());
   });
 
-  it('the last of a scalar counts, nested messages merge', () => {
+  it('the last value of a scalar wins, nested messages are merged', () => {
     const codec = allCodecs.get('mvccpb.Event')!;
     const decoded = codec.decode(Buffer.from('0801' + '0800' + '12030a016b' + '12021005', 'hex'));
     const kv = allCodecs.get('mvccpb.KeyValue')!.create();
@@ -193,7 +193,7 @@ describe('what readers must put up with', () => {
     });
   });
 
-  it('lists come packed or one by one', () => {
+  it('lists can be packed or not', () => {
     const codec = allCodecs.get('etcdserverpb.WatchCreateRequest')!;
     const expected = { ...codec.create(), filters: [0, 1, 1] };
     expect(codec.decode(Buffer.from('2a03000101', 'hex'))).toEqual(expected);
@@ -208,7 +208,7 @@ describe('64-bit integers', () => {
       expect(codec.decode(codec.encode({ ...codec.create(), id }))).toMatchObject({ id });
   });
 
-  it('counts beyond 2^53 read as their nearest double and write within bounds', () => {
+  it('counts above 2^53 are read as the nearest double and written within bounds', () => {
     const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
     const largest = Buffer.from('08' + 'ff'.repeat(8) + '7f', 'hex');
     expect(codec.decode(largest)).toMatchObject({ revision: 2 ** 63 });
@@ -222,7 +222,7 @@ describe('64-bit integers', () => {
     expect(header.encode(header.decode(unsigned)).equals(unsigned)).toBe(true);
   });
 
-  it('a fraction is a fault of the program', () => {
+  it('a fraction is a program error', () => {
     const codec = allCodecs.get('etcdserverpb.CompactionRequest')!;
     expect(() => codec.encode({ ...codec.create(), revision: 1.5 })).toThrow('invariant');
   });

@@ -3,18 +3,18 @@ import { Writer } from './writer.ts';
 
 /** Reads and writes one message type. */
 export interface MessageCodec<T> {
-  /** With its package, as `etcdserverpb.RangeRequest`. */
+  /** Full name with the package, such as `etcdserverpb.RangeRequest`. */
   readonly typeName: string;
-  /** A message with the wire's defaults in all fields but those given. */
+  /** Creates a message with default values in all fields that are not given. */
   create(partial?: Partial<T>): T;
   /** Encoded length in bytes. */
   size(message: T): number;
   /** Writes exactly `size(message)` bytes. */
   write(message: T, writer: Writer): void;
-  /** Reads fields up to `end`, onto `into` when given: a message that is sent twice merges. @throws WireError */
+  /** Reads fields up to `end` into `into` if given, since a message that is sent twice is merged. @throws WireError */
   read(reader: Reader, end: number, into?: T): T;
   encode(message: T): Buffer;
-  /** @throws WireError for bytes that are no such message */
+  /** @throws WireError for invalid bytes */
   decode(bytes: Uint8Array): T;
 }
 
@@ -31,7 +31,7 @@ export interface MethodDescriptor {
 }
 
 export interface ServiceDescriptor {
-  /** With its package, as `etcdserverpb.KV`. */
+  /** Full name with the package, such as `etcdserverpb.KV`. */
   readonly name: string;
   readonly methods: Readonly<Record<string, MethodDescriptor>>;
 }

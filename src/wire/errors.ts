@@ -20,7 +20,7 @@ export const GrpcCode = {
 } as const;
 export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
 
-/** An answer that a client sees as a gRPC status: code and text are etcd's, as clients compare them. */
+/** An error that clients get as gRPC status. Code and text are those of etcd, because clients compare them. */
 export class EtcdError extends Error {
   override readonly name = 'EtcdError';
 
@@ -32,7 +32,7 @@ export class EtcdError extends Error {
   }
 }
 
-/** A shared, stackless instance: these are answers, thrown and returned on hot paths. */
+/** Creates a shared instance without a stack, because these errors are used on hot paths. */
 function answer(code: GrpcCode, message: string): EtcdError {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;

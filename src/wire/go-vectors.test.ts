@@ -15,7 +15,7 @@ const vectors = JSON.parse(
   readFileSync(resolve(import.meta.dirname, 'testdata/go-vectors.json'), 'utf8'),
 ) as Vector[];
 
-/** etcd leaves unused fields of a raft message unset; here they are written as zero, as etcd 3.6 did. */
+/** etcd 3.7 does not write unused fields of a raft message. Keystead writes them as zero, as etcd 3.6 did. */
 const sparse = vectors.filter(({ type, name }) => type === 'raftpb.Message' && name === 'sparse');
 
 it.each(vectors.filter((vector) => !sparse.includes(vector)).map((v) => [v.type, v.name, v.hex]))(
@@ -33,7 +33,7 @@ function hexOf(type: string, name: string): Buffer {
   return Buffer.from(vectors.find((v) => v.type === type && v.name === name)!.hex, 'hex');
 }
 
-it('a normal entry leaves its type out, a configuration change has it', () => {
+it('a normal entry is written without a type, a configuration change with it', () => {
   const normal = hexOf('raftpb.Entry', 'normal');
   expect(Entry.decode(normal)).toEqual({ term: 2, index: 7, type: 0, data: Buffer.from('data') });
   expect(Entry.decode(hexOf('raftpb.Entry', 'empty')).data).toBeUndefined();
@@ -49,7 +49,7 @@ it('node ids are exact, zero votes and commits are written', () => {
   expect(Record.encode(Record.create({ type: 4 })).toString('hex')).toBe('08041000');
 });
 
-it('a sparse message reads as one with zeros', () => {
+it('a sparse message is read as a message with zeros', () => {
   const [{ hex } = { hex: '' }] = sparse;
   const message = Message.create({ type: 8, to: 1n, from: 2n, term: 3, commit: 8 });
   expect(Message.decode(Buffer.from(hex, 'hex'))).toEqual(message);

@@ -1,7 +1,7 @@
 /**
- * Messages from protobuf's JSON mapping, as etcd's gateway takes it: names as in proto/ or in lowerCamelCase,
- * unknown fields and unknown enum names passed over, 64-bit integers as numbers or strings, bytes as base64 of
- * either alphabet. What does not fit is refused in the words of Go's protojson.
+ * Decodes messages from protobuf's JSON mapping like etcd's gateway. Field names are those of proto/ or lowerCamelCase.
+ * Unknown fields and unknown enum names are ignored. 64-bit integers are numbers or strings, bytes are base64 in either
+ * alphabet. Errors have the texts of Go's protojson.
  */
 import { enums, messages } from './gen/descriptors.ts';
 import type { FieldDescriptor, MessageDescriptor } from './json-descriptor.ts';
@@ -20,7 +20,7 @@ const INTEGER_BOUNDS = {
 } as const;
 type IntegerKind = keyof typeof INTEGER_BOUNDS;
 
-/** More digits than this fit no 64-bit integer, whatever the exponent says. */
+/** A number with more digits cannot be a 64-bit integer, whatever its exponent is. */
 const MAX_DIGITS = 20;
 
 function descriptorOf(type: string): MessageDescriptor {
@@ -55,14 +55,14 @@ function emptyMessage(descriptor: MessageDescriptor): Message {
   return message;
 }
 
-/** In one pass: a regular expression would try anew at each zero inside of a long number. */
+/** Works in one pass. A regular expression would start again at each zero inside a long number. */
 function withoutZerosAtEnd(digits: string): string {
   let end = digits.length;
   while (end > 0 && digits[end - 1] === '0') end--;
   return digits.slice(0, end);
 }
 
-/** Clients give the name: it may be one that every object has something under. */
+/** The name comes from clients, so it may be a property of all objects, such as `constructor`. */
 function enumNumber(type: string, name: string): number | undefined {
   const numbers = enums[type] ?? {};
   return Object.hasOwn(numbers, name) ? numbers[name] : undefined;
@@ -166,7 +166,7 @@ class Decoder {
     return value.items.map((item) => this.#single(field, item)).filter((item) => item !== undefined);
   }
 
-  /** Undefined for an enum name that is not known. */
+  /** Returns undefined for an unknown enum name. */
   #single(field: FieldDescriptor, value: JsonValue): unknown {
     switch (field.kind) {
       case 'message':
@@ -214,7 +214,7 @@ class Decoder {
   }
 }
 
-/** Of a text with bytes that are no UTF-8: the first string that has some. Anywhere else they are no JSON at all. */
+/** Throws Go's error for a text with invalid UTF-8. It names the first string with such bytes. */
 function refuseInvalidUtf8(bytes: Buffer): never {
   const text = bytes.toString('latin1').replace(/^[ \t\r\n]+/, '');
   const visit = (value: JsonValue): void => {
@@ -237,24 +237,23 @@ function refuseInvalidUtf8(bytes: Buffer): never {
   throw new JsonError('proto: syntax error: invalid UTF-8');
 }
 
-/** Line and column from 1, the column in characters. */
+/** Formats line and column, both from 1; the column counts characters. */
 function positionAfter(before: string): string {
   const lines = before.split('\n');
   return `(line ${lines.length}:${Array.from(lines.at(-1) ?? '').length + 1})`;
 }
 
 /**
- * Reads a message in the shape of its codec; blank text is the empty message, text after the first value is not
- * looked at.
+ * Decodes a message for its codec. A blank text is an empty message. Text after the first value is ignored.
  *
- * @param type full name, as `etcdserverpb.RangeRequest`
+ * @param type full name, such as `etcdserverpb.RangeRequest`
  * @throws JsonError
  */
 export function decodeJson(type: string, given: string | Buffer): Record<string, unknown> {
   const text = given.toString();
   if (typeof given !== 'string' && text.includes('\ufffd') && !given.equals(Buffer.from(text)))
     refuseInvalidUtf8(given);
-  // Positions count from the value itself, not from the white space before it.
+  // Positions are counted from the start of the value, without the white space before it.
   const trimmed = text.replace(/^[ \t\r\n]+/, '');
   if (trimmed === '') return emptyMessage(descriptorOf(type));
   return new Decoder(trimmed).message(type, readJson(trimmed));

@@ -6,7 +6,7 @@ export type FieldKind =
   | 'uint32'
   | 'int64'
   | 'uint64'
-  /** 64-bit identities, held as bigint. */
+  /** 64-bit ids, held as bigint. */
   | 'int64Big'
   | 'uint64Big'
   | 'enum'
@@ -14,15 +14,15 @@ export type FieldKind =
 
 export interface FieldDescriptor {
   readonly number: number;
-  /** The property that holds it, or the case of its oneof. */
+  /** The property with the value, or the case of its oneof. */
   readonly name: string;
-  /** As proto/ has it; what etcd's gateway writes. */
+  /** The name in proto/, which etcd's gateway writes. */
   readonly protoName: string;
-  /** lowerCamelCase; read as well. */
+  /** The name in lowerCamelCase, which is also accepted. */
   readonly jsonName: string;
   readonly kind: FieldKind;
   readonly repeated?: true;
-  /** The property that holds the whole oneof. */
+  /** The property with the whole oneof. */
   readonly oneof?: string;
   /** Full name of a message or enum. */
   readonly type?: string;

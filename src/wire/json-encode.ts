@@ -1,6 +1,6 @@
 /**
- * Messages to protobuf's JSON mapping, as etcd's gateway writes it: names as in proto/, fields with their default
- * left out but for members of a oneof, 64-bit integers as strings, bytes as base64, enums by name.
+ * Encodes messages in protobuf's JSON mapping like etcd's gateway. Names are those of proto/. Fields with their default
+ * value are omitted, except members of a oneof. 64-bit integers are strings, bytes are base64, enums are names.
  */
 import { defined } from '../lib/assert.ts';
 import { messages } from './gen/descriptors.ts';
@@ -32,9 +32,9 @@ function encodeValue(field: FieldDescriptor, value: unknown): string {
 }
 
 /**
- * Writes a message of its codec's shape, without white space.
+ * Encodes a message without white space.
  *
- * @param type full name, as `etcdserverpb.RangeResponse`
+ * @param type full name, such as `etcdserverpb.RangeResponse`
  */
 export function encodeJson(type: string, message: Message): string {
   const descriptor = defined(messages[type], 'a message has a descriptor');

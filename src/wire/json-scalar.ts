@@ -2,7 +2,7 @@ import { enums } from './gen/descriptors.ts';
 
 const enumNames = new Map<string, ReadonlyMap<number, string>>();
 
-/** The JSON text of an enum's value: its name in quotes, or the number where it has none. */
+/** Returns the JSON text of an enum value: its name in quotes, or the number if it has no name. */
 export function enumText(type: string, value: number): string {
   let names = enumNames.get(type);
   if (names === undefined) {

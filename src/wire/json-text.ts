@@ -1,13 +1,13 @@
 /**
- * A JSON reader that keeps where each value stands, so that refusals can name line and column, and that refuses
- * malformed text in the words of Go's encoding/json, which clients of etcd's gateway know.
+ * A JSON reader that records the position of each value, so that errors can contain line and column. Errors of invalid
+ * text are those of Go's encoding/json, which clients of etcd's gateway know.
  */
 
 export interface JsonMember {
   readonly name: string;
   /** Offset of the quoted name. */
   readonly start: number;
-  /** The name as it was written, with its quotes. */
+  /** The name as written, including quotes. */
   readonly raw: string;
   readonly value: JsonValue;
 }
@@ -22,18 +22,18 @@ export type JsonValue = { readonly start: number; readonly end: number } & (
   | { readonly kind: 'null' }
 );
 
-/** What one unit of a text stands for: where bytes are no UTF-8, each of them. */
+/** The meaning of one code unit of the text: a character, or a byte if the text is not valid UTF-8. */
 export type JsonUnit = 'characters' | 'bytes';
 
-/** Text that is no JSON, or that does not fit the message it should be. */
+/** The text is not valid JSON or does not match the message type. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
 
-/** Bounds the stack that a hostile text can take. */
+/** Limits the stack that a malicious text can use. */
 const MAX_DEPTH = 1000;
 
-/** What stands for itself in a string; values of megabytes are mostly that. */
+/** Characters of a string that need no decoding. Large values consist mostly of them. */
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 
 const LITERALS = { t: 'true', f: 'false', n: 'null' } as const;
@@ -52,7 +52,7 @@ function isDigit(char: string): boolean {
   return char >= '0' && char <= '9';
 }
 
-/** As Go prints the byte where a scan failed. */
+/** Formats the character at which a scan failed, as Go does. */
 function quoteChar(char: string, unit: JsonUnit): string {
   if (char === "'") return `'\\''`;
   if (char === '"') return `'"'`;
@@ -73,7 +73,7 @@ interface LoneSurrogate {
   readonly escape: string;
 }
 
-/** As Go's protojson names the fault: by the place where the other half of the pair should be. */
+/** Formats the error as Go's protojson does. It shows the text where the second half of the pair should be. */
 function surrogateText({ start, escape }: LoneSurrogate, end: number): string {
   if (start + 12 > end) return 'proto: unexpected EOF';
   return `proto: syntax error (line 1:${start + 1}): invalid escape code ${JSON.stringify(escape)} in string`;
@@ -84,7 +84,7 @@ class JsonReader {
   readonly #unit: JsonUnit;
   #at = 0;
   #depth = 0;
-  /** The first escape of half a pair without the other half, which Go's reader finds only when all is well else. */
+  /** The first lone surrogate. Go's reader reports it only if there is no other error. */
   #loneSurrogate: LoneSurrogate | undefined;
 
   constructor(text: string, unit: JsonUnit) {
@@ -92,7 +92,7 @@ class JsonReader {
     this.#unit = unit;
   }
 
-  /** The first value; what follows it is not looked at. */
+  /** Reads the first value and ignores the text after it. */
   read(): JsonValue {
     const value = this.#value();
     if (this.#loneSurrogate !== undefined) throw new JsonError(surrogateText(this.#loneSurrogate, value.end));
@@ -260,7 +260,7 @@ class JsonReader {
     return String.fromCharCode(unit);
   }
 
-  /** What is wrong with the surrogate whose escape begins at `start`; undefined for half of a pair. */
+  /** Checks the surrogate escape at `start`. Returns undefined if it is half of a valid pair. */
   #surrogateFault(start: number): LoneSurrogate | undefined {
     const pair = /^\\u[dD][89abAB]..\\u[dD][c-fC-F]../;
     if (pair.test(this.#text.slice(start, start + 12)) || pair.test(this.#text.slice(start - 6, start + 6)))
@@ -270,7 +270,7 @@ class JsonReader {
 }
 
 /**
- * Reads the first value of `text`, which holds more than white space.
+ * Reads the first value of `text`, which must not be blank.
  *
  * @throws JsonError
  */

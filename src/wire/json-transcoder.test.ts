@@ -16,10 +16,10 @@ function inPieces(type: string, bytes: Buffer, sizes: () => number): string {
   return text;
 }
 
-it('every message as the encoder of whole messages writes it, at any chunking', () => {
+it('the result for every message equals that of the encoder, for any chunk sizes', () => {
   const random = new SeededRandom(7);
   for (const [name, codec] of allCodecs) {
-    // Those of proto2 say what has its default as well, and no client sees one as JSON.
+    // proto2 messages also contain default values, and no client gets them as JSON.
     if (/^(raftpb|walpb|snappb)\./.test(name) || name === 'etcdserverpb.Metadata') continue;
     for (let round = 0; round < 20; round++) {
       const bytes = codec.encode(randomMessage(random, name));
@@ -32,7 +32,7 @@ it('every message as the encoder of whole messages writes it, at any chunking', 
   }
 });
 
-it('a long value is given out as it comes', () => {
+it('a long value is written in parts as it arrives', () => {
   const value = Buffer.alloc(3_000_001, 'v');
   const kv = { key: Buffer.from('k'), createRevision: 2, modRevision: 2, version: 1, value, lease: 0n };
   const bytes = RangeResponse.encode(RangeResponse.create({ kvs: [kv, kv], count: 2 }));

@@ -1,7 +1,7 @@
 /**
- * Protobuf's wire format to its JSON mapping, as the bytes come: however long a message is, what is held of it is
- * the nesting and what of a number or string is not complete. For messages as this server makes them: fields
- * in the order of declaration, the elements of a repeated one together, no field twice.
+ * Converts protobuf's wire format to its JSON mapping while the bytes arrive. However long a message is, only the stack
+ * of nested messages and an incomplete number or string are in memory. It works only for messages of this server: fields
+ * in the order of declaration, elements of a repeated field together, no field twice.
  */
 import { assert, defined } from '../lib/assert.ts';
 import { messages } from './gen/descriptors.ts';
@@ -15,24 +15,24 @@ const MAX_VARINT_BYTES = 10;
 const TWO_32 = 2 ** 32;
 const SAFE_HIGH = 2 ** 21;
 
-/** A message under way, or the packed elements of one field. */
+/** A message in progress, or the packed elements of one field. */
 interface Frame {
-  /** Undefined for packed elements and for what is passed over. */
+  /** Undefined for packed elements and for skipped fields. */
   readonly fields: ReadonlyMap<number, FieldDescriptor> | undefined;
-  /** Whose elements are packed here. */
+  /** The field of packed elements. */
   readonly packed: FieldDescriptor | undefined;
   /** Position in the whole message. */
   readonly end: number;
   isEmpty: boolean;
-  /** Elements of it are being written. */
+  /** The repeated field whose elements are being written. */
   list: FieldDescriptor | undefined;
 }
 
-/** A value of known length under way. */
+/** A value in progress whose length is known. */
 interface Value {
   readonly field: FieldDescriptor | undefined;
   left: number;
-  /** Of bytes: what does not fill three yet. Of a string: all so far. */
+  /** For bytes: the rest that is shorter than three bytes. For a string: everything so far. */
   kept: Buffer;
 }
 
@@ -51,21 +51,21 @@ function fieldsOf(type: string): ReadonlyMap<number, FieldDescriptor> {
 export class JsonTranscoder {
   readonly #frames: Frame[];
   #value: Value | undefined;
-  /** A tag, length or number that has not come whole. */
+  /** An incomplete tag, length or number. */
   #rest: Buffer = EMPTY;
-  /** Bytes taken, of the whole message. */
+  /** Number of processed bytes of the message. */
   #position = 0;
   #out: string[] = ['{'];
   /** The halves of the last varint. */
   #low = 0;
   #high = 0;
 
-  /** @param type full name, as `etcdserverpb.RangeResponse`; @param totalBytes of the message */
+  /** @param type full name, such as `etcdserverpb.RangeResponse`; @param totalBytes size of the message */
   constructor(type: string, totalBytes: number) {
     this.#frames = [frame(fieldsOf(type), totalBytes)];
   }
 
-  /** The text that the next bytes add. After the last of them the text is complete; an empty message has none. */
+  /** Returns the text for the next bytes. After the last bytes the text is complete; an empty message has no text. */
   push(bytes: Buffer): string {
     const chunk = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     this.#rest = EMPTY;
@@ -86,7 +86,7 @@ export class JsonTranscoder {
     return text;
   }
 
-  /** Ends what ends at this position. */
+  /** Closes all frames that end at this position. */
   #close(): void {
     if (this.#value !== undefined) return;
     for (let top = this.#frames.at(-1); top !== undefined && top.end === this.#position;) {
@@ -96,7 +96,7 @@ export class JsonTranscoder {
     }
   }
 
-  /** Reads a tag with its number or length; returns the bytes used, none if they have not come whole. */
+  /** Reads a tag with its number or length. Returns the number of bytes used, 0 if they are incomplete. */
   #field(chunk: Buffer, at: number): number {
     const top = defined(this.#frames.at(-1), 'bytes after the end of a message');
     if (top.packed !== undefined) {
@@ -111,7 +111,10 @@ export class JsonTranscoder {
     if (usedBytes === 0) return 0;
     const field = top.fields?.get(tag >>> 3);
     const wireType = tag & 7;
-    assert(wireType === VARINT || wireType === DELIMITED, 'messages made here have no fixed-width fields');
+    assert(
+      wireType === VARINT || wireType === DELIMITED,
+      'messages of this server have no fixed-width fields',
+    );
     const used = tagBytes + usedBytes;
     if (wireType === VARINT) {
       if (field !== undefined) this.#scalar(top, field);
@@ -126,10 +129,10 @@ export class JsonTranscoder {
     this.#number(field);
   }
 
-  /** Begins a value whose length was read; `from` is where its bytes begin. */
+  /** Starts a value whose length was read. Its bytes begin at `from`. */
   #begin(top: Frame, field: FieldDescriptor | undefined, from: number): void {
     const length = this.#high * TWO_32 + this.#low;
-    assert(from + length <= top.end, 'a field lies inside its message');
+    assert(from + length <= top.end, 'a field is inside its message');
     if (field === undefined) {
       if (length > 0) this.#value = { field, left: length, kept: EMPTY };
       return;
@@ -153,7 +156,7 @@ export class JsonTranscoder {
     }
   }
 
-  /** Writes what comes before a value: the name of its field, or of the next element of a list a comma. */
+  /** Writes the text before a value: the name of its field, or a comma before the next element of a list. */
   #name(top: Frame, field: FieldDescriptor): void {
     if (top.list === field) {
       this.#out.push(',');
@@ -229,7 +232,7 @@ export class JsonTranscoder {
     }
   }
 
-  /** Reads a varint into its halves; returns the bytes it takes, none if it has not come whole. */
+  /** Reads a varint into its halves. Returns the number of bytes used, 0 if it is incomplete. */
   #varint(chunk: Buffer, at: number): number {
     let low = 0;
     let high = 0;
@@ -249,7 +252,7 @@ export class JsonTranscoder {
         return index + 1;
       }
     }
-    assert(false, 'a number in a message made here ends within ten bytes');
+    assert(false, 'a varint of this server has at most ten bytes');
     return 0;
   }
 }

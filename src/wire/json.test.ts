@@ -10,7 +10,7 @@ const proto3 = [...allCodecs.keys()].filter(
   (name) => !/^(raftpb|walpb|snappb)\./.test(name) && name !== 'etcdserverpb.Metadata',
 );
 
-it('every message comes back from its JSON', () => {
+it('every message can be decoded from its JSON', () => {
   const random = new SeededRandom(5);
   for (const name of proto3) {
     const codec = allCodecs.get(name)!;
@@ -37,10 +37,10 @@ it.each(vectors.filter(({ type }) => proto3.includes(type)).map((v) => [v.type, 
   },
 );
 
-describe('what etcd’s gateway takes', () => {
+describe('input that etcd’s gateway accepts', () => {
   const range = (text: string): Record<string, unknown> => decodeJson('etcdserverpb.RangeRequest', text);
 
-  it.each(['constructor', 'toString', '__proto__'])('enum names that are none: %s', (name) => {
+  it.each(['constructor', 'toString', '__proto__'])('unknown enum names: %s', (name) => {
     expect(range(`{"sort_order":"${name}"}`)).toEqual(range('{}'));
     const watch = decodeJson('etcdserverpb.WatchRequest', `{"create_request":{"filters":["${name}"]}}`);
     expect(watch).toEqual(decodeJson('etcdserverpb.WatchRequest', '{"create_request":{}}'));
@@ -92,8 +92,8 @@ describe('what etcd’s gateway takes', () => {
   });
 });
 
-/** Texts and answers as etcd 3.7.1 gave them. */
-describe('what etcd’s gateway refuses', () => {
+/** Texts and errors recorded from etcd 3.7.1. */
+describe('input that etcd’s gateway refuses', () => {
   it.each([
     ['{"key":}', `invalid character '}' looking for beginning of value`],
     ['{key:1}', `invalid character 'k' looking for beginning of object key string`],
@@ -178,7 +178,7 @@ it('a long number with zeros inside is refused as fast as any other', () => {
   expect(performance.now() - startedMs).toBeLessThan(2_000);
 });
 
-it('text that is no UTF-8, and halves of surrogate pairs, as etcd refused them', () => {
+it('invalid UTF-8 and lone surrogates get etcd’s errors', () => {
   const range = (text: string | Buffer) => () => decodeJson('etcdserverpb.RangeRequest', text);
   const bytes = (before: string, after: string): Buffer =>
     Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xfe]), Buffer.from(after)]);

@@ -1,7 +1,6 @@
 /**
- * Hand-written codec of `mvccpb.KeyValue`, the message that every put writes and every read sends: the bytes are
- * made once, exactly as Go's marshaller makes them (fields in number order, zero fields left out), stored, and
- * from then on only copied.
+ * Hand-written codec of `mvccpb.KeyValue`, the message that every put writes and every read sends. The bytes are
+ * encoded once, exactly as by Go (fields in number order, zero fields omitted), stored, and then only copied.
  */
 import { EMPTY } from './reader.ts';
 import { bigVarintSize, varintSize, writeBigVarint, writeVarint } from './varint.ts';
@@ -22,7 +21,7 @@ export interface KeyValueFields {
   readonly lease: bigint;
 }
 
-/** Exact size of `encodeKeyValue`'s result in bytes. */
+/** Returns the exact size of the encoded message in bytes. */
 export function keyValueSize(kv: KeyValueFields): number {
   let size = 0;
   if (kv.key.length > 0) size += 1 + varintSize(kv.key.length) + kv.key.length;
@@ -34,7 +33,7 @@ export function keyValueSize(kv: KeyValueFields): number {
   return size;
 }
 
-/** Writes the message at `start`, where at least `keyValueSize` bytes are free; returns the position after it. */
+/** Writes the message at `start`, where `keyValueSize` bytes must be free. Returns the position after it. */
 export function writeKeyValue(target: Buffer, start: number, kv: KeyValueFields): number {
   let at = start;
   if (kv.key.length > 0) {
@@ -75,8 +74,8 @@ export function encodeKeyValue(kv: KeyValueFields): Buffer {
 }
 
 /**
- * Reads single fields of an encoded `KeyValue` that this process wrote, without building an object. Not for
- * bytes from outside: it trusts their form.
+ * Reads single fields of an encoded `KeyValue` without building an object. It is only for bytes that this process wrote,
+ * because it does not check them.
  */
 export class KeyValueView {
   key: Buffer = EMPTY;
@@ -87,7 +86,7 @@ export class KeyValueView {
   lease = 0n;
   #at = 0;
 
-  /** Points the view at `bytes`; key and value are views into it. */
+  /** Reads `bytes`; key and value are views into it. */
   read(bytes: Buffer): this {
     this.key = EMPTY;
     this.createRevision = 0;
@@ -100,7 +99,7 @@ export class KeyValueView {
     return this;
   }
 
-  /** The key alone, as a view into `bytes`. */
+  /** Returns only the key, as a view into `bytes`. */
   readKey(bytes: Buffer): Buffer {
     if (bytes[0] !== TAG_KEY) return EMPTY;
     this.#at = 1;

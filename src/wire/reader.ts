@@ -1,11 +1,11 @@
 import { WireError } from './wire-error.ts';
 
-/** Shared by all absent bytes fields. */
+/** The value of all absent bytes fields. */
 export const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * Nesting beyond this is refused: it bounds the stack that a hostile message can take.
- * Go allows 10,000; no legal request comes near either.
+ * Deeper nesting is refused, which limits the stack that a malicious message can use. Go allows 10,000. Valid requests
+ * are far below both.
  */
 const MAX_DEPTH = 1000;
 
@@ -16,13 +16,13 @@ const TOO_DEEP = 'exceeded maximum recursion depth';
 const NOT_UTF8 = 'string field contains invalid UTF-8';
 const OVERFLOW = 'variable length integer overflow';
 
-/** Joins the halves of a 64-bit integer to a bigint without intermediate bigints. */
+/** Combines the halves of a 64-bit integer into a bigint without intermediate bigints. */
 const halves = new DataView(new ArrayBuffer(8));
 
 /**
  * Reads protobuf's wire format. Bytes fields are views into the input, never copies.
  *
- * A nested message may run past its own end only within the input; {@link Reader.finish} refuses it then.
+ * A field may exceed the end of its nested message, but not the input. {@link Reader.finish} then refuses the message.
  */
 export class Reader {
   readonly buffer: Buffer;
@@ -69,7 +69,7 @@ export class Reader {
     throw new WireError(OVERFLOW);
   }
 
-  /** A varint of one byte if the next one is, else -1; most varints are. */
+  /** Reads a varint of one byte, as most are. Returns -1 if the next varint is longer. */
   #single(): number {
     const { position } = this;
     if (position >= this.length) return -1;
@@ -97,7 +97,7 @@ export class Reader {
     return this.#low !== 0 || this.#high !== 0;
   }
 
-  /** Exact up to 2^53, the nearest double beyond: enough to compare as too large. */
+  /** Exact up to 2^53, then the nearest double. That is enough to compare it with limits. */
   uint64(): number {
     const single = this.#single();
     if (single >= 0) return single;
@@ -105,7 +105,7 @@ export class Reader {
     return this.#high * TWO_32 + this.#low;
   }
 
-  /** Exact within ±2^53, the nearest double beyond. */
+  /** Exact within ±2^53, otherwise the nearest double. */
   int64(): number {
     const single = this.#single();
     if (single >= 0) return single;
@@ -127,7 +127,7 @@ export class Reader {
     return halves.getBigInt64(0);
   }
 
-  /** The end of a length-delimited field whose length is next. */
+  /** Reads the length of a length-delimited field and returns the position of its end. */
   #extent(): number {
     let length = this.#single();
     if (length < 0) {
@@ -148,7 +148,7 @@ export class Reader {
     return this.buffer.subarray(start, end);
   }
 
-  /** Strings are UTF-8; anything else is refused as Go refuses it. */
+  /** Reads a string. Invalid UTF-8 is refused as in Go. */
   string(): string {
     const end = this.#extent();
     const start = this.position;
@@ -160,7 +160,7 @@ export class Reader {
     return text;
   }
 
-  /** Enters a nested message; the result is its end. */
+  /** Enters a nested message and returns the position of its end. */
   nested(): number {
     const end = this.#extent();
     this.#depth += 1;
@@ -172,7 +172,7 @@ export class Reader {
     this.#depth -= 1;
   }
 
-  /** The end of a packed list. */
+  /** Enters a packed list and returns the position of its end. */
   packed(): number {
     return this.#extent();
   }
@@ -188,7 +188,7 @@ export class Reader {
     return tag;
   }
 
-  /** Passes over an unknown field, or a known one of another wire type. */
+  /** Skips an unknown field, or a known field with another wire type. */
   skip(tag: number): void {
     switch (tag & 7) {
       case 0:
@@ -230,7 +230,7 @@ export class Reader {
     this.position += count;
   }
 
-  /** A message's fields, or a list's items, must end where it ends. */
+  /** Checks that the fields of a message or the items of a list end exactly at its end. */
   finish(end: number): void {
     if (this.position !== end) throw new WireError(TRUNCATED);
   }

@@ -8,7 +8,7 @@ import { EtcdError, errors, GrpcCode } from './errors.ts';
 import { allCodecs } from './testing/all-codecs.ts';
 import * as services from './services.ts';
 
-/** What was read off etcd v3.7.1 and go.etcd.io/raft v3.7.0. */
+/** Extracted from etcd v3.7.1 and go.etcd.io/raft v3.7.0. */
 interface WireFacts {
   files: {
     package: string;
@@ -100,7 +100,7 @@ describe.each(files.map((file) => [file.package, file] as const))('package %s', 
   });
 });
 
-it('proto/ holds no message beyond the facts', () => {
+it('proto/ has no other messages', () => {
   const known = files.flatMap((file) => file.messages.map((message) => message.name));
   expect([...allCodecs.keys()].sort()).toEqual(known.sort());
 });

@@ -2,8 +2,8 @@ import { bigVarintSize } from './varint.ts';
 import { utf8Size } from './writer.ts';
 
 /**
- * Sizes on the wire, in bytes, of values without their tags: the counterparts of the {@link Writer}'s methods.
- * A number's size is found by comparing, which never leaves doubles.
+ * Encoded sizes of values in bytes, without tags, for the methods of {@link Writer}. The size of a number is found by
+ * comparisons of doubles, without bigints.
  */
 
 const TWO_35 = 2 ** 35;
@@ -31,7 +31,7 @@ export function uint64Size(value: number): number {
   return value < TWO_63 ? 9 : 10;
 }
 
-/** The largest int64, which 2^63 stands for, takes nine bytes. */
+/** 2^63 represents the largest int64, which has nine bytes. */
 export function int64Size(value: number): number {
   if (value < 0) return 10;
   return value < TWO_56 ? uint64Size(value) : 9;
@@ -41,18 +41,18 @@ export const uint64BigSize = bigVarintSize;
 
 export const int64BigSize = bigVarintSize;
 
-/** With its length. */
+/** Includes the length prefix. */
 export function bytesSize(value: Uint8Array): number {
   return uint32Size(value.length) + value.length;
 }
 
-/** With its length. */
+/** Includes the length prefix. */
 export function stringSize(value: string): number {
   const size = utf8Size(value);
   return uint32Size(size) + size;
 }
 
-/** Of a nested message with its length, from its own size. */
+/** Size of a nested message including the length prefix. */
 export function nestedSize(size: number): number {
   return uint32Size(size) + size;
 }

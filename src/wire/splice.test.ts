@@ -18,7 +18,7 @@ function randomKeyValue(): KeyValue {
   };
 }
 
-it('KeyValue: the bytes of the generated codec, and read back in place', () => {
+it('KeyValue: the bytes equal those of the generated codec and can be read in place', () => {
   const view = new KeyValueView();
   for (let round = 0; round < 500; round += 1) {
     const kv = randomKeyValue();
@@ -29,7 +29,7 @@ it('KeyValue: the bytes of the generated codec, and read back in place', () => {
   }
 });
 
-it('varints: as many bytes as their size says, for numbers and bigints alike', () => {
+it('varints have the computed size, for numbers and bigints', () => {
   const target = Buffer.alloc(10);
   for (let bits = 0; bits < 64; bits += 1) {
     for (const value of [2n ** BigInt(bits) - 1n, 2n ** BigInt(bits)]) {

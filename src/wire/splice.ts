@@ -1,12 +1,11 @@
 /**
- * Messages around bytes that are encoded already: what is stored or was received is copied or sliced in, never
- * decoded.
+ * Builds messages around bytes that are already encoded. Stored or received bytes are copied or sliced, not decoded.
  */
 import { varintSize, writeVarint } from './varint.ts';
 
 const LENGTH_DELIMITED = 2;
 
-/** Tag and length in front of a length-delimited field's bytes. */
+/** Encodes tag and length of a length-delimited field. */
 export function fieldHead(field: number, length: number): Buffer {
   const tag = field * 8 + LENGTH_DELIMITED;
   const head = Buffer.allocUnsafe(varintSize(tag) + varintSize(length));

@@ -1,9 +1,9 @@
-/** Varints written by position into a buffer of the right size: for messages that are spliced by hand. */
+/** Varints for messages that are encoded by hand into a buffer of the right size. */
 
 const TWO_32 = 2 ** 32;
 const TWO_35 = 2 ** 35;
 
-/** Bytes of an unsigned varint up to 2^53. */
+/** Returns the size of an unsigned varint up to 2^53. */
 export function varintSize(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
@@ -14,7 +14,7 @@ export function varintSize(value: number): number {
   return size;
 }
 
-/** Writes an unsigned varint up to 2^53; returns the position after it. */
+/** Writes an unsigned varint up to 2^53. Returns the position after it. */
 export function writeVarint(target: Buffer, at: number, value: number): number {
   let position = at;
   let rest = value;
@@ -31,10 +31,10 @@ export function writeVarint(target: Buffer, at: number, value: number): number {
   return position;
 }
 
-/** Joins and splits 64-bit integers without intermediate bigints. */
+/** Combines and splits 64-bit integers without intermediate bigints. */
 const halves = new DataView(new ArrayBuffer(8));
 
-/** Bytes of a 64-bit varint, signed or not. */
+/** Returns the size of a 64-bit varint, signed or unsigned. */
 export function bigVarintSize(value: bigint): number {
   if (value === 0n) return 1;
   halves.setBigUint64(0, value);
@@ -43,7 +43,7 @@ export function bigVarintSize(value: bigint): number {
   return Math.ceil(bits / 7);
 }
 
-/** Writes the low 64 bits of `value`, so that signed and unsigned share their bytes. */
+/** Writes the low 64 bits of `value`, signed or unsigned. */
 export function writeBigVarint(target: Buffer, at: number, value: bigint): number {
   halves.setBigUint64(0, value);
   let high = halves.getUint32(0);

@@ -1,10 +1,10 @@
 const MALFORMED = 'proto: cannot parse invalid wire-format data';
 
 /**
- * Bytes that are not a well-formed message. Client input causes it, so it is an answer and not a crash.
+ * The bytes are not a valid message. Clients can cause this, so it must never crash the server.
  *
- * `message` says what is wrong, for logs; `answer` is what etcd tells the client, who learns less: a unary call
- * fails with Internal and `grpc: error unmarshalling request: ` in front of it, a stream with Internal and
+ * `message` has the details for logs. `answer` is the shorter text that etcd returns to clients. A unary call fails
+ * with Internal and the prefix `grpc: error unmarshalling request: `, a stream with Internal and the prefix
  * `grpc: failed to unmarshal the received message: `.
  */
 export class WireError extends Error {

@@ -4,17 +4,17 @@ const TWO_32 = 2 ** 32;
 const TWO_63 = 2 ** 63;
 const TWO_64 = 2 ** 64;
 
-/** Below this, a loop beats the call into the engine's copy. */
+/** For fewer bytes, a loop is faster than a native copy. */
 const SHORT = 40;
 
-/** Splits a bigint into its halves modulo 2^64 without intermediate bigints. */
+/** Splits a bigint modulo 2^64 into its halves without intermediate bigints. */
 const halves = new DataView(new ArrayBuffer(8));
 
 /**
- * Writes protobuf's wire format into a buffer of exactly the size that the message's `size` gives.
+ * Writes protobuf's wire format into a buffer whose size was computed by the codec's `size`.
  *
- * Writes past the end would be lost silently, so {@link Writer.finish} asserts that the size was met:
- * a codec whose `size` and `write` disagree never gets its bytes out.
+ * Writes after the end would be lost silently. So {@link Writer.finish} asserts the size, which detects a codec whose
+ * `size` and `write` do not match.
  */
 export class Writer {
   readonly buffer: Buffer;
@@ -24,7 +24,7 @@ export class Writer {
     this.buffer = Buffer.allocUnsafe(size);
   }
 
-  /** A varint of one byte: values and tags below 128. */
+  /** Writes a varint of one byte: values and tags below 128. */
   byte(value: number): void {
     this.buffer[this.position++] = value;
   }
@@ -41,7 +41,7 @@ export class Writer {
     this.position = position;
   }
 
-  /** Negative values take ten bytes, as protobuf sign-extends them to 64 bits. */
+  /** Negative values have ten bytes, because protobuf sign-extends them to 64 bits. */
   int32(value: number): void {
     if (value < 0) this.#halves(value >>> 0, 0xffff_ffff);
     else this.uint32(value);
@@ -51,20 +51,20 @@ export class Writer {
     this.buffer[this.position++] = value ? 1 : 0;
   }
 
-  /** Integers from 0; 2^64 (what the largest uint64 reads as) and beyond write the largest uint64. */
+  /** Writes a non-negative integer. Values from 2^64 (the largest uint64 is read as 2^64) are written as the largest uint64. */
   uint64(value: number): void {
     if (value >>> 0 === value) this.uint32(value);
     else this.#large(value, 0, TWO_64);
   }
 
-  /** Integers; values beyond int64 write its nearest bound. */
+  /** Writes an integer. Values outside of int64 are written as its nearest bound. */
   int64(value: number): void {
     if (value >>> 0 === value) this.uint32(value);
     else this.#large(value, -TWO_63, TWO_63);
   }
 
   #large(value: number, least: number, limit: number): void {
-    assert(Number.isInteger(value), 'a 64-bit field holds an integer');
+    assert(Number.isInteger(value), 'a 64-bit field has an integer value');
     if (value >= limit) this.#halves(0xffff_ffff, limit === TWO_64 ? 0xffff_ffff : 0x7fff_ffff);
     else {
       const bounded = value < least ? least : value;
@@ -73,7 +73,7 @@ export class Writer {
     }
   }
 
-  /** Any bigint, modulo 2^64: signed and unsigned share their bytes. */
+  /** Writes a bigint modulo 2^64, signed or unsigned. */
   uint64Big(value: bigint): void {
     halves.setBigUint64(0, value);
     const high = halves.getUint32(0);
@@ -105,14 +105,14 @@ export class Writer {
     this.raw(value);
   }
 
-  /** Bytes as they are, without a length. */
+  /** Writes bytes without a length. */
   raw(value: Uint8Array): void {
     const { buffer, position } = this;
     const { length } = value;
     if (length < SHORT) {
       for (let i = 0; i < length; i += 1) buffer[position + i] = value[i] ?? 0;
     } else {
-      assert(position + length <= buffer.length, 'a message is no longer than its size');
+      assert(position + length <= buffer.length, 'a message is not longer than its computed size');
       buffer.set(value, position);
     }
     this.position = position + length;
@@ -129,14 +129,14 @@ export class Writer {
     this.position = position + size;
   }
 
-  /** All that was written; asserts that it fills the buffer. */
+  /** Returns the buffer. Asserts that it is full. */
   finish(): Buffer {
-    assert(this.position === this.buffer.length, 'a message is as long as its size');
+    assert(this.position === this.buffer.length, 'a message is as long as its computed size');
     return this.buffer;
   }
 }
 
-/** Bytes of a string in UTF-8; lone surrogates count as the replacement character that is written for them. */
+/** Returns the size of a string in UTF-8. A lone surrogate is written as the replacement character. */
 export function utf8Size(value: string): number {
   const { length } = value;
   if (length >= SHORT) return Buffer.byteLength(value, 'utf8');

@@ -1,9 +1,9 @@
-// Command load makes the requests that Kubernetes makes and measures them.
+// Command load sends requests like those of Kubernetes and measures them.
 //
 //	load --endpoints 127.0.0.1:2379 --scenario put --clients 100 --conns 10 --warm 40000 --total 100000
 //
-// It prints a line of JSON when the warm-up is over, waits for a line on standard input, makes the measured
-// operations, and prints their figures. The caller reads the servers' processor time at both moments.
+// It prints a line of JSON after the warm-up, waits for a line on standard input, runs the measured operations, and
+// prints their figures. The caller reads the processor time of the servers at both moments.
 package main
 
 import (
@@ -41,7 +41,7 @@ type options struct {
 	cacert    string
 }
 
-// figures of one measured run. Rates count operations a second, latencies are milliseconds.
+// figures of one measured run. Rates are operations per second, latencies are milliseconds.
 type figures struct {
 	Phase      string             `json:"phase"`
 	Operations int                `json:"operations"`

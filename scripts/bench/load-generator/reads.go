@@ -64,7 +64,7 @@ func lists(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, list) }
 }
 
-// pagedLists reads pages of 500 at the revision of the first page, as kube-apiserver does; an operation is a page.
+// pagedLists reads pages of 500 at the revision of the first page, as kube-apiserver does. One page is one operation.
 func pagedLists(l *load) func() figures {
 	l.objects(l.keys)
 	type place struct {
@@ -96,7 +96,7 @@ func pagedLists(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, page) }
 }
 
-// pastLists reads all objects at a revision before each was changed.
+// pastLists reads all objects at a revision before each of them was changed.
 func pastLists(l *load) func() figures {
 	revisions := l.objects(l.keys)
 	var past int64
@@ -109,7 +109,7 @@ func pastLists(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, list) }
 }
 
-// putsBesideLists lists without pause by `storm` clients on connections of their own, while the clients put.
+// putsBesideLists runs puts while `storm` other clients with their own connections list without pause.
 func putsBesideLists(l *load) func() figures {
 	l.objects(l.keys)
 	put := func(client, at int) error {
@@ -136,7 +136,7 @@ func putsBesideLists(l *load) func() figures {
 	}
 	return func() figures {
 		before := listed.Load()
-		// For `total` milliseconds, so that a slow server does not make the run long.
+		// Runs for `total` milliseconds, so that a slow server does not prolong the run.
 		result := l.runFor(time.Duration(l.total)*time.Millisecond, put)
 		result.Extra = map[string]float64{"lists": float64(listed.Load()-before) / result.Seconds}
 		stopped.Store(true)
@@ -145,7 +145,7 @@ func putsBesideLists(l *load) func() figures {
 	}
 }
 
-// runFor makes operations for a time.
+// runFor runs operations for a given time.
 func (l *load) runFor(duration time.Duration, operation func(client, at int) error) figures {
 	latencies := make([][]float64, l.clients)
 	var group sync.WaitGroup
@@ -163,8 +163,8 @@ func (l *load) runFor(duration time.Duration, operation func(client, at int) err
 	return summarize(latencies, time.Since(began).Seconds())
 }
 
-// watches opens `keys` watchers of one prefix with the previous value; an operation is an event at a watcher.
-// `total` puts are made by one client, each when the one before has reached every watcher.
+// watches opens `keys` watchers of one prefix with the previous value. One event at one watcher is one operation. One
+// client sends `total` puts, each when the previous one has reached every watcher.
 func watches(l *load) func() figures {
 	var arrived atomic.Int64
 	wake := make(chan struct{}, 1)

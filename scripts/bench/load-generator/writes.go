@@ -8,7 +8,7 @@ import (
 )
 
 func (l *load) randomKey(at int) string {
-	// A multiplicative hash spreads the keys without a lock around a generator.
+	// A multiplicative hash distributes the keys without a shared generator and its lock.
 	return fmt.Sprintf("/registry/configmaps/default/%08d", uint64(at)*2654435761%uint64(l.keys))
 }
 
@@ -25,7 +25,7 @@ func puts(l *load) func() figures {
 
 func objectKey(at int) string { return fmt.Sprintf("/registry/pods/default/pod-%08d", at) }
 
-// create is kube-apiserver's: put if the key does not exist.
+// create works like kube-apiserver: put if the key does not exist.
 func (l *load) create(client, at int) (int64, error) {
 	key := objectKey(at)
 	answer, err := l.client(client).Txn(background()).
@@ -52,7 +52,7 @@ func creates(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, create(l.warm)) }
 }
 
-// update is kube-apiserver's: put if the key has not changed, else read it.
+// update works like kube-apiserver: put if the key has not changed, else read it.
 func (l *load) update(client, at int, revisions []int64) error {
 	key := objectKey(at)
 	answer, err := l.client(client).Txn(background()).
@@ -70,7 +70,7 @@ func (l *load) update(client, at int, revisions []int64) error {
 	return nil
 }
 
-// objects makes the objects that updates and deletions need.
+// objects creates the objects that updates and deletions need.
 func (l *load) objects(count int) []int64 {
 	revisions := make([]int64, count)
 	l.run(50, count, func(client, at int) (err error) {
@@ -122,7 +122,7 @@ func largeTransactions(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, commit) }
 }
 
-// leases keeps `keys` leases alive; an operation is one renewal.
+// leases keeps `keys` leases alive. One renewal is one operation.
 func leases(l *load) func() figures {
 	ids := make([]clientv3.LeaseID, l.keys)
 	l.run(50, l.keys, func(client, at int) error {
@@ -140,7 +140,7 @@ func leases(l *load) func() figures {
 	return func() figures { return l.run(l.clients, l.total, renew) }
 }
 
-// users adds and deletes a user; an operation is both.
+// users adds and deletes a user. Both together are one operation.
 func users(l *load) func() figures {
 	change := func(client, at int) error {
 		name := "user-" + strconv.Itoa(client) + "-" + strconv.Itoa(at)

@@ -29,7 +29,7 @@ function isCodec(value: unknown): value is MessageCodec<AnyMessage> {
   return typeof value === 'object' && value !== null && 'typeName' in value;
 }
 
-/** Every generated codec, by full message name. */
+/** All generated codecs by full message name. */
 export const allCodecs: ReadonlyMap<string, MessageCodec<AnyMessage>> = new Map(
   packages
     .flatMap((each) => Object.values(each) as unknown[])

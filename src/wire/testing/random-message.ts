@@ -50,7 +50,7 @@ function scalar(random: SeededRandom, field: FieldDescriptor): unknown {
   }
 }
 
-/** A message of the codecs' shape with any mix of set and unset fields. */
+/** Returns a message with a random mix of set and unset fields. */
 export function randomMessage(random: SeededRandom, type: string, depth = 0): Message {
   const descriptor = messages[type];
   if (descriptor === undefined) throw new TypeError(`no message ${type}`);
