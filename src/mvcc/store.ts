@@ -89,7 +89,7 @@ export class MvccStore {
     this.meta = new StoreMeta(engine);
     this.keyCounts = runSteps(KeyCounts.load(engine));
     this.#cache = new MetaCache(options.cacheBytes);
-    this.#listed = new ValueCache(options.listCacheBytes);
+    this.#listed = new ValueCache(options.listCacheBytes, () => this.sizeBytes);
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
     this.#changes = new KeyChanges(options.keyChangeCapacity, this.#revision);

@@ -4,6 +4,8 @@ import { IndexMeta } from './index-meta.ts';
 import { joinFields, KVS, ValueCache } from './value-cache.ts';
 
 const MIB = 2 ** 20;
+/** The size of a store that bounds no cache. */
+const large = (): number => 2 ** 40;
 
 function metaOf(mod: number, size: number, sub = 0): IndexMeta {
   return new IndexMeta({ mod, sub, create: 1, version: 1, lease: 0n, size, kv: undefined });
@@ -33,7 +35,7 @@ function store() {
 }
 
 it('values read together come again as few pieces, without the store', () => {
-  const cache = new ValueCache(8 * MIB);
+  const cache = new ValueCache(8 * MIB, large);
   const { read, values } = store();
   const list = metas(1, 1000, 1000);
   expect(Buffer.concat(cache.read(list, values)).equals(expected(list))).toBe(true);
@@ -45,7 +47,7 @@ it('values read together come again as few pieces, without the store', () => {
 });
 
 it('a list with a value that changed reads that one alone', () => {
-  const cache = new ValueCache(8 * MIB);
+  const cache = new ValueCache(8 * MIB, large);
   const { read, values } = store();
   const list = metas(1, 100, 1000);
   cache.read(list, values);
@@ -56,7 +58,7 @@ it('a list with a value that changed reads that one alone', () => {
 });
 
 it.each([100, 10_000, 60_000])('memory stays within the bound with values of %d bytes', (size) => {
-  const cache = new ValueCache(2 * MIB);
+  const cache = new ValueCache(2 * MIB, large);
   const { values } = store();
   for (let from = 1; from < (20 * MIB) / size; from += 100) {
     const list = metas(from, 100, size);
@@ -68,7 +70,7 @@ it.each([100, 10_000, 60_000])('memory stays within the bound with values of %d 
 });
 
 it('what was handed out does not change when its memory is dropped', () => {
-  const cache = new ValueCache(MIB);
+  const cache = new ValueCache(MIB, large);
   const { values } = store();
   const list = metas(1, 50, 5000);
   const pieces = cache.read(list, values);
@@ -77,7 +79,7 @@ it('what was handed out does not change when its memory is dropped', () => {
 });
 
 it('revisions of one transaction are told apart, and those beyond the bounds are not kept', () => {
-  const cache = new ValueCache(8 * MIB);
+  const cache = new ValueCache(8 * MIB, large);
   const { read, values } = store();
   const list = [0, 1, 4095, 4096, 5000, 9000].map((sub) => metaOf(7, 100, sub));
   list.push(metaOf(2 ** 42, 100), metaOf(2 ** 42 + 1, 100), metaOf(8, 200_000));
@@ -89,11 +91,11 @@ it('revisions of one transaction are told apart, and those beyond the bounds are
 it('nothing is kept without room, nor after it was cleared', () => {
   const { read, values } = store();
   const list = metas(1, 10, 100);
-  const none = new ValueCache(0);
+  const none = new ValueCache(0, large);
   none.read(list, values);
   none.read(list, values);
   expect([read.length, none.bytes]).toEqual([20, 0]);
-  const cache = new ValueCache(MIB);
+  const cache = new ValueCache(MIB, large);
   cache.read(list, values);
   cache.clear();
   cache.read(list, values);
@@ -103,4 +105,16 @@ it('nothing is kept without room, nor after it was cleared', () => {
 it('values are joined as fields', () => {
   const list = metas(1, 3, 300);
   expect(joinFields(list.map(valueOf)).equals(expected(list))).toBe(true);
+});
+
+it('replaced values of a small store do not fill the cache', () => {
+  const storeBytes = 6 * MIB;
+  const cache = new ValueCache(128 * MIB, () => storeBytes);
+  const { read, values } = store();
+  for (let revision = 1; revision < 100_000; revision += 1000)
+    cache.read(metas(revision, 1000, 1000), values);
+  expect(cache.bytes).toBeLessThanOrEqual(2 * storeBytes);
+  read.length = 0;
+  cache.read(metas(96_001, 4000, 1000), values);
+  expect(read).toEqual([]);
 });

@@ -7,6 +7,9 @@ import type { IndexMeta } from './index-meta.ts';
 const SLAB_BYTES = 256 * 1024;
 /** A larger value is not kept. */
 const MAX_VALUE_BYTES = 128 * 1024;
+/** A store smaller than the bound keeps its live values, and at most as many bytes of replaced ones again. */
+const STORE_MULTIPLE = 2;
+const LEAST_BYTES = 4 * 1024 * 1024;
 /** Estimated heap bytes of an entry beyond the value. */
 const ENTRY_OVERHEAD = 120;
 /** The field `kvs` of a RangeResponse, and its tag: length-delimited. */
@@ -38,17 +41,25 @@ export type ReadValues = (metas: readonly IndexMeta[]) => Buffer[];
  * Values read together lie side by side, so that a list which reads the same ones again, in the same order, gets them
  * as few large pieces without copies. Memory of values is never written to again, so that pieces may be kept for as
  * long as a client takes. What was read first goes first, a slab at a time.
+ *
+ * Replaced values are not looked for: they go with their slabs. So the bound follows the size of the store, or a small
+ * store with many writes would fill the cache with values that no list reads any more.
  */
 export class ValueCache {
   readonly #maxBytes: number;
+  readonly #storeBytes: () => number;
   readonly #entries = new Map<number, Entry>();
   /** The oldest first. */
   #slabs: Slab[] = [];
   #bytes = 0;
 
-  /** @param maxBytes bound of all that is kept; 0 keeps nothing */
-  constructor(maxBytes: number) {
+  /**
+   * @param maxBytes bound of all that is kept; 0 keeps nothing
+   * @param storeBytes size of the store with its history
+   */
+  constructor(maxBytes: number, storeBytes: () => number) {
     this.#maxBytes = maxBytes;
+    this.#storeBytes = storeBytes;
   }
 
   /** Bytes kept, with what keeping them costs. */
@@ -110,7 +121,8 @@ export class ValueCache {
   #slabWithRoom(size: number): Slab {
     const last = this.#slabs.at(-1);
     if (last !== undefined && last.used + size <= SLAB_BYTES) return last;
-    while (this.#slabs.length > 0 && this.#bytes + SLAB_BYTES > this.#maxBytes) this.#dropOldest();
+    const bound = Math.min(this.#maxBytes, Math.max(LEAST_BYTES, STORE_MULTIPLE * this.#storeBytes()));
+    while (this.#slabs.length > 0 && this.#bytes + SLAB_BYTES > bound) this.#dropOldest();
     const slab = { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), names: [], used: 0 };
     this.#slabs.push(slab);
     this.#bytes += SLAB_BYTES;
