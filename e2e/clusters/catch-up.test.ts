@@ -49,7 +49,7 @@ function p99(times: readonly number[]): number {
 describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''}`, () => {
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await TestCluster.found([serverUnderTest, serverUnderTest, serverUnderTest]);
+    cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest]);
   }, 60_000);
   afterAll(() => cluster.destroy());
 

@@ -32,7 +32,7 @@ describe.skipIf(missing !== undefined)(`a damaged member ${missing ?? ''}`, () =
   describe.each(mixes)('of %s', (_mix, kinds) => {
     let cluster: TestCluster;
     beforeAll(async () => {
-      cluster = await TestCluster.found(kinds, ['--corrupt-check-time=1s', '--log-level=info']);
+      cluster = await TestCluster.create(kinds, ['--corrupt-check-time=1s', '--log-level=info']);
       for (let key = 0; key < 20; key += 1) await cluster.ctl().ok(['put', `key/${key}`, `value ${key}`]);
       await cluster.settled();
     }, 60_000);
@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)(`a damaged member ${missing ?? ''}`, () =
   });
 
   it('does not come back where it compares itself first', { timeout: 90_000 }, async () => {
-    const cluster = await TestCluster.found(
+    const cluster = await TestCluster.create(
       ['keystead', 'keystead', 'keystead'],
       ['--feature-gates=InitialCorruptCheck=true'],
     );
@@ -84,7 +84,7 @@ describe.skipIf(missing !== undefined)(`a damaged member ${missing ?? ''}`, () =
   });
 
   it('is found by the hashes of compactions', { timeout: 90_000 }, async () => {
-    const cluster = await TestCluster.found(
+    const cluster = await TestCluster.create(
       ['keystead', 'keystead', 'keystead'],
       ['--feature-gates=CompactHashCheck=true', '--compact-hash-check-time=1s'],
     );

@@ -10,7 +10,7 @@ it.skipIf(missing !== undefined)(
   `a member goes on alone with --force-new-cluster when the others are lost, and takes in new ones ${missing ?? ''}`,
   { timeout: 120_000 },
   async () => {
-    const cluster = await TestCluster.found([serverUnderTest, serverUnderTest, serverUnderTest]);
+    const cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest]);
     const survivors: Member[] = [];
     try {
       for (let key = 0; key < KEYS; key += 1) await cluster.ctl().ok(['put', `key/${key}`, `value ${key}`]);

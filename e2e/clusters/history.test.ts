@@ -30,7 +30,7 @@ describe.skipIf(missing !== undefined)(`the history of clients and watchers ${mi
   it.each(clusters)(
     'is one order of requests while members are killed and stopped: %s',
     async (title, kinds) => {
-      cluster = await TestCluster.found(kinds);
+      cluster = await TestCluster.create(kinds);
       const { members } = cluster;
       const endpoints = members.map(({ endpoint }) => endpoint);
       const clients = new HistoryClients(endpoints, CLIENTS, kinds.length);

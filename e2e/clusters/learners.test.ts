@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     'that are %s answer serializable reads alone',
     { timeout: 120_000 },
     async (kind) => {
-      cluster = await TestCluster.found(['keystead']);
+      cluster = await TestCluster.create(['keystead']);
       await put(connect(await cluster.leader()), 'first');
       const learner = connect(await cluster.addLearner(kind, 'learner'));
       await eventually('the learner has the key', async () => valueOf(await get(learner, true)) === 'first');
@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
   );
 
   it('with --learner-reads serve linearizable reads under any leader', { timeout: 120_000 }, async () => {
-    cluster = await TestCluster.found(['keystead', 'etcd']);
+    cluster = await TestCluster.create(['keystead', 'etcd']);
     const voters = [...cluster.members];
     const learner = connect(await cluster.addLearner('keystead', 'learner', ['--learner-reads']));
     for (const leader of voters) {
@@ -89,7 +89,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     'are promoted by a leader with --auto-promote-learners once they have caught up',
     { timeout: 120_000 },
     async () => {
-      cluster = await TestCluster.found(['keystead'], ['--auto-promote-learners']);
+      cluster = await TestCluster.create(['keystead'], ['--auto-promote-learners']);
       const first = await cluster.leader();
       const client = connect(first);
       for (let round = 0; round < 50; round += 1) await put(client, `${round}`);
@@ -117,7 +117,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
   );
 
   it('of another cluster are noticed when they are added', { timeout: 120_000 }, async () => {
-    cluster = await TestCluster.found(['keystead']);
+    cluster = await TestCluster.create(['keystead']);
     const [first] = cluster.members;
     const stranger = await Member.start({ kind: 'etcd', name: 'stranger' });
     try {

@@ -120,7 +120,7 @@ describe.skipIf(missing !== undefined)(`clusters of etcd and Keystead together $
           return cluster.settled();
         };
         beforeAll(async () => {
-          cluster = await TestCluster.found(kinds, flags);
+          cluster = await TestCluster.create(kinds, flags);
         }, 60_000);
         afterAll(() => cluster.destroy());
 

@@ -20,7 +20,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a leader whose disk is stuck', () =
   const switchOf = (name: string): string => join(folder, name);
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await TestCluster.found(['keystead', 'keystead', 'keystead'], [], (name) => ({
+    cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], [], (name) => ({
       NODE_OPTIONS: `--import=${preload}`,
       STUCK_LOG_WHILE: switchOf(name),
     }));

@@ -39,7 +39,7 @@ export class TestCluster {
    * @param environment of the member of that name
    * @param placements of the members, in their order
    */
-  static async found(
+  static async create(
     kinds: readonly MemberKind[],
     flags: readonly string[] = [],
     environment: (name: string) => NodeJS.ProcessEnv = () => ({}),

@@ -18,7 +18,7 @@ describe.skipIf(missing !== undefined)(`kube-apiserver on three members ${missin
   let core: CoreV1Api;
 
   beforeAll(async () => {
-    cluster = await TestCluster.found([serverUnderTest, serverUnderTest, serverUnderTest]);
+    cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest]);
     const storeUrl = cluster.members.map(({ clientUrl }) => clientUrl).join(',');
     plane = await ControlPlane.start({ storeUrl });
     core = plane.kubeConfig.makeApiClient(CoreV1Api);

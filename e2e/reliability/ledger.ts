@@ -7,7 +7,7 @@ interface Kept {
   readonly revision: number;
 }
 
-/** What writers sent and what was acknowledged. Each key belongs to one writer, which counts its values up. */
+/** Records sent and acknowledged values. Each key has one writer, whose values are increasing numbers. */
 export class Ledger {
   acknowledged = 0;
   readonly #sent = new Map<string, number>();
@@ -18,7 +18,7 @@ export class Ledger {
     this.#noise = noise(Math.max(valueBytes, NUMBER_BYTES));
   }
 
-  /** The next value of the key. It does not compress. */
+  /** Returns the next value of a key. It cannot be compressed. */
   next(key: string): { number: number; value: Buffer } {
     const number = (this.#sent.get(key) ?? 0) + 1;
     this.#sent.set(key, number);
@@ -32,17 +32,17 @@ export class Ledger {
     this.acknowledged += 1;
   }
 
-  /** What was acknowledged until now, by key. */
+  /** Returns the acknowledged values by key. */
   snapshot(): ReadonlyMap<string, Kept> {
     return new Map(this.#kept);
   }
 
-  /** What is wrong with a value that was read. */
+  /** Checks a value that was read. @returns the error, if any */
   fault(key: string, value: Buffer | undefined, kept: Kept): string | undefined {
-    if (value === undefined) return `${key}, acknowledged at revision ${kept.revision}, is gone`;
+    if (value === undefined) return `${key}, acknowledged at revision ${kept.revision}, is lost`;
     const number = value.readDoubleBE();
-    if (number < kept.number) return `${key} holds value ${number} where ${kept.number} was acknowledged`;
-    if (number > (this.#sent.get(key) ?? 0)) return `${key} holds value ${number}, which was never sent`;
+    if (number < kept.number) return `${key} has value ${number}, but ${kept.number} was acknowledged`;
+    if (number > (this.#sent.get(key) ?? 0)) return `${key} has value ${number}, which was never sent`;
     const isWhole =
       value.length === this.#noise.length &&
       value.subarray(NUMBER_BYTES).equals(this.#noise.subarray(NUMBER_BYTES));

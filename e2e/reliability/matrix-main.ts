@@ -4,10 +4,10 @@ import type { MemberKind } from '../harness/member.ts';
 import { runMatrix } from './matrix/run.ts';
 
 /*
- * `npm run matrix`: faults on real processes. Prints a line for each fault, and everything that went wrong.
- * `--clusters keystead3,etcd3` says which clusters, `--faults REGEXP` which faults, `--latencies 50,150` which round
- * trips between members are tried as well; `--record FILE` adds the figures to a file, from which
- * `tsx e2e/reliability/matrix-table.ts FILE` makes the table of docs/reliability.md.
+ * `npm run matrix`: injects faults into clusters of real processes. Prints one line per fault, and all failures.
+ * Options: `--clusters keystead3,etcd3`, `--faults REGEXP`, `--latencies 50,150` (round-trip times between members),
+ * `--record FILE` (appends the figures to a file). `tsx e2e/reliability/matrix-table.ts FILE` prints the table of
+ * docs/reliability.md from such a file.
  */
 const { values } = parseArgs({
   options: {

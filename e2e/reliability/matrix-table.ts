@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/* `tsx e2e/reliability/matrix-table.ts FILE`: the table of docs/reliability.md from what `npm run matrix -- --record` wrote. */
+/* `tsx e2e/reliability/matrix-table.ts FILE` prints the table of docs/reliability.md from a file of `npm run matrix`. */
 interface Line {
   readonly cluster: string;
   readonly fault: string;

@@ -18,7 +18,7 @@ describe.skipIf(missing !== undefined)(
   `faults of real processes, disks and networks ${missing ?? ''}`,
   () => {
     it.each(cases)(
-      'leave a history that holds, and members that start again: %s',
+      'leave a consistent history, and all members start again: %s',
       async (title, kinds, only) => {
         const { rows, problems, operations } = await runMatrix({ kinds, only });
         for (const { fault, outageMs, backMs } of rows)

@@ -5,11 +5,11 @@ import { LoadClient } from '../harness/load-client.ts';
 import type { Ledger } from './ledger.ts';
 
 const KEYS_PER_WRITER = 4;
-/** A writer whose member is gone tries the next one after this. */
+/** A writer whose member does not answer tries the next member after this time. */
 const RETRY_MS = 20;
 const TIMEOUT_MS = 5_000;
 
-/** Writers that put at full rate, each waiting for one answer, and note what was acknowledged. */
+/** Writers that put at full rate and record acknowledged values. Each has one put in progress. */
 export class PutLoad {
   readonly #ledger: Ledger;
   readonly #clients: readonly LoadClient[];
@@ -23,7 +23,7 @@ export class PutLoad {
     for (let writer = 0; writer < writers; writer += 1) this.#running.push(this.#run(writer));
   }
 
-  /** What is under way goes on to its end. */
+  /** Starts no new puts. Puts in progress finish. */
   pause(): void {
     this.#paused = true;
   }

@@ -8,15 +8,15 @@ import { eventually } from '../harness/wait.ts';
 import { Ledger } from './ledger.ts';
 import { PutLoad } from './put-load.ts';
 
-/** Enough puts at once for a busy log and large batches of the store. */
+/** Enough concurrent puts for a busy log and large batches in the store. */
 const WRITERS = 64;
-/** The history of large values must fit until it is compacted, and the log releases segments soon. */
+/** The quota must be large enough for the history of large values, and the log must release segments soon. */
 const FLAGS = [
   '--quota-backend-bytes=17179869184',
   '--snapshot-count=1000',
   '--snapshot-catchup-entries=500',
 ];
-/** Load before a restart goes on until this many bytes were acknowledged, so that the log is in segments it uses again. */
+/** Acknowledged bytes before each restart, so that the log has started new segments. */
 const LOAD_BYTES = 150 << 20;
 /** A range of this many keys of 64 KB is 4 MB. */
 const PAGE = 64;
@@ -26,19 +26,19 @@ export interface RestartsOptions {
   readonly kind: MemberKind;
   readonly members: 1 | 3;
   readonly valueBytes: number;
-  /** Restarts, by SIGKILL and SIGTERM in turn. */
+  /** Number of restarts, alternately by SIGKILL and SIGTERM. */
   readonly rounds: number;
-  /** Milliseconds of load before each: at least the one, at most the other, unless enough bytes came. */
+  /** Minimum and maximum milliseconds of load before each restart; it ends earlier when enough bytes were written. */
   readonly loadMs: readonly [number, number];
 }
 
 export interface Restart {
   readonly signal: NodeJS.Signals;
-  /** How many members were restarted at once. */
+  /** Number of members restarted at the same time. */
   readonly members: number;
   /** Milliseconds from the signal to the end of the process. */
   readonly stopMs: number;
-  /** Milliseconds from the start of the process until it says that it serves: of the slowest member. */
+  /** Milliseconds from the start of the process until it serves, of the slowest member. */
   readonly startMs: number;
   /** Milliseconds from the start of the process until it has also caught up with the others. */
   readonly caughtUpMs: number;
@@ -50,21 +50,21 @@ export interface RestartsResult {
 }
 
 /**
- * Restarts members that take puts at full rate. Each must start again and hold what was acknowledged. Of three
- * members one is restarted at a time, whether it leads or not, and in each fourth round all of them at once.
+ * Restarts members under puts at full rate. Each must start again and have all acknowledged values. Of three members
+ * one is restarted at a time, whether it is the leader or not, and in every fourth round all of them.
  *
- * @throws when a member does not start again, or has lost something
+ * @throws if a member does not start again or has lost data
  */
 export async function restartsUnderLoad(options: RestartsOptions): Promise<RestartsResult> {
   const { kind, members, valueBytes, rounds } = options;
-  const cluster = await TestCluster.found(Array<MemberKind>(members).fill(kind), FLAGS);
+  const cluster = await TestCluster.create(Array<MemberKind>(members).fill(kind), FLAGS);
   const ledger = new Ledger(valueBytes);
   const endpoints = cluster.members.map(({ endpoint }) => endpoint);
   const load = new PutLoad(endpoints, ledger, WRITERS);
   const restarts: Restart[] = [];
   try {
     for (let round = 0; round < rounds; round += 1) {
-      await loaded(ledger, options);
+      await waitForLoad(ledger, options);
       const signal = round % 2 === 0 ? 'SIGKILL' : 'SIGTERM';
       const one = cluster.members[(round >> 1) % members];
       const chosen = one === undefined || round % 4 === 3 ? cluster.members : [one];
@@ -73,7 +73,7 @@ export async function restartsUnderLoad(options: RestartsOptions): Promise<Resta
       load.resume();
     }
     await load.stop();
-    await Promise.all(cluster.members.map((member) => holdsEverything(member, ledger)));
+    await Promise.all(cluster.members.map((member) => checkValues(member, ledger)));
     await cluster.settled();
     return { restarts, acknowledged: ledger.acknowledged };
   } finally {
@@ -82,7 +82,7 @@ export async function restartsUnderLoad(options: RestartsOptions): Promise<Resta
   }
 }
 
-/** The load goes on until all serve again, and rests while they catch up. */
+/** The load continues until all members serve again, and pauses while they catch up. */
 async function restart(
   members: readonly Member[],
   { signal, ledger, load }: { signal: NodeJS.Signals; ledger: Ledger; load: PutLoad },
@@ -97,11 +97,14 @@ async function restart(
   load.pause();
   await caughtUp;
   const caughtUpMs = performance.now() - started;
-  await Promise.all(members.map((member) => holdsEverything(member, ledger)));
+  await Promise.all(members.map((member) => checkValues(member, ledger)));
   return { signal, members: members.length, stopMs, startMs, caughtUpMs };
 }
 
-async function loaded(ledger: Ledger, { loadMs: [least, most], valueBytes }: RestartsOptions): Promise<void> {
+async function waitForLoad(
+  ledger: Ledger,
+  { loadMs: [least, most], valueBytes }: RestartsOptions,
+): Promise<void> {
   const before = ledger.acknowledged;
   const begun = performance.now();
   await sleep(least);
@@ -123,8 +126,8 @@ async function serves({ clientUrl }: Member): Promise<void> {
   );
 }
 
-/** Waits until the member holds what was acknowledged before now. */
-async function holdsEverything(member: Member, ledger: Ledger): Promise<void> {
+/** Waits until the member has the acknowledged revision, then checks all acknowledged values. */
+async function checkValues(member: Member, ledger: Ledger): Promise<void> {
   const kept = ledger.snapshot();
   const last = Math.max(0, ...[...kept.values()].map(({ revision }) => revision));
   const client = new LoadClient(member.endpoint);

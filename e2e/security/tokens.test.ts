@@ -203,7 +203,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`simple tokens of %s ${missin
   });
 
   it('are the same to all members', { timeout: 120_000 }, async () => {
-    const cluster = await TestCluster.found([kind, kind, kind], ['--bcrypt-cost=4']);
+    const cluster = await TestCluster.create([kind, kind, kind], ['--bcrypt-cost=4']);
     running.push({ stop: () => cluster.destroy() });
     const servers = cluster.members.map((member) => new AuthServer(member));
     running.push(...servers.map(({ side }) => ({ stop: () => Promise.resolve(side.close()) })));

@@ -16,7 +16,7 @@ describe.skipIf(missing !== undefined)(`a leader whose disk fails ${missing ?? '
   const disks = new Map<string, FaultyDisk>();
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await TestCluster.found(['keystead', 'keystead', 'keystead'], [], (name) => {
+    cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], [], (name) => {
       const disk = new FaultyDisk();
       disks.set(name, disk);
       return disk.env;

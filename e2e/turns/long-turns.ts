@@ -32,7 +32,7 @@ export async function longTurnsOf(options: TurnsOptions): Promise<string[]> {
     options.onStep?.(name, ms, turns);
   };
   process.env['KEYSTEAD_MAX_TURN_MS'] = String(options.boundMs);
-  const cluster = await TestCluster.found(['keystead'], FLAGS);
+  const cluster = await TestCluster.create(['keystead'], FLAGS);
   const [member] = cluster.members;
   if (member === undefined) throw new Error('a cluster has a member');
   try {

@@ -5,14 +5,14 @@ import { LoadClient } from '../../harness/load-client.ts';
 import { eventually } from '../../harness/wait.ts';
 
 const EVERY_MS = 10;
-/** A put begins this long after the one before, even if that one is not answered yet: outages are seen this exactly. */
+/** Interval of puts, even if earlier ones are not answered yet. It is the precision of the measured outages. */
 const PUT_EVERY_MS = 50;
-const MAX_UNDER_WAY = 40;
-/** A put that the cluster lost during a fault ends after this time. */
+const MAX_PENDING = 40;
+/** Timeout of a put that was lost during a fault. */
 const TIMEOUT_MS = 2_000;
-const BACK_MS = 120_000;
+const RECOVERY_MS = 120_000;
 
-/** Puts through each member all the time, and the times at which one was acknowledged. */
+/** Sends puts to each member all the time and records when they are acknowledged. */
 export class Availability {
   readonly #acknowledged = new Map<string, number[]>();
   readonly #running: Promise<void>[];
@@ -22,7 +22,7 @@ export class Availability {
     this.#running = endpoints.map((endpoint) => this.#run(endpoint));
   }
 
-  /** The longest time in milliseconds without an acknowledged put through any member, since then. */
+  /** Returns the longest time in milliseconds without an acknowledged put through any member, since `begun`. */
   outageSince(begun: number): number {
     const times = [...this.#acknowledged.values()].flat().filter((time) => time > begun);
     let longest = 0;
@@ -34,8 +34,8 @@ export class Availability {
     return longest;
   }
 
-  /** Waits for a put through this member, begun now. @returns milliseconds */
-  async back(endpoint: string): Promise<number> {
+  /** Waits for an acknowledged put through a member. @returns the milliseconds from this call */
+  async waitForPut(endpoint: string): Promise<number> {
     const begun = performance.now();
     const times = this.#acknowledged.get(endpoint) ?? [];
     const at = await eventually(
@@ -44,7 +44,7 @@ export class Availability {
         const last = times.at(-1);
         return last !== undefined && last > begun ? last : undefined;
       },
-      { timeoutMs: BACK_MS, everyMs: EVERY_MS },
+      { timeoutMs: RECOVERY_MS, everyMs: EVERY_MS },
     );
     return at - begun;
   }
@@ -71,15 +71,15 @@ export class Availability {
         openedMs = now;
       }
     };
-    const underWay = new Set<Promise<void>>();
+    const pending = new Set<Promise<void>>();
     for (let turn = 0; !this.#stopped; turn += 1) {
-      if (underWay.size < MAX_UNDER_WAY) {
-        const one = put(turn).finally(() => underWay.delete(one));
-        underWay.add(one);
+      if (pending.size < MAX_PENDING) {
+        const one = put(turn).finally(() => pending.delete(one));
+        pending.add(one);
       }
       await sleep(PUT_EVERY_MS);
     }
     client.close();
-    await Promise.all(underWay);
+    await Promise.all(pending);
   }
 }

@@ -14,13 +14,13 @@ import { RpcClient } from '../../harness/rpc-client.ts';
 
 const EVERY_MS = 200;
 const TIMEOUT_MS = 2_000;
-/** What reads the whole store is asked for in so many turns once, by one caller for each member. */
-const WHOLE_EVERY = 10;
+/** Requests that read the whole store are sent only in each round of this number. */
+const FULL_READ_EVERY = 10;
 const LEASE_SECONDS = 2;
-/** Keys of leases that nobody keeps alive. */
+/** Prefix of keys whose leases are not kept alive. */
 export const LEASED = 'leased/';
 
-/** Asks a member everything besides keys, all the time, and takes whatever it answers. */
+/** Sends all kinds of other requests to a member all the time and accepts any response. */
 export class EndpointUser {
   answered = 0;
   readonly #running: Promise<void>;
@@ -48,7 +48,7 @@ export class EndpointUser {
         lease(client, `${LEASED}${endpoint}/${turn}`),
       ];
       for (const answered of await Promise.all(asked)) if (answered) this.answered += 1;
-      if (turn % WHOLE_EVERY === 0) {
+      if (turn % FULL_READ_EVERY === 0) {
         await this.#unary(client.unary(Maintenance.methods.hashKv, HashKVRequest.create()));
         await snapshot(endpoint);
       }
@@ -63,11 +63,11 @@ export class EndpointUser {
 }
 
 async function get(endpoint: string, path: string): Promise<boolean> {
-  return answers(fetch(`http://${endpoint}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) }));
+  return isAnswered(fetch(`http://${endpoint}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) }));
 }
 
 async function post(endpoint: string, path: string, body: object): Promise<boolean> {
-  return answers(
+  return isAnswered(
     fetch(`http://${endpoint}${path}`, {
       method: 'POST',
       body: JSON.stringify(body),
@@ -76,8 +76,8 @@ async function post(endpoint: string, path: string, body: object): Promise<boole
   );
 }
 
-/** A member that is down or cut off answers nothing. */
-async function answers(response: Promise<Response>): Promise<boolean> {
+/** Returns false if the member does not answer, for example because it is down or isolated. */
+async function isAnswered(response: Promise<Response>): Promise<boolean> {
   try {
     await (await response).arrayBuffer();
     return true;
@@ -86,7 +86,7 @@ async function answers(response: Promise<Response>): Promise<boolean> {
   }
 }
 
-/** A key that goes with its lease. */
+/** Puts a key with a lease. */
 async function lease(client: LoadClient, key: string): Promise<boolean> {
   const request = LeaseGrantRequest.create({ ttl: LEASE_SECONDS });
   const granted = await client.unary(Lease.methods.leaseGrant, request);

@@ -13,12 +13,12 @@ import type { TestDisk } from '../../harness/test-disk.ts';
 import { eventually } from '../../harness/wait.ts';
 import { Availability } from './availability.ts';
 import { EndpointUser, LEASED } from './endpoints.ts';
-import { type Fault, faults, faultsOfLongWays, type Ground } from './faults.ts';
-import { FaultyPlaces, LongWays } from './places.ts';
+import { type Fault, faults, latencyFaults, type TestEnvironment } from './faults.ts';
+import { FaultyHosts, DelayedPeerLinks } from './hosts.ts';
 
 const CLIENTS = 6;
 const VALUE_BYTES = [0, 1 << 10, 4 << 10, 1 << 10, 16 << 10, 1 << 10, 64 << 10];
-/** A full disk must not be full of history. */
+/** The quota must not stop the writes before the disk is full. */
 const FLAGS = ['--quota-backend-bytes=8589934592'];
 const WATCH_MS = 60_000;
 const LEASES_END_MS = 30_000;
@@ -27,31 +27,32 @@ export interface Row {
   readonly fault: string;
   /** Milliseconds without an acknowledged put through any member. */
   readonly outageMs: number;
-  /** Milliseconds from the end of the fault to a put through the member it was done to. */
+  /** Milliseconds from the end of the fault to a put through the affected member. */
   readonly backMs: number;
 }
 
 export interface MatrixRun {
   readonly rows: readonly Row[];
-  /** What went wrong: a member that did not start again, an answer that the history contradicts, and so on. */
+  /** Failures, for example a member that did not start again or a response that contradicts the history. */
   readonly problems: readonly string[];
   readonly operations: number;
 }
 
 export interface MatrixOptions {
   readonly kinds: readonly MemberKind[];
-  /** Only faults whose names match. */
+  /** Runs only faults with matching names. */
   readonly only?: RegExp | undefined;
-  /** Between members; their disks and their network are the machine's then. */
+  /** Round-trip time between members. If given, the members use the disk and the network of the machine. */
   readonly roundTripMs?: number | undefined;
   readonly onRow?: (row: Row) => void;
 }
 
-/** Runs one cluster through faults, one after the other, under load, and judges what its clients saw. */
+/** Injects faults into one cluster under load, one after the other, and checks the history of its clients. */
 export async function runMatrix(options: MatrixOptions): Promise<MatrixRun> {
   const { kinds, roundTripMs } = options;
-  const places = roundTripMs === undefined ? new FaultyPlaces(kinds.length) : undefined;
-  const ways = roundTripMs === undefined ? undefined : await LongWays.open(kinds.length, roundTripMs);
+  const hosts = roundTripMs === undefined ? new FaultyHosts(kinds.length) : undefined;
+  const delayed =
+    roundTripMs === undefined ? undefined : await DelayedPeerLinks.open(kinds.length, roundTripMs);
   const clocks = new Map<string, ShiftedClock>();
   const environment = (name: string): NodeJS.ProcessEnv => {
     if (name.startsWith('etcd')) return {};
@@ -61,32 +62,32 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixRun> {
   };
   let cluster: TestCluster | undefined;
   try {
-    const placements = (places ?? ways)?.placements ?? [];
-    cluster = await TestCluster.found(kinds, FLAGS, environment, placements);
-    return await underLoad({ cluster, places, clocks }, options);
+    const placements = (hosts ?? delayed)?.placements ?? [];
+    cluster = await TestCluster.create(kinds, FLAGS, environment, placements);
+    return await underLoad({ cluster, hosts, clocks }, options);
   } finally {
     await Promise.all(cluster?.members.map((member) => member.kill()) ?? []);
-    for (const { log, store } of places?.disks ?? []) {
+    for (const { log, store } of hosts?.disks ?? []) {
       log.repair();
       store.repair();
     }
     await cluster?.destroy();
-    places?.remove();
-    ways?.remove();
+    hosts?.remove();
+    delayed?.remove();
   }
 }
 
 function chosenFaults({ kinds, only, roundTripMs }: MatrixOptions): readonly Fault[] {
-  return (roundTripMs === undefined ? faults : faultsOfLongWays).filter(
-    ({ name, members, keysteadAlone }) =>
+  return (roundTripMs === undefined ? faults : latencyFaults).filter(
+    ({ name, members, keysteadOnly }) =>
       members <= kinds.length &&
       (only?.test(name) ?? true) &&
-      !(keysteadAlone === true && kinds.includes('etcd')),
+      !(keysteadOnly === true && kinds.includes('etcd')),
   );
 }
 
-async function underLoad(ground: Ground, options: MatrixOptions): Promise<MatrixRun> {
-  const { cluster } = ground;
+async function underLoad(environment: TestEnvironment, options: MatrixOptions): Promise<MatrixRun> {
+  const { cluster } = environment;
   const endpoints = cluster.members.map(({ endpoint }) => endpoint);
   const clients = new HistoryClients(endpoints, CLIENTS, endpoints.length, VALUE_BYTES);
   const watchers = [
@@ -99,13 +100,13 @@ async function underLoad(ground: Ground, options: MatrixOptions): Promise<Matrix
   const problems: string[] = [];
   for (const fault of chosenFaults(options)) {
     try {
-      for (const endpoint of endpoints) await availability.back(endpoint);
-      const row = await suffer(fault, ground, availability);
+      for (const endpoint of endpoints) await availability.waitForPut(endpoint);
+      const row = await injectFault(fault, environment, availability);
       rows.push(row);
       options.onRow?.(row);
     } catch (error) {
       problems.push(`${fault.name}: ${String(error)}`);
-      const isRecovered = await recover(ground).then(
+      const isRecovered = await recover(environment).then(
         () => true,
         (failure: unknown) => {
           problems.push(`after ${fault.name}: ${String(failure)}`);
@@ -116,28 +117,33 @@ async function underLoad(ground: Ground, options: MatrixOptions): Promise<Matrix
     }
   }
   await Promise.all([clients.stop(), availability.stop(), ...users.map((user) => user.stop())]);
-  for (const judged of [leasesEnd(endpoints), historyHolds(cluster, clients, watchers)])
-    await judged.catch((error: unknown) => problems.push(String(error)));
+  for (const check of [checkLeases(endpoints), checkClientHistory(cluster, clients, watchers)])
+    await check.catch((error: unknown) => problems.push(String(error)));
   await Promise.all(watchers.map((watcher) => watcher.stop()));
-  if (users.some(({ answered }) => answered === 0)) problems.push('a member answered nothing besides keys');
+  if (users.some(({ answered }) => answered === 0))
+    problems.push('a member has answered none of the other requests');
   return { rows, problems, operations: clients.answered };
 }
 
-async function suffer(fault: Fault, ground: Ground, availability: Availability): Promise<Row> {
+async function injectFault(
+  fault: Fault,
+  environment: TestEnvironment,
+  availability: Availability,
+): Promise<Row> {
   const begun = performance.now();
-  const members = await fault.happens(ground);
-  const back = await Promise.all(members.map(({ endpoint }) => availability.back(endpoint)));
-  for (const { name, program } of ground.cluster.members)
-    if (!program.alive) throw new Error(`${name} has ended:\n${program.tail()}`);
+  const members = await fault.inject(environment);
+  const back = await Promise.all(members.map(({ endpoint }) => availability.waitForPut(endpoint)));
+  for (const { name, program } of environment.cluster.members)
+    if (!program.alive) throw new Error(`${name} has killed:\n${program.tail()}`);
   return { fault: fault.name, outageMs: availability.outageSince(begun), backMs: Math.max(...back) };
 }
 
-/** Makes everything good that a fault which failed has left, so that the next one is seen too. */
-async function recover({ cluster, places }: Ground): Promise<void> {
-  places?.network.heal();
+/** Repairs everything after a fault that failed, so that the next one can be tested as well. */
+async function recover({ cluster, hosts }: TestEnvironment): Promise<void> {
+  hosts?.network.heal();
   for (const [at, member] of cluster.members.entries()) {
     if (cluster.alive.includes(member)) member.program.signal('SIGCONT');
-    const disks = Object.values(places?.disks[at] ?? {}) as TestDisk[];
+    const disks = Object.values(hosts?.disks[at] ?? {}) as TestDisk[];
     if (disks.some(({ failed }) => failed)) await member.kill();
     for (const disk of disks) {
       disk.repair();
@@ -150,13 +156,13 @@ async function recover({ cluster, places }: Ground): Promise<void> {
   }
 }
 
-async function leasesEnd(endpoints: readonly string[]): Promise<void> {
+async function checkLeases(endpoints: readonly string[]): Promise<void> {
   const client = new LoadClient(endpoints[0] ?? '');
   const rangeEnd = Buffer.from(LEASED);
   rangeEnd[rangeEnd.length - 1] = (rangeEnd.at(-1) ?? 0) + 1;
   const request = RangeRequest.create({ key: Buffer.from(LEASED), rangeEnd, countOnly: true });
   await eventually(
-    'keys go with their leases',
+    'keys are deleted with their leases',
     async () => {
       const answer = await client.unary(KV.methods.range, request);
       if ('code' in answer) throw new Error(answer.details);
@@ -168,7 +174,7 @@ async function leasesEnd(endpoints: readonly string[]): Promise<void> {
   ).finally(() => client.close());
 }
 
-async function historyHolds(
+async function checkClientHistory(
   cluster: TestCluster,
   { history }: HistoryClients,
   watchers: readonly HistoryWatcher[],

@@ -39,7 +39,7 @@ export class SoakCluster {
     this.rotate();
   }
 
-  static async found(kind: MemberKind): Promise<SoakCluster> {
+  static async create(kind: MemberKind): Promise<SoakCluster> {
     const cluster = new SoakCluster(kind);
     const places = [await cluster.#place(), await cluster.#place(), await cluster.#place()];
     const initial = places.map((place) => `${place.name}=${peerUrl(place)}`).join(',');

@@ -36,7 +36,7 @@ export interface SoakRun {
 export async function soak(options: SoakOptions): Promise<SoakRun> {
   const { kind, minutes, perSecond, events } = options;
   const lengthMs = minutes * 60_000;
-  const cluster = await SoakCluster.found(kind);
+  const cluster = await SoakCluster.create(kind);
   const [first] = cluster.members;
   const load = new SoakLoad(cluster, perSecond);
   const samples: Sample[] = [];

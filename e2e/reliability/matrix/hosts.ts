@@ -5,14 +5,14 @@ import { freePort } from '../../harness/ports.ts';
 import { TestDisk } from '../../harness/test-disk.ts';
 import { TestNetwork } from '../../harness/test-network.ts';
 
-/** The disks of a member: one for its log, one for the rest. */
+/** The disks of a member: one for its log, one for its store. */
 export interface Disks {
   readonly log: TestDisk;
   readonly store: TestDisk;
 }
 
-/** Disks and a network of their own for the members of one cluster. */
-export class FaultyPlaces {
+/** Separate disks and a network for the members of one cluster, into which faults can be injected. */
+export class FaultyHosts {
   readonly disks: readonly Disks[];
   readonly network: TestNetwork;
 
@@ -39,8 +39,8 @@ export class FaultyPlaces {
   }
 }
 
-/** Ways between members that take long; they end at relays in this process. */
-export class LongWays {
+/** Connections between members with a high latency, made by relays in this process. */
+export class DelayedPeerLinks {
   readonly placements: readonly Placement[];
   readonly #relays: readonly Relay[];
 
@@ -49,8 +49,8 @@ export class LongWays {
     this.#relays = relays;
   }
 
-  /** @param roundTripMs between any two members */
-  static async open(members: number, roundTripMs: number): Promise<LongWays> {
+  /** @param roundTripMs round-trip time between any two members */
+  static async open(members: number, roundTripMs: number): Promise<DelayedPeerLinks> {
     const placements: Placement[] = [];
     const relays: Relay[] = [];
     for (let at = 0; at < members; at += 1) {
@@ -58,7 +58,7 @@ export class LongWays {
       relays.push(await Relay.open(relayPort, peerPort, roundTripMs / 2));
       placements.push({ relayPort, peerPort });
     }
-    return new LongWays(placements, relays);
+    return new DelayedPeerLinks(placements, relays);
   }
 
   remove(): void {
