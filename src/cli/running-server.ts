@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { AppliedState } from '../apply/applied-state.ts';
 import { Logins } from '../api/auth/logins.ts';
 import type { Config } from '../config/config.ts';
@@ -28,6 +27,7 @@ import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
 import { warnOfOpenDirectory } from './private-files.ts';
 import { StartError } from './start-error.ts';
+import { randomInt } from './random-int.ts';
 import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
 import { ETCD_VERSION } from './version.ts';
@@ -111,7 +111,7 @@ export class RunningServer {
       founders: founding?.founders ?? [],
       remotes: founding?.remotes ?? [],
       scheduler: timers,
-      randomInt: (bound) => randomInt(bound),
+      randomInt,
       logger: (caller) => logging.for(caller),
       ...(simple === undefined ? {} : { tokens: simple }),
       hashInWorker: (scope, opened) => hashInWorker(storage.engine, scope, opened),
@@ -140,7 +140,7 @@ export class RunningServer {
       tls,
       audit,
       exportSnapshot: () => exportSnapshot(storage.engine),
-      randomInt: (bound) => randomInt(bound),
+      randomInt,
     });
     whole.start();
     await clusterReady(whole.periodicTasks.publisher, logger);

@@ -1,4 +1,4 @@
-import { promises as fs } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { assert, defined } from '../lib/assert.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import {
@@ -147,7 +147,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
    * its files can't be read
    */
   static async open(directory: string, options: Omit<RocksOptions, 'directory'> = {}): Promise<RocksEngine> {
-    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const database = rocksBinding().db_init(directory);
     const columns = await openDatabase(database, options.tuning ?? defaultTuning);
     const engine = new RocksEngine(database, columns, { ...options, directory });

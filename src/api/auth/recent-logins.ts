@@ -22,7 +22,8 @@ const MAX_USERS = 4096;
  * process. The digest includes the stored hash, so a changed user or password no longer matches.
  */
 export class RecentLogins {
-  readonly #key = randomBytes(32);
+  /** Made with the first login. */
+  #key: Buffer | undefined;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
 
@@ -53,6 +54,10 @@ export class RecentLogins {
     // The length comes first. Otherwise bytes could move from one part to the other.
     const length = Buffer.alloc(4);
     length.writeUInt32BE(hash.length);
-    return createHmac('sha256', this.#key).update(length).update(hash).update(password).digest();
+    return createHmac('sha256', (this.#key ??= randomBytes(32)))
+      .update(length)
+      .update(hash)
+      .update(password)
+      .digest();
   }
 }

@@ -26,6 +26,8 @@ export const segmentBytesFor = (capacity: number): number =>
     ? DEFAULT_SEGMENT_BYTES
     : Math.min(DEFAULT_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(capacity / 32)));
 
+/** A segment is filled so far ahead of the writer: some writes of the largest size. */
+const defaultAheadBytes = 8 << 20;
 /** Waiting appends are written together up to this size. */
 const MAX_WRITE_BYTES = 4 << 20;
 /** Reserved space that proposals can't use, so that raft's own entries never wait for a full disk. */
@@ -41,6 +43,8 @@ export interface FileLogOptions {
   readonly segmentBytes: number;
   /** Bytes that are filled with zeros by one write ahead of the writer. */
   readonly sliceBytes?: number;
+  /** How far ahead of the writer a segment is filled. */
+  readonly aheadBytes?: number;
   /** Default: the file system of the machine. */
   readonly disk?: LogDisk;
   /** Called once when a write or sync failed. Nothing is written any more, and the process must end. */
@@ -118,7 +122,7 @@ export class FileLog implements LogStore {
     this.#encodedIndex = opened.terms.lastIndex;
     this.#markIndex = opened.markIndex;
     this.#preparer = new SegmentPreparer(
-      { disk, directory, sliceBytes },
+      { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? defaultAheadBytes },
       {
         onPrepared: () => this.#flush(),
         onError: (error) => this.#fail(error),
@@ -126,6 +130,7 @@ export class FileLog implements LogStore {
           if (this.#closing !== undefined) this.#flush();
         },
         waitingBytes: () => this.#queuedBytes,
+        offsetOf: (segment) => (segment === this.#tail ? this.#tailOffset : 0),
         isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
       },
     );
@@ -374,9 +379,9 @@ export class FileLog implements LogStore {
     this.#flush();
   }
 
-  /** Prepares the current segment to its end, and the next one when a quarter of the current one is written. */
+  /** Prepares the current segment, and the next one when a quarter of the current one is written. */
   #prepareAhead(): void {
-    if (!this.#tail.isReady) this.#preparer.prepare(this.#tail);
+    this.#preparer.prepare(this.#tail);
     if (this.#tailOffset * 4 < this.#tail.size || this.#next !== undefined) return;
     this.#next = this.#preparer.begin(this.#options.segmentBytes);
   }
