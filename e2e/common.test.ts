@@ -10,7 +10,7 @@ const RUN_TIMEOUT_MS = 1_500_000;
 
 type Variant = (typeof cases.variants)[number];
 
-/** Traits that exceptions go by: how many members, whether every request is one of root's. */
+/** Traits that exceptions refer to: the number of members, and whether root sends all requests. */
 function hasTrait(variant: Variant, trait: string): boolean {
   return trait === 'any' || variant.clusters.split(',').includes(trait);
 }
@@ -21,7 +21,7 @@ function testsOf(variant: Variant): string[] {
   return wanted.filter((test) => !leftOut.includes(test));
 }
 
-/** Some tests skip themselves, or parts of them from some depth of names on; all else has to run. */
+/** Some tests or subtests skip themselves. All others must run. */
 function maySkip(variant: Variant, name: string): boolean {
   return cases.skipThemselves.some(
     ({ where, tests, depth }) =>

@@ -192,7 +192,7 @@ const maintenance: Step[] = [
       const path = session.file('saved.db');
       const saved = session.normalise(await session.etcdctl.ok(['snapshot', 'save', path]));
       const status = await session.etcdutl('snapshot', 'status', path, '--write-out=json');
-      // The hash is of the file, and the key count covers etcd's own buckets: both belong to one file only.
+      // The hash covers the file, and the key count includes etcd's own buckets. Both depend on the file.
       return saved + status.replaceAll(/"(hash|totalKey|totalSize)":\d+/g, '"$1":<number>');
     },
   },
@@ -259,7 +259,7 @@ const authentication: Step[] = [
   command('get a'),
 ];
 
-/** A session of the etcdctl commands that make sense with one member, in an order in which each finds its ground. */
+/** A session with all etcdctl commands that work with one member. Each command uses the results of earlier ones. */
 export const chapters: { title: string; steps: Step[] }[] = [
   { title: 'a new member', steps: endpointBeforeData },
   { title: 'put and get', steps: putAndGet },

@@ -8,10 +8,10 @@ import { Session } from './harness/session.ts';
 const missing = missingPeers('etcd', 'etcdctl', 'etcdutl');
 
 /**
- * The same session with etcd and then with the server under test. Both get the same name and the same addresses, one
- * after the other, so that even member and cluster ids have to agree.
+ * Runs the same session with etcd and then with the server under test. Both have the same name and addresses, so that
+ * even member and cluster ids must be equal.
  */
-describe.skipIf(missing !== undefined)(`etcdctl, as with etcd ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`etcdctl prints the same as with etcd ${missing ?? ''}`, () => {
   let expected: string[][];
   let actual: string[][];
 

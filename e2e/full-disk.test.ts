@@ -9,7 +9,7 @@ import { canMount, mount, type Mount } from './storage/mounts.ts';
 const tmpfs = ['-t', 'tmpfs', '-o', 'size=200m', 'tmpfs'];
 const MEBIBYTE = 1 << 20;
 
-/** Takes all that is left, as another process would that has gone wrong. */
+/** Fills the disk, as another process could do. */
 function fill(path: string): void {
   for (let size = 64 * MEBIBYTE; size >= 4096; size = Math.floor(size / 2)) {
     for (let part = 0; ; part++) {
@@ -41,7 +41,7 @@ describe.skipIf(serverUnderTest === 'etcd' || !canMount(...tmpfs))(
     const put = (key: string, value: string): Promise<string> =>
       etcdctl.run(['put', key, value]).then(({ stdout, stderr }) => stdout + stderr);
 
-    it('refuses writes, serves reads, and takes writes again once there is room, in one life', async () => {
+    it('refuses writes, serves reads, and accepts writes again when there is space, without a restart', async () => {
       const { pid } = member;
       expect(await put('before', '1')).toContain('OK');
       let writing = true;

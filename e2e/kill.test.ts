@@ -20,7 +20,7 @@ const WRITERS = 32;
 const KEYS_PER_WRITER = 20;
 
 describe.skipIf(missing !== undefined)('killed under load', () => {
-  it(`loses nothing acknowledged in ${rounds} rounds of kill -9`, async () => {
+  it(`loses no acknowledged data in ${rounds} rounds of kill -9`, async () => {
     const random = new SeededRandom(20);
     const member = await Member.start({ kind: serverUnderTest, name: 'killed' });
     const ledger = new Ledger();
@@ -46,7 +46,7 @@ describe.skipIf(missing !== undefined)('killed under load', () => {
   }, 300_000);
 });
 
-/** What each key must hold: at least its last acknowledged number, at most the last one that was sent. */
+/** The allowed values of each key: from its last acknowledged number to the last one that was sent. */
 class Ledger {
   acknowledged = 0;
   readonly sent = new Map<string, number>();

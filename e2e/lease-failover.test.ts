@@ -14,7 +14,7 @@ import { eventually } from './harness/wait.ts';
 
 const NAMES = ['a', 'b', 'c'];
 const ID = 7n;
-/** Shorter than the leader hangs. */
+/** Shorter than the time for which the leader hangs. */
 const TTL_SECONDS = 4;
 const HANGING_MS = 7_000;
 
@@ -69,7 +69,7 @@ describe('leases of a cluster', () => {
     }
   }
 
-  it('outlive a leader that hangs, and its waking', async () => {
+  it('survive a leader that hangs and resumes', async () => {
     const leader = await eventually('a leader', leaderAt);
     const follower = clients[(leader + 1) % clients.length];
     const hanging = members[leader];

@@ -12,7 +12,7 @@ import { eventually } from './harness/wait.ts';
 const missing = missingPeers('etcd');
 const bytes = (text: string): Buffer => Buffer.from(text);
 
-/** A session's answers, in order. */
+/** The responses of a session, in order. */
 type Session = (client: RpcClient) => Promise<unknown[]>;
 
 const grant = (client: RpcClient, id: bigint): Promise<Answer> =>
@@ -27,7 +27,7 @@ const unlock = (client: RpcClient, key: string): Promise<Answer> =>
 const campaign = (client: RpcClient, name: string, lease: bigint, value: string): Promise<Answer> =>
   client.unary(Election.methods.campaign, { name: bytes(name), lease, value: bytes(value) });
 
-/** Until the lease has the key that stands in a queue. */
+/** Waits until the lease has its key in the queue. */
 function untilQueued(client: RpcClient, lease: bigint): Promise<boolean> {
   return eventually(`lease ${lease} in the queue`, async () => {
     const answer = await client.unary(Lease.methods.leaseTimeToLive, { id: lease, keys: true });
@@ -114,7 +114,7 @@ const sessions: Readonly<Record<string, Session>> = {
   },
 };
 
-describe.skipIf(missing !== undefined)(`Lock and Election as etcd's ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`Lock and Election behave as in etcd ${missing ?? ''}`, () => {
   const members: Member[] = [];
   const clients: RpcClient[] = [];
 

@@ -82,7 +82,7 @@ const sessions: Readonly<Record<string, Session>> = {
 
   'downgrades on trial': ({ client }) => {
     const versions = ['3.6', '3.6.0', '3.6.4', '3.6.0-rc', 'v3.6', '3.5', '3.7.0', '3.8', '4.0', 'x', ''];
-    // Go reads the numbers as int64, leading zeros and all.
+    // Go parses the numbers as int64, also with leading zeros.
     versions.push('3.06', '3.9223372036854775807', '3.9223372036854775808', '18446744073709551619.6.0');
     versions.push('3.6.9223372036854775807', '3.6.9223372036854775808');
     const { VALIDATE, CANCEL } = DowngradeAction;
@@ -188,7 +188,7 @@ const sessions: Readonly<Record<string, Session>> = {
 /** Differs between two members, and between two runs. */
 const OWN = new Set(['clusterId', 'raftIndex', 'raftAppliedIndex', 'dbSize', 'dbSizeInUse']);
 
-/** Which comes first is left to their ids. */
+/** The order depends on random ids. */
 function membersByName(members: readonly unknown[]): unknown[] {
   const nameOf = (each: unknown): string => (each as { name: string }).name;
   return members.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
@@ -203,7 +203,7 @@ function comparable(answers: readonly Answer[], { self, ports }: { self: bigint;
   return JSON.parse(named.replaceAll(String(self), 'self').replaceAll(/\d{16,20}n/g, 'some id')) as unknown;
 }
 
-describe.skipIf(missing !== undefined)(`Maintenance and Cluster as etcd's ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`Maintenance and Cluster behave as in etcd ${missing ?? ''}`, () => {
   const members: Member[] = [];
   const asked: Asked[] = [];
 

@@ -25,7 +25,7 @@ const put = (name: string, more: Partial<PutRequest> = {}): PutRequest =>
   PutRequest.create({ key: Buffer.from(name), value: Buffer.from('value'), ...more });
 const range = (more: Partial<RangeRequest> = {}): RangeRequest => RangeRequest.create({ key, ...more });
 
-/** Requests that a server counts, those it refuses among them. */
+/** Sends requests that a server counts, including refused ones. */
 async function ask(client: RpcClient): Promise<void> {
   const { range: get, put: set, deleteRange, txn, compact } = KV.methods;
   const { leaseGrant, leaseRevoke, leaseTimeToLive } = Lease.methods;
@@ -55,7 +55,7 @@ async function ask(client: RpcClient): Promise<void> {
   await client.unary(Maintenance.methods.status, {});
 }
 
-/** What fills the families that no plain request does. */
+/** Fills the families that plain requests do not fill. */
 async function use(client: RpcClient): Promise<void> {
   const { put: set, compact } = KV.methods;
   const watch = client.openStream(Watch.methods.watch);
@@ -78,7 +78,7 @@ async function use(client: RpcClient): Promise<void> {
   watch.cancel();
 }
 
-/** Counts that depend on the requests alone; gauges of time, bytes and the process are not among them. */
+/** Counters that depend only on the requests, without gauges of time, bytes and the process. */
 const COUNTS = [
   /^etcd_server_(client_requests_total|(apply|request|range)_duration_seconds_count)/,
   /^grpc_server_((started|handled|msg_received|msg_sent)_total|handling_seconds_count)/,
@@ -103,8 +103,8 @@ async function nonZero(member: Member): Promise<Set<string>> {
 }
 
 /**
- * Families of Go's runtime, of etcd's own gRPC client and of its version 2 store; and bbolt's read transaction, which
- * is always open, where reads of this store end with their request.
+ * Families of the Go runtime, of etcd's internal gRPC client and of its v2 store. In etcd one bbolt read transaction is
+ * always open; reads of this store end with their request.
  */
 const ETCD_ALONE = /^(go_|grpc_client_|etcd_debugging_store_|etcd_mvcc_db_open_read_transactions$)/;
 
@@ -125,7 +125,7 @@ async function counts(member: Member): Promise<Map<string, number>> {
   );
 }
 
-/** What came to the counts: probes of health, which count as reads, came before. */
+/** Returns the increase of the counters. Health checks, which count as reads, were before. */
 function growth(before: Map<string, number>, after: Map<string, number>): string[] {
   return [...after]
     .map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const)
@@ -192,7 +192,7 @@ describe.skipIf(missing !== undefined)(`metrics ${missing ?? ''}`, () => {
     expect(Math.abs((keystead?.sent ?? 0) - (etcd?.sent ?? 0))).toBeLessThanOrEqual(2 * 200);
   });
 
-  // Families were called supported that nothing wrote.
+  // Some families were listed as supported but were never written.
   it('fill the families that etcd fills', async () => {
     const filled: Set<string>[] = [];
     for (const member of members) {

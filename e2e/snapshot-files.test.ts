@@ -27,7 +27,7 @@ interface Hash {
   compact_revision: number;
 }
 
-/** Database files of a real etcd, taken into Keystead's store and out again, without a Keystead server in between. */
+/** Imports database files of a real etcd into Keystead's store and exports them again, without a server. */
 describe.skipIf(missing !== undefined)(`database files ${missing ?? ''}`, () => {
   it('of a real etcd are imported, and exported for one, with nothing changed', async () => {
     const folder = tempDir('snapshot-files');
@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)(`database files ${missing ?? ''}`, () => 
     }
   });
 
-  it('and log of an etcd that was killed are taken over by a Keystead', async () => {
+  it('and log of a killed etcd are imported by Keystead', async () => {
     const etcd = await Member.start({ kind: 'etcd', name: 'taken', flags: ['--snapshot-count=20'] });
     const dataDir = join(tempDir('taken-over'), 'data');
     try {
@@ -218,7 +218,7 @@ async function save(engine: RocksEngine, path: string): Promise<void> {
   await once(file, 'close');
 }
 
-/** Keys that come and go, small and large, with and without leases; users and roles; a compaction in the middle. */
+/** Writes and deletes small and large keys, with and without leases, users and roles, with a compaction in between. */
 async function fill(etcdctl: Etcdctl, random: SeededRandom): Promise<void> {
   const leases: string[] = [];
   for (let n = 0; n < 4; n += 1) {
@@ -252,7 +252,7 @@ interface Store {
   readonly rest: readonly string[];
 }
 
-/** All of a store that has to come through. */
+/** Everything in a store that must be preserved. */
 async function describeStore(etcdctl: Etcdctl): Promise<Store> {
   const users = await etcdctl.ok(['user', 'list']);
   const rest = [

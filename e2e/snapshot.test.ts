@@ -10,7 +10,7 @@ import { tempDir } from './harness/temp-dir.ts';
 const missing = missingPeers('etcd', 'etcdctl', 'etcdutl');
 
 describe.skipIf(missing !== undefined)(`a snapshot ${missing ?? ''}`, () => {
-  it('is accepted by etcdutl, and a real etcd goes on from it', async () => {
+  it('is accepted by etcdutl, and a real etcd continues from it', async () => {
     const origin = await Member.start({ kind: serverUnderTest, name: 'origin' });
     const folder = tempDir('snapshot');
     const restored = join(folder, 'restored');
@@ -58,7 +58,7 @@ async function fill(etcdctl: Etcdctl): Promise<void> {
   await etcdctl.ok(['user', 'grant-role', 'ann', 'reader']);
 }
 
-/** All of a store that has to come through a snapshot. */
+/** Everything in a store that a snapshot must preserve. */
 async function describeStore(etcdctl: Etcdctl): Promise<Record<string, unknown>> {
   const hash = JSON.parse(await etcdctl.ok(['endpoint', 'hashkv', '--write-out=json'])) as {
     HashKV: Record<string, unknown>;

@@ -2,7 +2,7 @@ import type { SeededRandom } from '../../src/lib/seeded-random.ts';
 import { Permission, PermissionType } from '../../src/wire/gen/authpb.ts';
 import * as pb from '../../src/wire/gen/etcdserverpb.ts';
 
-/** One request in both its forms: as the log carries it, and as a client sends it. */
+/** One request in two forms: as a log entry, and as a client sends it. */
 export interface AuthStep {
   readonly entry: Partial<pb.InternalRaftRequest>;
   readonly path: string;
@@ -20,7 +20,7 @@ const AUTH = '/etcdserverpb.Auth/';
 const KV = '/etcdserverpb.KV/';
 const LEASE = '/etcdserverpb.Lease/';
 
-/** Requests of every kind that permissions are about, with names and ranges few enough to meet. */
+/** Returns a random request that is subject to permissions. There are few names and ranges, so that they overlap. */
 export function randomAuthStep(random: SeededRandom): AuthStep {
   const kinds = random.chance(0.5) ? ruleSteps : dataSteps;
   return random.pick(kinds)(random);
@@ -32,7 +32,7 @@ const user = (random: SeededRandom): string => (random.chance(0.05) ? '' : rando
 const role = (random: SeededRandom): string => (random.chance(0.05) ? '' : random.pick(roles));
 
 function addUser(random: SeededRandom): AuthStep {
-  // A member hashes the password before it proposes; whichever hash it is, the answers are the same.
+  // A member hashes the password before it proposes. The responses do not depend on the hash.
   const authUserAdd = pb.AuthUserAddRequest.create({
     name: user(random),
     password: 'p',
@@ -93,7 +93,7 @@ function getRole(random: SeededRandom): AuthStep {
 function grantPermission(random: SeededRandom): AuthStep {
   const permType = random.pick([PermissionType.READ, PermissionType.WRITE, PermissionType.READWRITE]);
   const at = random.int(keys.length);
-  // One range a key, so that a role stays below the dozen permissions beyond which etcd orders equal keys by chance.
+  // One range per key, so that a role has at most a dozen permissions. With more, etcd orders equal keys randomly.
   const perm = Permission.create({
     permType,
     key: keys[at] ?? Buffer.alloc(0),

@@ -22,7 +22,7 @@ const missing = missingPeers('etcd');
 const REQUESTS = 1500;
 const MAX_TXN_OPS = 128;
 
-/** An answer to compare: the header's revision and the bytes after the header, or the status. */
+/** A response to compare: the revision of the header and the bytes after the header, or the status. */
 type Comparable = { revision: number; body: string } | { code: number; message: string };
 
 class RawClient {

@@ -11,7 +11,7 @@ import { MemoryEngine } from '../../src/storage/memory-engine.ts';
 import { InternalRaftRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { ConfState, Entry, EntryType } from '../../src/wire/gen/raftpb.ts';
 
-/** What a member applies entries with, and nothing around it: no log, no network, an engine in memory. */
+/** Only the part of a member that applies entries, with an engine in memory and without log and network. */
 export class StateMachine {
   readonly store: MvccStore;
   readonly lessor: Lessor;
@@ -44,7 +44,7 @@ export class StateMachine {
     );
   }
 
-  /** @param username empty for nobody */
+  /** @param username empty for no user */
   apply(request: Partial<InternalRaftRequest>, username: string): ApplyResult {
     this.#index += 1;
     const header = {

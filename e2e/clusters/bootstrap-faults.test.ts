@@ -9,7 +9,7 @@ import { eventually } from '../harness/wait.ts';
 
 const missing = missingPeers('etcd', 'etcdctl');
 
-/** How a start that fails ends: its exit code, and the error of its last line. */
+/** Returns the exit code of a failed start and the error of its last line. */
 async function failure(kind: MemberKind, flags: readonly string[]): Promise<{ code: number; error: string }> {
   const directory = tempDir('refused');
   const clientUrl = `http://127.0.0.1:${await freePort()}`;
@@ -87,7 +87,7 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     ),
   );
 
-  it('that nobody of the cluster answers', { timeout: 120_000 }, () =>
+  it('without a response from the other members', { timeout: 120_000 }, () =>
     expectSame(
       [...address(), ...cluster(`${late()},gone=${url(1)}`)],
       'could not retrieve cluster information',
@@ -99,7 +99,7 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     const ctl = new Etcdctl(running.endpoint);
     await ctl.ok(['member', 'add', 'l1', `--peer-urls=${url(peerPort)}`, '--learner']);
     const other = await freePort();
-    // A cluster's members come in no order in etcd's text.
+    // The order of the members in etcd's text is random.
     const flags = ['--name=late', ...address(other), ...cluster(`${there()},late=${url(other)}`)];
     for (const kind of ['etcd', 'keystead'] as const) {
       const { code, error } = await failure(kind, flags);

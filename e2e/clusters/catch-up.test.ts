@@ -13,10 +13,10 @@ const CLIENTS = 50;
 const value = Buffer.alloc(256, 'v');
 
 /**
- * Puts from many clients at once over one connection, which stands before the first of them.
+ * Concurrent puts of many clients over one connection, which is opened before the first put.
  *
- * @param goesOn asked with the number of puts before each further one
- * @returns the milliseconds each took
+ * @param goesOn gets the number of puts and returns whether to continue
+ * @returns the duration of each put in milliseconds
  */
 async function load(endpoint: string, goesOn: (puts: number) => boolean): Promise<number[]> {
   const client = new RpcClient(endpoint);

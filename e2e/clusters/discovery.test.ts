@@ -22,7 +22,7 @@ afterEach(async () => {
   started = [];
 });
 
-/** Members that are told nothing of each other but by `flags`. */
+/** Starts members that know each other only by `flags`. */
 async function found(
   flags: readonly string[],
   { ports = [], prefix = [] }: { ports?: readonly number[]; prefix?: readonly string[] } = {},
@@ -83,14 +83,14 @@ describe.skipIf(missing !== undefined)(`v3 discovery ${missing ?? ''}`, () => {
       }
       const unknown = await failedStart('keystead', [flags[0] ?? '', '--discovery-token=two']);
       expect(unknown.text).toContain('failed to join discovery cluster (discovery: size key not found)');
-      // What it found is in its data: the service is not asked again.
+      // The members are stored in its data, so it does not ask the service again.
       await service.kill();
       await members[0]?.restart();
       await isOneCluster(members);
     },
   );
 
-  it('speaks TLS and logs in where the service asks for it', { timeout: 120_000 }, async () => {
+  it('uses TLS and logs in if the service requires it', { timeout: 120_000 }, async () => {
     const directory = tempDir('discovery-tls');
     const authority = new Authority();
     const path = (name: string): string => join(directory, name);
@@ -133,7 +133,7 @@ describe.skipIf(missing !== undefined)(`v3 discovery ${missing ?? ''}`, () => {
   });
 });
 
-/** Which takes root, port 53 of a loopback address, and mounts of one process's own. */
+/** This needs root, port 53 of a loopback address, and private mounts. */
 const NAME_SERVER = '127.0.0.77';
 const resolvConf = join(tempDir('dns'), 'resolv.conf');
 const ownNames = [
@@ -192,7 +192,7 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
     for (const at of kinds.keys()) expect(urls).toContain(`http://m${at}.cluster.test:${ports[at]}`);
   });
 
-  it('over TLS, members prove to be of the domain', { timeout: 120_000 }, async () => {
+  it('over TLS, the certificates of members must match the domain', { timeout: 120_000 }, async () => {
     const directory = tempDir('srv-tls');
     const path = (name: string): string => join(directory, name);
     const authority = new Authority();
@@ -206,7 +206,7 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
           name: `m${at}`,
           prefix: ownNames,
           readyTimeoutMs: 60_000,
-          // The authority is the system's, as no other is named.
+          // Without a CA flag, the CAs of the system are trusted.
           env: { SSL_CERT_FILE: path('ca'), NODE_EXTRA_CA_CERTS: path('ca') },
           flags: [
             ...['--initial-cluster=', '--discovery-srv=secure.test'],

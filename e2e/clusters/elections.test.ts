@@ -16,8 +16,8 @@ import { type Answer, RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 
 /*
- * What an election costs real processes. KEYSTEAD_E2E_SERVER=etcd gives etcd's times, KEYSTEAD_FAILOVER_ROUNDS says
- * how often each fault is made.
+ * Measures elections of real processes. KEYSTEAD_E2E_SERVER=etcd measures etcd, KEYSTEAD_FAILOVER_ROUNDS sets the number
+ * of faults of each kind.
  */
 
 const rounds = Number(process.env['KEYSTEAD_FAILOVER_ROUNDS'] ?? '2');
@@ -59,7 +59,7 @@ function isDone(answer: Answer): boolean {
   return 'messages' in answer;
 }
 
-/** Puts through one member, one after the other, and looks how long none succeeded. */
+/** Sends puts to one member, one after the other, and measures the longest time without a success. */
 class Puts {
   readonly #client: RpcClient;
   #isOver = false;
@@ -168,7 +168,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     expect(Math.max(...gapsMs), name).toBeLessThan(LONGEST_GAP_MS);
   };
 
-  it('a leader whose connections are all cut leads on', async () => {
+  it('a leader keeps its leadership when all its connections are cut', async () => {
     await measure('all connections cut', async (leading) => {
       for (const { relay } of places) relay.cut();
       await sleep(1500);
@@ -176,7 +176,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     });
   });
 
-  it('a follower that was stopped for a while changes no leader', async () => {
+  it('a follower that was stopped for a while does not cause an election', async () => {
     await measure('a follower stopped', async (leading, asked) => {
       const stopped = places.find(({ member }) => member !== leading && member !== asked)?.member;
       stopped?.program.signal('SIGSTOP');
@@ -187,7 +187,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     });
   });
 
-  it('a leader that was stopped for a while is followed by another, and follows that', async () => {
+  it('a leader that was stopped for a while is replaced, and then follows the new leader', async () => {
     await measure('the leader stopped', async (leading) => {
       leading.program.signal('SIGSTOP');
       await sleep(STOPPED_MS);
@@ -196,7 +196,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     });
   });
 
-  it('a leader that is killed is followed by another', async () => {
+  it('a leader that is killed is replaced', async () => {
     await measure('the leader killed', async (leading) => {
       await leading.kill();
       await sleep(2500);
@@ -204,7 +204,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     });
   });
 
-  it('also on a busy machine', async () => {
+  it('elections work on a busy machine', async () => {
     await measure('the leader killed on a busy machine', async (leading) => {
       const burners = new Burners();
       try {
@@ -218,11 +218,11 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     });
   });
 
-  it('without a quorum linearizable reads end as etcd’s, and the others are answered', async () => {
+  it('without a quorum linearizable reads fail as in etcd, and serializable reads work', async () => {
     const [first, ...others] = places.map(({ member }) => member);
     if (first === undefined) throw new Error('there are three members');
     for (const member of others) await member.kill();
-    // It has to notice that the others are gone.
+    // It must first notice that the others are gone.
     await sleep(2500);
     const key = Buffer.from('key');
     await ask(first, async (client) => {

@@ -93,7 +93,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
       const first = await cluster.leader();
       const client = connect(first);
       for (let round = 0; round < 50; round += 1) await put(client, `${round}`);
-      // Added, but not started: it stays a learner.
+      // It is added but not started, so it stays a learner.
       const port = await freePort();
       const added = await cluster
         .ctl(first)
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     },
   );
 
-  it('of another cluster are noticed when they are added', { timeout: 120_000 }, async () => {
+  it('of another cluster cause a warning when they are added', { timeout: 120_000 }, async () => {
     cluster = await TestCluster.create(['keystead']);
     const [first] = cluster.members;
     const stranger = await Member.start({ kind: 'etcd', name: 'stranger' });

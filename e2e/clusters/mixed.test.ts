@@ -35,7 +35,7 @@ const logLengths: readonly LogLength[] = [
   },
 ];
 
-/** Random requests to members in turn; what they are answered is the differential test's matter. */
+/** Sends random requests to the members in turn. The differential test checks their responses, not this one. */
 class Load {
   readonly #random: SeededRandom;
   readonly #progress: Progress = { revision: 1, compacted: 0 };
@@ -65,8 +65,8 @@ class Load {
 }
 
 /**
- * etcd 3.7.1 looks for puts of a transaction that its deletes overlap, but does not see it where a delete has no upper
- * bound; such a put that is to keep the value or lease of its key then ends the process.
+ * etcd 3.7.1 checks whether the deletes of a transaction overlap its puts, but not for a delete without an upper bound.
+ * Such a put with ignore_value or ignore_lease then crashes the process.
  */
 function crashesEtcd(request: unknown): boolean {
   const text = JSON.stringify(request, (_, value: unknown) => (typeof value === 'bigint' ? '' : value));
@@ -76,14 +76,14 @@ function crashesEtcd(request: unknown): boolean {
   );
 }
 
-/** How many snapshots of other members a member has received since its process began. */
+/** Number of snapshots that a member has received since its start. */
 async function snapshotsReceived(member: Member): Promise<number> {
   const response = await fetch(`${member.clientUrl}/metrics`);
   const counts = (await response.text()).matchAll(/^etcd_network_snapshot_receive_success\{.*\} (\d+)$/gm);
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-/** What a leader says of each lease: its time as granted, and its keys. Only a leader knows. */
+/** Returns granted TTL and keys of each lease, from the leader. */
 async function leasesOf(cluster: TestCluster, leader: Member): Promise<string[]> {
   await cluster.moveLeader(leader);
   const ctl = cluster.ctl(leader);
@@ -178,22 +178,26 @@ describe.skipIf(missing !== undefined)(`clusters of etcd and Keystead together $
           },
         );
 
-        it('ends with the same store and the same users everywhere', { timeout: 120_000 }, async () => {
-          const stores = await settled();
-          const others: unknown[] = [];
-          for (const member of cluster.members) {
-            const leases = await leasesOf(cluster, member);
-            const ctl = cluster.ctl(member);
-            others.push({
-              leases,
-              roles: await ctl.ok(['role', 'list']),
-              users: await ctl.ok(['user', 'list']),
-            });
-          }
-          for (const other of others) expect(other).toEqual(others[0]);
-          expect(load.answered).toBeGreaterThan(requests / 4);
-          console.log(`${mix}, ${title}: ${load.sent} requests, ${load.answered} answered; ${stores[0]}`);
-        });
+        it(
+          'has the same store and the same users on all members at the end',
+          { timeout: 120_000 },
+          async () => {
+            const stores = await settled();
+            const others: unknown[] = [];
+            for (const member of cluster.members) {
+              const leases = await leasesOf(cluster, member);
+              const ctl = cluster.ctl(member);
+              others.push({
+                leases,
+                roles: await ctl.ok(['role', 'list']),
+                users: await ctl.ok(['user', 'list']),
+              });
+            }
+            for (const other of others) expect(other).toEqual(others[0]);
+            expect(load.answered).toBeGreaterThan(requests / 4);
+            console.log(`${mix}, ${title}: ${load.sent} requests, ${load.answered} answered; ${stores[0]}`);
+          },
+        );
       });
     }
   }

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import type { Member } from '../harness/member.ts';
 
-/** Expects that all members are there for each other. */
+/** Expects that all members list each other. */
 export async function isOneCluster(members: readonly Member[]): Promise<void> {
   const first = members[0];
   if (first === undefined) throw new Error('a cluster has members');

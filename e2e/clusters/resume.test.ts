@@ -13,7 +13,7 @@ const VALUES = 300;
 /** Of the store's 30 MB. */
 const CUT_AFTER_BYTES = 12_000_000;
 
-/** In front of a member's peer port: cuts, once, a connection that has brought so much. */
+/** A proxy in front of a peer port that closes one connection after a number of bytes. */
 function cutter(port: number): Server {
   let isDone = false;
   return createServer((near) => {
@@ -39,7 +39,7 @@ function cutter(port: number): Server {
   });
 }
 
-describe.skipIf(serverUnderTest === 'etcd')('a snapshot whose transfer to a member breaks off', () => {
+describe.skipIf(serverUnderTest === 'etcd')('an interrupted snapshot transfer', () => {
   const members: Member[] = [];
   let proxy: Server;
   beforeAll(async () => {

@@ -7,7 +7,7 @@ import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 import { TestCluster } from './test-cluster.ts';
 
-/** While the file that it is told of exists, writes of the log do not end. */
+/** While a given file exists, writes of the log hang. */
 const preload = join(repositoryRoot, 'e2e/clusters/stuck-log-preload.mjs');
 
 async function handovers(member: Member): Promise<number> {
@@ -30,7 +30,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a leader whose disk is stuck', () =
     removeTempDir(folder);
   });
 
-  it('hands over, and catches up once the disk works again', { timeout: 120_000 }, async () => {
+  it('transfers its leadership, and catches up when the disk works again', { timeout: 120_000 }, async () => {
     const leader = await cluster.leader();
     const others = cluster.members.filter((member) => member !== leader);
     await cluster.ctl(leader).ok(['put', 'key', 'before']);
@@ -44,7 +44,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a leader whose disk is stuck', () =
     });
     console.log(`from the disk being stuck to the next put: ${Math.round(performance.now() - stuckAt)} ms`);
     expect(others).toContain(await cluster.leader());
-    // What the old leader had sent to the others was committed, whatever its client is told.
+    // Entries that the old leader had sent to the others were committed, whatever its client gets as response.
     expect(await cluster.ctl(...others).ok(['get', 'key', '--print-value-only'])).toBe('meanwhile\n');
     rmSync(switchOf(leader.name));
     await answers;

@@ -14,10 +14,10 @@ interface EndpointStatus {
   };
 }
 
-/** A member that was away is ready once it has caught up. */
+/** A restarted member is ready when it has caught up. */
 const READY_MS = 120_000;
 
-/** Where and how a member runs, besides what all of them share. */
+/** Settings of one member, in addition to those of all members. */
 export type Placement = Pick<MemberOptions, 'host' | 'prefix' | 'dataDir' | 'flags'> & {
   /** Port of a relay that the other members connect to. */
   readonly relayPort?: number;
@@ -25,7 +25,7 @@ export type Placement = Pick<MemberOptions, 'host' | 'prefix' | 'dataDir' | 'fla
   readonly peerPort?: number;
 };
 
-/** Several members of either kind in one cluster, and what an operator does with them. */
+/** A cluster of members of both kinds, with the operations of an operator. */
 export class TestCluster {
   readonly members: Member[];
   readonly #flags: readonly string[];
@@ -36,8 +36,8 @@ export class TestCluster {
   }
 
   /**
-   * @param environment of the member of that name
-   * @param placements of the members, in their order
+   * @param environment returns the environment variables of a member by name
+   * @param placements settings of the members, in their order
    */
   static async create(
     kinds: readonly MemberKind[],
@@ -73,7 +73,7 @@ export class TestCluster {
     return this.members.filter(isAlive);
   }
 
-  /** etcdctl for all members that run, or for the ones given. */
+  /** Returns etcdctl for all running members, or for the given ones. */
   ctl(...members: readonly Member[]): Etcdctl {
     const asked = members.length > 0 ? members : this.alive;
     return new Etcdctl(asked.map(({ endpoint }) => endpoint).join(','));
@@ -149,14 +149,14 @@ export class TestCluster {
     await member.destroy();
   }
 
-  /** Waits until all members have applied the same, and returns what they then say of their stores. */
+  /** Waits until all members have applied the same entries, and returns their status. */
   async settled(): Promise<readonly string[]> {
     return eventually(
       'equal stores on all members',
       async () => {
         const revisions = (await this.statuses()).map(({ Status }) => Status.header.revision);
         if (new Set(revisions).size > 1) throw new Error(`revisions ${revisions.join(', ')}`);
-        // Of no revision in particular a member may answer what it remembers of a compaction at revision 0.
+        // A HashKV request without a revision may return the stored hash of a compaction at revision 0.
         const hashes = await this.ctl().ok(['endpoint', 'hashkv', `--rev=${revisions[0]}`]);
         const stores = hashes
           .trim()

@@ -12,7 +12,7 @@ it.skipIf(missing !== undefined)(
   `members of both kinds talk over unix sockets, after a kill too ${missing ?? ''}`,
   { timeout: 120_000 },
   async () => {
-    // What etcd takes for a socket is a file of the name host:port in the working directory.
+    // etcd's socket is a file with the name host:port in the working directory.
     const cwd = tempDir('sockets');
     const urls: string[] = [];
     while (urls.length < kinds.length) urls.push(`unix://localhost:${await freePort()}`);

@@ -4,8 +4,8 @@ import { plain } from './plain.ts';
 type Fields = Record<string, unknown>;
 
 /**
- * An answer without what two correct servers may say differently: their ids and addresses, seconds that have passed,
- * and orders and portions that the protocol leaves open.
+ * Removes everything from a response in which two correct servers may differ: ids, addresses, elapsed seconds, and
+ * orders and chunks that the protocol does not define.
  */
 export function comparable(answer: Answer): unknown {
   if ('code' in answer) return answer;
@@ -32,7 +32,7 @@ function comparableMember(member: unknown): unknown {
   return isFields(member) ? { name: member['name'], isLearner: member['isLearner'] } : member;
 }
 
-/** A streamed range in one piece: how it is cut into messages is the server's choice. */
+/** Joins the messages of a streamed range, because the server chooses their sizes. */
 function joinedStream(messages: Fields[]): unknown {
   const parts = messages.map((message) => message['rangeResponse']).filter(isFields);
   const last = parts.at(-1) ?? {};

@@ -12,13 +12,13 @@ import { EMPTY } from '../../src/wire/reader.ts';
 
 const zero = Buffer.from([0]);
 
-/** Where the two servers stand, as far as the answers so far have told. */
+/** The state of the two servers, as known from the responses so far. */
 export interface Progress {
   revision: number;
   compacted: number;
 }
 
-/** Makes random requests about a small key space: mostly valid ones, and some at and beyond every boundary. */
+/** Generates random requests for a small key space: mostly valid ones, and some at and outside of all limits. */
 export class RequestMaker {
   readonly #random: SeededRandom;
   readonly #progress: Progress;
@@ -58,7 +58,7 @@ export class RequestMaker {
     }
   }
 
-  /** Mostly 0, which means now; else any revision from before the compaction to past the end. */
+  /** Mostly 0, which means now; else any revision, from before the compaction to the future. */
   revision(): number {
     const random = this.#random;
     const { revision, compacted } = this.#progress;
@@ -150,7 +150,7 @@ export class RequestMaker {
         compare.target = 4;
         compare.targetUnion = { case: 'lease', value: random.chance(0.5) ? 0n : this.leaseId() };
     }
-    // A target without its value, or with another one's.
+    // A target without its value, or with the value of another target.
     if (random.chance(0.02)) compare.targetUnion = undefined;
     if (random.chance(0.02)) compare.target = random.pick([0, 1, 2, 3, 4]);
     return compare;

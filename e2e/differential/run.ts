@@ -13,7 +13,7 @@ import { WatchRecorder } from './watch-recorder.ts';
 
 export interface Difference {
   seed: number;
-  /** Which request of the run, from 0. */
+  /** Index of the request in the run. */
   index: number;
   label: string;
   request: unknown;
@@ -24,7 +24,7 @@ export interface Difference {
 const CHECKPOINT_EVERY = 250;
 const ENOUGH = 8;
 
-/** Sends one random sequence of requests to two fresh servers, and returns where their answers differ. */
+/** Sends one random sequence of requests to two new servers and returns the different responses. */
 export class DifferentialRun {
   readonly #seed: number;
   readonly #clients: readonly [RpcClient, RpcClient];
@@ -49,7 +49,7 @@ export class DifferentialRun {
       for (; this.#index < requests && this.#differences.length < ENOUGH; this.#index += 1) {
         if (this.#random.chance(0.02)) await this.#watch();
         const step = this.#steps.next();
-        // A watch that still reads the past may or may not outrun a compaction.
+        // A watch that still reads history may or may not be faster than a compaction.
         if (step.label === 'compact') await this.#compareWatches();
         await this.#both(step);
         if (this.#index % CHECKPOINT_EVERY === CHECKPOINT_EVERY - 1) await this.#checkpoint();
@@ -79,7 +79,7 @@ export class DifferentialRun {
     this.#learn(step, etcd);
   }
 
-  /** What etcd's answer says about where both servers are. */
+  /** Updates the known state from a response of etcd. */
   #learn(step: DifferentialStep, answer: unknown): void {
     if (!Array.isArray(answer)) return;
     const [message] = answer as { header?: { revision?: number } }[];
@@ -151,7 +151,7 @@ export class DifferentialRun {
   }
 }
 
-/** The differences in a form to read: for long answers only where they part. */
+/** Formats a difference. Of long responses, only the part around the first difference is shown. */
 export function describeDifference({ seed, index, label, request, etcd, other }: Difference): string {
   const [a, b] = [etcd, other].map((value) => (value === undefined ? 'nothing' : JSON.stringify(value))) as [
     string,

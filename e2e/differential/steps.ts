@@ -28,12 +28,12 @@ export interface DifferentialStep {
   send: (client: RpcClient) => Promise<Answer>;
 }
 
-/** Picks the next request of a run; one seed always makes the same sequence. */
+/** Generates the requests of a run. The same seed always gives the same sequence. */
 export class StepMaker {
   readonly #random: SeededRandom;
   readonly #make: RequestMaker;
   readonly #progress: Progress;
-  /** Steps that have to come next, whatever chance says. */
+  /** Steps that must come next. */
   readonly #due: DifferentialStep[] = [];
 
   constructor(random: SeededRandom, make: RequestMaker, progress: Progress) {
@@ -88,7 +88,7 @@ export class StepMaker {
     }
   }
 
-  /** Short leases are revoked at once, because the moment of their expiry is not the same on both servers. */
+  /** Short leases are revoked at once, because they do not expire at the same moment on both servers. */
   #grant(id: bigint): DifferentialStep {
     const ttl = this.#random.pick([600, 3_000, 1_000_000, 9_000_000_000, 9_000_000_001, 0, -1, 1]);
     if (ttl < 100)

@@ -1,7 +1,6 @@
 /*
- * etcd sorts with an unstable algorithm, so keys that are equal in what is sorted by come in an order that means
- * nothing, and a limit may cut anywhere among them. Here such keys are put in the order of their names, and those
- * that a limit may have cut are counted.
+ * etcd's sort is not stable. So keys with the same sort value have a random order, and a limit may cut anywhere between
+ * them. Here such keys are sorted by name, and those that a limit may have cut are only counted.
  */
 
 type Fields = Record<string, unknown>;
@@ -41,7 +40,7 @@ function txnWithoutTies(request: Fields, response: Fields, responses: readonly u
 function settled(kvs: readonly Fields[], request: Fields, isCut: boolean): unknown[] {
   const field = SORT_FIELDS[Number(request['sortTarget'])];
   if (field === undefined) return [...kvs];
-  // Values that were sorted by and left out cannot be told apart any more.
+  // Without values, keys that were sorted by value cannot be distinguished.
   if (Number(request['sortTarget']) === VALUE_TARGET && request['keysOnly'] === true)
     return isCut ? [`${kvs.length} keys`] : byName(kvs);
   const groups: Fields[][] = [];

@@ -13,7 +13,7 @@ import { comparableMessage } from './comparable.ts';
 import { plain } from './plain.ts';
 import type { RpcClient } from '../harness/rpc-client.ts';
 
-/** One watch stream and all that it told: the life of each watch, and the events of each in order. */
+/** Records one watch stream: creation, cancellation and events of each watch, in order. */
 export class WatchRecorder {
   readonly #stream: ClientDuplexStream<WatchRequest, WatchResponse>;
   readonly #told = new Map<string, unknown[]>();
@@ -31,13 +31,13 @@ export class WatchRecorder {
     this.#stream.on('error', (error: Error) => (this.#failure = error));
   }
 
-  /** Creates a watch and waits until the server has said what came of it. */
+  /** Creates a watch and waits for the response. */
   async create(request: WatchCreateRequest): Promise<void> {
     this.#latestStart = Math.max(this.#latestStart, request.startRevision);
     await this.#askAndWait(WatchRequest.create({ requestUnion: { case: 'createRequest', value: request } }));
   }
 
-  /** Cancels a watch; one that does not exist gets no answer. */
+  /** Cancels a watch. There is no response for a watch that does not exist. */
   async cancel(watchId: bigint): Promise<void> {
     const value = WatchCancelRequest.create({ watchId });
     this.#stream.write(WatchRequest.create({ requestUnion: { case: 'cancelRequest', value } }));
@@ -52,9 +52,9 @@ export class WatchRecorder {
   }
 
   /**
-   * Waits until every watch of this stream has been told all up to `revision`. Where etcd does not answer a request for
-   * progress there is nothing to wait for: without a watch, with one that starts later, or after one was ended by a
-   * compaction. Rarely etcd never answers for other reasons; such a stream is not asked again.
+   * Waits until every watch of this stream has all events up to `revision`. In some cases etcd does not answer a progress
+   * request: without a watch, with a watch that starts later, or after a compaction has cancelled one. Then there is no
+   * wait. Rarely, etcd never answers for other reasons; such a stream is not asked again.
    */
   async caughtUp(revision: number): Promise<void> {
     if (this.#alive.size === 0 || this.#latestStart > revision || this.#compacted || this.#silent) return;
@@ -69,7 +69,7 @@ export class WatchRecorder {
     this.#silent = this.#progressRevision < revision;
   }
 
-  /** All that was told, by watch. */
+  /** Everything that was received, by watch. */
   story(): Record<string, unknown[]> {
     return Object.fromEntries(this.#told);
   }

@@ -4,7 +4,7 @@ import type { MadeCertificate } from '../../src/tls/certificate.ts';
 import { Authority, type IssueOptions } from '../../src/tls/testing/authority.ts';
 import { tempDir } from './temp-dir.ts';
 
-/** A folder with what an authority of its own issues: `ca.crt`, and `<name>.crt` with `<name>.key`. */
+/** A directory with the certificates of a test CA: `ca.crt`, and `<name>.crt` with `<name>.key`. */
 export class Certificates {
   readonly authority = new Authority();
   readonly #folder: string;
@@ -18,13 +18,13 @@ export class Certificates {
     return join(this.#folder, name);
   }
 
-  /** Replaces a file atomically, as one does with a file in use. */
+  /** Replaces a file atomically. */
   write(name: string, content: string | Buffer): void {
     writeFileSync(this.path(`${name}.new`), content);
     renameSync(this.path(`${name}.new`), this.path(name));
   }
 
-  /** Issues a certificate, anew if there is one of that name. */
+  /** Issues a certificate. An existing one with the same name is replaced. */
   issue(name: string, options: IssueOptions, by = this.authority): MadeCertificate {
     const made = by.issue(options);
     this.write(`${name}.key`, made.keyPem);
@@ -32,7 +32,7 @@ export class Certificates {
     return made;
   }
 
-  /** What etcdctl is told for the certificate of that name. */
+  /** Returns the etcdctl flags for a certificate. */
   flags(name: string, ca = 'ca.crt'): string[] {
     return [
       `--cacert=${this.path(ca)}`,
@@ -42,7 +42,7 @@ export class Certificates {
   }
 }
 
-/** A serial number as Node shows it for the certificate of a connection. */
+/** Formats a serial number as Node.js does for a peer certificate. */
 export function serialOf({ serialNumber }: MadeCertificate): string {
   return Buffer.from(serialNumber).toString('hex').toUpperCase();
 }

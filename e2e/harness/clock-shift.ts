@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { repositoryRoot } from './paths.ts';
 import { tempDir } from './temp-dir.ts';
 
-/** The wall clock of one process, which can step. It needs a dynamically linked program, so etcd cannot have it. */
+/** A wall clock of one process that can be shifted. It needs a dynamically linked program, so it is impossible for etcd. */
 export class ShiftedClock {
   readonly #file: string;
   readonly #library: string;
@@ -18,12 +18,12 @@ export class ShiftedClock {
     writeFileSync(this.#file, Buffer.alloc(8));
   }
 
-  /** For the process that is to have this clock. */
+  /** Environment variables for the process with this clock. */
   get environment(): NodeJS.ProcessEnv {
     return { LD_PRELOAD: this.#library, CLOCK_SHIFT_FILE: this.#file };
   }
 
-  /** From now on the clock is off by so much. */
+  /** Sets the offset of the clock. */
   shift(milliseconds: number): void {
     const bytes = Buffer.alloc(8);
     bytes.writeBigInt64LE(BigInt(milliseconds));

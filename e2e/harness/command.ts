@@ -39,7 +39,7 @@ export function runCommand(
         stderr: Buffer.concat(stderr).toString('utf8'),
       });
     });
-    // A command that ends without reading its input closes the pipe; that is its right.
+    // A command may end without reading its input, which closes the pipe.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input ?? '');
   });

@@ -18,7 +18,7 @@ export interface CommonOptions {
   variant: string;
   attempts: number;
   timeoutMs: number;
-  /** Whether a test or subtest may skip itself; all are skipped behind one that was too late. */
+  /** Whether a test or subtest may skip itself. After a timeout, all later tests are skipped. */
   maySkip: (name: string) => boolean;
 }
 
@@ -29,9 +29,9 @@ export async function listCommonTests(): Promise<string[]> {
 }
 
 /**
- * Runs tests by name against the server under test, on clusters as the variant says (see e2e/common). They
- * have deadlines, and one that is too late ends the run for those behind it: what has not passed is tried again, as
- * often as `attempts` says.
+ * Runs tests by name against the server under test, with the kind of cluster given by the variant (see e2e/common). The
+ * tests have deadlines, and a timeout ends the run for all later tests. Tests that have not passed are run again, up to
+ * `attempts` times.
  */
 export async function runCommonTests(
   tests: readonly string[],
@@ -70,7 +70,7 @@ async function runOnce(tests: readonly string[], variant: string, timeoutMs: num
   return result.stdout + result.stderr;
 }
 
-/** What the run printed about one test at last: its own lines up to its verdict, shortened. */
+/** Returns the last output of one test up to its result, shortened. */
 export function excerptOf(output: string, test: string): string {
   const lines = output.split('\n');
   const start = lines.findLastIndex((line) => line.startsWith('=== RUN') && line.endsWith(` ${test}`));
@@ -93,7 +93,7 @@ function readOutcomes(output: string): Map<string, Outcome> {
   return outcomes;
 }
 
-/** A folder that holds the server under test by the name `etcd`, real etcd by that of another, and its tools. */
+/** Creates a directory with the server under test as `etcd`, real etcd under another name, and its tools. */
 function binaryFolder(): string {
   const folder = tempDir('common-bin');
   for (const tool of ['etcdctl', 'etcdutl'] as const) symlinkSync(requirePeer(tool), join(folder, tool));
@@ -102,7 +102,7 @@ function binaryFolder(): string {
   if (serverUnderTest === 'etcd') {
     symlinkSync(requirePeer('etcd'), server);
   } else {
-    // The harness signals the process it started, so the shell has to become the server.
+    // The test framework sends signals to the process that it started, so the shell must exec the server.
     writeFileSync(server, `#!/bin/sh\nexec '${process.execPath}' '${keysteadBundle()}' "$@"\n`);
     chmodSync(server, 0o755);
   }

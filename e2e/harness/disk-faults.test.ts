@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { diskFaultsMissing, FaultyDisk, type DiskFault } from './disk-faults.ts';
 import { removeTempDir, tempDir } from './temp-dir.ts';
 
-/** Makes each kind of call once on `file` and prints what became of it. */
+/** Makes each kind of call once on `file` and prints its result. */
 const SCRIPT = `
 const fs = require('node:fs');
 const file = process.argv[1];
@@ -63,7 +63,7 @@ describe.skipIf(diskFaultsMissing !== undefined)(`a faulty disk ${diskFaultsMiss
     expect(outcomeOf({ calls: ['write'], path: '*/elsewhere/*', error: 'EIO' })).toEqual(whole);
   });
 
-  it('fails each family of calls with the error it is told', () => {
+  it('fails each family of calls with the given error', () => {
     const path = `${folder}/*`;
     const wrong = (error: string, ...names: string[]) => ({
       ...whole,
@@ -89,7 +89,7 @@ describe.skipIf(diskFaultsMissing !== undefined)(`a faulty disk ${diskFaultsMiss
     });
   });
 
-  it('counts the calls that go through and those that fail, and makes calls late', () => {
+  it('counts successful and failed calls, and delays calls', () => {
     const path = `${folder}/*`;
     expect(outcomeOf({ calls: ['write'], path, error: 'EIO', after: 1, times: 1 })).toEqual({
       ...whole,

@@ -8,22 +8,22 @@ import { tempDir } from './temp-dir.ts';
 /** A family of system calls: `write` is also pwrite and writev, `sync` is fsync and fdatasync. */
 export type DiskCall = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'truncate' | 'unlink';
 
-/** Patterns for the two places of a data directory that are written to. `*` matches slashes as well. */
+/** Patterns for the log and the store of a data directory. `*` also matches slashes. */
 export const diskPaths = { log: '*/member/wal*', store: '*/member/rocksdb*' } as const;
 
 export interface DiskFault {
   readonly calls: readonly DiskCall[];
-  /** Held against a file's full path as by fnmatch(3), where `*` matches slashes too; without spaces. */
+  /** Pattern for the full path of a file, as in fnmatch(3), where `*` also matches slashes; without spaces. */
   readonly path: string;
-  /** What the calls fail with. */
+  /** The error of the calls. */
   readonly error?: 'EIO' | 'ENOSPC' | 'EDQUOT' | 'EROFS';
-  /** Milliseconds that each call takes longer. */
+  /** Delay of each call in milliseconds. */
   readonly delayMs?: number;
-  /** Calls don't return until the fault is lifted. */
+  /** Calls do not return until the fault is removed. */
   readonly isStuck?: boolean;
-  /** So many calls go through first. */
+  /** Number of successful calls before the fault starts. */
   readonly after?: number;
-  /** So many calls are affected, and none after them. */
+  /** Number of affected calls. */
   readonly times?: number;
 }
 
@@ -46,7 +46,7 @@ const compiler = ['cc', 'gcc', 'clang'].find((name) => {
   }
 });
 
-/** Why no disk can be made to fail here, or undefined where it can. Suites put it into their title. */
+/** The reason why disk faults are impossible here, or undefined. Suites put it into their title. */
 export const diskFaultsMissing =
   process.platform !== 'linux'
     ? 'skipped: LD_PRELOAD faults need Linux'
@@ -67,8 +67,8 @@ function builtLibrary(): string {
 }
 
 /**
- * The disk of one process, which fails as it is told while the process runs: start the process with `env`. It reaches
- * programs that call the C library, as Node and RocksDB do, and not Go's, which make system calls themselves.
+ * A disk with faults for one process, which must be started with `env`. The faults can be changed while it runs. It works
+ * for programs that use the C library, such as Node.js and RocksDB, but not for Go programs.
  */
 export class FaultyDisk {
   readonly #rules = join(tempDir('faulty-disk'), 'rules');
@@ -81,7 +81,7 @@ export class FaultyDisk {
     return { LD_PRELOAD: builtLibrary(), DISK_FAULTS: this.#rules, UV_USE_IO_URING: '0' };
   }
 
-  /** From now on these faults, and none of before. The first that matches a call counts. */
+  /** Replaces all faults. The first one that matches a call applies. */
   set(...faults: readonly DiskFault[]): void {
     writeFileSync(`${this.#rules}.new`, faults.map((fault) => `${line(fault)}\n`).join(''));
     renameSync(`${this.#rules}.new`, this.#rules);

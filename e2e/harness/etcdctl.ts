@@ -2,7 +2,7 @@ import { runCommand, type CommandOptions, type CommandResult } from './command.t
 import { Program } from './program.ts';
 import { requirePeer } from './paths.ts';
 
-/** Stock etcdctl, pointed at one endpoint, with flags that every command gets. */
+/** The original etcdctl for one endpoint, with flags for all commands. */
 export class Etcdctl {
   readonly #flags: readonly string[];
 
@@ -15,7 +15,7 @@ export class Etcdctl {
     return runCommand(requirePeer('etcdctl'), this.#withFlags(args), options);
   }
 
-  /** Runs one command that has to succeed, and returns its standard output. */
+  /** Runs one command that must succeed, and returns its standard output. */
   async ok(args: readonly string[], options: CommandOptions = {}): Promise<string> {
     const result = await this.run(args, options);
     if (result.code !== 0) {

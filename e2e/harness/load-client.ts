@@ -4,15 +4,15 @@ import { GrpcCode } from '../../src/wire/errors.ts';
 import type { Answer, Method } from './rpc-client.ts';
 
 const PREFIX_BYTES = 5;
-/** Bytes a server may send ahead. */
+/** Flow-control window of the client in bytes. */
 const WINDOW = 1 << 24;
 
-/** How a call ended: with a message, or with a status. */
+/** The result of a call: a message or a status. */
 export type RawAnswer = { readonly message: Buffer } | { readonly code: number; readonly details: string };
 
 /**
- * Unary gRPC calls over Node's own HTTP/2, at about a third of the processor time of the reference client. It keeps
- * one connection and makes a new one when that is lost. It never retries a call.
+ * Client for unary gRPC calls over the HTTP/2 of Node.js. It needs about a third of the processor time of the reference
+ * client. It keeps one connection and opens a new one when it is lost. It never retries a call.
  */
 export class LoadClient {
   readonly #endpoint: string;

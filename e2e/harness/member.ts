@@ -7,8 +7,8 @@ import { removeTempDir, tempDir } from './temp-dir.ts';
 export type MemberKind = 'etcd' | 'keystead';
 
 /**
- * The server under test. KEYSTEAD_E2E_SERVER=etcd puts real etcd into Keystead's place, which proves a suite itself:
- * a case that etcd fails is wrong.
+ * The server under test. KEYSTEAD_E2E_SERVER=etcd runs the suites with real etcd instead of Keystead. This checks the
+ * suite itself: a test that fails with etcd is wrong.
  */
 export const serverUnderTest: MemberKind =
   process.env['KEYSTEAD_E2E_SERVER'] === 'etcd' ? 'etcd' : 'keystead';
@@ -29,7 +29,7 @@ export interface MemberOptions {
   prefix?: readonly string[];
   /** The directory it runs in. */
   cwd?: string;
-  /** Where the member says whether it is healthy; the client address unless given, which then must speak plain HTTP. */
+  /** URL of the health check. The default is the client address, which must then be without TLS. */
   healthUrl?: string;
 }
 
@@ -46,7 +46,7 @@ export class Member {
   readonly #readyTimeoutMs: number;
   readonly #prefix: readonly string[];
   readonly #cwd: string | undefined;
-  /** Where it says whether it is healthy. */
+  /** URL of the health check. */
   readonly healthUrl: string;
   #program: Program | undefined;
 
@@ -119,7 +119,7 @@ export class Member {
     });
   }
 
-  /** Ends the process as an operator would, leaving the data. */
+  /** Stops the process with a signal and keeps the data. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#program?.stop(signal);
     this.#program = undefined;
@@ -134,7 +134,7 @@ export class Member {
     await this.start();
   }
 
-  /** Ends the process and removes the data. */
+  /** Kills the process and removes the data. */
   async destroy(): Promise<void> {
     await this.kill();
     removeTempDir(this.dataDir);

@@ -32,8 +32,8 @@ export function requirePeer(name: PeerName): string {
 }
 
 /**
- * Why a suite that needs these programs cannot run here, or undefined when it can. Suites put it into their title,
- * so that a skipped run says what is missing.
+ * Returns which of these programs are missing, or undefined. Suites put it into their title, so that a skipped run says
+ * what is missing.
  */
 export function missingPeers(...names: PeerName[]): string | undefined {
   const missing = names.filter((name) => peerBinary(name) === undefined);

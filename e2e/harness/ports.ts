@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 
 const handedOut = new Set<number>();
 
-/** A TCP port of 127.0.0.1 that nothing listens on now and that this process has not handed out before. */
+/** Returns a free TCP port of 127.0.0.1 that this process has not returned before. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = await portOfTheSystemsChoice();

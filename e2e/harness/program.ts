@@ -4,7 +4,7 @@ import { eventually, GiveUp, type WaitOptions } from './wait.ts';
 
 const running = new Set<Program>();
 
-/** Lines of members that held their event loop for too long; see KEYSTEAD_MAX_TURN_MS in docs/testing.md. */
+/** The log message of a turn of the event loop that was too long; see KEYSTEAD_MAX_TURN_MS in docs/testing.md. */
 export const longTurns: string[] = [];
 const LONG_TURN = 'turn of the event loop over its bound';
 
@@ -19,7 +19,7 @@ export interface ProgramOptions {
   keptLines?: number;
 }
 
-/** A long-running child process whose output is kept, and which never outlives the test process. */
+/** A long-running child process whose output is recorded. It is killed when the test process ends. */
 export class Program {
   readonly title: string;
   readonly lines: string[] = [];
@@ -87,7 +87,7 @@ export class Program {
     if (!this.#dead) this.#child.kill(name);
   }
 
-  /** Sends a signal and waits for the end; kills after `graceMs`, and says so by throwing. */
+  /** Sends a signal and waits for the exit. After `graceMs` it kills the process and throws. */
   async stop(name: NodeJS.Signals = 'SIGTERM', graceMs = 20_000): Promise<void> {
     if (this.#dead) return;
     this.#child.kill(name);

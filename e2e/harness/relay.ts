@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Stands before a port, so that a test can cut the connections to it, or make the way longer. */
+/** A TCP proxy in front of a port. A test can cut its connections or delay their bytes. */
 export class Relay {
   readonly port: number;
   readonly #server: Server;
@@ -17,7 +17,7 @@ export class Relay {
     server.on('connection', (near) => this.#join(near, connect(targetPort, '127.0.0.1')));
   }
 
-  /** @param delayMs what all bytes take longer, each way */
+  /** @param delayMs delay of all bytes in each direction */
   static open(port: number, targetPort: number, delayMs = 0): Promise<Relay> {
     const server = createServer({ allowHalfOpen: true });
     return new Promise((resolve, reject) => {
@@ -30,7 +30,7 @@ export class Relay {
     return this.#pairs.size;
   }
 
-  /** Ends all connections there are; new ones are let through. */
+  /** Closes all connections. New ones are accepted. */
   cut(): void {
     for (const [near, far] of this.#pairs) {
       near.destroy();
@@ -60,7 +60,7 @@ export class Relay {
   }
 }
 
-/** Timers of one duration end in the order they began in. */
+/** Timers with the same delay fire in the order in which they were started. */
 function pipeLater(from: Socket, to: Socket, delayMs: number): void {
   from.on('data', (chunk: Buffer) => setTimeout(() => to.write(chunk), delayMs));
   from.on('end', () => setTimeout(() => to.end(), delayMs));

@@ -16,10 +16,10 @@ export interface Method<Q, R> {
   readonly response: MessageCodec<R>;
 }
 
-/** What a server answered: messages, or a status with its text. Both have to agree between two servers. */
+/** A response: messages, or a status with its text. */
 export type Answer = { messages: unknown[] } | { code: number; details: string };
 
-/** gRPC calls by the reference client for Node, with this project's codecs. */
+/** gRPC client with the reference implementation for Node.js and the codecs of this project. */
 export class RpcClient {
   readonly #client: Client;
   readonly #timeoutMs: number;
@@ -56,7 +56,7 @@ export class RpcClient {
     });
   }
 
-  /** All messages of a call that the server ends by itself. */
+  /** Returns all messages of a call that the server ends. */
   serverStream<Q, R>(method: Method<Q, R>, request: Q): Promise<Answer> {
     return new Promise((resolve) => {
       const messages: R[] = [];
@@ -73,7 +73,7 @@ export class RpcClient {
     });
   }
 
-  /** One message there and one back on a call of its own. */
+  /** Sends one message on a new bidirectional stream and returns the first response. */
   exchange<Q, R>(method: Method<Q, R>, request: Q): Promise<Answer> {
     return new Promise((resolve) => {
       const call = this.#client.makeBidiStreamRequest(
@@ -91,7 +91,7 @@ export class RpcClient {
     });
   }
 
-  /** Messages of a call that goes on until it is cancelled. */
+  /** Returns the messages of a call until it is cancelled. */
   openServerStream<Q, R>(method: Method<Q, R>, request: Q): ClientReadableStream<R> {
     return this.#client.makeServerStreamRequest(method.path, encoder(method), decoder(method), request);
   }

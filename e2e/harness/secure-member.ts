@@ -14,8 +14,8 @@ export interface SecureMember {
 }
 
 /**
- * Founds a cluster whose members take their certificates from `server` and from the peer file named for each, and
- * refuse those in `crl`.
+ * Starts a new cluster whose members use the certificate `server` and their own peer certificates, and refuse those in
+ * `crl`.
  */
 export async function foundSecureCluster(
   files: Certificates,

@@ -6,15 +6,15 @@ import type { Member } from './member.ts';
 import { tempDir } from './temp-dir.ts';
 import { eventually } from './wait.ts';
 
-/** One step of an operator's session: what was done, and a way to do it again on another server. */
+/** One step of a session, which can be run on several servers. */
 export interface Step {
   title: string;
   run: (session: Session) => Promise<string>;
 }
 
 /**
- * A session with one member. It knows which identities the server chose by itself, so that the transcripts of two
- * servers can be compared: each such identity is replaced by its order of appearance.
+ * A session with one member. It replaces each id that the server chose by the order of its first appearance, so that the
+ * transcripts of two servers can be compared.
  */
 export class Session {
   readonly member: Member;
@@ -44,7 +44,7 @@ export class Session {
     return join(this.folder, name);
   }
 
-  /** Takes note of a lease id in hex, and from then on hides it in both of its spellings. */
+  /** Records a lease id in hex. From then on it is replaced in hex and in decimal. */
   rememberLease(hex: string): void {
     if (this.#chosen.has(hex)) return;
     const label = `<lease ${this.#leases.length}>`;
@@ -58,8 +58,8 @@ export class Session {
   }
 
   /**
-   * Replaces what two correct servers may answer differently: chosen ids, sizes, durations, times, log positions, and
-   * with them the width of columns.
+   * Replaces everything in which two correct servers may differ: chosen ids, sizes, durations, times, log positions, and
+   * the width of columns.
    */
   normalise(text: string): string {
     for (const match of text.matchAll(/\blease ([0-9a-f]{8,16}) granted/g))
@@ -92,12 +92,12 @@ export class Session {
   }
 }
 
-/** The keys of a lease come in no order. */
+/** The order of the keys of a lease is not defined. */
 function sorted(list: string, separator: string): string {
   return list.split(separator).toSorted().join(separator);
 }
 
-/** Runs etcdctl to its end; arguments as one string where none has a space. */
+/** Runs etcdctl to its end. Arguments without spaces can be given as one string. */
 export function command(args: string | string[], options: { input?: string } = {}): Step {
   const list = typeof args === 'string' ? args.split(' ') : args;
   return {
@@ -118,7 +118,7 @@ export function commandOf(
   };
 }
 
-/** Starts etcdctl, waits for a number of output lines (doing something meanwhile), and interrupts it. */
+/** Starts etcdctl, waits for a number of output lines while other work runs, and interrupts it. */
 export function untilLines(
   args: string,
   count: number,

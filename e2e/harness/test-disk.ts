@@ -4,22 +4,22 @@ import { basename, join } from 'node:path';
 import { mount, type Mount } from '../storage/mounts.ts';
 import { tempDir, removeTempDir } from './temp-dir.ts';
 
-/** Of cgroup v1, whose limits of the root group hold for every process. */
+/** cgroup v1: limits of its root group apply to every process. */
 const THROTTLE = '/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device';
-/** EXT4_IOC_SHUTDOWN of Linux, and its flag that the journal is not flushed. */
+/** EXT4_IOC_SHUTDOWN of Linux, with the flag not to flush the journal. */
 const SHUTDOWN_IOCTL = 0x8004587d;
 const NO_LOG_FLUSH = 2;
 
 const mounted = new Set<TestDisk>();
 
-/** A test that ends early leaves no mounts. The programs it started are killed by then. */
+/** A test that ends early must not leave mounts. Its programs are already killed then. */
 process.on('exit', () => {
   for (const disk of mounted) disk.abandon();
 });
 
 /**
- * A file system of its own in a file (ext4 by a loop device), which can fail as a disk does, whatever program uses it.
- * Needs root.
+ * A separate ext4 file system in a file, mounted by a loop device. Disk faults can be injected for any program. Needs
+ * root.
  */
 export class TestDisk {
   readonly #folder = tempDir('disk');
@@ -27,7 +27,7 @@ export class TestDisk {
   #mount: Mount;
   #failed = false;
 
-  /** @param size as `truncate` takes it; the file is sparse */
+  /** @param size in the syntax of `truncate`; the file is sparse */
   constructor(size = '4G') {
     execFileSync('truncate', ['-s', size, this.#image]);
     execFileSync('mkfs.ext4', ['-q', '-F', '-E', 'lazy_itable_init=1,nodiscard', this.#image]);
@@ -44,8 +44,7 @@ export class TestDisk {
   }
 
   /**
-   * From now on all writes, syncs and opens fail with EIO. What was not synced is lost, so that this is also what a
-   * power cut leaves.
+   * From now on all writes, syncs and opens fail with EIO. Data that was not synced is lost, as after a power cut.
    */
   fail(): void {
     const script =
@@ -55,14 +54,14 @@ export class TestDisk {
     this.#failed = true;
   }
 
-  /** Mounts it anew at the same path, as after a power cut or a repair. No process may use it. */
+  /** Mounts it again at the same path, as after a power cut or a repair. No process may use it. */
   repair(): void {
     if (!this.#failed) return;
     this.#mount = this.#mount.again('-o', 'loop', this.#image);
     this.#failed = false;
   }
 
-  /** Leaves about this many bytes. */
+  /** Fills the disk up to about this number of free bytes. */
   fill(leave = 0): void {
     const { bavail, bsize } = statfsSync(this.path);
     const bytes = Math.max(0, bavail * bsize - leave);
@@ -73,7 +72,7 @@ export class TestDisk {
     rmSync(this.#ballast, { force: true });
   }
 
-  /** Lets through this many writes a second; a sync takes about three. 0 is no limit. */
+  /** Limits the number of writes per second. A sync needs about three. 0 means no limit. */
   slow(writesPerSecond: number): void {
     writeFileSync(THROTTLE, `${this.#deviceNumber} ${writesPerSecond}`);
   }
@@ -85,7 +84,7 @@ export class TestDisk {
     removeTempDir(this.#folder);
   }
 
-  /** Unmounts it once its last user is gone. */
+  /** Unmounts it when its last user has ended. */
   abandon(): void {
     if (canSlowDisks()) this.slow(0);
     execFileSync('umount', ['--lazy', this.path], { stdio: 'ignore' });
@@ -105,7 +104,7 @@ export function canSlowDisks(): boolean {
   return existsSync(THROTTLE);
 }
 
-/** Why no such disks can be made here, or undefined. */
+/** The reason why such disks are impossible here, or undefined. */
 export function missingForDisks(): string | undefined {
   try {
     new TestDisk('64M').remove();

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 
-/** How packets from one member to another end: without a word, or refused. */
+/** How packets are blocked: dropped silently, or rejected. */
 export type Block = 'blackhole' | 'unreachable';
 
 interface Rule {
@@ -11,14 +11,14 @@ interface Rule {
 
 const built = new Set<TestNetwork>();
 
-/** A test that ends early leaves no namespaces. */
+/** A test that ends early must not leave namespaces. */
 process.on('exit', () => {
   for (const network of built) network.remove();
 });
 
 /**
- * A network of its own for members of one cluster: each runs in a network namespace behind a router, and the router
- * drops what it is told to. This process reaches all members, whatever is dropped. Needs root.
+ * A separate network for the members of one cluster. Each member runs in a network namespace behind a router, which can
+ * block packets. This process can always reach all members. Needs root.
  */
 export class TestNetwork {
   readonly #id: number;
@@ -37,18 +37,18 @@ export class TestNetwork {
     return `10.77.${this.#id}.${at * 4 + 2}`;
   }
 
-  /** The command that runs a member in its place. It keeps the mounts, where `ip netns exec` would copy them. */
+  /** The command that runs a member in its namespace. Unlike `ip netns exec`, it does not copy the mounts. */
   prefix(at: number): string[] {
     return ['nsenter', `--net=/run/netns/${this.#member(at)}`];
   }
 
-  /** Drops what goes from one member to another, on connections there are and on new ones. */
+  /** Blocks packets from one member to another, on existing and new connections. */
   block(from: number, to: number, block: Block = 'blackhole'): void {
     this.#rules.push({ from, to, block });
     this.#rule('add', { from, to, block });
   }
 
-  /** Drops everything between a member and the others, both ways. */
+  /** Blocks everything between a member and the others, in both directions. */
   isolate(member: number, block: Block = 'blackhole'): void {
     for (let other = 0; other < this.#members; other += 1) {
       if (other === member) continue;
@@ -57,7 +57,7 @@ export class TestNetwork {
     }
   }
 
-  /** Lets everything through again. */
+  /** Removes all blocks. */
   heal(): void {
     for (const rule of this.#rules) this.#rule('del', rule);
     this.#rules = [];
@@ -110,13 +110,13 @@ export class TestNetwork {
   }
 }
 
-/** A number that no other network of this kind has. */
+/** Returns a number that no other test network uses. */
 function freeId(): number {
   const taken = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
   for (let id = process.pid % 200; ; id = (id + 1) % 250) if (!taken.includes(`keystead${id}r`)) return id;
 }
 
-/** Why no such network can be made here, or undefined. */
+/** The reason why such a network is impossible here, or undefined. */
 export function missingForNetworks(): string | undefined {
   try {
     new TestNetwork(1).remove();

@@ -8,8 +8,8 @@ export interface WaitOptions {
 }
 
 /**
- * Calls `attempt` until it gives something other than `undefined` or `false`, and returns that.
- * Errors it throws count as "not yet"; the last one becomes the cause when time runs out.
+ * Calls `attempt` until it returns something other than `undefined` or `false`, and returns that. If it throws, it is
+ * called again; after the timeout the last error becomes the cause.
  */
 export async function eventually<T>(
   what: string,

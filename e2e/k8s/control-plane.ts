@@ -16,11 +16,11 @@ export interface ControlPlaneOptions {
   flags?: readonly string[];
 }
 
-/** A real kube-apiserver on a store, with one all-powerful user, and the controllers where a test wants them. */
+/** A real kube-apiserver with a store and one administrator. Tests can start the controllers as well. */
 export class ControlPlane {
   readonly kubeConfig: KubeConfig;
   readonly rest: RestClient;
-  /** Milliseconds from the start of the process until /readyz said ok, of the latest start. */
+  /** Milliseconds from the last start of the process until /readyz was ok. */
   readyAfterMs = 0;
   readonly #folder = tempDir('k8s');
   readonly #port: number;
@@ -92,7 +92,7 @@ export class ControlPlane {
     );
   }
 
-  /** The last output of everything that runs, for messages. */
+  /** The last output of all programs, for error messages. */
   tails(): string {
     return [this.apiServer, ...this.#controllers]
       .map((program) => `== ${program.title}\n${program.tail(15)}`)

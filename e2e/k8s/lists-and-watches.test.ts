@@ -34,7 +34,7 @@ function listsAndWatches(cluster: Cluster): void {
       remaining.push(page.metadata?.remainingItemCount);
       versions.add(page.metadata?.resourceVersion);
       next = page.metadata?._continue;
-      // Written between two pages, and so in none of them: all pages are of one revision.
+      // It is written between two pages, so no page contains it: all pages have the same revision.
       if (seen.length === 10) await create(namespace, 'm10-and-a-half');
     } while (next !== undefined && next !== '');
     expect(seen).toEqual(names);
@@ -98,7 +98,7 @@ function listsAndWatches(cluster: Cluster): void {
     expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   });
 
-  it('shows only what a selector picks, also when an object starts and ceases to match', async () => {
+  it('applies a selector, also when an object starts or stops to match', async () => {
     const namespace = await cluster.newNamespace();
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
     const { metadata } = await cluster.core.listNamespacedConfigMap({ namespace });
@@ -174,7 +174,7 @@ kubernetesSuite('Bookmarks', { store: ['--watch-progress-notify-interval=1s'] },
         timeoutSeconds: 6,
       },
     );
-    // A change elsewhere: only the store's progress notifications tell the apiserver that this watch is past it.
+    // A change of another object. The apiserver learns only by progress notifications that this watch is past it.
     const elsewhere = await cluster.core.readNamespace({ name: await cluster.newNamespace() });
     await watcher.until('the end', ({ ended }) => ended);
     expect(watcher.story).toEqual([]);

@@ -44,7 +44,7 @@ kubernetesSuite('Kubernetes objects', { apiServer: ['--event-ttl=3s'] }, (cluste
     expect(await failureStatus(cluster.core.deleteNamespacedConfigMap({ name: 'one', namespace }))).toBe(404);
   });
 
-  it('replaces without changes without a new version', async () => {
+  it('keeps the version if an object is replaced without changes', async () => {
     const namespace = await cluster.newNamespace();
     const created = await cluster.core.createNamespacedConfigMap({ namespace, body: configMap('same') });
     const replaced = await cluster.core.replaceNamespacedConfigMap({

@@ -6,7 +6,7 @@ export interface RestResponse {
   text: string;
 }
 
-/** Plain requests over kept connections, for checks of paths and for load; objects go through the official client. */
+/** Plain HTTP requests over persistent connections. Objects are handled with the official client. */
 export class RestClient {
   readonly #port: number;
   readonly #token: string;

@@ -4,7 +4,7 @@ import { configMap, kubernetesSuite } from './suite.ts';
 import { Watcher } from './watcher.ts';
 
 kubernetesSuite('Restarts', {}, (cluster) => {
-  /** Creates an object as soon as the apiserver can do so again; a create that was done but not answered counts. */
+  /** Creates an object as soon as the apiserver works again. A create without a response may also have succeeded. */
   const createWhenPossible = (namespace: string, name: string) =>
     eventually(
       `creation of ${name}`,
@@ -20,7 +20,7 @@ kubernetesSuite('Restarts', {}, (cluster) => {
   const namesIn = async (namespace: string) =>
     (await cluster.core.listNamespacedConfigMap({ namespace })).items.map(({ metadata }) => metadata?.name);
 
-  it('finds everything again after a restart of kube-apiserver', async () => {
+  it('has all objects after a restart of kube-apiserver', async () => {
     const namespace = await cluster.newNamespace();
     for (const name of ['one', 'two'])
       await cluster.core.createNamespacedConfigMap({ namespace, body: configMap(name) });

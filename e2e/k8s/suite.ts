@@ -5,13 +5,13 @@ import { Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { ControlPlane } from './control-plane.ts';
 
-/** What every test of a suite works with: the store, an apiserver on it, and clients of that apiserver. */
+/** The store, its apiserver and the clients, for all tests of a suite. */
 export interface Cluster {
   readonly store: Member;
   readonly plane: ControlPlane;
   readonly core: CoreV1Api;
   readonly objects: KubernetesObjectApi;
-  /** Creates a namespace with a name of its own, so that tests cannot see each other's objects. */
+  /** Creates a namespace with a unique name, so that tests cannot see each other's objects. */
   newNamespace(): Promise<string>;
 }
 

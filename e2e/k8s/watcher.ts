@@ -8,7 +8,7 @@ export interface Seen {
   };
 }
 
-/** A watch of the Kubernetes API that remembers all it has seen. */
+/** A watch of the Kubernetes API that records all events. */
 export class Watcher {
   readonly events: Seen[] = [];
   ended = false;
@@ -16,7 +16,7 @@ export class Watcher {
   #controller: AbortController | undefined;
   #stopped = false;
 
-  /** A watch that goes on where it was ended, as an informer's: kube-apiserver ends those that cannot keep up. */
+  /** A watch that is resumed when it ends, like that of an informer: kube-apiserver ends watches that are too slow. */
   static async resuming(kubeConfig: KubeConfig, path: string): Promise<Watcher> {
     const watcher = new Watcher();
     const begin = async (): Promise<void> => {

@@ -9,7 +9,7 @@ kubernetesSuite('Workloads with the real controller manager and scheduler', {}, 
   const apps = () => cluster.plane.kubeConfig.makeApiClient(AppsV1Api);
   const podsIn = async (namespace: string) => (await cluster.core.listNamespacedPod({ namespace })).items;
 
-  /** There is no kubelet, so the tests do its part: nodes that are ready, and pods that end when they are told to. */
+  /** There is no kubelet, so the tests do its work: they set nodes ready and remove deleted pods. */
   const addNode = async (name: string) => {
     await cluster.core.createNode({
       body: { metadata: { name, labels: { 'kubernetes.io/hostname': name } } },
@@ -56,7 +56,7 @@ kubernetesSuite('Workloads with the real controller manager and scheduler', {}, 
     const sets = await apps().listNamespacedReplicaSet({ namespace });
     expect(sets.items.map(({ spec }) => spec?.replicas)).toEqual([6]);
 
-    // The controller writes the status meanwhile: as any client, the test reads and tries again on a conflict.
+    // The controller writes the status at the same time. On a conflict the test reads the object again and retries.
     await eventually('a smaller scale', async () => {
       const scale = await apps().readNamespacedDeploymentScale({ name: 'web', namespace });
       return await apps().replaceNamespacedDeploymentScale({
@@ -89,7 +89,7 @@ kubernetesSuite('Workloads with the real controller manager and scheduler', {}, 
     );
   });
 
-  it('collects what belonged to a deleted Deployment', async () => {
+  it('garbage collects the objects of a deleted Deployment', async () => {
     const namespace = await cluster.newNamespace();
     await apps().createNamespacedDeployment({ namespace, body: deployment('brief', 3, 'v1') });
     await eventually('three placed pods', async () => allPlaced(await podsIn(namespace), 3), patience);

@@ -47,7 +47,7 @@ function count(counts: MessageCounts, messages: readonly Message[]): void {
   }
 }
 
-/** A voter that keeps a log in memory and applies nothing: raft and the transport alone, among real etcd members. */
+/** A voter with a log in memory that applies nothing: only raft and the transport, in a cluster with real etcd members. */
 export class RaftMember implements PeerTransportHandler {
   readonly id: bigint;
   readonly received: MessageCounts = {};

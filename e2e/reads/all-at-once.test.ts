@@ -32,7 +32,7 @@ const MAX_RESIDENT_MIB = 700;
 
 const keyName = (n: number): string => `k${`${n}`.padStart(5, '0')}`;
 
-/** All kinds of reads at once against one member, each answer compared with the model. */
+/** Runs all kinds of reads concurrently with one member. Each response is compared with the model. */
 class AllAtOnce {
   readonly model = new StoreModel();
   readonly done = {
@@ -52,7 +52,7 @@ class AllAtOnce {
   readonly #readers: readonly RpcClient[];
   readonly #hashes = new Map<string, number>();
   #serial = 0;
-  /** The newest revision that a compaction was asked for. */
+  /** The newest revision for which a compaction was requested. */
   #compacted = 0;
   #isOver = false;
 
@@ -90,7 +90,7 @@ class AllAtOnce {
     }
   }
 
-  /** With a connection of its own, so that a slow stream holds back nobody else. */
+  /** Uses its own connection, so that a slow stream does not delay others. */
   #client(): RpcClient {
     const client = new RpcClient(this.#member.endpoint, {
       timeoutMs: 60_000,
@@ -152,7 +152,7 @@ class AllAtOnce {
     };
   }
 
-  /** The model has heard of a revision once the writer has its answer. */
+  /** The model contains a revision after the writer has its response. */
   async #heard(revision: number): Promise<void> {
     await eventually(`the model at ${revision}`, () => this.model.revision >= revision, {
       everyMs: 1,
@@ -160,7 +160,7 @@ class AllAtOnce {
     });
   }
 
-  /** Whether a read was refused as it must be. */
+  /** Whether the refusal of a read is correct. */
   #isCompacted(answer: Answer, revision: number, seen: number): boolean {
     if (!('code' in answer)) return false;
     expect(answer.details).toBe(COMPACTED);
@@ -193,7 +193,7 @@ class AllAtOnce {
     this.done.ranges += 1;
   }
 
-  /** One of a few connections for calls that end by themselves. */
+  /** Returns one of a few shared connections for short calls. */
   #reader(): RpcClient {
     return this.#random.pick(this.#readers);
   }
@@ -213,7 +213,7 @@ class AllAtOnce {
       const { code, details } = error as { code: number; details: string };
       failed = { code, details };
     }
-    // Only the last message names the revision that was read; without it nothing can be compared.
+    // Only the last message contains the revision, which is needed for the comparison.
     if (failed !== undefined) {
       this.#isCompacted(failed, revision, 0);
       return;
@@ -230,7 +230,7 @@ class AllAtOnce {
     this.done.streams += 1;
   }
 
-  /** Watches until the end, from where a compaction has left it, sometimes slowly. */
+  /** Watches until the end, starting after the last compaction, sometimes slowly. */
   async #watch(nth: number): Promise<void> {
     const isAll = nth % 2 === 0;
     const start = isAll ? 'k' : keyName(nth * 400);
@@ -272,7 +272,7 @@ class AllAtOnce {
       const from = next;
       const isIn = ({ key }: { key: string }): boolean => key >= start && key < end;
       if (this.#isToBeWhole(told)) {
-        // Nothing is written any more once the writer is done: all of it must come.
+        // The writer is done, so all its events must arrive.
         await sleep(50);
         const upTo = this.model.revision;
         const last = this.model.changes
@@ -304,7 +304,7 @@ class AllAtOnce {
     }
   }
 
-  /** Whether a watch gets everything there is: it is the last one, and has begun. */
+  /** Whether a watch must get all events: it is the last one and has started. */
   #isToBeWhole({ isCreated, compacted }: { isCreated: boolean; compacted: number }): boolean {
     return this.#isOver && isCreated && compacted === 0;
   }
@@ -324,7 +324,7 @@ class AllAtOnce {
     messages(await this.#reader().unary(Maintenance.methods.defragment, {}));
   }
 
-  /** The same history has the same hash, whatever was removed of it meanwhile. */
+  /** The same history has the same hash, independent of compactions. */
   async #hash(): Promise<void> {
     const revision = this.#random.chance(0.3) ? 0 : this.model.revision - this.#random.int(20);
     const answer = await this.#reader().unary(Maintenance.methods.hashKv, { revision });
@@ -373,7 +373,7 @@ function messages<R>(answer: Answer): R[] {
   return answer.messages as R[];
 }
 
-/** A difference of thousands of lines is told by its first. */
+/** Of a difference of thousands of lines, only the first is reported. */
 function expectSame(actual: readonly string[], expected: readonly string[]): void {
   const at = expected.findIndex((line, n) => actual[n] !== line);
   if (at >= 0) expect({ at, line: actual[at] }).toEqual({ at, line: expected[at] });

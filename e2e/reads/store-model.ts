@@ -1,7 +1,7 @@
 import { assert } from '../../src/lib/assert.ts';
 import type { KeyValue } from '../../src/wire/gen/mvccpb.ts';
 
-/** What one key held from a revision on; no serial stands for a deletion. */
+/** The value of one key from a revision on. Without a serial number it is a deletion. */
 export interface Change {
   readonly key: string;
   readonly revision: number;
@@ -10,7 +10,7 @@ export interface Change {
   readonly version: number;
 }
 
-/** The value of a put, told by its serial number: lengths differ, so that messages and blocks do. */
+/** Returns the value of a put by its serial number. Values have different lengths, so messages and blocks vary. */
 export function valueOf(serial: number): Buffer {
   return Buffer.from(`${serial} `.padEnd(8 + ((serial * 7919) % 1_500), '.'));
 }
@@ -49,7 +49,7 @@ export class StoreModel {
     }
   }
 
-  /** The key as of a revision; undefined where it does not exist. */
+  /** Returns the key as of a revision; undefined if it does not exist. */
   at(key: string, revision: number): Change | undefined {
     const versions = this.#byKey.get(key) ?? [];
     for (let at = versions.length - 1; at >= 0; at -= 1) {
@@ -73,7 +73,7 @@ export class StoreModel {
   }
 }
 
-/** A KeyValue and what it should be, each in a line. */
+/** Formats a KeyValue as one line. */
 export function lineOf({ key, createRevision, modRevision, version, value }: KeyValue): string {
   const serial = Number.parseInt(value.toString(), 10);
   const isWhole = value.length === 0 || value.equals(valueOf(serial));

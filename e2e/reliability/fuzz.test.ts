@@ -17,7 +17,7 @@ const methods: MethodDescriptor[] = Object.values(services).flatMap((service) =>
   'methods' in service ? (Object.values(service.methods) as MethodDescriptor[]) : [],
 );
 
-describe(`requests that nobody sends, from seed ${seed}`, () => {
+describe(`unusual requests, from seed ${seed}`, () => {
   let member: Member;
   beforeAll(async () => {
     member = await Member.start({ kind: serverUnderTest, name: 'fuzzed' });

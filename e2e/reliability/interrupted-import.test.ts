@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)(
     const startOn = (dataDir: string, { clientPort, peerPort }: Ports): Promise<Member> =>
       Member.start({ kind: 'keystead', name: 'm0', dataDir, clientPort, peerPort });
 
-    it('is refused where it is one of etcd, which is left as it is', async () => {
+    it('is refused and not changed if it belongs to etcd', async () => {
       const contents = (): [string, Buffer][] =>
         readdirSync(etcd.dataDir, { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile())
@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(
       await etcd.stop();
     });
 
-    /** Runs a command that fills a directory, kills it at each of some moments, and sees what a server makes of it. */
+    /** Runs a command that fills a directory, kills it at several moments, and then starts a server each time. */
     async function killRepeatedly(
       label: string,
       ports: { clientPort: number; peerPort: number },

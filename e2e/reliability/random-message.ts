@@ -22,7 +22,7 @@ const TEXTS = [
   'x'.repeat(40_000),
 ];
 
-/** Messages of the protocol, valid as protobuf and with values that nobody sends. */
+/** Generates messages of the protocol that are valid protobuf but have unusual values. */
 export class RandomMessages {
   readonly #root = new protobuf.Root();
   readonly #random: SeededRandom;

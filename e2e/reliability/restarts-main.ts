@@ -3,8 +3,8 @@ import type { MemberKind } from '../harness/member.ts';
 import { type Restart, type RestartsOptions, restartsUnderLoad } from './restarts.ts';
 
 /*
- * `npm run restarts`: restarts under load for each size of values, one and three members.
- * `--restarts N` is the number of all of them (200), `--limit-ms N` what a start may take (2,000).
+ * `npm run restarts`: restarts under load for each value size, with one and three members. `--restarts N` is the total
+ * number (200), `--limit-ms N` the maximum time of a start (2,000).
  */
 const { values } = parseArgs({
   options: {

@@ -26,7 +26,7 @@ const optionsOf = (directory: string): FileLogOptions => ({
 const appended = (log: LogStore, entries: Entry[], hardState: HardState): Promise<void> =>
   new Promise((resolve) => log.append({ entries, hardState }, resolve));
 
-describe.skipIf(missing !== undefined)(`the log beside etcd's ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`the log compared with etcd's ${missing ?? ''}`, () => {
   let member: Member;
   const copy = tempDir('wal');
   afterAll(async () => {
@@ -68,7 +68,7 @@ describe.skipIf(missing !== undefined)(`the log beside etcd's ${missing ?? ''}`,
     });
     const directory = join(copy, 'wal');
     const { log } = createLog(optionsOf(directory), metadata!);
-    // One entry, then one state: what etcd wrote first after its metadata and its first mark.
+    // One entry, then one state: the first records of etcd after its metadata and its snapshot record.
     await appended(log, entries.slice(0, 1), HardState.create({ term: 1, vote: 0n, commit: 1 }));
     await log.close();
     const first = (path: string): Buffer =>

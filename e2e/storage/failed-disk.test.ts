@@ -5,7 +5,7 @@ import { type Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { eventually } from '../harness/wait.ts';
 
-/** Go's programs make system calls without the C library, so that only Keystead's disk can be made to fail. */
+/** Go programs do not use the C library for system calls, so disk faults are possible only for Keystead. */
 const missing =
   serverUnderTest === 'etcd'
     ? 'skipped: etcd is out of reach'

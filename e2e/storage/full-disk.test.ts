@@ -28,7 +28,7 @@ const eventKey = (index: number): Buffer => {
   return key;
 };
 
-/** Takes all of the disk but about `bytes`, while the store goes on moving its files about. */
+/** Fills the disk up to about `bytes`, while the store continues to rewrite its files. */
 function leave(bytes: number, path: string, ballast: string): void {
   for (;;) {
     const { bavail, bsize } = statfsSync(path);
@@ -78,7 +78,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
     engine.write(batch);
   };
 
-  it('closes for writes before anything fails, and opens again when there is space', async () => {
+  it('refuses writes before anything fails, and accepts them again when there is space', async () => {
     for (let round = 0; round < 2; round++) {
       const ballast = join(disk.path, 'ballast');
       writeFileSync(ballast, Buffer.alloc(40 * MEBIBYTE));
@@ -96,7 +96,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
     expect(failure).toBeUndefined();
   });
 
-  it('loses no applied row when the engine runs into the end of the disk after all, and goes on afterwards', async () => {
+  it('loses no applied row when the engine finds the disk full, and continues afterwards', async () => {
     const ballast = join(disk.path, 'ballast');
     leave(12 * MEBIBYTE, disk.path, ballast);
     let at = index;
@@ -114,12 +114,12 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
     expect(failure).toBeUndefined();
   });
 
-  it('keeps the log going within what it prepared, and tells when that ends', async () => {
+  it('the log uses its prepared segments, and reports when there are none left', async () => {
     const ballast = join(disk.path, 'ballast');
     leave(MEBIBYTE / 2, disk.path, ballast);
     for (const start = index; storage.log.appendable(8192) && index < start + 20_000;) await appended();
     expect(storage.log.appendable(8192)).toBe(false);
-    // What raft itself has to append still goes through.
+    // Raft's own entries are still appended.
     for (let n = 0; n < 20; n++) await appended();
     expect(failure).toBeUndefined();
     rmSync(ballast);

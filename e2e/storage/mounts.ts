@@ -33,7 +33,7 @@ function mountAt(path: string, args: readonly string[]): Mount {
   };
 }
 
-/** Whether this process may mount what `args` describe: it takes root, and containers seldom allow it. */
+/** Whether this process may mount this. It needs root, and containers seldom allow it. */
 export function canMount(...args: string[]): boolean {
   try {
     mount(...args).unmount();

@@ -27,8 +27,8 @@ function makeImage(): boolean {
 }
 
 /**
- * The log and the engine on a disk of their own, whose content is copied at random moments while they write: what
- * was not synced is in the page cache and not in the copy, just as a power cut would have it.
+ * The log and the engine are on a separate disk, whose content is copied at random moments while they write. Data that
+ * was not synced is only in the page cache and not in the copy, as after a power cut.
  */
 describe.skipIf(!makeImage())('power cut (needs root and loop devices)', () => {
   let disk: Mount;

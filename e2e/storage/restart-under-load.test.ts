@@ -10,7 +10,7 @@ const rounds = Number(process.env['KEYSTEAD_RESTART_ROUNDS'] ?? 6);
 const valueBytes = Number(process.env['KEYSTEAD_RESTART_VALUE_BYTES'] ?? 16 << 10);
 const WRITERS = 64;
 
-/** Each writer has a key; its values begin with a number that rises. */
+/** Each writer has one key. Its values begin with an increasing number. */
 class Writers {
   readonly #acknowledged = new Array<number>(WRITERS).fill(0);
   readonly #sent = new Array<number>(WRITERS).fill(0);
@@ -51,7 +51,7 @@ class Writers {
   }
 }
 
-// Log segments have their real size here: a segment is begun while it is still being prepared, and released ones go.
+// Log segments have their real size here, so a segment is used while it is still being prepared, and others are removed.
 describe('a busy member', () => {
   let member: Member | undefined;
   afterAll(() => member?.destroy());

@@ -16,12 +16,12 @@ import { KV } from '../../../src/wire/services.ts';
 import { type Answer, RpcClient } from '../../harness/rpc-client.ts';
 import { nameOf, onTheWire } from './values.ts';
 
-/** Keys that clients write; few, so that they meet. */
+/** Number of keys; few, so that clients use the same ones. */
 const KEYS = 10;
 /** Milliseconds between two requests of one client, at the most. */
 const THINK_MS = 20;
 const TIMEOUT_MS = 2_000;
-/** A member that comes back is talked to soon, and nothing is asked twice without the history knowing. */
+/** Connects to a restarted member soon, and never retries a request without recording it in the history. */
 const CHANNEL = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 500,
@@ -29,13 +29,13 @@ const CHANNEL = {
   'grpc.use_local_subchannel_pool': 1,
 };
 
-/** Clients that ask any member for anything, and note what they asked, when, and what they were told. */
+/** Clients that send random requests to any member and record each request, its time and its response. */
 export class HistoryClients {
   readonly history: Operation[] = [];
   readonly #random: SeededRandom;
   readonly #valueBytes: readonly number[];
   readonly #running: Promise<void>[] = [];
-  /** What was last seen of each key, for transactions to compare with. */
+  /** The last known value of each key, which transactions compare. */
   readonly #seenMods = new Map<string, number>();
   #values = 0;
   #stopped = false;
@@ -56,7 +56,7 @@ export class HistoryClients {
     return this.history.filter(({ response }) => response !== undefined).length;
   }
 
-  /** Ends once what is under way has ended. */
+  /** Stops after the pending requests have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#running);

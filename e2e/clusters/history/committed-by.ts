@@ -3,7 +3,7 @@ import { eventually } from '../../harness/wait.ts';
 import type { TestCluster } from '../test-cluster.ts';
 import { HistoryWatcher } from './watcher.ts';
 
-/** What the members say was committed. @throws when they do not say the same */
+/** Returns the committed history according to the members. @throws if they differ */
 export async function committedBy(cluster: TestCluster): Promise<CommittedHistory> {
   const committed = new CommittedHistory();
   const revision = (await cluster.statuses())[0]?.Status.header.revision ?? 0;

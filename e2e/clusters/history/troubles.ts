@@ -4,7 +4,7 @@ import type { TestCluster } from '../test-cluster.ts';
 
 /** Longer than an election takes. */
 const PAUSE_MS = 2_500;
-/** Work goes on for a while before the next trouble. */
+/** Pause before the next fault. */
 const REST_MS = 500;
 
 async function followerOf(cluster: TestCluster): Promise<Member> {
@@ -20,7 +20,7 @@ async function pause(member: Member): Promise<void> {
   member.program.signal('SIGCONT');
 }
 
-/** What happens to a cluster at work, one after the other; after each all members run. */
+/** Injects faults into a cluster under load, one after the other. All members run after each fault. */
 export const troubles: readonly ((cluster: TestCluster) => Promise<void>)[] = [
   async (cluster) => {
     const leader = await cluster.leader();

@@ -20,18 +20,18 @@ const CHANNEL = {
 };
 
 export interface HistoryWatcherOptions {
-  /** Members, each of which it goes on at when the one before is gone. */
+  /** Members to watch at. When one does not answer, the next one is used. */
   readonly endpoints: readonly string[];
   readonly prefix: string;
 }
 
-/** Watches a prefix from the first revision on, through the ends of its streams, and asks for progress now and then. */
+/** Watches a prefix from the first revision on. Restarts after the end of a stream and requests progress periodically. */
 export class HistoryWatcher implements Watching {
   readonly prefix: string;
   readonly startRevision = 1;
   readonly seen: SeenEvent[] = [];
   readonly marks: ProgressMark[] = [];
-  /** What no watcher should be told. */
+  /** The first invalid event, if any. */
   fault: string | undefined;
   readonly #running: Promise<void>;
   #cancel: () => void = () => undefined;
@@ -42,7 +42,7 @@ export class HistoryWatcher implements Watching {
     this.#running = this.#run(endpoints);
   }
 
-  /** Everything up to this revision has come, the server says. */
+  /** The revision up to which all events have arrived, according to the server. */
   get progress(): number {
     return this.marks.at(-1)?.revision ?? 0;
   }
@@ -62,7 +62,7 @@ export class HistoryWatcher implements Watching {
     }
   }
 
-  /** One stream to its end. */
+  /** Runs one stream until it ends. */
   #watch(client: RpcClient): Promise<void> {
     const stream = client.openStream(Watch.methods.watch);
     const write = (requestUnion: WatchRequest['requestUnion']): void => {
@@ -101,7 +101,7 @@ export class HistoryWatcher implements Watching {
   }
 }
 
-/** The empty prefix is that of all keys. */
+/** An empty prefix means all keys. */
 function rangeOf(prefix: string): { key: Buffer; rangeEnd: Buffer } {
   if (prefix === '') return { key: Buffer.of(0), rangeEnd: Buffer.of(0) };
   const rangeEnd = Buffer.from(prefix);

@@ -24,7 +24,7 @@ const PAGE = 100;
 const TIMEOUT_MS = 5_000;
 const VALUES = [200, 1 << 10, 1 << 10, 4 << 10].map((bytes) => Buffer.alloc(bytes, 'v'));
 
-/** Requests of all kinds at a bounded rate, and watchers, over connections that are made anew with new certificates. */
+/** Sends requests of all kinds at a limited rate, and runs watchers. Reconnects after a change of certificates. */
 export class SoakLoad {
   answered = 0;
   failed = 0;
@@ -43,7 +43,7 @@ export class SoakLoad {
     this.watchAnew();
   }
 
-  /** Drops the history before now, as kube-apiserver does. */
+  /** Compacts the history up to now, as kube-apiserver does. */
   async compact(): Promise<void> {
     if (this.#revision > 0)
       await this.#client().unary(KV.methods.compact, CompactionRequest.create({ revision: this.#revision }));
@@ -90,7 +90,7 @@ export class SoakLoad {
     this.#revision = Math.max(this.#revision, header?.revision ?? 0);
   }
 
-  /** As a client with several endpoints does: what one member cannot take goes to the next one. */
+  /** Like a client with several endpoints: if one member refuses a request, the next one gets it. */
   async #askAny(): Promise<Answer> {
     const { members } = this.#cluster;
     const first = this.#random.int(members.length);
@@ -148,7 +148,7 @@ export class SoakLoad {
   }
 }
 
-/** A key that goes with its lease, unless somebody puts it again. */
+/** Puts a key with a lease. */
 async function leased(client: LoadClient, key: Buffer): Promise<Answer> {
   const request = LeaseGrantRequest.create({ ttl: LEASE_SECONDS });
   const granted = await client.unary(Lease.methods.leaseGrant, request);

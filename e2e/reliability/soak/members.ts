@@ -23,7 +23,7 @@ export interface Usage {
   readonly files: number;
   readonly diskBytes: number;
   readonly processorSeconds: number;
-  /** What 99 of 100 turns of the event loop are late at most, in seconds, since the start; undefined for etcd. */
+  /** 99th percentile of the event loop delay in seconds since the start; undefined for etcd. */
   readonly loopDelaySeconds: number | undefined;
 }
 
@@ -55,7 +55,7 @@ export class SoakCluster {
     this.#files.issue('client', { commonName: 'soak', usage: 'client' });
   }
 
-  /** What a client connects with now. */
+  /** The present TLS settings for clients. */
   get tls(): SecureContextOptions {
     const read = (name: string): Buffer => readFileSync(this.#files.path(name));
     return { ca: read('ca.crt'), cert: read('client.crt'), key: read('client.key') };

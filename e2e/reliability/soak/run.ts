@@ -15,14 +15,14 @@ export interface SoakOptions {
   readonly minutes: number;
   /** Requests of all clients together in a second. */
   readonly perSecond: number;
-  /** What members go through, in the length of the soak. */
+  /** Number of restarts, replacements and rotations during the soak. */
   readonly events: number;
   readonly onSample?: (samples: readonly Sample[]) => void;
 }
 
 export interface SoakRun {
   readonly samples: readonly Sample[];
-  /** What is not flat, or did not work. */
+  /** Figures that have increased, and failures. */
   readonly problems: readonly string[];
   readonly answered: number;
   readonly failed: number;
@@ -30,8 +30,8 @@ export interface SoakRun {
 }
 
 /**
- * A cluster under mixed load whose history is compacted, whose members are restarted and replaced, and whose
- * certificates change. The first member stays as it is, so that what it uses must stay flat.
+ * Runs a cluster under mixed load. Its history is compacted, members are restarted and replaced, and certificates are
+ * rotated. The first member is never restarted, so its resource usage must not increase.
  */
 export async function soak(options: SoakOptions): Promise<SoakRun> {
   const { kind, minutes, perSecond, events } = options;
@@ -100,7 +100,7 @@ async function event(index: number, cluster: SoakCluster, load: SoakLoad): Promi
   load.connectAnew();
 }
 
-/** @returns nothing where the member does not answer in time, as on a machine that is busy with other things */
+/** @returns undefined if the member does not answer in time, for example on a busy machine */
 async function sampled(member: Member, seconds: number, load: SoakLoad): Promise<Sample | undefined> {
   const usage = await usageOf(member).catch(() => {
     member.program.mustBeAlive();
@@ -120,7 +120,7 @@ async function sampled(member: Member, seconds: number, load: SoakLoad): Promise
   };
 }
 
-/** Members hold the same in the end. */
+/** Checks that all members have the same data at the end. */
 async function equal(cluster: SoakCluster): Promise<void> {
   await eventually(
     'equal stores on all members',

@@ -1,4 +1,4 @@
-/** What a process used at a moment; the curves of a soak are made of these. */
+/** The resource usage of a process at one moment. */
 export interface Sample {
   readonly seconds: number;
   readonly member: string;
@@ -15,7 +15,7 @@ type Figure = 'residentMb' | 'files' | 'diskMb' | 'loopDelayMs';
 
 interface Bound {
   readonly title: string;
-  /** The last part may be so many times what the middle part is, and so much more. */
+  /** The last quarter may be this factor times the second quarter, plus this amount. */
   readonly times: number;
   readonly more: number;
 }
