@@ -1,4 +1,4 @@
-import { sha1 } from '../lib/sha1.ts';
+import { sha1 } from '@noble/hashes/legacy.js';
 
 /** A member of the cluster, as all members know it. */
 export interface ClusterMember {
@@ -25,7 +25,7 @@ export function memberId(origin: {
 }): bigint {
   const urls = [...origin.peerUrls].sort(byBytes).join('');
   const when = origin.wallSeconds === undefined ? '' : String(Math.floor(origin.wallSeconds));
-  return sha1(Buffer.from(urls + origin.token + when)).readBigUInt64BE(0);
+  return firstEightBytes(sha1(Buffer.from(urls + origin.token + when)));
 }
 
 /** The ID of a cluster that is bootstrapped with these members. */
@@ -33,7 +33,11 @@ export function clusterId(memberIds: readonly bigint[]): bigint {
   const sorted = [...memberIds].sort(ascending);
   const bytes = Buffer.alloc(8 * sorted.length);
   for (const [i, id] of sorted.entries()) bytes.writeBigUInt64BE(id, 8 * i);
-  return sha1(bytes).readBigUInt64BE(0);
+  return firstEightBytes(sha1(bytes));
+}
+
+function firstEightBytes(digest: Uint8Array): bigint {
+  return Buffer.from(digest).readBigUInt64BE(0);
 }
 
 export function ascending(a: bigint, b: bigint): number {
