@@ -20,15 +20,15 @@ import { compareAndPut, comparedAndPut, foundIn } from './compare-and-put.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { SimTime } from './time.ts';
 
-/** Keys that clients write; few, so that they meet. */
+/** Number of keys; few, so that clients use the same ones. */
 const KEYS = 8;
 /** Milliseconds between two requests of one client, on average. */
 const THINK_MS = 900;
 const RETRY_MS = 100;
-/** Of so many values one is large. */
+/** One of this many values is large. */
 const LARGE_EVERY = 4;
 const LARGE_BYTES = 3000;
-/** Seconds; leases have ended a while before a history does. */
+/** TTL in seconds. Leases must expire before the end of a simulation. */
 const MAX_TTL = 12;
 /** A former leader may renew a lease for the election timeout after another one has been elected. */
 const RENEWAL_SLACK_MS = 1000;
@@ -38,19 +38,19 @@ export interface ClientsOptions {
   readonly random: SeededRandom;
   readonly count: number;
   readonly processes: () => readonly SimProcess[];
-  /** Reads are answered without asking raft: a planted bug. */
+  /** A planted bug: reads are answered without ReadIndex. */
   readonly readsAtOnce: boolean;
 }
 
-/** Clients that ask any member for anything, and note what they asked and what they were told. */
+/** Clients that send random requests to any member and record requests and responses. */
 export class Clients {
   readonly history: Operation[] = [];
   readonly #options: ClientsOptions;
-  /** What was last seen of each key, for transactions to compare with. */
+  /** The last known value of each key, which transactions compare. */
   readonly #seenMods = new Map<string, number>();
   #values = 0;
   #leases = 0n;
-  /** When each lease ends at the earliest, in simulated milliseconds, by its id. */
+  /** Earliest expiry of each lease in simulated milliseconds, by lease id. */
   readonly #leaseEnds = new Map<bigint, number>();
   #isLeasing = true;
   #stopped = false;
@@ -60,24 +60,24 @@ export class Clients {
     for (let client = 0; client < options.count; client += 1) this.#think(client);
   }
 
-  /** No new requests begin. */
+  /** Stops new requests. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** No lease is granted or renewed any more. @returns those that there are */
+  /** Stops granting and renewing leases. @returns the existing leases */
   stopLeases(): readonly bigint[] {
     this.#isLeasing = false;
     return [...this.#leaseEnds.keys()];
   }
 
-  /** When the lease of a key ends at the earliest; undefined for keys of no lease. */
+  /** Earliest expiry of the lease of a key; undefined for keys without a lease. */
   leaseEnd(key: string): number | undefined {
     const id = /^lease(\d+)$/.exec(key)?.[1];
     return id === undefined ? undefined : this.#leaseEnds.get(BigInt(id));
   }
 
-  /** One put, whatever else goes on. */
+  /** Sends one put, independent of the other requests. */
   put(process: SimProcess, client: number, done: (isDone: boolean) => void): void {
     const value = this.#newValue();
     this.#ask(process, client, { kind: 'put', key: 'k0', value }, done);
@@ -101,7 +101,7 @@ export class Clients {
 
   #newValue(): string {
     this.#values += 1;
-    // Some fill a fair part of a log segment, so that it is needed before it is prepared.
+    // Some values fill a large part of a log segment, so that the next one is needed before it is prepared.
     return `v${this.#values}${this.#values % LARGE_EVERY === 0 ? '.'.repeat(LARGE_BYTES) : ''}`;
   }
 
@@ -157,7 +157,7 @@ export class Clients {
     });
   }
 
-  /** What is done besides: leases with keys of their own, and compactions. */
+  /** Other requests: leases with their own keys, and compactions. */
   #askAside(process: SimProcess, client: number): void {
     const { member } = process;
     const { random, time } = this.#options;
@@ -172,7 +172,7 @@ export class Clients {
       return;
     }
     if (!this.#isLeasing) {
-      // In quiet times, what is compacted is left to the members.
+      // In the quiet period only automatic compaction runs.
       time.after(RETRY_MS, next);
       return;
     }
@@ -216,7 +216,7 @@ export class Clients {
   }
 }
 
-/** Whether the request may have taken effect, or may yet. */
+/** Whether the request may have taken effect or may still do so. */
 function isUnknown(error: Error): boolean {
   const unknown: readonly Error[] = [errors.Timeout, errors.TimeoutDueToLeaderFail, errors.Stopped];
   return !(error instanceof EtcdError) || unknown.includes(error);

@@ -10,7 +10,7 @@ import {
 import type { KeyValue } from '../wire/gen/mvccpb.ts';
 import type { KvRequest, KvResponse } from './checkers/client-history.ts';
 
-/** The transaction that a history's request stands for. */
+/** Returns the transaction for a request of a history. */
 export function compareAndPut(request: Extract<KvRequest, { kind: 'txn' }>): TxnRequest {
   const key = Buffer.from(request.key);
   const txn = TxnRequest.create();
@@ -30,7 +30,7 @@ export function compareAndPut(request: Extract<KvRequest, { kind: 'txn' }>): Txn
   return txn;
 }
 
-/** What the answer to {@link compareAndPut} says, but for its revision. */
+/** Decodes the response to {@link compareAndPut}, without its revision. */
 export function comparedAndPut({
   succeeded,
   responses,

@@ -5,15 +5,15 @@ import { type SimulationOptions, type SimulationResult, simulate } from './simul
 
 const SEEDS = 10;
 
-/** Ten histories take 5 s of processor time. */
+/** Ten simulations take 5 s of processor time. */
 vi.setConfig({ testTimeout: 120_000 });
-/** Each simulation has as many times of trouble. */
+/** Number of faults per simulation. */
 const TIMES = 3;
 /** Rounds of 400 ms. */
 const KILL_ROUND = 2;
 const START_ROUND = 9;
 const LAST_ROUND = 11;
-/** Messages take up to that long on a loaded machine. */
+/** Maximum delay of messages on a loaded machine. */
 const LOADED_DELAY_MS = 60;
 
 /** All seeds, with the troubles made anew for each. */
@@ -35,24 +35,27 @@ function everyRound(apply: Partition['apply']): Partition {
 }
 
 describe.each([true, false])('a healthy leader, pre-vote %s', (preVote) => {
-  it.each([3, 5])('leads on when all its connections are cut: %i members', async (members) => {
+  it.each([3, 5])('stays leader when all its connections are cut: %i members', async (members) => {
     await forSeeds({ members, settings: { preVote } }, () => ({
       partition: everyRound(({ network, leader }) => network.closeConnections(leader.id)),
       check: ({ leaders }) => expect(leaders).toBe(1),
     }));
   });
 
-  it.each([3, 5])('leads on when those of one follower are cut: %i members', async (members) => {
-    await forSeeds({ members, settings: { preVote } }, () => ({
-      partition: everyRound(({ network, followers }) => network.closeConnections(followers[0]?.id ?? None)),
-      check: ({ leaders }) => expect(leaders).toBe(1),
-    }));
-  });
+  it.each([3, 5])(
+    'stays leader when the connections of one follower are cut: %i members',
+    async (members) => {
+      await forSeeds({ members, settings: { preVote } }, () => ({
+        partition: everyRound(({ network, followers }) => network.closeConnections(followers[0]?.id ?? None)),
+        check: ({ leaders }) => expect(leaders).toBe(1),
+      }));
+    },
+  );
 });
 
-it('a healthy leader that one follower takes for gone leads on', async () => {
+it('a healthy leader stays leader when one follower thinks that it is gone', async () => {
   await forSeeds({ members: 3 }, () => ({
-    // Its own new connections to the leader get no answer for a while, and the messages of the leader are held up.
+    // Its new connections to the leader get no answer for a while, and the messages of the leader are delayed.
     partition: everyRound(({ network, leader, followers }, round) => {
       const [follower] = followers;
       if (follower === undefined) throw new Error('a cluster has followers');
@@ -66,7 +69,7 @@ it('a healthy leader that one follower takes for gone leads on', async () => {
   }));
 });
 
-/** Takes the leader away a few times, and records how long there was no other, and how many terms that took. */
+/** Removes the leader a few times. Records the time until there is another one, and the number of terms. */
 class LostLeaders {
   readonly tookMs: number[] = [];
   readonly terms: number[] = [];
@@ -89,7 +92,7 @@ class LostLeaders {
   #take(scene: PartitionScene): void {
     const { leader, followers } = scene;
     const { member } = leader;
-    // Another one may have been elected before.
+    // Another leader may have been elected before.
     if (member?.isLeader !== true) return;
     const { term, clock } = member;
     const killedMs = clock.now();
@@ -109,7 +112,7 @@ function kill({ leader }: PartitionScene): void {
   leader.crash(false);
 }
 
-/** No connection is closed: the others only stop hearing from it. */
+/** The connections stay open, but the others no longer receive its messages. */
 function silence({ network, leader, followers }: PartitionScene): void {
   for (const { id } of followers) {
     network.cut(leader.id, id);
@@ -142,17 +145,17 @@ describe.each([
   [3, LOADED_DELAY_MS],
   [5, LOADED_DELAY_MS],
 ])('%i members, messages of up to %i ms', (members, delayMs) => {
-  it('a leader that is killed is followed without a split vote', async () => {
+  it('a killed leader is replaced without a split vote', async () => {
     const { tookMs, terms } = await lostLeaders(members, delayMs, kill);
     expect(terms.filter((count) => count !== 1)).toEqual([]);
     // The early election saves the election timeout of the default configuration.
     expect(Math.max(...tookMs)).toBeLessThan(1000);
   });
 
-  it('a leader that falls silent is followed soon after the election timeout, without a split vote', async () => {
+  it('a silent leader is replaced soon after the election timeout, without a split vote', async () => {
     const { tookMs, terms } = await lostLeaders(members, delayMs, silence);
     expect(terms.filter((count) => count !== 1)).toEqual([]);
-    // Random times of etcd are spread over another election timeout.
+    // etcd's random election timeouts are up to one election timeout longer.
     expect(Math.max(...tookMs)).toBeLessThan(1500);
   });
 });

@@ -14,13 +14,13 @@ const LATE_ANSWER_ROUND = 8;
 const LAST_ROUND = 11;
 
 /**
- * A follower asks the leader whether it may read, and is killed. The answer reaches the process that is started in its
- * place, which has asked anew since, and is behind. A write was acknowledged in between.
+ * A follower sends ReadIndex to the leader and is killed. The response arrives at its new process, which has sent another
+ * ReadIndex and is behind. A write was acknowledged in between.
  */
 class LateAnswers {
   readonly #held: (() => void)[] = [];
   #written = false;
-  /** Reads that were let go while the member had not heard of the write yet. */
+  /** Number of reads that were answered before the member had applied the write. */
   stale = 0;
   asked = 0;
   delivered = 0;
@@ -75,20 +75,20 @@ class LateAnswers {
       this.#held.push(() => answer(message));
       return undefined;
     }
-    // The new process is told nothing new, and gets no answer to what it asks.
+    // The new process gets no new entries and no response to its requests.
     if (holdsAnswers) return message;
     if (message.to === follower && (message.type === MessageType.MsgApp || isAnswer)) return undefined;
     return message;
   }
 }
 
-it('a late answer to the process before lets no read go', async () => {
+it('a late response to an earlier process does not confirm a read', async () => {
   for (let seed = 1; seed <= 5; seed += 1) {
     const late = new LateAnswers();
     const partition = {
       name: 'late answers',
       apply: (scene: PartitionScene, round: number) => {
-        // What was readable after the trouble is no concern.
+        // Reads after the fault do not matter.
         if (round === 0) late.stale = 0;
         late.apply(scene, round);
         if (round === LAST_ROUND) expect(late.stale).toBe(0);

@@ -1,5 +1,5 @@
 /**
- * `npm run sim`: many histories, each from its own seed, on all processors.
+ * `npm run sim`: runs many simulations, each with its own seed, on all processors.
  *
  * Options: `--seeds 2000` (how many), `--from 1` (the first one), `--members 3` or `5` (by default the seed decides),
  * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one). `--seed N` replays one and prints its trace.
@@ -23,7 +23,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Every so many seeds, disks get stuck as well. */
+/** In each seed that is a multiple of this, disks get stuck as well. */
 const STUCK_DISKS_EVERY = 5;
 const PROGRESS_MS = 10_000;
 const minutes = Number(values.minutes);
@@ -51,7 +51,7 @@ function replayCommand(seed: number): string {
   return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}`;
 }
 
-/** A job runs the seeds it is sent, one after the other. */
+/** A job runs the seeds that it receives, one after the other. */
 function serveJobs(): void {
   process.on('message', (seed: number) => {
     void runOne(seed).then((result) =>

@@ -9,23 +9,23 @@ export interface NemesisOptions {
   readonly network: SimNetwork;
   readonly processes: () => readonly SimProcess[];
   readonly changeMembership: () => void;
-  /** Among the troubles are disks that sync nothing for a while. */
+  /** The faults include disks that sync nothing for a while. */
   readonly hasStuckDisks: boolean;
-  /** It does nothing but end what others have begun. */
+  /** Injects no faults and only ends existing ones. */
   readonly isQuiet: boolean;
   readonly trace: (line: string) => void;
 }
 
-/** Milliseconds from one trouble to the next. */
+/** Milliseconds between two faults. */
 const REST_MS = { least: 500, most: 12_000 } as const;
 const TROUBLE_MS = { least: 50, most: 8_000 } as const;
 const FLAPS = 6;
 const CLOSING_MS = 2000;
-/** Of the disk. */
+/** Disk faults. */
 const CALLS_OF_A_START = 20;
 const CALLS_TO_A_FAULT = 60;
 
-/** Brings about what happens to clusters: crashes, cut and bad networks, slow disks, new leaders and members. */
+/** Injects faults: crashes, partitions, bad networks, slow disks, leader and membership changes. */
 export class Nemesis {
   readonly #options: NemesisOptions;
   #stopped = false;
@@ -35,7 +35,7 @@ export class Nemesis {
     if (!options.isQuiet) this.#rest();
   }
 
-  /** No new troubles begin, and those there are end. */
+  /** Starts no new faults and ends existing ones. */
   stop(): void {
     this.#stopped = true;
     const { time, network } = this.#options;
@@ -47,7 +47,7 @@ export class Nemesis {
       process.disk.failsAfter = undefined;
     }
     this.#startAll();
-    // Logs that are being closed need some time.
+    // The close of a log takes some time.
     time.after(CLOSING_MS, () => this.#startAll());
   }
 
@@ -103,7 +103,7 @@ export class Nemesis {
     return this.#alive().find(({ member }) => member?.isLeader === true);
   }
 
-  /** Runs `end` after a while, unless all troubles have ended by then. */
+  /** Runs `end` after a while, unless all faults have ended before. */
   #later(end: () => void): void {
     const { time, random } = this.#options;
     time.after(random.between(TROUBLE_MS.least, TROUBLE_MS.most), () => {
@@ -145,7 +145,7 @@ export class Nemesis {
     this.#startLater(process);
   }
 
-  /** One call to come fails. */
+  /** Makes one of the next calls fail. */
   #failDisk(process: SimProcess | undefined): void {
     if (process === undefined) return;
     this.#say(`${process.name} has a disk that fails once`);

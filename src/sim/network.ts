@@ -9,19 +9,19 @@ import { type Message, MessageType } from '../wire/gen/raftpb.ts';
 import { Reconnection } from '../peer/reconnection.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 
-/** How well messages travel at the moment; probabilities from 0 to 1. */
+/** Present network conditions; probabilities from 0 to 1. */
 export interface Weather {
   loss: number;
   duplication: number;
-  /** Of a message that is overtaken by later ones. */
+  /** Probability that a message is overtaken by later ones. */
   reordering: number;
-  /** Milliseconds that a message takes at the most. */
+  /** Maximum delay of a message in milliseconds. */
   delayMs: number;
 }
 
 export const fairWeather: Readonly<Weather> = { loss: 0, duplication: 0, reordering: 0, delayMs: 2 };
 
-/** What a member has of the network. */
+/** The network as seen by one member. */
 export interface NetworkEnd {
   readonly handler: PeerTransportHandler;
   readonly transport: SimTransport;
@@ -32,28 +32,28 @@ interface Station extends NetworkEnd {
   readonly sinceMs: number;
 }
 
-/** Looks at messages before they leave; those it returns travel on. Planted bugs forge answers here. */
+/** Filters messages before they are sent; only returned ones are sent. Planted bugs forge responses here. */
 export type Interceptor = (message: Message, answer: (forged: Message) => void) => Message | undefined;
 
-/** Snapshots travel in one piece, or not at all. */
+/** A snapshot is transferred as a whole or not at all. */
 const WHOLE = { id: undefined, offset: 0 };
 const SNAPSHOT_MS = { least: 5, most: 150 } as const;
 const REFUSED_MS = 20;
 const OVERTAKEN_MS = 40;
-/** Between two attempts to connect, and without an answer until a member counts as gone: as real members have it. */
+/** As in real members: pause between two connection attempts, and time without response until a member counts as gone. */
 const REDIAL_MS = 100;
 const SILENCE_MS = 500;
 
-/** The network between the members: late, lossy, and cut where it is told to be. */
+/** The network between the members, with delays, losses and partitions. */
 export class SimNetwork {
   weather: Weather = { ...fairWeather };
   intercept: Interceptor | undefined;
   readonly #time: SimTime;
   readonly #random: SeededRandom;
   readonly #stations = new Map<bigint, Station>();
-  /** `from>to` of directions in which nothing passes. */
+  /** Blocked directions as `from>to`. */
   readonly #cuts = new Set<string>();
-  /** When the last message of a direction arrives: later ones follow it. */
+  /** Arrival time of the last message of each direction; later ones arrive after it. */
   readonly #arrivals = new Map<string, number>();
 
   constructor(time: SimTime, random: SeededRandom) {
@@ -94,7 +94,7 @@ export class SimNetwork {
     this.#stations.set(id, { life, handler, sinceMs: this.#time.now(), transport });
   }
 
-  /** Carries something that is not a message of raft. Like those, it may be lost. */
+  /** Sends something else than a raft message. It can be lost as well. */
   travel(from: bigint, to: bigint, arrive: () => void): void {
     if (this.isCut(from, to) || this.#random.chance(this.weather.loss)) return;
     this.#time.after(0.2 + this.#random.next() * this.weather.delayMs, () => {
@@ -102,13 +102,13 @@ export class SimNetwork {
     });
   }
 
-  /** The process is gone, and its peers see their connections close where they can. */
+  /** Called when a process has ended. Its reachable peers see their connections close. */
   detach(id: bigint): void {
     this.#stations.delete(id);
     for (const other of this.#stations.keys()) if (!this.isCut(id, other)) this.#seeClosed(other, id);
   }
 
-  /** Something between the members closes all connections of one; new ones are let through. */
+  /** Closes all connections of a member. New ones are possible. */
   closeConnections(id: bigint): void {
     for (const other of this.#stations.keys()) {
       if (other === id || this.isCut(id, other) || this.isCut(other, id)) continue;
@@ -121,7 +121,7 @@ export class SimNetwork {
     const station = this.#stations.get(here);
     if (station === undefined) return;
     const { life, transport } = station;
-    // After everything that was sent before.
+    // Arrives after everything that was sent before.
     const arrival = this.#arrivals.get(`${there}>${here}`) ?? 0;
     this.#time.after(1 + this.#random.int(5) + Math.max(0, arrival - this.#time.now()), () => {
       if (life.isOver) return;
@@ -131,7 +131,7 @@ export class SimNetwork {
     });
   }
 
-  /** Tries until the other side answers. */
+  /** Retries until the other side answers. */
   #dial(station: Station, way: { here: bigint; there: bigint; connection: Reconnection }): void {
     const { here, there, connection } = way;
     this.#time.after(2 * this.#travelMs(), () => {
@@ -150,7 +150,7 @@ export class SimNetwork {
     return 0.2 + this.#random.next() * this.weather.delayMs;
   }
 
-  /** Since when both can reach each other. */
+  /** Time since when both members can reach each other. */
   activeSince(from: bigint, to: bigint): number | undefined {
     const [here, there] = [this.#stations.get(from), this.#stations.get(to)];
     if (here === undefined || there === undefined) return undefined;
@@ -166,7 +166,7 @@ export class SimNetwork {
     const { loss, duplication } = this.weather;
     if (this.#random.chance(loss)) return;
     this.#carry(travelling);
-    // A forwarded proposal is no message of raft's own: it travels on a stream, once or not at all.
+    // A forwarded proposal is sent on a stream, so it is delivered at most once.
     const isRepeatable = travelling.type !== MessageType.MsgProp;
     if (isRepeatable && this.#random.chance(duplication)) this.#carry(travelling);
   }
@@ -212,7 +212,7 @@ export class SimNetwork {
     });
   }
 
-  /** A member that missed its removal learns of it when it connects with another one. */
+  /** A member that missed its removal learns about it when it connects to another one. */
   #refuseRemoved(removed: bigint, by: bigint): void {
     const station = this.#stations.get(removed);
     this.#time.after(this.#travelMs(), () => {
@@ -254,7 +254,7 @@ export class SimTransport implements PeerTransport {
     return connection;
   }
 
-  /** On average. */
+  /** Average round-trip time. */
   roundTripMs(id: bigint): number | undefined {
     return this.activeSince(id) === undefined ? undefined : this.#network.weather.delayMs;
   }
@@ -268,7 +268,7 @@ export class SimTransport implements PeerTransport {
   }
 
   updatePeer(): void {
-    // Members are found by their ids.
+    // The simulation finds members by id, not by URL.
   }
 
   removePeer(id: bigint): void {

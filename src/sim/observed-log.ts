@@ -1,10 +1,10 @@
 import type { LogAppend, LogSnapshotMark, LogStore } from '../ports/log-store.ts';
 import type { Entry } from '../wire/gen/raftpb.ts';
 
-/** Entries kept behind the newest mark for whoever compares them. */
+/** Number of entries before the newest snapshot record that are kept for comparisons. */
 const KEPT_ENTRIES = 200;
 
-/** The real log, and beside it what its process appended, synced or not. */
+/** The real log, which also records all appended entries, synced or not. */
 export class ObservedLog implements LogStore {
   readonly #log: LogStore;
   readonly #entries = new Map<number, Entry>();
@@ -16,7 +16,7 @@ export class ObservedLog implements LogStore {
     for (const entry of entries) this.#entries.set(entry.index, entry);
   }
 
-  /** The entry appended last at `index`. */
+  /** Returns the last entry appended at `index`. */
   entry(index: number): Entry | undefined {
     return this.#entries.get(index);
   }

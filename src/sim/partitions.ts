@@ -1,16 +1,16 @@
 import type { SimNetwork } from './network.ts';
 import type { SimProcess } from './sim-process.ts';
 
-/** A way in which a cluster can come apart. */
+/** A kind of network partition. */
 export interface Partition {
   readonly name: string;
-  /** Cuts what is to be cut, once; called every 400 ms while the partition lasts. @param round counts these calls */
+  /** Blocks connections; called every 400 ms during the partition. @param round number of the call */
   readonly apply: (scene: PartitionScene, round: number) => void;
 }
 
 export interface PartitionScene {
   readonly network: SimNetwork;
-  /** The one that led as the partition began. */
+  /** The leader at the start of the partition. */
   readonly leader: SimProcess;
   readonly followers: readonly SimProcess[];
 }

@@ -12,11 +12,11 @@ import { errors } from '../wire/errors.ts';
 import type { SimNetwork } from './network.ts';
 import type { Life, SimTime } from './time.ts';
 
-/** The release that simulated members answer as. */
+/** The version that simulated members report. */
 export const SERVER_VERSION = '3.7.1';
 const REFUSED_MS = 1;
 
-/** A member that listens for the others. */
+/** A member that serves requests of other members. */
 export interface AnsweringPeer {
   readonly id: bigint;
   readonly life: Life;
@@ -28,11 +28,11 @@ export interface SimPeerClientOptions {
   readonly life: Life;
   readonly time: SimTime;
   readonly network: SimNetwork;
-  /** The member that listens at one of these URLs now. */
+  /** Returns the member that listens at one of these URLs. */
   readonly find: (urls: readonly string[]) => AnsweringPeer | undefined;
 }
 
-/** Questions to other members over the simulated network: late or lost, as raft's messages are. */
+/** Sends requests to other members over the simulated network. They can be delayed or lost, like raft messages. */
 export class SimPeerClient implements PeerClient {
   readonly #options: SimPeerClientOptions;
 
@@ -92,7 +92,7 @@ export class SimPeerClient implements PeerClient {
   }
 
   close(): void {
-    // Questions end with the process that asks them.
+    // Requests end with the process that has sent them.
   }
 
   #ask<T>(

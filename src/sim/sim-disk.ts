@@ -4,10 +4,10 @@ import type { SeededRandom } from '../lib/seeded-random.ts';
 import type { DiskDone, LogDisk, OpenDirectory, ReadableFile, WritableFile } from '../ports/log-disk.ts';
 import type { Life, SimTime } from './time.ts';
 
-/** Unit in which disks write. */
+/** Sector size. */
 const SECTOR_BYTES = 512;
 
-/** What an unsynced write did to a file. */
+/** A write to a file that is not synced. */
 interface Change {
   readonly position: number;
   readonly before: Buffer;
@@ -16,7 +16,7 @@ interface Change {
 
 class Inode {
   #bytes = Buffer.alloc(0);
-  /** Changes that a power cut may take back, oldest first. */
+  /** Changes that a power cut may undo, oldest first. */
   unsynced: Change[] = [];
 
   get size(): number {
@@ -47,7 +47,7 @@ class Inode {
 
 type NameChange = { readonly from: string; readonly to: string | undefined } | { readonly made: string };
 
-/** A directory's names as processes see them, and those that a power cut leaves. */
+/** The file names of a directory as processes see them, and as they are after a power cut. */
 class Names {
   seen = new Map<string, Inode>();
   #durable = new Map<string, Inode>();
@@ -60,7 +60,7 @@ class Names {
     return inode;
   }
 
-  /** Renames, or removes where `to` is undefined. */
+  /** Renames, or removes if `to` is undefined. */
   move(from: string, to: string | undefined): void {
     const inode = this.seen.get(from);
     assert(inode !== undefined, `${from} exists`);
@@ -74,7 +74,7 @@ class Names {
     this.#unsynced = [];
   }
 
-  /** Of the changes that were not synced some are kept: the first ones, or any of them. */
+  /** Keeps some of the unsynced changes: the first ones, or random ones. */
   cutPower(random: SeededRandom): void {
     const isInOrder = random.chance(0.5);
     const kept = random.int(this.#unsynced.length + 1);
@@ -94,20 +94,20 @@ class Names {
 export interface SimDiskOptions {
   readonly time: SimTime;
   readonly random: SeededRandom;
-  /** Milliseconds that the next write or sync takes. */
+  /** Duration of the next write or sync in milliseconds. */
   readonly syncMs: () => number;
-  /** A planted fault: new files are made of removed ones, with all that is in them. */
+  /** A planted bug: new files reuse removed ones with their content. */
   readonly recycles: boolean;
 }
 
-/** Thrown in the midst of a start: the process was killed there. */
+/** Thrown during a start when the process is killed. */
 export class KilledAtStart extends Error {
   override readonly name = 'KilledAtStart';
 }
 
-/** An operation that a process has begun. */
+/** An operation in progress. */
 interface Operation {
-  /** Does some of it, as a crash in its midst would. */
+  /** Does a part of it, as if a crash interrupted it. */
   readonly tear: (cutsPower: boolean) => void;
 }
 
@@ -116,8 +116,8 @@ function diskError(code: string, what: string): NodeJS.ErrnoException {
 }
 
 /**
- * The disk of a simulated machine, which stays when its processes go. A crash tears the writes under way, by sectors;
- * a power cut also takes back names and bytes that were not synced. It can be full, and calls can fail.
+ * The disk of a simulated machine. It outlives the processes. A crash tears writes in progress at sector borders. A power
+ * cut also undoes file names and bytes that were not synced. The disk can be full, and calls can fail.
  */
 export class SimDisk {
   readonly #options: SimDiskOptions;
@@ -125,18 +125,18 @@ export class SimDisk {
   readonly #underWay = new Set<Operation>();
   #removed: Buffer | undefined;
   isFull = false;
-  /** Calls to come until one fails with EIO; none if undefined. */
+  /** Number of calls until one fails with EIO; undefined means that none fails. */
   failsAfter: number | undefined;
-  /** Calls of a start to come until the process is killed within one; none if undefined. */
+  /** Number of calls of a start until the process is killed in one; undefined means never. */
   killsAfter: number | undefined;
-  /** Calls that failed by its own doing. */
+  /** Number of injected failures. */
   faults = 0;
 
   constructor(options: SimDiskOptions) {
     this.#options = options;
   }
 
-  /** The processes using it have died. */
+  /** Called when the processes that use it have died. */
   crash(cutsPower: boolean): void {
     for (const operation of this.#underWay) operation.tear(cutsPower);
     this.#underWay.clear();
@@ -149,7 +149,7 @@ export class SimDisk {
     }
   }
 
-  /** The disk as one process has it. */
+  /** Returns the file system for one process. */
   open(life: Life): LogDisk {
     const { time } = this.#options;
     const names = this.#names;
@@ -205,7 +205,7 @@ export class SimDisk {
     };
   }
 
-  /** A call that takes the time of a sync, and happens as a whole or not at all. */
+  /** An atomic call that takes the time of a sync. */
   #call(life: Life, path: string, act: () => void, done: DiskDone): void {
     const { random } = this.#options;
     const tear = (): void => {
@@ -288,7 +288,7 @@ export class SimDisk {
     );
   }
 
-  /** Some of a write happens: its beginning, or any of its sectors, as the disk has ordered them. */
+  /** Writes a part of the data: its beginning, or any of its sectors. */
   #tear(inode: Inode, bytes: Buffer, position: number, cutsPower: boolean): void {
     const { random } = this.#options;
     const write = (part: Buffer, at: number): void => {

@@ -14,20 +14,20 @@ import type { Life, SimTime } from './time.ts';
 interface Operation {
   readonly column: Column;
   readonly key: Buffer;
-  /** Undefined deletes. */
+  /** Undefined means delete. */
   readonly value: Buffer | undefined;
 }
 
-/** All rows of a store, for one that is sent to another member. */
+/** All rows of a store, for a snapshot. */
 export type StoreCopy = readonly Operation[];
 
-/** What the disk holds of an engine, and what of it a power cut would take; it outlives the process. */
+/** The state of an engine on disk, including batches that a power cut would undo. It outlives the process. */
 export class DurableEngine {
   rows = new MemoryEngine();
-  /** What undoes each batch that is not synced, oldest first. */
+  /** Undo functions of the unsynced batches, oldest first. */
   unsynced: Operation[][] = [];
 
-  /** Takes the last batches back, as many as chance has it: a power cut keeps a prefix of what was written. */
+  /** Undoes a random number of the last batches: a power cut keeps a prefix of the writes. */
   cutPower(random: SeededRandom): void {
     const lost = random.int(this.unsynced.length + 1);
     for (let count = 0; count < lost; count += 1) {
@@ -36,7 +36,7 @@ export class DurableEngine {
     }
   }
 
-  /** Another store takes this one's place, whole and durable. */
+  /** Replaces this store atomically and durably with another one. */
   replace(copy: StoreCopy): void {
     this.rows = new MemoryEngine();
     writeAll(this.rows, copy);
@@ -74,11 +74,11 @@ export interface SimEngineOptions {
   readonly life: Life;
   readonly durable: DurableEngine;
   readonly syncMs: () => number;
-  /** May leave operations out of what is written: a planted bug. */
+  /** A planted bug: may omit operations from writes. */
   readonly tamper?: ((operations: readonly Operation[]) => readonly Operation[]) | undefined;
 }
 
-/** An engine on a simulated disk: batches are atomic, and durable only after a sync. */
+/** An engine on a simulated disk. Batches are atomic, but durable only after a sync. */
 export class SimEngine implements EngineControl {
   readonly #options: SimEngineOptions;
 

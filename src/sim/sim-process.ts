@@ -21,60 +21,60 @@ import type { NetworkEnd, SimNetwork } from './network.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
 
-/** What all processes of a simulation share. */
+/** The shared state of all processes of a simulation. */
 export interface World {
   readonly time: SimTime;
   readonly random: SeededRandom;
   readonly network: SimNetwork;
   readonly config: Config;
   readonly bug: PlantedBug | undefined;
-  /** Snapshots on their way, as chunks name them. */
+  /** Snapshots in transfer, by the name in their chunks. */
   readonly copies: Map<number, StoreCopy>;
   readonly trace: (line: string) => void;
-  /** The simulation has found something wrong. */
+  /** Called when the simulation has found a violation. */
   readonly fail: (reason: string) => void;
-  /** The process that listens at one of these peer URLs now. */
+  /** Returns the process that listens at one of these peer URLs. */
   readonly listening: (urls: readonly string[]) => AnsweringPeer | undefined;
 }
 
-/** Milliseconds that a sync takes on a disk in good order, and on one in trouble. */
+/** Duration of a sync in milliseconds on a healthy disk and on a slow one. */
 const SYNC_MS = 3;
 const SLOW_SYNC_MS = 400;
-/** About a hundred entries, and so many slices that a segment is often begun while it is still being prepared. */
+/** About a hundred entries, with so many slices that a segment is often used while it is still being prepared. */
 const SEGMENT_BYTES = 16 << 10;
 const SLICE_BYTES = 64;
 const LOG_DIRECTORY = '/member/wal';
-/** Small enough that deliveries pause and histories are read in several steps. */
+/** So small that deliveries pause and the history is read in several steps. */
 const WATCH_PACING = { responsesPerPauseMs: 1, stepChanges: 4 } as const;
-/** The share of restarts at which a member compares its data with its peers' before it serves. */
+/** Fraction of restarts with an initial corruption check. */
 const INITIAL_CHECKS = 0.3;
-/** Until a process whose disk failed is started again. */
+/** Time until a process whose disk failed is restarted. */
 const RESTART_MS = 1000;
 
-/** One run of a member's process, from its start to its crash. */
+/** One process of a member, from its start to its end. */
 interface Run {
   readonly life: Life;
   readonly whole: WholeMember;
   readonly log: ObservedLog;
-  /** It listens for other members and for clients; before, it opens its data and may check that first. */
+  /** Whether it listens for members and clients. Before that it opens and possibly checks its data. */
   isServing: boolean;
 }
 
-/** Is told of the starts and ends of a process. */
+/** Observes the starts and ends of a process. */
 export interface ProcessObserver {
-  /** A process was made and has done nothing yet. */
+  /** Called for a new process that has done nothing yet. */
   readonly started: () => void;
   readonly crashed: () => void;
 }
 
-/** Which member runs on a machine. */
+/** The member of a machine. */
 export interface Machine {
   readonly name: string;
   readonly founding: Founding;
   readonly peerUrls: readonly string[];
 }
 
-/** A machine of the simulated cluster: a disk that stays, and a process of the production classes that comes and goes. */
+/** A machine of the simulated cluster: a persistent disk, and processes of the production classes, one at a time. */
 export class SimProcess {
   readonly name: string;
   readonly founding: Founding;
@@ -84,12 +84,12 @@ export class SimProcess {
   readonly #disk: SimDisk;
   readonly #engine = new DurableEngine();
   #run: Run | undefined;
-  /** A log that is being closed after its process was told to stop. */
+  /** A log that is being closed after a shutdown. */
   #closing: Life | undefined;
   #copies = 0;
   #stuckUntilMs = 0;
   isSlow = false;
-  /** The cluster has removed it. */
+  /** Whether the cluster has removed it. */
   isRemoved = false;
 
   constructor(world: World, { name, founding, peerUrls }: Machine, observer: ProcessObserver) {
@@ -123,7 +123,7 @@ export class SimProcess {
     return this.whole?.member;
   }
 
-  /** How other members ask this one. */
+  /** Serves requests of other members. */
   get answering(): AnsweringPeer | undefined {
     const run = this.#serving;
     if (run === undefined) return undefined;
@@ -135,7 +135,7 @@ export class SimProcess {
     return this.#run?.isServing === true ? this.#run : undefined;
   }
 
-  /** It neither runs nor is it being stopped or removed. */
+  /** Whether it can be started: it does not run, is not being stopped, and is not removed. */
   get canStart(): boolean {
     return this.#run === undefined && this.#closing === undefined && !this.isRemoved;
   }
@@ -225,12 +225,12 @@ export class SimProcess {
     );
   }
 
-  /** Syncs that begin from now on end after that time at the earliest. */
+  /** Sets the minimum duration of syncs from now on. */
   stickDisk(durationMs: number): void {
     this.#stuckUntilMs = this.#world.time.now() + durationMs;
   }
 
-  /** The process dies at once. @param cutsPower and takes along what its disk had not synced */
+  /** Kills the process. @param cutsPower also loses unsynced data */
   crash(cutsPower: boolean): void {
     const run = this.#run;
     if (run === undefined) return;
@@ -240,7 +240,7 @@ export class SimProcess {
     this.#leave(run);
   }
 
-  /** The process is told to stop: it hands leadership over, and closes its log before it ends. */
+  /** Shuts the process down: it transfers its leadership and closes its log before it ends. */
   stop(): void {
     const run = this.#run;
     if (run === undefined) return;
@@ -278,7 +278,7 @@ export class SimProcess {
     return Math.max(0, this.#stuckUntilMs - time.now()) + 0.1 + usual;
   }
 
-  /** As the server does. Undefined when the disk failed, or the process was killed meanwhile. */
+  /** Starts like the server. Returns undefined if the disk failed or the process was killed during the start. */
   #openLog(life: Life): { log: FileLog; contents: LogContents; isNew: boolean } | undefined {
     const { bug, fail } = this.#world;
     const disk = this.#disk.open(life);
@@ -306,7 +306,7 @@ export class SimProcess {
     }
   }
 
-  /** The process ends, as the server's would, and is started again. */
+  /** Ends the process, as the server would, and starts it again. */
   #diskFailed(life: Life, error: Error): void {
     const { time, trace, random } = this.#world;
     if (life.isOver) return;
@@ -324,7 +324,7 @@ export class SimProcess {
     });
   }
 
-  /** Watches a prefix. @returns what ends it */
+  /** Watches a prefix. @returns a function that ends the watch */
   watch(prefix: Buffer, startRevision: number, receiver: WatchReceiver): () => void {
     const { hub } = this.#running;
     const end = Buffer.from(prefix);

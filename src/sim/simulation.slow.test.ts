@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { plantedBugs } from './planted/index.ts';
 import { simulate } from './simulation.ts';
 
-/** The long run is `npm run sim`; these show with every change that it would still pass. */
+/** A short version of `npm run sim`. */
 const SEEDS = 50;
 const GROUP = 10;
 const MINUTES = 1;
@@ -23,13 +23,13 @@ describe('simulated clusters', () => {
     }, 120_000);
   }
 
-  // An append with nothing to write vouched for entries before it that were not on disk yet.
-  it.each([529, 596])('keep what they found once: seed %i', async (seed) => {
+  // An append with nothing to write acknowledged earlier entries that were not on disk yet.
+  it.each([529, 596])('pass with seeds that failed before: seed %i', async (seed) => {
     const { failure } = await simulate({ seed, members: 3, minutes: 5 });
     expect(failure).toBeUndefined();
   });
 
-  it('run the same history from the same seed', async () => {
+  it('give the same history for the same seed', async () => {
     const once = await simulate({ seed: 7, members: 3, minutes: 1 });
     const again = await simulate({ seed: 7, members: 3, minutes: 1 });
     expect(again).toEqual(once);

@@ -21,21 +21,21 @@ import { Watchers } from './watchers.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
-  /** Founding members, 3 or 5. */
+  /** Number of initial members, 3 or 5. */
   readonly members: number;
-  /** Simulated time with troubles, before everything is healed. */
+  /** Simulated time with faults. */
   readonly minutes: number;
   readonly bug?: PlantedBug;
-  /** What differs from the default configuration. */
+  /** Differences from the default configuration. */
   readonly settings?: Partial<Config>;
-  /** Among the troubles are disks that sync nothing for a while. */
+  /** The faults include disks that sync nothing for a while. */
   readonly stuckDisks?: boolean;
-  /** In place of the random troubles: this one, some times over, and nothing else. */
+  /** Repeats only this fault instead of random ones. */
   readonly partition?: Partition;
 }
 
 export interface SimulationResult {
-  /** Undefined: nothing was wrong. */
+  /** Undefined if there was no violation. */
   readonly failure: string | undefined;
   readonly trace: readonly string[];
   readonly operations: number;
@@ -43,16 +43,16 @@ export interface SimulationResult {
   readonly revisions: number;
   readonly leaders: number;
   readonly crashes: number;
-  /** After each partition: milliseconds until a write had succeeded through each member. */
+  /** For each partition: milliseconds after its end until a write has succeeded through each member. */
   readonly backAfterMs: readonly number[];
 }
 
 const CLIENTS = 5;
 const WATCHERS = 4;
-/** Entries between two releases of the log: few, so that members fall behind what it keeps. */
+/** Entries between two releases of the log: few, so that slow members need snapshots. */
 const SNAPSHOT_COUNT = 60;
 const CATCHUP_ENTRIES = 30;
-/** After all troubles: time in which the members must agree and take writes again. */
+/** Time after all faults in which the members must have the same data and accept writes. */
 const HEALING_MS = 20_000;
 const STEP_MS = 250;
 const TRACE_LINES = 400;
@@ -62,7 +62,7 @@ const PARTITION_ROUNDS = 12;
 const PARTITION_ROUND_MS = 400;
 const BACK_STEP_MS = 10;
 const MAX_MEMBERS = 5;
-/** Short, so that auto compaction, the corruption checks and the expiry of leases come many times in a history. */
+/** Short intervals, so that auto compaction, corruption checks and lease expiry run many times in a simulation. */
 const RETENTION_MS = 10_000;
 const CORRUPT_CHECK_MS = 7_000;
 const COMPACT_HASH_CHECK_MS = 5_000;
@@ -77,12 +77,13 @@ async function loadBaseConfig(): Promise<Config> {
 }
 
 /**
- * One history of a cluster, made from one seed: members of the production classes on simulated machines, clients,
- * troubles, and then peace. Whatever the seed, nothing acknowledged is lost, and everybody sees the same.
+ * Simulates one cluster from one seed: members with the production classes on simulated machines, clients, faults, and a
+ * quiet period at the end. For every seed, no acknowledged data may be lost, and all members and clients must see the same
+ * history.
  */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const config = await (baseConfig ??= loadBaseConfig());
-  // Simulated time never waits for real events; whoever runs many simulations is to be heard in between.
+  // Simulated time never waits for real events. This lets other tasks of the process run in between.
   await new Promise((resolve) => setImmediate(resolve));
   const simulation = new Simulation(options, config);
   return simulation.run();
@@ -101,7 +102,7 @@ class Simulation {
   readonly #world: World;
   readonly #founding: Founding;
   #failure: string | undefined;
-  /** A member has raised the CORRUPT alarm. */
+  /** Whether a member has raised the CORRUPT alarm. */
   #hasAlarmed = false;
   #clients: Clients | undefined;
   #joined = 0;
@@ -219,7 +220,7 @@ class Simulation {
     return process;
   }
 
-  /** Looks on while a process runs. */
+  /** Observes a running process. */
   #observe(process: SimProcess): void {
     const { member, log, name } = process;
     if (member === undefined || log === undefined) return;
@@ -248,7 +249,7 @@ class Simulation {
         this.#hasAlarmed = true;
         this.#fail(`${name} sees the CORRUPT alarm`);
       }
-      // Entries that came with a snapshot were not applied one by one.
+      // Entries of a snapshot were not applied one by one.
       if (generation !== member.storeGeneration) checked = member.applied.index;
       generation = member.storeGeneration;
       for (; checked < member.applied.index; checked += 1) {
@@ -258,7 +259,7 @@ class Simulation {
     });
   }
 
-  /** Members that apply an entry at an index apply the same one. */
+  /** Checks that all members apply the same entry at an index. */
   #compare(name: string, entry: Entry): void {
     const known = this.#entries[entry.index];
     this.#entries[entry.index] ??= entry;
@@ -267,7 +268,7 @@ class Simulation {
     if (!same) this.#fail(`${name} applied another entry at ${entry.index} than others did`);
   }
 
-  /** Adds a learner, makes it a voter once it has caught up, and lets another member go. */
+  /** Adds a learner, promotes it when it has caught up, and removes another member. */
   #changeMembership(): void {
     const leader = this.#processes.find(({ member }) => member?.isLeader === true);
     const { memberships } = leader?.whole ?? {};
@@ -320,7 +321,7 @@ class Simulation {
     }
   }
 
-  /** Puts through each of them until one succeeds. @returns those through which none has yet */
+  /** Sends puts to each member until one succeeds. @returns the members without a success so far */
   #putThrough(clients: Clients, processes: readonly SimProcess[]): Set<SimProcess> {
     const waiting = new Set(processes);
     const attempt = (process: SimProcess): void => {
@@ -342,7 +343,7 @@ class Simulation {
       this.#fail(`no write succeeds through ${[...waiting].map(({ name }) => name).join()} after healing`);
   }
 
-  /** Members of the cluster as its leader knows it, that vote. */
+  /** Returns the voters according to the leader. */
   #voters(): SimProcess[] {
     const leader = this.#processes.find(({ member }) => member?.isLeader === true);
     const ids = new Set(leader?.member?.cluster.votingMembers().map(({ id }) => id));
@@ -382,7 +383,7 @@ class Simulation {
     if (revision !== known) this.#fail(`revision ${known} was committed, and the members are at ${revision}`);
   }
 
-  /** In quiet times the periodic work of the members has come to its ends. */
+  /** Checks the results of the periodic tasks after the quiet period. */
   #checkPeriodicTasks(old: { oldRevision: number; oldLeases: readonly bigint[] }): void {
     const running = new Set(this.#processes.filter(({ isRunning }) => isRunning).map(({ id }) => id));
     for (const { name, member } of this.#voters()) {

@@ -5,9 +5,9 @@ import type { Partition, PartitionScene } from './partitions.ts';
 import { simulate } from './simulation.ts';
 
 const STUCK_MS = 4_000;
-/** Of 400 ms: two election timeouts of the default configuration. */
+/** Rounds of 400 ms. Together they are two election timeouts of the default configuration. */
 const ROUNDS_TO_HAND_OVER = 5;
-/** The disk is still stuck when it begins. */
+/** The last checked round. The disk is still stuck when it starts. */
 const LAST_ROUND = 9;
 const WRITE = PutRequest.encode({ ...PutRequest.create(), key: Buffer.from('aside') });
 
@@ -16,11 +16,11 @@ interface Look {
   readonly isLeading: boolean;
 }
 
-/** Disks that sync nothing for a while, and what is seen meanwhile. */
+/** Makes disks stuck for a while and records what happens meanwhile. */
 function stuck(whose: (scene: PartitionScene) => readonly PartitionScene['leader'][]): {
   trouble: Partition;
   looks: Look[];
-  /** Writes through a follower that were asked for once the leader should have handed over, and were answered. */
+  /** Number of successful writes through a follower after the leader should have transferred its leadership. */
   writes: { asked: number; answered: number };
 } {
   const looks: Look[] = [];
@@ -49,7 +49,7 @@ function stuck(whose: (scene: PartitionScene) => readonly PartitionScene['leader
 }
 
 describe('a disk that syncs nothing', () => {
-  it.each([3, 5])('makes its leader hand over, once: %i members', async (members) => {
+  it.each([3, 5])('causes exactly one leadership transfer: %i members', async (members) => {
     for (let seed = 1; seed <= 5; seed += 1) {
       const { trouble, looks, writes } = stuck(({ leader }) => [leader]);
       const { failure, leaders, trace } = await simulate({ seed, members, minutes: 0, partition: trouble });
@@ -63,7 +63,7 @@ describe('a disk that syncs nothing', () => {
     }
   });
 
-  it('changes no leader where it is no better elsewhere: heartbeats wait for no disk', async () => {
+  it('causes no transfer if all disks are stuck, because heartbeats do not depend on the disk', async () => {
     for (let seed = 1; seed <= 5; seed += 1) {
       const { trouble, looks } = stuck(({ leader, followers }) => [leader, ...followers]);
       const { failure, leaders } = await simulate({ seed, members: 3, minutes: 0, partition: trouble });
@@ -73,7 +73,7 @@ describe('a disk that syncs nothing', () => {
     }
   });
 
-  it('harms nobody beside all other troubles', async () => {
+  it('causes no violation together with all other faults', async () => {
     for (let seed = 1; seed <= 10; seed += 1) {
       const { failure, trace } = await simulate({ seed, members: 3, minutes: 2, stuckDisks: true });
       if (failure !== undefined) expect.fail(`seed ${seed}: ${failure}\n${trace.slice(-40).join('\n')}`);

@@ -7,13 +7,13 @@ interface Task {
   run: (() => void) | undefined;
 }
 
-/** A wall clock's start, so that ids made from it are those of a time that exists. */
+/** Start of the wall clock, so that ids derived from it are realistic. */
 const EPOCH_MS = 1_700_000_000_000;
 
-/** Awaiting it lets what promises lead to go first. */
+/** Await it to let pending promise callbacks run first. */
 const SETTLED = Promise.resolve();
 
-/** Simulated time: tasks run in the order of their time, and of their making where that is the same. */
+/** Simulated time. Tasks run in the order of their time; tasks with the same time run in the order of their creation. */
 export class SimTime implements Clock {
   #nowMs = 0;
   #made = 0;
@@ -28,7 +28,7 @@ export class SimTime implements Clock {
     return EPOCH_MS + this.#nowMs;
   }
 
-  /** Runs `run` once in `delayMs`. The function returned takes it back. */
+  /** Runs `run` once after `delayMs`. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void {
     const task: Task = { atMs: this.#nowMs + delayMs, order: this.#made++, run };
     this.#push(task);
@@ -37,7 +37,7 @@ export class SimTime implements Clock {
     };
   }
 
-  /** Runs everything due up to `endMs`; what promises lead to is run in between. */
+  /** Runs all tasks due up to `endMs`, and promise callbacks in between. */
   async runUntil(endMs: number): Promise<void> {
     for (;;) {
       const next = this.#tasks[0];
@@ -92,7 +92,7 @@ function isBefore(a: Task, b: Task): boolean {
   return a.atMs === b.atMs ? a.order < b.order : a.atMs < b.atMs;
 }
 
-/** Whether a process, from its start to its crash, still runs. */
+/** Whether a process still runs. */
 export interface Life {
   isOver: boolean;
 }

@@ -9,7 +9,7 @@ import type { SimTime } from './time.ts';
 
 const PREFIXES = ['k', 'k1', 'lease'];
 const RESUME_MS = 300;
-/** A client that moves on to another member for no reason but its own. */
+/** Time that a client stays with one member before it switches without a reason. */
 const STAY_MS = 20_000;
 
 export interface WatchersOptions {
@@ -20,10 +20,10 @@ export interface WatchersOptions {
   readonly bug: PlantedBug | undefined;
 }
 
-/** Clients that watch, and go on at another member where the one they watched through is gone. */
+/** Clients that watch, and continue at another member if theirs does not answer. */
 export class Watchers {
   readonly all: Watching[] = [];
-  /** Those that go on, by their client. */
+  /** Active watches by client. */
   readonly #current = new Map<number, Watching>();
   readonly #options: WatchersOptions;
 

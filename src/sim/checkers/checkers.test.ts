@@ -41,7 +41,7 @@ describe('the history of clients', () => {
     expect(checkHistory([lost], committed())).toContain('revision 6 holds nothing');
   });
 
-  it('has no unanswered write that took effect before it was asked for', () => {
+  it('has no unanswered write that took effect before its request', () => {
     const unanswered = operation({ kind: 'put', key: 'a', value: 'one' }, [3]);
     expect(checkHistory([put, unanswered], committed())).toContain('comes before');
     expect(checkHistory([put, { ...unanswered, startedAt: 0 }], committed())).toBeUndefined();
@@ -63,13 +63,13 @@ describe('a watcher', () => {
     expect(checkWatch({ ...watching, marks: [{ revision: 4, seen: 2 }] }, committed())).toBeUndefined();
   });
 
-  it('misses nothing, and is told of no progress that it has not seen', () => {
+  it('misses no event and gets no progress notification ahead of its events', () => {
     expect(checkWatch({ ...watching, seen: [gone] }, committed())).toContain('where a=one at 2 was next');
     const marks = [{ revision: 5, seen: 2 }];
     expect(checkWatch({ ...watching, marks }, committed())).toContain('2 of 3 events');
   });
 
-  it('sees nothing twice', () => {
+  it('sees no event twice', () => {
     expect(checkWatch({ ...watching, seen: [one, one, gone] }, committed())).toContain('got a=one at 2');
   });
 });

@@ -1,6 +1,6 @@
 import type { CommittedChange, CommittedHistory } from './committed-history.ts';
 
-/** A request on one key. Values written are unique, so that a value names the write it came from. */
+/** A request on one key. Written values are unique, so a value identifies its write. */
 export type KvRequest =
   | { readonly kind: 'put'; readonly key: string; readonly value: string }
   | { readonly kind: 'delete'; readonly key: string }
@@ -10,31 +10,31 @@ export type KvRequest =
 
 export interface KvResponse {
   readonly revision: number;
-  /** Of a put or of a transaction that wrote: nothing. Of a read: what the key held. */
+  /** The value of the key for a read; undefined for a put and for a transaction that wrote. */
   readonly found?: { readonly value: string; readonly mod: number } | undefined;
-  /** Of a delete: keys removed. */
+  /** Number of deleted keys, for a delete. */
   readonly deleted?: number;
-  /** Of a transaction. */
+  /** Whether the comparison was true, for a transaction. */
   readonly succeeded?: boolean;
 }
 
 export interface Operation {
   readonly client: number;
   readonly startedAt: number;
-  /** Undefined: nobody knows whether it took effect. */
+  /** Undefined if the outcome is unknown. */
   endedAt: number | undefined;
   readonly request: KvRequest;
   response: KvResponse | undefined;
-  /** The server said that it will never take effect. */
+  /** The server refused it, so it will never take effect. */
   refused: boolean;
 }
 
 /**
- * Whether a history is strictly serializable. The revisions that etcd answers with name the one order in question:
- * each response must say what the requests up to its revision lead to, and an operation that began after another
- * had ended must not come before it. That takes time linear in the history, where a search for an order would not.
+ * Checks whether a history is strictly serializable. The revisions in etcd's responses give the order of operations. Each
+ * response must match the result of the requests up to its revision, and an operation that started after the end of
+ * another one must not be before it. With the known order the check takes linear time.
  *
- * @returns what is wrong
+ * @returns a description of the violation, if any
  */
 export function checkHistory(history: readonly Operation[], committed: CommittedHistory): string | undefined {
   for (const operation of history) {
@@ -91,7 +91,7 @@ function refusedFault({ request }: Operation, committed: CommittedHistory): stri
     : undefined;
 }
 
-/** What ended before something began is seen by it. Of a write that nobody answered the history knows the place. */
+/** Checks the real-time order. The position of an unanswered write is known from the committed history. */
 function orderFault(history: readonly Operation[], writes: ReadonlyMap<string, number>): string | undefined {
   const marks = history
     .flatMap((operation) => {
@@ -116,7 +116,7 @@ function orderFault(history: readonly Operation[], writes: ReadonlyMap<string, n
   return undefined;
 }
 
-/** Where each value was written. It was by one request, once. @returns the fault, if there is one */
+/** Finds the write of each value. Each value must be written once, by its request. @returns the violation, if any */
 function writesOf(history: readonly Operation[], committed: CommittedHistory): Map<string, number> | string {
   const asked = new Set<string>();
   for (const { request } of history) if ('value' in request) asked.add(request.value);

@@ -1,18 +1,18 @@
 import type { StoreEvent } from '../../mvcc/store.ts';
 import { KeyValue } from '../../wire/gen/mvccpb.ts';
 
-/** One change as it was committed. */
+/** One committed change. */
 export interface CommittedChange {
   readonly revision: number;
   readonly sub: number;
   readonly key: string;
-  /** Undefined: a delete. */
+  /** Undefined for a delete. */
   readonly value: string | undefined;
 }
 
 /**
- * What the cluster has committed, as its members apply it. All of them must see the same changes at the same
- * revisions, however often they apply them anew after a crash.
+ * The committed history of the cluster, as applied by its members. All members must apply the same changes at the same
+ * revisions, also when they apply them again after a crash.
  */
 export class CommittedHistory {
   readonly #byRevision = new Map<number, CommittedChange[]>();
@@ -23,12 +23,12 @@ export class CommittedHistory {
     return this.#last;
   }
 
-  /** Takes what one member applied in a batch. @returns what is wrong with it */
+  /** Records a batch applied by one member. @returns the violation, if any */
   record(member: string, events: readonly StoreEvent[]): string | undefined {
     return this.recordChanges(member, events.map(changeOf));
   }
 
-  /** As {@link record}, of changes that are in the order of their revisions. */
+  /** As {@link record}, for changes sorted by revision. */
   recordChanges(member: string, all: readonly CommittedChange[]): string | undefined {
     const revisions = new Map<number, CommittedChange[]>();
     for (const change of all) {
@@ -58,13 +58,13 @@ export class CommittedHistory {
     return this.#byKey.get(key)?.[this.#upTo(key, revision) - 1];
   }
 
-  /** Changes whose key begins with the prefix, from a revision on, in order. */
+  /** Returns the changes of keys with a prefix, from a revision on, in order. */
   *changes(prefix: string, from: number, to: number): Iterable<CommittedChange> {
     for (let revision = from; revision <= to; revision += 1)
       for (const change of this.at(revision)) if (change.key.startsWith(prefix)) yield change;
   }
 
-  /** How many changes {@link changes} would give. */
+  /** Number of changes that {@link changes} returns. */
   count(prefix: string, from: number, to: number): number {
     let count = 0;
     for (const key of this.#byKey.keys())
@@ -72,7 +72,7 @@ export class CommittedHistory {
     return count;
   }
 
-  /** How many changes of the key there are at or before the revision. */
+  /** Number of changes of the key at or before the revision. */
   #upTo(key: string, revision: number): number {
     const changes = this.#byKey.get(key) ?? [];
     let low = 0;

@@ -1,18 +1,18 @@
 import type { Member } from '../../server/member.ts';
 import { formatClusterVersion } from '../../membership/version.ts';
 
-/** What the periodic work of the members must have done by the end of the quiet time. */
+/** The expected results of the periodic tasks at the end of the quiet period. */
 export interface PeriodicTaskExpectations {
   readonly clusterVersion: string;
-  /** The revision when the quiet time began. Its history is older than the auto compaction keeps. */
+  /** The revision at the start of the quiet period. Automatic compaction must have removed its history. */
   readonly oldRevision: number;
-  /** Leases granted before the quiet time, which nobody renews any more. */
+  /** Leases from before the quiet period, which are no longer renewed. */
   readonly oldLeases: readonly bigint[];
-  /** Members whose process runs. */
+  /** Members with a running process. */
   readonly running: ReadonlySet<bigint>;
 }
 
-/** @returns what the periodic work of a member has left undone */
+/** @returns what the periodic tasks of a member have failed to do, if anything */
 export function periodicTaskFault(
   { cluster, store, lessor }: Member,
   { clusterVersion, oldRevision, oldLeases, running }: PeriodicTaskExpectations,

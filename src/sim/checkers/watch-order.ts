@@ -1,33 +1,33 @@
 import type { CommittedHistory } from './committed-history.ts';
 
-/** An event as a watcher got it. */
+/** An event received by a watcher. */
 export interface SeenEvent {
   readonly revision: number;
   readonly key: string;
-  /** Undefined: a delete. */
+  /** Undefined for a delete. */
   readonly value: string | undefined;
 }
 
 export interface Watching {
-  /** Keys beginning with it. */
+  /** Prefix of the watched keys. */
   readonly prefix: string;
   readonly startRevision: number;
   readonly seen: SeenEvent[];
-  /** What the server said of its progress, if it was asked. */
+  /** Progress notifications of the server. */
   readonly marks?: readonly ProgressMark[];
 }
 
-/** The server's word that everything up to a revision has been sent, and how many events had come by then. */
+/** A progress notification up to a revision, and the number of events received before it. */
 export interface ProgressMark {
   readonly revision: number;
   readonly seen: number;
 }
 
 /**
- * Whether a watcher has seen each change of its keys from its start on, once and in order. What came after the last
- * event it got may still be on its way.
+ * Checks whether a watcher has received each change of its keys from its start on, once and in order. Changes after its
+ * last event may still be in transit.
  *
- * @returns what is wrong
+ * @returns the violation, if any
  */
 export function checkWatch(watching: Watching, committed: CommittedHistory): string | undefined {
   const { prefix, startRevision, seen } = watching;
@@ -44,7 +44,7 @@ export function checkWatch(watching: Watching, committed: CommittedHistory): str
   return markFault(watching, committed);
 }
 
-/** Whether a watcher has seen the last change of its keys; to be asked a while after the last write. */
+/** Checks, some time after the last write, whether a watcher has received the last change of its keys. */
 export function checkAllSeen(
   { prefix, startRevision, seen }: Watching,
   committed: CommittedHistory,

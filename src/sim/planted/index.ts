@@ -5,7 +5,7 @@ import { type Entry, HardState } from '../../wire/gen/raftpb.ts';
 import type { PlantedBug } from './planted-bug.ts';
 import { periodicTaskBugs } from './periodic-tasks.ts';
 
-/** A leader takes entries for acknowledged as soon as they are sent, and so commits without a quorum. */
+/** A leader treats entries as acknowledged when they are sent, so it commits without a quorum. */
 export const commitsWithoutQuorum: PlantedBug = {
   name: 'commit without quorum',
   intercept: (message, answer) => {
@@ -17,7 +17,7 @@ export const commitsWithoutQuorum: PlantedBug = {
   },
 };
 
-/** A member gives its vote to everyone who asks. */
+/** A member grants every vote request. */
 export const votesTwice: PlantedBug = {
   name: 'vote twice',
   intercept: (message, answer) => {
@@ -37,7 +37,7 @@ function reply(message: Message, type: Message['type'], index: number): Message 
   return { ...newMessage(type, message.from), from: message.to, term: message.term, index };
 }
 
-/** A crash loses the end of the log that was synced, and the term and vote with it. */
+/** A crash loses the end of the log although it was synced, including term and vote. */
 export const losesHardState: PlantedBug = {
   name: 'lost hard state',
   misreadsLog: (contents) => ({
@@ -47,10 +47,10 @@ export const losesHardState: PlantedBug = {
   }),
 };
 
-/** Linearizable reads answer from whatever the member has applied. */
+/** Linearizable reads return the applied state of the member without ReadIndex. */
 export const readsStale: PlantedBug = { name: 'stale read', readsAtOnce: true };
 
-/** Now and then a put is left out of what is applied. */
+/** Sometimes a put is not applied. */
 export const skipsApply: PlantedBug = {
   name: 'skipped apply',
   tamperWith: (random) => (operations) =>
@@ -59,7 +59,7 @@ export const skipsApply: PlantedBug = {
       : operations,
 };
 
-/** Now and then a watcher gets a batch of events after the next one. */
+/** Sometimes a watcher gets two batches of events in the wrong order. */
 export const reordersWatch: PlantedBug = {
   name: 'reordered watch',
   watchThrough: (receiver, random) => {
@@ -81,10 +81,10 @@ export const reordersWatch: PlantedBug = {
   },
 };
 
-/** Segments are made of released ones: the records in them lie behind the log's end until zeros are written there. */
+/** Released segments are reused, so old records follow the end of the log until they are overwritten with zeros. */
 export const recyclesSegments: PlantedBug = { name: 'recycled segments', recyclesSegments: true };
 
-/** A log in which a term is lower than that of the entry it replaces counts as corrupt. */
+/** A log is treated as corrupt if an entry has a lower term than the entry that it replaces. */
 export const refusesFigureEight: PlantedBug = {
   name: 'figure 8 refused',
   refusesLog: (directory, disk) => {
@@ -97,7 +97,7 @@ export const refusesFigureEight: PlantedBug = {
   },
 };
 
-/** After the exchange of a store only the log's length is looked at, not the way it has gone. */
+/** After the replacement of a store only the length of the log is checked, not its terms. */
 export const comparesIndexes: PlantedBug = {
   name: 'indexes compared',
   misreadsLog: (contents, { index, term }) => ({
@@ -106,7 +106,7 @@ export const comparesIndexes: PlantedBug = {
   }),
 };
 
-/** Histories that lead to these are rare: `npm run sim -- --bug <name>` looks for one. */
+/** These bugs are found only in rare histories: `npm run sim -- --bug <name>` searches for one. */
 export const rareBugs: readonly PlantedBug[] = [refusesFigureEight, comparesIndexes];
 
 export const plantedBugs: readonly PlantedBug[] = [

@@ -1,6 +1,6 @@
 import type { PlantedBug } from './planted-bug.ts';
 
-/** A value in a store changes now and then, by a faulty disk or memory. The corruption checker has to find it. */
+/** Sometimes a value in a store changes, as by a faulty disk or memory. The corruption checker must detect it. */
 export const damagesStore: PlantedBug = {
   name: 'damaged store',
   mustAlarm: true,
@@ -14,14 +14,14 @@ export const damagesStore: PlantedBug = {
     }),
 };
 
-/** Members do not compare their stores, and so do not find damaged ones. */
+/** Members do not compare their stores, so they do not detect corruption. */
 export const comparesNoHashes: PlantedBug = {
   ...damagesStore,
   name: 'no corruption check',
   disables: ({ periodicTasks }) => periodicTasks.corruption.stop(),
 };
 
-/** A member answers with a wrong hash, so that stores seem to be damaged that are not. */
+/** A member returns a wrong hash, so that intact stores seem to be corrupt. */
 export const answersWrongHash: PlantedBug = {
   name: 'wrong hash',
   answers: (answers) => ({
@@ -53,13 +53,13 @@ export const expiresNoLease: PlantedBug = {
   disables: ({ periodicTasks }) => periodicTasks.leases.stop(),
 };
 
-/** Leases end before their time is over. */
+/** Leases expire too early. */
 export const expiresEarly: PlantedBug = {
   name: 'leases expire early',
   clock: (clock) => ({ now: () => clock.now() * 2, wall: () => clock.wall() }),
 };
 
-/** Nobody reads the history for watchers that are behind. */
+/** The history is not read for watchers that are behind. */
 export const pumpsNothing: PlantedBug = {
   name: 'no watch pump',
   disables: ({ pump }) => pump.stop(),

@@ -16,29 +16,29 @@ interface Written {
 }
 
 /**
- * A bug as a member might have it, put between the production classes and the simulated machine, to show that the
- * checks would find it.
+ * A bug that a member might have, injected between the production classes and the simulated machine. It shows that the
+ * checkers would find it.
  */
 export interface PlantedBug {
   readonly name: string;
-  /** Forges what members say to each other. */
+  /** Changes messages between members. */
   readonly intercept?: Interceptor;
-  /** Changes what raft is restarted from. */
+  /** Changes the log contents at a restart. */
   readonly misreadsLog?: (
     contents: LogContents,
     applied: { readonly index: number; readonly term: number },
   ) => LogContents;
-  /** Throws where a log is not good enough for it. */
+  /** Throws if it refuses a log. */
   readonly refusesLog?: (directory: string, disk: LogDisk) => void;
-  /** New segments are made of released ones, with the records in them. */
+  /** Reuses released segments with their records. */
   readonly recyclesSegments?: boolean;
-  /** Changes what is written to a store. */
+  /** Changes writes to a store. */
   readonly tamperWith?: (
     random: SeededRandom,
   ) => <T extends Written>(operations: readonly T[]) => readonly T[];
-  /** Reads do not wait until they may be answered. */
+  /** Reads do not wait for ReadIndex. */
   readonly readsAtOnce?: boolean;
-  /** Forges what a member answers to other members' questions. */
+  /** Changes the responses to requests of other members. */
   readonly answers?: (answers: PeerAnswers) => PeerAnswers;
   /** Replaces the clock of the members. */
   readonly clock?: (clock: Clock) => Clock;
@@ -46,8 +46,8 @@ export interface PlantedBug {
   readonly disables?: (whole: WholeMember) => void;
   /** Changes the configuration of the members. */
   readonly configures?: (config: Config) => Config;
-  /** Stores get damaged, and the members must raise the CORRUPT alarm. */
+  /** Damages stores, so that the members must raise the CORRUPT alarm. */
   readonly mustAlarm?: boolean;
-  /** Stands between the hub and a watcher. */
+  /** Changes the events between the hub and a watcher. */
   readonly watchThrough?: (receiver: WatchReceiver, random: SeededRandom) => WatchReceiver;
 }
