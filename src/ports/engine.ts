@@ -79,6 +79,8 @@ export interface EngineControl extends Engine {
   sizes(): { total: number; inUse: number };
   /** Iterators and views of this thread that are not closed yet. */
   readonly openReads: number;
+  /** Whether the disk takes some megabytes more for the store, as opening it again needs. Writes them for a moment. */
+  canGrow(): Promise<boolean>;
   /**
    * Closes and opens the store again within the process, which clears the error of a full disk. Open iterators end:
    * using one throws EngineReopenedError, and so does every call until this resolves. Rejects with EngineFullError if

@@ -59,17 +59,29 @@ export class EngineRecovery {
   begin(): void {
     if (this.#isRecovering) return;
     this.#isRecovering = true;
-    // With an exhausted disk quota, the disk still seems to have free space. Retries without a pause would block the
-    // event loop.
+    // With an exhausted disk quota, the disk still seems to have free space. So retries need a pause.
     this.#options.scheduler.after(RETRY_MS, () => this.#try());
   }
 
   #try(): void {
-    const { scheduler, space } = this.#options;
+    const { engine, scheduler, space } = this.#options;
+    const later = (): void => void scheduler.after(RETRY_MS, () => this.#try());
     if (!space.hasRoom) {
-      scheduler.after(RETRY_MS, () => this.#try());
+      later();
       return;
     }
+    // An attempt that fails leaves the store closed, and all reads waiting. So it is made only if writes succeed.
+    if (this.isReopening) {
+      this.#reopen(later);
+      return;
+    }
+    engine.canGrow().then(
+      (canGrow) => (canGrow ? this.#reopen(later) : later()),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  #reopen(later: () => void): void {
     const { engine, logger } = this.#options;
     this.whileClosed(() => engine.reopen()).then(
       () => {
@@ -78,13 +90,17 @@ export class EngineRecovery {
       },
       (error: unknown) => {
         if (!(error instanceof EngineFullError)) {
-          this.#options.failed(error instanceof Error ? error : new Error(String(error)));
+          this.#failed(error);
           return;
         }
         logger.warn('the store cannot be opened again yet', { error: String(error) });
-        scheduler.after(RETRY_MS, () => this.#try());
+        later();
       },
     );
+  }
+
+  #failed(error: unknown): void {
+    this.#options.failed(error instanceof Error ? error : new Error(String(error)));
   }
 
   /**

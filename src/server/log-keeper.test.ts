@@ -1,16 +1,21 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, type Mock, vi } from 'vitest';
 import { Metrics } from '../metrics/metrics.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { LogKeeper, type LogKeeperOptions } from './log-keeper.ts';
 
 const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
 
-function keeper(isAlone = false): {
+function keeper(
+  isAlone = false,
+  syncLog: () => Promise<void> = () => Promise.resolve(),
+): {
   keeper: LogKeeper;
   memory: MemoryStorage;
   metrics: Metrics;
   /** The applied index that raft knows. */
   node: { applied: number };
+  applied: { index: number };
+  release: Mock;
   apply: (index: number, raftApplied?: number) => Promise<void>;
 } {
   const memory = new MemoryStorage();
@@ -23,7 +28,7 @@ function keeper(isAlone = false): {
     applied,
     consensus: node,
     log: { release },
-    engine: { syncLog: () => Promise.resolve() },
+    engine: { syncLog },
     snapshotCount: 10,
     catchupEntries: 2,
     isAlone: () => isAlone,
@@ -52,7 +57,7 @@ function keeper(isAlone = false): {
     await vi.waitFor(() => expect(release).toHaveBeenCalledTimes(releases));
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { keeper: made, memory, metrics, node, apply };
+  return { keeper: made, memory, metrics, node, applied, release, apply };
 }
 
 describe('the log in memory', () => {
@@ -92,4 +97,21 @@ describe('the log in memory', () => {
       expect(memory.firstIndex()).toBeGreaterThan(2000);
     },
   );
+
+  it('takes no step back when a snapshot is installed while the log is being released', async () => {
+    let synced: () => void = () => undefined;
+    const { memory, node, apply, applied, release } = keeper(
+      false,
+      () => new Promise((resolve) => (synced = resolve)),
+    );
+    const released = apply(10);
+    memory.applySnapshot({ data: undefined, metadata: { confState, index: 100, term: 3 } });
+    applied.index = node.applied = 100;
+    synced();
+    await released;
+    // The real log ignores a mark that is older than its newest.
+    expect(release).toHaveBeenCalledWith({ index: 10, term: 1, confState });
+    expect([memory.firstIndex(), memory.lastIndex()]).toEqual([101, 100]);
+    expect(memory.snapshot()).toMatchObject({ metadata: { index: 100, term: 3 } });
+  });
 });

@@ -137,6 +137,10 @@ export class SimEngine implements EngineControl {
     return this.#rows.openReads;
   }
 
+  canGrow(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   reopen(): Promise<void> {
     return Promise.resolve();
   }

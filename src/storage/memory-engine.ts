@@ -143,6 +143,10 @@ export class MemoryEngine implements EngineControl {
     return this.#opening?.reads ?? 0;
   }
 
+  canGrow(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   reopen(): Promise<void> {
     this.#opened().isOver = true;
     this.#opening = { isOver: false, reads: 0 };

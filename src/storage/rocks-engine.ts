@@ -16,6 +16,7 @@ import { openColumns, storedKey, type OpenColumn, type OpenColumns } from './ope
 import { RocksReader } from './rocks-reader.ts';
 import { buildingDirectory, exchangeDirectories, finishBuilding, removeReplaced } from './replacement.ts';
 import { RocksSizes } from './rocks-sizes.ts';
+import { canGrow } from './space-probe.ts';
 import { storeError } from './store-error.ts';
 import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
 
@@ -276,6 +277,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
         this.#property('rocksdb.live-sst-files-size'),
       );
     return this.#sizes.current();
+  }
+
+  canGrow(): Promise<boolean> {
+    return canGrow(this.#directory);
   }
 
   reopen(): Promise<void> {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { LogDisk } from '../../ports/log-disk.ts';
+import { isOutOfSpace } from '../out-of-space.ts';
 import { SegmentFile } from './segment-file.ts';
 
 /** Pause between two slices, so that preparing uses at most about 20 MB/s of the disk while there is time. */
@@ -7,11 +8,6 @@ const PAUSE_MS = 6;
 const RETRY_MS = 500;
 /** Most that one write fills with zeros. */
 const MAX_SLICE_BYTES = 1 << 20;
-
-const isDiskFull = (error: unknown): boolean => {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT';
-};
 
 export interface PreparerOptions {
   readonly disk: LogDisk;
@@ -73,7 +69,7 @@ export class SegmentPreparer {
       this.prepare(segment);
       return segment;
     } catch (error) {
-      if (isDiskFull(error)) this.#isDiskFull = true;
+      if (isOutOfSpace(error)) this.#isDiskFull = true;
       else this.#owner.onError(error as Error);
       return undefined;
     }
@@ -115,7 +111,7 @@ export class SegmentPreparer {
         if (this.#isFarEnough(target)) this.forget(target);
         else if (!this.#owner.isUrgent()) await this.#pause(PAUSE_MS);
       } catch (error) {
-        if (!isDiskFull(error)) {
+        if (!isOutOfSpace(error)) {
           this.#owner.onError(error instanceof Error ? error : new Error(String(error)));
           return;
         }
