@@ -104,7 +104,7 @@ function respondLarge(
     ready: () => call.sourceReady(),
     failed: () => {
       hold.release();
-      // What was announced cannot be given any more: of a store that was replaced only the end of the connection says so.
+      // The announced message cannot be completed. If the store was replaced, only the end of the connection shows that.
       if (member.storeGeneration === generation) call.abort();
       else call.session.socket.destroy();
     },
@@ -116,33 +116,33 @@ function respondLarge(
 }
 
 export interface SlicedParts {
-  /** What comes before the KeyValues and after them; perhaps nothing. */
+  /** Encoded fields before and after the KeyValues; may be empty. */
   readonly header: Buffer;
   readonly tail: Buffer;
   readonly result: RangeResult;
-  /** The next slice is there to be read. */
+  /** Called when the next slice can be read. */
   readonly ready: () => void;
-  /** The rest cannot be given any more. Nothing follows. */
+  /** Called when the rest of the response cannot be read. */
   readonly failed: () => void;
-  /** The client takes it. */
+  /** Called when the client has read a slice. */
   readonly used: () => void;
-  /** The store that the result is of was replaced. */
+  /** Whether the store of the result was replaced. */
   readonly isOver: () => boolean;
-  /** All values are read, or nobody will take the rest. May be called twice. */
+  /** Called when all values are read or the client no longer reads. May be called twice. */
   readonly ended: () => void;
-  /** The stream has taken the last of it; called in a later turn. */
+  /** Called in a later turn after the stream has read the last slice. */
   readonly taken?: () => void;
 }
 
 /**
- * A response whose values are read in slices, as the client takes them and as the turns of the event loop allow. A
- * slice that was asked for is sent at once, so that its time counts as the slice's.
+ * A response whose values are read in slices, as fast as the client reads and the event loop allows. A requested slice is
+ * sent at once, so that its sending counts as time of the slice.
  */
 export class SlicedResponse implements ByteSource {
   readonly #context: ServiceContext;
   readonly #parts: SlicedParts;
   #next: Buffer[] | undefined;
-  /** A slice is asked for. A stream may ask again before it is there. */
+  /** Whether a slice is requested. A stream may request it again before it is ready. */
   #isAsked = false;
   #isStarted = false;
   #isDropped = false;
@@ -153,7 +153,7 @@ export class SlicedResponse implements ByteSource {
     this.#parts = parts;
   }
 
-  /** Reads the first slice ahead, while errors can still be told. @throws as `RangeResult.read` */
+  /** Reads the first slice in advance, while an error can still be returned. @throws as `RangeResult.read` */
   begin(): void {
     this.#take(this.#parts.result.readFields(BYTES_PER_SLICE));
   }
@@ -204,7 +204,7 @@ export class SlicedResponse implements ByteSource {
   }
 }
 
-/** The next KeyValues; undefined if there is no way to read them any more. */
+/** Returns the next KeyValues, or undefined if they can no longer be read. */
 function readFurther(result: RangeResult): Buffer[] | undefined {
   try {
     return result.readFields(BYTES_PER_SLICE);

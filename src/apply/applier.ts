@@ -111,8 +111,9 @@ export class Applier {
   }
 
   /**
-   * Applies consecutive entries, or the first of them if all have too many keys for one turn. Entries that are already applied are skipped. A large entry is applied alone, one
-   * part per call; its changes are not visible until it is complete.
+   * Applies consecutive entries, or the first of them if all have too many keys for one turn. Entries that are already
+   * applied are skipped. A large entry is applied by itself, one part per call. Its changes are not visible until it is
+   * complete.
    *
    * @returns how many of the entries, from the first on, are applied now
    */

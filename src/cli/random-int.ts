@@ -1,6 +1,6 @@
 /**
- * A random integer in [0, bound), for election timeouts, delays and contexts of reads, none of which is a secret. V8
- * seeds it anew from the system's randomness with each start. The module for cryptography takes 5 ms to load.
+ * Returns a random integer in [0, bound), for election timeouts, delays and contexts of reads. None of them is a secret.
+ * V8 seeds the generator from the system at each start. The crypto module would take 5 ms to load.
  */
 export function randomInt(bound: number): number {
   return Math.floor(Math.random() * bound);

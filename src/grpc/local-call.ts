@@ -179,7 +179,7 @@ class LocalStream implements CallStream {
 
   /** The prefix of a message from a source, which is not needed here. */
   write(): void {
-    // The message alone is handed on.
+    // Only the message itself is passed on.
   }
 
   writeSource(from: ByteSource, totalBytes: number): void {

@@ -107,7 +107,7 @@ export class StreamCall extends Call implements StreamListener, MessageSink {
     this.stream.sourceReady();
   }
 
-  /** Breaks off a message that is under way, so that nobody can take it for whole. */
+  /** Aborts a message in progress, so that the client cannot mistake it for a complete one. */
   abort(): void {
     this.stream.reset(ErrorCode.CANCEL);
   }

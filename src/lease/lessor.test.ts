@@ -264,7 +264,7 @@ it('lists leases by expiry, the earliest first', () => {
   expect(runSteps(lessor.list())).toEqual([2n, 3n, 1n]);
 });
 
-describe('reading the leases anew', () => {
+describe('reading the leases again', () => {
   it('takes a step for each thousand of them, and changes nothing before the last step', () => {
     const lessor = open();
     for (let id = 1n; id <= 5000n; id += 1n) lessor.grant(id, 60);

@@ -46,7 +46,7 @@ it('values read together come again as few pieces, without the store', () => {
   expect(again.length).toBeLessThanOrEqual(5);
 });
 
-it('a list with a value that changed reads that one alone', () => {
+it('a list with one changed value reads only that value', () => {
   const cache = new ValueCache(8 * MIB, large);
   const { read, values } = store();
   const list = metas(1, 100, 1000);

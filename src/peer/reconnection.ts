@@ -8,9 +8,9 @@ export interface ReconnectionOptions {
 }
 
 /**
- * Tells a member that is gone from one whose connections were cut. Connections that close say little: a proxy that
- * restarts, or a fault of the network, closes those of a member that is well. It counts as gone once it refuses a new
- * connection, or leaves it without an answer for a while. A member that answers at all is there, whatever it answers.
+ * Distinguishes a member that is gone from one whose connections were cut. A closed connection alone is no proof: a
+ * restarted proxy or a network fault also closes connections of a healthy member. A member counts as gone when it refuses
+ * a new connection or does not answer it for a while. With any response, the member counts as alive.
  */
 export class Reconnection {
   readonly #options: ReconnectionOptions;

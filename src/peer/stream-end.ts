@@ -2,8 +2,8 @@
 export interface StreamEnd {
   readonly wasOpen: boolean;
   /**
-   * `closed-by-remote`: the other side closed it. `refused`: nobody takes connections there. `answered`: the member is
-   * there but gives no stream. `silence`: it has not been heard of for too long. `other`: anything else.
+   * `closed-by-remote`: the other side closed it. `refused`: the connection was refused. `answered`: the member
+   * responded but did not open a stream. `silence`: nothing was received for too long. `other`: anything else.
    */
   readonly cause: 'closed-by-remote' | 'refused' | 'answered' | 'silence' | 'other';
   readonly reason: string;

@@ -190,7 +190,7 @@ function boundSilence(request: ClientRequest, response: IncomingMessage, readTim
   request.socket?.setTimeout(Math.min(readTimeoutMs, MISSED_HEARTBEATS * intervalMs));
 }
 
-/** What says that nobody listens: no such port or socket file, or a connection that ends before any answer. */
+/** Errors of a closed port, a missing socket file, or a connection that ends before any response. */
 const REFUSALS: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
 
 function causeOf(error: Error, wasOpen: boolean): StreamEnd['cause'] {

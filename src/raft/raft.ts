@@ -69,7 +69,7 @@ export class Raft {
   /** Ticks since the last message of the leader; on a leader, since its last quorum check. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
-  /** In [electionTick, 2 * electionTick), drawn anew with each change of role. */
+  /** In [electionTick, 2 * electionTick), chosen randomly at each change of role. */
   randomizedElectionTimeout = 0;
 
   /** @throws RangeError for a setting out of its range, ConfChangeError for a stored configuration that is invalid */

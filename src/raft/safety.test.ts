@@ -118,7 +118,7 @@ class RandomHistory {
     this.#hand(message);
   }
 
-  /** Without faults everyone gets everywhere: the members agree, and go on. */
+  /** Removes all faults: the members must agree and make progress. */
   heal(): void {
     this.#cut.clear();
     for (let round = 0; round < 400; round++) {

@@ -6,8 +6,8 @@ import type { Entry, Snapshot } from './types.ts';
 /**
  * The end of the log that storage is not yet known to hold: entries from `offset` on, after an optional snapshot. They
  * may overlap the entries of storage. Then they take precedence, and storage is about to be truncated. Handing them out
- * for writing (`acceptInProgress`) does not drop them: reads go on being served from here until the write is known to
- * be durable.
+ * for writing (`acceptInProgress`) does not drop them: reads are served from here until the write is known to be
+ * durable.
  *
  * Invariant: offset <= offsetInProgress <= offset + entries.length.
  */

@@ -38,7 +38,7 @@ const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 function ignore(): void {}
 
 // With 500,000 leases it took a second in one turn, in which a member that had got a snapshot heard no heartbeat.
-it('reads its state anew over several turns, in which requests wait', async () => {
+it('reads its state again over several turns, in which requests wait', async () => {
   const turns = new Turns();
   const seen: string[] = [];
   const recovery = new EngineRecovery({

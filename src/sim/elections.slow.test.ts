@@ -16,7 +16,7 @@ const LAST_ROUND = 11;
 /** Maximum delay of messages on a loaded machine. */
 const LOADED_DELAY_MS = 60;
 
-/** All seeds, with the troubles made anew for each. */
+/** Runs all seeds, with new faults for each. */
 async function forSeeds(
   options: Omit<SimulationOptions, 'seed' | 'minutes'>,
   trouble: () => { partition: Partition; check: (result: SimulationResult) => void },

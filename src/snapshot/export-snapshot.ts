@@ -155,7 +155,7 @@ class WorkerExport implements ResumableExport {
     this.#round += 1;
     this.#chunks.length = 0;
     this.#sha256 = undefined;
-    this.#waiting?.reject(new Error('the snapshot is read anew'));
+    this.#waiting?.reject(new Error('the snapshot is being read again'));
     this.#waiting = undefined;
     const seek: SeekMessage = { type: 'seek', offset, round: this.#round };
     this.#worker.postMessage(seek);

@@ -221,7 +221,7 @@ describe('a store exported and imported', () => {
 });
 
 describe('an export on a worker', () => {
-  it('shows one instant while writes and compactions go on', async () => {
+  it('is consistent during writes and compactions', async () => {
     const history = await History.make(21);
     history.run(1500);
     const hashes = new Map<number, unknown>([[history.index, hashOf(history.engine)]]);
@@ -278,7 +278,7 @@ describe('an export on a worker', () => {
   });
 });
 
-describe('an export that is read anew', () => {
+describe('an export that is read again', () => {
   it('is the same file from any place on, whatever is written meanwhile', async () => {
     const history = await History.make(24);
     history.run(3000);
@@ -305,7 +305,7 @@ describe('an export that is read anew', () => {
       expect(snapshot.sha256).toEqual(sha256);
     }
     expect((await read(file.length)).length).toBe(0);
-    // Whoever reads on where another has begun anew gets nothing more.
+    // An earlier iterator ends when a new one has started.
     const early = snapshot.from(0)[Symbol.asyncIterator]();
     expect((await early.next()).done).not.toBe(true);
     expect((await read(0)).equals(file)).toBe(true);
@@ -337,7 +337,7 @@ describe('an export of a store that is closed meanwhile', () => {
     await history.engine.close();
   });
 
-  it('ends so too when it was read to its end before and is to be read anew', async () => {
+  it('also ends with an error if it was read completely before and is read again', async () => {
     const history = await History.make(24);
     history.run(100);
     const snapshot = await exportSnapshot(history.engine);

@@ -95,7 +95,7 @@ export function checkUsable(directory: DataDirectory): void {
 }
 
 function withoutLog({ wal, rocksdb }: DataDirectory): string {
-  return `there is no log in ${wal}, but a store with data in ${rocksdb}: look for the log (--wal-dir), or remove the store to begin anew`;
+  return `there is no log in ${wal}, but a store with data in ${rocksdb}: look for the log (--wal-dir), or remove the store to start again`;
 }
 
 /** A member with such a log has neither voted nor acknowledged anything. */

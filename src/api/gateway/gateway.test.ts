@@ -306,7 +306,7 @@ it('incomplete WebSocket messages count as held memory', async () => {
 
 /** The memory limit for all clients together is 8 MiB here. */
 it('clients that hold too much memory with endless bodies are disconnected, others are served', async () => {
-  const hoarders = Array.from({ length: 4 }, () => {
+  const slowClients = Array.from({ length: 4 }, () => {
     const request = httpRequest({
       agent: false,
       host: '127.0.0.1',
@@ -321,9 +321,9 @@ it('clients that hold too much memory with endless bodies are disconnected, othe
     request.write(`{"key":"Zm9v","value":"${'A'.repeat(3_500_000)}`);
     return { request, ended };
   });
-  await Promise.race(hoarders.map(({ ended }) => ended));
+  await Promise.race(slowClients.map(({ ended }) => ended));
   expect((await text('/v3/kv/put', '{"key":"Zm9v","value":"YmFy"}'))[0]).toBe(200);
-  for (const { request } of hoarders) request.destroy();
+  for (const { request } of slowClients) request.destroy();
 });
 
 it('tokens, in either header', async () => {

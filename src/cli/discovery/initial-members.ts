@@ -43,12 +43,12 @@ export async function initialMembers(config: Config, dns: Dns, logger: Logger): 
 /** Registers with the discovery service and waits for the other members. Rejects with StartError. */
 export async function registeredMembers(
   config: Config,
-  alone: InitialMembers,
+  local: InitialMembers,
   logger: Logger,
 ): Promise<InitialMembers> {
   const { discovery, name } = config;
-  if (discovery === undefined) return alone;
-  const { memberId } = foundCluster(name, alone.cluster, alone.token);
+  if (discovery === undefined) return local;
+  const { memberId } = foundCluster(name, local.cluster, local.token);
   logger.info('Bootstrapping cluster using v3 discovery.', {
     'discovery-token': discovery.token,
     'discovery-endpoints': discovery.endpoints,
@@ -60,7 +60,7 @@ export async function registeredMembers(
     const store = await GrpcRegistryStore.open(discovery);
     try {
       const registry = new Registry({ store, token: discovery.token, logger, pause: sleep });
-      text = await registry.join(hex(memberId), clusterText(alone.cluster));
+      text = await registry.join(hex(memberId), clusterText(local.cluster));
     } finally {
       store.close();
     }
@@ -76,11 +76,11 @@ export async function registeredMembers(
   if (new Set(urls).size !== urls.length)
     throw new StartError(`discovery cluster ${clusterText(cluster)} has duplicate url`);
   // The parser combines members with the same name into one.
-  if (cluster.get(name)?.length !== alone.cluster.get(name)?.length)
+  if (cluster.get(name)?.length !== local.cluster.get(name)?.length)
     throw new StartError(
       `discovery cluster ${clusterText(cluster)} has several members named ${quote(name)}`,
     );
-  return { cluster, token: alone.token };
+  return { cluster, token: local.token };
 }
 
 function settingUp(reason: string): StartError {
