@@ -34,13 +34,15 @@ for (const name of existsSync(workers) ? readdirSync(workers) : [])
     entryPoints[name.replace(/\.ts$/, '')] = join(workers, name);
 
 rmSync(dist, { recursive: true, force: true });
+let bundled;
 const temporary = mkdtempSync(join(tmpdir(), 'keystead-build-'));
 try {
   // esbuild can split a bundle into chunks only as ECMAScript modules. In Node.js 20 the V8 code cache works only for
   // scripts, so each chunk is then converted to a CommonJS module.
-  await build({
+  const { metafile } = await build({
     ...common,
     entryPoints,
+    metafile: true,
     outdir: temporary,
     bundle: true,
     splitting: true,
@@ -50,6 +52,7 @@ try {
     external: ['@nxtedition/rocksdb'],
     chunkNames: 'chunks/[name]-[hash]',
   });
+  bundled = packagesOf(Object.keys(metafile.inputs));
   await build({
     ...common,
     entryPoints: javascriptFiles(temporary),
@@ -77,6 +80,7 @@ await build({
   define: { BUILD_ID: JSON.stringify(contents.digest('hex').slice(0, 16)) },
 });
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
+writeFileSync(join(dist, 'packages.json'), `${JSON.stringify(bundled, undefined, 2)}\n`);
 
 // Installed as a command, by the names of package.json's bin.
 const command = join(dist, 'keystead.js');
@@ -94,4 +98,14 @@ function javascriptFiles(folder) {
   return readdirSync(folder, { recursive: true })
     .filter((name) => name.endsWith('.js'))
     .map((name) => join(folder, name));
+}
+
+/** The packages whose code is in the bundle, as `name@version`: for the bill of materials of a release. */
+function packagesOf(files) {
+  const folders = new Set(files.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0]));
+  folders.delete(undefined);
+  return [...folders]
+    .map((folder) => JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')))
+    .map(({ name, version }) => `${name}@${version}`)
+    .sort();
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates a release in release/: the bundle with its production modules, the bill of materials and the checksums.
+# Creates a release in release/: the bundle with the packages that are not in it, the bill of materials and the checksums.
 #
 #   scripts/release.sh 0.2.0            checks, sets the version, dates the changelog, commits, tags, builds
 #   scripts/release.sh 0.2.0 --dry-run  builds the same files and changes nothing else
@@ -37,14 +37,10 @@ npm run --silent build
 rm -rf release
 name=keystead-$version-$(node -p '`${process.platform}-${process.arch}`')
 stage=release/$name
-mkdir -p "$stage"
-cp -r dist "$stage/dist"
-cp package.json package-lock.json README.md LICENSE CHANGELOG.md "$stage/"
-# The storage engine is the only package that is not in the bundle; the lockfile pins it.
-(cd "$stage" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel error)
+node scripts/pack-release.mjs "$version" "$stage" "release/keystead-$version.cdx.json"
 tar --sort=name --owner=0 --group=0 --numeric-owner -C release -czf "release/$name.tar.gz" "$name"
 rm -rf "$stage"
-npm run --silent sbom >"release/keystead-$version.cdx.json"
+node scripts/check-archive.mjs "release/$name.tar.gz"
 (cd release && sha256sum ./*.tar.gz ./*.json >SHA256SUMS)
 
 if [[ -z $mode ]]; then
