@@ -40,8 +40,8 @@ function issue(name: string, commonName: string | undefined): KeyPair {
 type Post = Omit<RequestOptions, 'headers'> & { readonly headers?: Record<string, string> };
 
 /**
- * Posts to the JSON gateway; status and body. With what browsers and curl say they accept: without, etcd may take a
- * request for one of whoever its gateway's own certificate names.
+ * Posts to the JSON gateway. Returns status and body. The Accept header is that of browsers and curl. Without it, etcd
+ * may treat the request as one of the user in the certificate of its own gateway.
  */
 function post(options: Post, body: string): Promise<string> {
   const request = options.ca === undefined ? plainRequest : secureRequest;
@@ -97,9 +97,9 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about TLS, on %s 
   });
   afterAll(() => server.stop());
 
-  it('CVE-2018-16886 (GHSA-h6xx-pmxh-3wgp): no certificate makes a user of who comes by the gateway', async () => {
+  it('CVE-2018-16886 (GHSA-h6xx-pmxh-3wgp): a certificate does not authenticate a client of the gateway', async () => {
     const secure = { port: securePort, path: '/v3/kv/put', ca };
-    // Nor does anything that a client may say about itself.
+    // Nor do headers of the client.
     const headers = {
       'Grpc-Metadata-token': 'x',
       'Grpc-Metadata-user': 'root',
@@ -108,7 +108,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about TLS, on %s 
     const token = { authorization: server.root ?? '' };
     for (const said of [{}, headers, token])
       expect(await post({ ...secure, ...root, headers: said }, put)).toMatch(/^400 CommonName of client/);
-    // One without a name may go on, as nobody.
+    // A certificate without a name is accepted, without a user.
     expect(await post({ ...secure, ...nameless }, put)).toMatch(/^400 .*user name is empty/);
     expect(await post({ ...secure, ...nameless, headers }, put)).not.toMatch(/^200/);
     expect(await post({ ...secure, ...nameless, headers: token }, put)).toMatch(/^200/);
@@ -118,20 +118,20 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about TLS, on %s 
       credentials.createSsl(Buffer.from(ca), Buffer.from(root.key), Buffer.from(root.cert)),
     );
     expect(outcome(await side.call(KV.methods.put, request))).toBe('ok');
-    // What the gateway marks its calls with, said by somebody else, takes the user away and gives none.
+    // The gateway's own header, sent by a client, removes the user and gives no other one.
     const marked = await side.call(KV.methods.put, request, { 'grpcgateway-accept': 'application/json' });
     expect(outcome(marked)).toBe('3 etcdserver: user name is empty');
     side.close();
   });
 
-  it('CVE-2026-73500 (GHSA-6vch-q96h-7gc3): handshakes that do not begin are ended', async () => {
+  it('CVE-2026-73500 (GHSA-6vch-q96h-7gc3): connections without a handshake are closed', async () => {
     const sockets: Socket[] = [];
     let closed = 0;
     for (let at = 0; at < 200; at++) {
       const socket = connect(securePort, '127.0.0.1');
       socket.on('error', () => undefined);
       socket.on('close', () => closed++);
-      // Half of them begin, and say no more.
+      // Half of them start the handshake and then send nothing.
       if (at % 2 === 0) socket.write(Buffer.from([0x16, 3, 1, 2, 0, 1, 0]));
       sockets.push(socket);
     }

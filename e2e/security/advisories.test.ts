@@ -30,8 +30,8 @@ import { tempDir } from '../harness/temp-dir.ts';
 import { AuthServer, kinds, outcome } from './auth-server.ts';
 
 /*
- * The advisories about etcd since 3.4 that concern who may do what, each by its number and against etcd 3.7.1, which
- * has them all mended. Those about TLS and the gateways are in advisories-tls.test.ts.
+ * The security advisories of etcd since 3.4 about authentication and authorization, each by its number. All are fixed in
+ * etcd 3.7.1, which runs the same tests. Those about TLS and the gateways are in advisories-tls.test.ts.
  */
 
 const missing = missingPeers('etcd');
@@ -88,7 +88,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories, on %s ${missing 
     for (const operation of forbidden) {
       expect(await txn({ success: [operation] })).toBe(DENIED);
       expect(await txn({ success: [nested({ success: [operation] })] })).toBe(DENIED);
-      // Whether it would run plays no part.
+      // It does not matter whether it would be executed.
       expect(await txn({ failure: [nested({ failure: [operation] })] })).toBe(DENIED);
       const deep = nested({ success: [range('a'), nested({ failure: [nested({ success: [operation] })] })] });
       expect(await txn({ success: [deep] })).toBe(DENIED);
@@ -184,7 +184,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories, on %s ${missing 
     }
   });
 
-  it('CVE-2023-32082 (GHSA-3p4g-rcw5-8298): keys of a lease are shown to who may read them', async () => {
+  it('CVE-2023-32082 (GHSA-3p4g-rcw5-8298): keys of a lease are shown only to users who may read them', async () => {
     const ask = async (id: bigint, keys: boolean, token: string): Promise<string> => {
       const request = LeaseTimeToLiveRequest.create({ id, keys });
       return outcome(await server.call(Lease.methods.leaseTimeToLive, request, token));
@@ -197,7 +197,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories, on %s ${missing 
     expect(await ask(7n, true, server.root ?? '')).toBe('ok');
   });
 
-  it('CVE-2020-15115 (GHSA-4993-m7g5-r9hh): no length is asked of passwords, as in etcd; 72 bytes are the most', async () => {
+  it('CVE-2020-15115 (GHSA-4993-m7g5-r9hh): passwords have no minimum length, as in etcd, and at most 72 bytes', async () => {
     const add = async (password: string): Promise<string> => {
       const name = `user-${password.length}`;
       return outcome(await server.call(Auth.methods.userAdd, AuthUserAddRequest.create({ name, password })));
@@ -212,7 +212,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories, on %s ${missing 
     );
   });
 
-  it('GHSA-vjg6-93fv-qv64: a login of a user without a password is logged as the failure it is', async () => {
+  it('GHSA-vjg6-93fv-qv64: a login of a user without a password is logged as a failure', async () => {
     await server.addUserWithoutPassword('bare');
     const login = AuthenticateRequest.create({ name: 'bare', password: 'guessed-it' });
     expect(outcome(await server.call(Auth.methods.authenticate, login, ''))).toBe(
@@ -222,7 +222,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories, on %s ${missing 
     expect(server.member.program.lines.join('\n')).not.toContain('guessed-it');
   });
 
-  it('CVE-2026-33186: a path without its slash names no method', async () => {
+  it('CVE-2026-33186: a path without a leading slash is not a method', async () => {
     const client = await RawClient.open({ port: server.member.clientPort, host: '127.0.0.1' });
     const request = RangeRequest.encode(RangeRequest.create({ key: bytes('secret') }));
     for (const [at, path] of ['etcdserverpb.KV/Range', 'KV/Range', '//etcdserverpb.KV/Range', ''].entries()) {
@@ -284,31 +284,31 @@ describe.skipIf(missing !== undefined).each(kinds)(`advisories about files and l
       '\n',
     );
     for (const password of passwords) expect(everything.includes(password), password).toBe(false);
-    // Tokens are as good as passwords while they live.
+    // A valid token is as sensitive as a password.
     expect(shown.join('\n').includes(token)).toBe(false);
   });
 
-  it('CVE-2020-15113 (GHSA-chh6-ppwq-jh92): nobody else reads the data directory', async () => {
+  it('CVE-2020-15113 (GHSA-chh6-ppwq-jh92): other users cannot read the data directory', async () => {
     const dataDir = join(tempDir('private'), 'new');
     const server = await AuthServer.start(kind, [`--data-dir=${dataDir}`]);
     running.push(server);
     await server.put('a');
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
     for (const path of filesBelow(dataDir)) {
-      // Behind directories that nobody else enters, the modes of files are a second line.
+      // Other users cannot enter the directories, so the modes of files are an additional protection.
       if (!isFile(path)) expect(statSync(path).mode & 0o077, path).toBe(0);
       else if (kind === 'keystead') expect(statSync(path).mode & 0o022, path).toBe(0);
     }
   });
 
-  it('GHSA-pm3m-32r3-7mfh: a retention below zero ends the start', async () => {
+  it('GHSA-pm3m-32r3-7mfh: the start fails with a negative retention', async () => {
     const result = await start(kind, ['--auto-compaction-retention=-1', `--data-dir=${tempDir('negative')}`]);
     expect(result.code).toBe(1);
     expect(result.stderr).toContain('error parsing CompactionRetention');
   });
 });
 
-it('GHSA-pm3m-32r3-7mfh: a duration below zero compacts nothing', async () => {
+it('GHSA-pm3m-32r3-7mfh: a negative duration compacts nothing', async () => {
   const server = await AuthServer.start('keystead', ['--auto-compaction-retention=-1h']);
   try {
     for (let at = 0; at < 50; at++) await server.put('a');
@@ -321,7 +321,7 @@ it('GHSA-pm3m-32r3-7mfh: a duration below zero compacts nothing', async () => {
 });
 
 describe('advisories about damaged logs', () => {
-  it('CVE-2020-15106, CVE-2020-15112 (GHSA-p4g4-wgrh-qrg2, GHSA-m332-53r6-2w93): an error that names the place', async () => {
+  it('CVE-2020-15106, CVE-2020-15112 (GHSA-p4g4-wgrh-qrg2, GHSA-m332-53r6-2w93): the error contains the position', async () => {
     const server = await AuthServer.start('keystead');
     for (let at = 0; at < 20; at++) await server.put(`key ${at}`);
     await server.member.stop();

@@ -26,7 +26,7 @@ interface Attacker {
   received: string;
 }
 
-/** Opens a connection and sends what it is given, and nothing more. */
+/** Opens a connection and sends only the given bytes. */
 function attack(port: number, bytes: string): Promise<Attacker> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
@@ -142,7 +142,7 @@ describe('attacks on the client port', () => {
     },
   );
 
-  it('an upgrade to HTTP/2 in plain text is not taken up', { timeout: 30_000 }, async () => {
+  it('an upgrade to HTTP/2 in plain text is ignored', { timeout: 30_000 }, async () => {
     const member = await start();
     const attacker = await attack(
       member.clientPort,

@@ -75,7 +75,7 @@ describe('the audit log', () => {
     await session.member.stop();
   }
 
-  it('has what changed something, logins and refusals', async () => {
+  it('contains changes, logins and refused requests', async () => {
     const session = await start('write');
     await work(session);
     const shown = lines(session).map(({ method, user, key, code }) =>
@@ -100,7 +100,7 @@ describe('the audit log', () => {
     expect(statSync(session.path).mode & 0o777).toBe(0o600);
   });
 
-  it('has reads as well where all is asked for', async () => {
+  it('contains reads as well at the level "all"', async () => {
     const session = await start('all');
     await work(session);
     const reads = lines(session).filter(({ method }) => String(method).endsWith('/Range'));
@@ -117,7 +117,7 @@ describe('the audit log', () => {
     expect(metrics).toContain('keystead_audit_log_lines_total 0');
   });
 
-  it('on a disk that takes nothing is counted and said, and requests go on', async () => {
+  it('counts and reports dropped lines on a stuck disk, and requests continue', async () => {
     const flags = ['--audit-log-path=/dev/full', '--audit-log-max-size=0'];
     const session = { member: await Member.start({ kind: 'keystead', flags }), path: '' };
     sessions.push(session);
@@ -133,7 +133,7 @@ describe('the audit log', () => {
   });
 });
 
-describe('what is written anywhere', () => {
+describe('all output', () => {
   let member: Member;
   let session: Session;
 
@@ -149,7 +149,7 @@ describe('what is written anywhere', () => {
     removeTempDir(join(session.path, '..'));
   });
 
-  it('holds no password, token or value, whatever is asked', async () => {
+  it('contains no password, token or value, for all requests', async () => {
     const other = 'an0ther-passw0rd';
     await ask(session, '/v3/auth/user/add', { name: 'root', password: PASSWORD });
     await ask(session, '/v3/auth/user/grant', { user: 'root', role: 'root' });
@@ -172,7 +172,7 @@ describe('what is written anywhere', () => {
         given,
       );
     }
-    // What cannot be read as a request is not quoted anywhere but in its answer either.
+    // An invalid request is quoted only in its own response.
     await ask(session, '/v3/auth/authenticate', { name: 'root', password: [other] });
     const metrics = await (await fetch(`${member.clientUrl}/metrics`)).text();
     const vars = await (await fetch(`${member.clientUrl}/debug/vars`)).text();

@@ -18,9 +18,9 @@ import { Cluster, KV, Maintenance } from '../../src/wire/services.ts';
 import type { AuthKvRequestMaker } from './auth-kv-requests.ts';
 import { type AuthStep, step } from './auth-step.ts';
 
-/** A member of no cluster here. */
+/** The id of a member that does not exist. */
 const STRANGER = 7n;
-/** In a list of peer URLs: stands for the address that each of the two servers has. */
+/** Placeholder in a list of peer URLs for the address of each server. */
 export const OWN_PEER_URL = 'its own';
 
 /** Requests about the server and its cluster. Sent by any user, they change nothing that would end the run. */

@@ -49,7 +49,7 @@ export class AuthKvRequestMaker extends RequestMaker {
   }
 }
 
-/** The end of all keys that begin so; open where there is none. */
+/** Returns the range end for a prefix; an open end if there is none. */
 function afterPrefix(prefix: Buffer): Buffer {
   for (let at = prefix.length - 1; at >= 0; at--) {
     const byte = prefix[at] ?? 0xff;

@@ -39,12 +39,12 @@ import { AuthAdminRequestMaker } from './auth-admin-requests.ts';
 import { AuthKvRequestMaker } from './auth-kv-requests.ts';
 import { type AuthStep, step } from './auth-step.ts';
 
-/** Those who log in. `dave` has no password, mostly, and `erin` often has root's role. */
+/** The users that log in. `dave` mostly has no password, and `erin` often has the root role. */
 export const USERS = ['root', 'alice', 'bob', 'carol', 'dave', 'erin'];
 const NAMES = [...USERS, 'alice', 'bob', 'carol', '', 'nobody'];
 /** Many, since a role of more than twelve permissions is one whose order etcd's sort does not keep. */
 const ROLES = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'root', '', 'none'];
-/** bcrypt of "root" at the lowest cost, as a client may give it; and what is none. */
+/** bcrypt hash of "root" at the lowest cost, as a client may send it, and an invalid hash. */
 const HASHES = [
   Buffer.from('$2a$04$Hyhg7YdW3D7BxlkBZRcOp.2Pl7Ymbmn3bTMr0gQkpkn0PtXIVKSPq').toString('base64'),
   'eA==',
@@ -236,7 +236,7 @@ export class AuthRequestMaker {
 
   #password(name: string): AuthStep {
     const random = this.#random;
-    // Root stays one who can log in: nobody else could set things right again.
+    // Root must always be able to log in, because no other user could restore the permissions.
     const isHashed = name !== 'root' && random.chance(0.2);
     const request = AuthUserChangePasswordRequest.create({
       name,

@@ -31,7 +31,7 @@ const ENOUGH = 8;
 const CHECKPOINT_EVERY = 200;
 const OLD_REVISION = 'etcdserver: revision of auth store is old';
 
-/** Sends one random sequence of requests of several users to two fresh servers, and keeps where they differ. */
+/** Sends one random sequence of requests of several users to two new servers, and records the differences. */
 export class AuthRun {
   readonly differences: string[] = [];
   /** Answers by kind of request: how many were given, and how many of those refused somebody. */
@@ -81,7 +81,7 @@ export class AuthRun {
     if (isStale && random.chance(0.8)) await this.#login(who);
   }
 
-  /** As clients do, and as they shouldn't: no token, one that has ended, one that never was. */
+  /** Chooses a valid token, or sometimes none, an expired one, or an invalid one. */
   #credentials(who: string): Pair<Credentials> {
     const random = this.#random;
     if (random.chance(0.05)) return [{}, {}];
@@ -154,7 +154,7 @@ export class AuthRun {
     );
   }
 
-  /** What etcd's answer says about where both servers are, and the tokens in the answers. */
+  /** Updates the known state from a response of etcd, and records the tokens of both responses. */
   #learn({ label, request }: AuthStep, answers: Pair<Answer>): void {
     const [first, second] = answers.map((answer) => ('messages' in answer ? answer.messages[0] : {})) as [
       { header?: { revision?: number }; token?: string; leader?: LeaderKey },
@@ -183,7 +183,7 @@ export class AuthRun {
     }
   }
 
-  /** Auth goes on again with a root that can do everything; and what both servers hold is compared. */
+  /** Enables auth again with a root user that may do everything, and compares the data of both servers. */
   async #setRight(): Promise<void> {
     const { methods } = Auth;
     const asRoot = async (next: AuthStep): Promise<void> => {
@@ -208,14 +208,14 @@ export class AuthRun {
   }
 }
 
-/** A request as the server in question gets it. */
+/** Returns a request with the values for one of the servers. */
 function atHome(request: unknown, member: Member): unknown {
   if (!isFields(request) || !Array.isArray(request['peerUrls'])) return request;
   if (!request['peerUrls'].includes(OWN_PEER_URL)) return request;
   return MemberAddRequest.create({ ...request, peerUrls: [`http://127.0.0.1:${member.peerPort}`] });
 }
 
-/** An answer without what each server chooses for itself. */
+/** Returns a response without the values that each server chooses itself. */
 function settled(label: string, asked: unknown, answer: Answer): unknown {
   const compared = comparable(answer);
   if (!Array.isArray(compared)) return withoutTies(asked, compared);

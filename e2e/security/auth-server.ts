@@ -18,7 +18,7 @@ import { Member, type MemberKind, serverUnderTest } from '../harness/member.ts';
 import type { Answer, Method } from '../harness/rpc-client.ts';
 import { Side } from './auth-side.ts';
 
-/** The kinds of servers that a test of auth is held against: etcd says whether the test is right. */
+/** The kinds of servers for auth tests. etcd shows whether the test itself is correct. */
 export const kinds: readonly MemberKind[] = [...new Set(['etcd', serverUnderTest] as const)];
 
 /** "ok", or code and text of the error. */

@@ -6,7 +6,7 @@ export type Generic = Method<unknown, unknown> & {
   readonly serverStreaming?: boolean;
 };
 
-/** How a call says who makes it. */
+/** Credentials of a call. */
 export type Credentials = Readonly<Record<string, string>>;
 
 export interface OpenStream<Q> {
@@ -17,7 +17,7 @@ export interface OpenStream<Q> {
   close: () => void;
 }
 
-/** One server as several users see it: what proves who asks is given with each call. */
+/** A client of one server for several users. Each call has its own credentials. */
 export class Side {
   readonly #client: Client;
 

@@ -6,9 +6,9 @@ export interface AuthStep {
   readonly label: string;
   readonly method: Generic;
   readonly request: unknown;
-  /** Who mostly sends it. */
+  /** The user that mostly sends it. */
   readonly by: 'root' | 'anybody';
-  /** Of streams that go on: only their first answer counts. */
+  /** For endless streams: only the first response is compared. */
   readonly onlyFirst?: boolean;
 }
 

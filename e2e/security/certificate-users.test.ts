@@ -20,7 +20,7 @@ interface Secure {
   readonly etcdctl: Etcdctl;
 }
 
-/** Users who are known by their certificates: at the gateway, which knows none of them so, and in the audit log. */
+/** Users that are authenticated by certificates: the gateway does not accept them, and the audit log contains them. */
 describe.skipIf(missing !== undefined)(`users by certificate ${missing ?? ''}`, () => {
   const files = new Certificates('certificate-users');
   const folder = tempDir('certificate-users-audit');
@@ -104,7 +104,7 @@ describe.skipIf(missing !== undefined)(`users by certificate ${missing ?? ''}`, 
     });
   }
 
-  it('the gateway refuses certificates that name one, and takes tokens with those that do not', async () => {
+  it('the gateway refuses certificates with a user name, and accepts tokens with other certificates', async () => {
     const seen = await Promise.all(
       servers.map(async (server) => {
         const named = await post(server, 'alice', '/v3/kv/range', '{"key":"Zm9v"}');
@@ -125,7 +125,7 @@ describe.skipIf(missing !== undefined)(`users by certificate ${missing ?? ''}`, 
     expect(seen[1]).toMatchObject({ root: '200', sockets: ['400', 'open'] });
   });
 
-  it('the audit log has their names', async () => {
+  it('the audit log contains their names', async () => {
     const { etcdctl } = servers.find(({ member }) => member.kind === 'keystead') as Secure;
     expect((await etcdctl.run([...files.flags('alice'), 'put', 'of-alice', 'v'])).stderr).toContain(
       'permission denied',

@@ -38,7 +38,7 @@ const everyday: readonly Step[] = [
     run: async ({ session }) => {
       const program = session.etcdctl.start([...files.flags('alice'), 'watch', 'k']);
       try {
-        // A watch says nothing when it has begun: put until it has seen one.
+        // A watch prints nothing when it starts, so put until it has received an event.
         await eventually('an event', async () => {
           await session.etcdctl.ok([...files.flags('alice'), 'put', 'k', 'live']);
           program.mustBeAlive();
@@ -124,7 +124,7 @@ const passwords: readonly Step[] = [
   ),
   ctl('nobody', '--user=alice:any get k', /^exit 2[^]*authentication failed/),
   ctl('nobody', ['--user=ann:', 'get', 'k'], /^exit 1/),
-  // Certificates name nobody unless --client-cert-auth says so.
+  // Certificates authenticate a user only with --client-cert-auth.
   ctl('root', 'get k', /^exit 1[^]*user name is empty/),
   ctl('nobody', '--user=ann:annpw watch other', /permission denied/, { timeoutMs: 5_000 }),
   ctl('nobody', '--user=root:rootpw user passwd ann --interactive=false', /Password updated/, {
@@ -283,11 +283,11 @@ const commonNames: readonly Step[] = [
   ctl('alice', 'watch other', /permission denied/, { timeoutMs: 5_000 }),
   ctl('nobody', 'get k', denied),
   ctl('nameless', 'get k', /^exit 1/),
-  // What is asked for with a password counts, not the certificate.
+  // A password takes precedence over the certificate.
   ctl('alice', '--user=root:rootpw put k one', /OK/),
   ctl('root', '--user=ann:annpw put k x', denied),
   ctl('alice', '--user=alice:any get k', /^exit 2[^]*authentication failed/),
-  // Nor does a certificate make up for a token that is none.
+  // A certificate is not used instead of an invalid token.
   ctl('alice', '--auth-jwt-token=nonsense get k', invalid),
   gatewayStep('alice', 'range', /^400 .*CommonName of client sending a request against gateway/),
   gatewayStep('root', 'range', /^400 .*CommonName of client sending a request against gateway/),

@@ -8,31 +8,34 @@ import { transcript } from './etcdctl-tls-stage.ts';
 const missing = missingPeers('etcd', 'etcdctl');
 
 /**
- * Sessions of stock etcdctl over mutual TLS: with passwords, JSON web tokens and the names of certificates, with etcd
+ * Sessions of the original etcdctl over mutual TLS with passwords, JSON web tokens and certificate names, first with etcd
  * and then with the server under test.
  */
-describe.skipIf(missing !== undefined)(`etcdctl over TLS, as with etcd ${missing ?? ''}`, () => {
-  for (const scenario of scenarios) {
-    describe(scenario.title, () => {
-      let expected: readonly string[];
-      let actual: readonly string[];
+describe.skipIf(missing !== undefined)(
+  `etcdctl over TLS prints the same as with etcd ${missing ?? ''}`,
+  () => {
+    for (const scenario of scenarios) {
+      describe(scenario.title, () => {
+        let expected: readonly string[];
+        let actual: readonly string[];
 
-      beforeAll(async () => {
-        const ports = {
-          clientPort: await freePort(),
-          peerPort: await freePort(),
-          securePort: await freePort(),
-        };
-        expected = await transcript('etcd', scenario, ports);
-        actual = await transcript(serverUnderTest, scenario, ports);
-      }, 180_000);
+        beforeAll(async () => {
+          const ports = {
+            clientPort: await freePort(),
+            peerPort: await freePort(),
+            securePort: await freePort(),
+          };
+          expected = await transcript('etcd', scenario, ports);
+          actual = await transcript(serverUnderTest, scenario, ports);
+        }, 180_000);
 
-      for (const [index, step] of scenario.steps.entries()) {
-        it(step.title, () => {
-          expect(expected[index]).toMatch(step.expected);
-          expect(actual[index]).toBe(expected[index]);
-        });
-      }
-    });
-  }
-});
+        for (const [index, step] of scenario.steps.entries()) {
+          it(step.title, () => {
+            expect(expected[index]).toMatch(step.expected);
+            expect(actual[index]).toBe(expected[index]);
+          });
+        }
+      });
+    }
+  },
+);

@@ -7,7 +7,7 @@ import { keysteadBundle } from '../harness/paths.ts';
 import { Program } from '../harness/program.ts';
 import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 
-/** Everything below a folder, itself included, that others than its owner may do anything with; sockets too. */
+/** Returns all files in a directory to which other users have any access, including the directory and sockets. */
 function open(root: string): string[] {
   const found: string[] = [];
   const visit = (path: string): void => {
@@ -23,7 +23,7 @@ function names(root: string): string[] {
   return readdirSync(root, { recursive: true }) as string[];
 }
 
-describe('files are for their owner alone', () => {
+describe('files are private to their owner', () => {
   const folders: string[] = [];
   const fresh = (name: string): string => {
     const folder = tempDir(name);
@@ -60,7 +60,7 @@ describe('files are for their owner alone', () => {
     }
   });
 
-  it('of a directory that others can look into, a warning', async () => {
+  it('a warning for a directory that others can read', async () => {
     const dataDir = fresh('modes-open');
     mkdirSync(dataDir);
     chmodSync(dataDir, 0o755);

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { floodKinds, measureFlood } from './floods/measure.ts';
 import { missingPeers } from '../harness/paths.ts';
 
-/** On a quiet machine it is below 500 ms (`npm run floods`, beside etcd); tests share theirs. */
+/** On a quiet machine it is below 500 ms (see `npm run floods`), but tests run on a busy one. */
 const MOST_MS = 2_000;
 const SECONDS = 2;
 
-describe('a client that behaves is served while others flood the server', () => {
+describe('a normal client is served while others flood the server', () => {
   for (const kind of floodKinds) {
     const missing = kind === 'transactions' ? missingPeers('benchmark') : undefined;
     it.skipIf(missing !== undefined)(`${kind} ${missing ?? ''}`, { timeout: 120_000 }, async () => {

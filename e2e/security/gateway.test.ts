@@ -152,7 +152,7 @@ async function watch(member: Member, body: string, count: number): Promise<unkno
 
 const key = base64('foo');
 
-describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`the JSON gateway behaves as in etcd ${missing ?? ''}`, () => {
   let etcd: Member;
   let other: Member;
 
@@ -177,7 +177,7 @@ describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${mis
     expect({ path, ...b }).toEqual({ path, ...a });
   }
 
-  it('requests put in every way', async () => {
+  it('requests in all valid and invalid forms', async () => {
     const different: unknown[] = [];
     for (const asked of oddRequests) {
       const [a, b] = await Promise.all([agreed(etcd, asked), agreed(other, asked)]);
@@ -232,7 +232,7 @@ describe.skipIf(missing !== undefined)(`the JSON gateway answers as etcd's ${mis
   });
 });
 
-describe('the same over gRPC and as JSON', () => {
+describe('gRPC and JSON give the same responses', () => {
   let json: Member;
   let grpc: Member;
   let client: RpcClient;
@@ -297,7 +297,7 @@ const VALUE_BYTES = 1024 * 1024;
 const VALUES = 100;
 const MIB = 1024 * 1024;
 
-/** A long range, read slowly: neither is it in memory as a whole nor does it hold up others. */
+/** A long range that is read slowly is never completely in memory and does not delay other requests. */
 describe('a response of 100 MiB', () => {
   let member: Member;
 
@@ -336,7 +336,7 @@ describe('a response of 100 MiB', () => {
         await delay(5);
       }
     })();
-    // Nothing is read at first: what the server would make ahead, it would make now.
+    // Nothing is read at first, to see how much the server produces in advance.
     await delay(1_000);
     let bytes = 0;
     let tail = '';
@@ -354,7 +354,7 @@ describe('a response of 100 MiB', () => {
     expect(delays[Math.floor(delays.length / 2)]).toBeLessThan(50);
   });
 
-  it('is dropped with the client that asked for it, and compactions go on', async () => {
+  it('is dropped when its client disconnects, and compactions continue', async () => {
     const abort = new AbortController();
     await fetch(`${member.clientUrl}/v3/kv/range`, {
       method: 'POST',

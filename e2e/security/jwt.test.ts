@@ -70,7 +70,7 @@ const families: readonly Keys[] = [
 const encode = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString('base64url');
 const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds;
 
-/** Signed as the server itself signs, with any head and claims. */
+/** Creates a token with a valid signature and any header and claims. */
 function signed({ alg, sign }: Keys, claims: Record<string, unknown>, head: object = {}): Promise<string> {
   const header = { alg, typ: 'JWT', ...head } as JWTHeaderParameters;
   return new SignJWT(claims).setProtectedHeader(header).sign(sign);
@@ -88,7 +88,7 @@ const hmac =
     createHmac(hash, key).update(text).digest();
 const nothing = (): Buffer => Buffer.alloc(0);
 
-/** Tokens of one who holds no key, each as a name and what is sent. */
+/** Forged tokens of an attacker without the key, by name. */
 async function forgeries(
   keys: Keys,
   good: string,
@@ -155,7 +155,7 @@ async function forgeries(
 }
 
 describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missing ?? ''}`, (kind) => {
-  it.each(families)('$alg: nobody without the key makes one', { timeout: 120_000 }, async (keys) => {
+  it.each(families)('$alg: tokens cannot be forged without the key', { timeout: 120_000 }, async (keys) => {
     const server = await AuthServer.start(kind, [`--auth-token=${keys.both},ttl=1h`]);
     running.push(server);
     await server.addRole('r');
@@ -175,7 +175,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missin
     for (const [name, token] of await forgeries(keys, good, { ...claims }))
       expect(await server.put('a', token), name).toBe(INVALID);
 
-    // Of one who holds the key: what counts of the claims, and what does not.
+    // Tokens with a valid signature: which claims are checked and which are not.
     const outcomes: [string, string, Record<string, unknown>, object?][] = [
       ['the same', 'ok', claims],
       ['no end', 'ok', { username: 'alice', revision }],
@@ -203,7 +203,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missin
     const early = await signed(keys, { ...claims, revision: revision + 1000 });
     expect(await server.get('a', early)).toBe(OLD);
 
-    // Replay: whatever changes, tokens from before it are no good any more.
+    // Replay: tokens from before a change of users or roles are invalid.
     const replay = async (change: () => Promise<void>): Promise<void> => {
       server.root = await server.login('root');
       const before = await server.login('alice');
@@ -222,7 +222,7 @@ describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missin
     await replay(() => server.deleteUser('alice'));
   });
 
-  it.each(families.slice(0, 3))('$alg: a member with the public key alone verifies', async (keys) => {
+  it.each(families.slice(0, 3))('$alg: a member with only the public key verifies tokens', async (keys) => {
     const server = await AuthServer.start(kind, [`--auth-token=${keys.publicOnly}`]);
     running.push(server);
     await server.enable(false);
@@ -238,8 +238,8 @@ describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missin
   });
 });
 
-// What Go's library passes over: a head that says that more is needed to understand the token.
-it('keystead refuses critical fields of a head', async () => {
+// Go's library ignores the header field `crit`, which lists extensions that must be understood.
+it('keystead refuses tokens with critical header fields', async () => {
   const [, , , , keys] = families;
   if (keys === undefined) throw new Error('there is a family with a secret');
   const server = await AuthServer.start('keystead', [`--auth-token=${keys.both}`]);

@@ -11,7 +11,7 @@ const GOOD = { commonName: 'member', hosts: ['127.0.0.1'] };
  * Two members, of which one gets another certificate while they run. Neither leads without the other, so that a leader
  * shows that both take part.
  */
-describe('a member takes part with a good certificate alone', () => {
+describe('a member can take part only with a valid certificate', () => {
   const files = new Certificates('peer-certificates');
   const stranger = new Authority('stranger');
   let members: SecureMember[];

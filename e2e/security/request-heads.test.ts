@@ -70,7 +70,7 @@ async function outcome(member: Member, head: readonly HeaderPair[], endStream: b
   }
 }
 
-describe.skipIf(missing !== undefined)(`heads of gRPC requests ${missing ?? ''}`, () => {
+describe.skipIf(missing !== undefined)(`headers of gRPC requests ${missing ?? ''}`, () => {
   let members: Member[];
   beforeAll(async () => {
     members = [await Member.start({ kind: 'etcd' }), await Member.start({ kind: 'keystead' })];
@@ -79,12 +79,12 @@ describe.skipIf(missing !== undefined)(`heads of gRPC requests ${missing ?? ''}`
     for (const member of members) await member.destroy();
   });
 
-  it.each(cases)('with %s are answered as etcd answers them', async (_what, head) => {
+  it.each(cases)('with %s get the same response as from etcd', async (_what, head) => {
     const [etcd, keystead] = members as [Member, Member];
     expect(await outcome(keystead, head, true)).toEqual(await outcome(etcd, head, true));
   });
 
-  it('a put whose stream is not ended is answered', async () => {
+  it('a put is answered although its stream is not ended', async () => {
     const [etcd, keystead] = members as [Member, Member];
     const answer = await outcome(keystead, base, false);
     expect(answer).toEqual(await outcome(etcd, base, false));

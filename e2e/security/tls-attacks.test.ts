@@ -10,7 +10,7 @@ import { type Attacker, slowestPutDuring, TlsTarget } from './tls-target.ts';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const VERSION = 'GET /version HTTP/1.1\r\nHost: a\r\n\r\n';
 
-describe('who is let in over TLS', () => {
+describe('access over TLS', () => {
   let target: TlsTarget;
   const stranger = new Authority('stranger');
 
@@ -44,7 +44,7 @@ describe('who is let in over TLS', () => {
     if (isLetIn) expect(await target.answers(port, stranger.issue(options))).toBe(false);
   });
 
-  it('a certificate is revoked by the file while the server runs, on both ports', async () => {
+  it('a certificate can be revoked by the file while the server runs, on both ports', async () => {
     const certificate = target.files.authority.issue({
       commonName: 'member',
       hosts: ['client.test', '127.0.0.1'],
@@ -67,7 +67,7 @@ describe('who is let in over TLS', () => {
       expect(await target.answers(port, target.client, options)).toBe(false);
   });
 
-  it('TLS 1.2 is spoken, but no handshake is made anew on a connection', async () => {
+  it('TLS 1.2 works, but renegotiation is refused', async () => {
     expect(await target.answers(target.clientPort, target.client, { maxVersion: 'TLSv1.2' })).toBe(true);
     const attacker = target.attack('', { maxVersion: 'TLSv1.2' });
     const { socket } = attacker;
@@ -81,7 +81,7 @@ describe('who is let in over TLS', () => {
     expect(refusal).not.toBe('renegotiated');
   });
 
-  it('a peer in plain text is answered nothing', async () => {
+  it('a peer in plain text gets no response', async () => {
     for (const text of ['GET /members HTTP/1.1\r\nHost: a\r\n\r\n', `${PREFACE}\0\0\0\x04\0\0\0\0\0`]) {
       const attacker = target.plain(target.peerPort);
       attacker.socket.write(text, 'latin1');
@@ -91,7 +91,7 @@ describe('who is let in over TLS', () => {
     }
   });
 
-  it.skipIf(missingPeers('etcdctl') !== undefined)('etcdctl without TLS gets nowhere', async () => {
+  it.skipIf(missingPeers('etcdctl') !== undefined)('etcdctl without TLS fails', async () => {
     const etcdctl = new Etcdctl(`http://127.0.0.1:${target.clientPort}`);
     const { code, stdout } = await etcdctl.run(['--dial-timeout=1s', '--command-timeout=1s', 'get', 'k']);
     expect([code, stdout]).toEqual([1, '']);
@@ -148,7 +148,7 @@ describe('slow handshakes', () => {
           }
         }
       }
-      // One that drips byte by byte is not given more time for that.
+      // A client that sends byte by byte does not get more time.
       const drip = setInterval(() => {
         for (const { socket } of attackers) if (socket.writable && !socket.connecting) socket.write('\0');
       }, 1_000);
@@ -168,24 +168,28 @@ describe('slow handshakes', () => {
     },
   );
 
-  it('those who finish theirs and then say nothing are let go as well', { timeout: 120_000 }, async () => {
-    const attackers: Attacker[] = [];
-    for (let round = 0; round < 10; round++) {
-      const some = Array.from({ length: 50 }, () =>
-        target.attack(round % 2 === 0 ? '' : PREFACE.slice(0, 9)),
-      );
-      await Promise.all(
-        some.map(({ socket }) => new Promise((resolve) => socket.once('secureConnect', resolve))),
-      );
-      attackers.push(...some);
-    }
-    const client = target.rpc();
-    const gone = eventually('all of them let go', () => attackers.every(({ closed }) => closed), {
-      timeoutMs: 60_000,
-    });
-    expect(await slowestPutDuring(client, gone)).toBeLessThan(3_000);
-    client.close();
-  });
+  it(
+    'clients that are silent after the handshake are disconnected as well',
+    { timeout: 120_000 },
+    async () => {
+      const attackers: Attacker[] = [];
+      for (let round = 0; round < 10; round++) {
+        const some = Array.from({ length: 50 }, () =>
+          target.attack(round % 2 === 0 ? '' : PREFACE.slice(0, 9)),
+        );
+        await Promise.all(
+          some.map(({ socket }) => new Promise((resolve) => socket.once('secureConnect', resolve))),
+        );
+        attackers.push(...some);
+      }
+      const client = target.rpc();
+      const gone = eventually('all of them let go', () => attackers.every(({ closed }) => closed), {
+        timeoutMs: 60_000,
+      });
+      expect(await slowestPutDuring(client, gone)).toBeLessThan(3_000);
+      client.close();
+    },
+  );
 });
 
 describe('two protocols on one TLS port', () => {
@@ -201,7 +205,7 @@ describe('two protocols on one TLS port', () => {
   const h1 = { ALPNProtocols: ['http/1.1'] };
   const ok = /HTTP\/1\.1 200/g;
 
-  it('is chosen in the handshake, and by the first bytes where it is not', async () => {
+  it('the protocol is chosen in the handshake, otherwise by the first bytes', async () => {
     expect(await target.answers(target.clientPort, target.client)).toBe(true);
     expect(await target.answers(target.clientPort, target.client, h1)).toBe(true);
     const spoken = target.attack(`${PREFACE}${SETTINGS}`, h2);
@@ -279,7 +283,7 @@ describe('two protocols on one TLS port', () => {
     if (answers === 0) expect(attacker.received).not.toContain('etcdserver');
   });
 
-  it('an upgrade to h2c opens nothing behind a body', async () => {
+  it('an upgrade to h2c after a body is ignored', async () => {
     const attacker = target.attack(
       `POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n` +
         `HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 14\r\n\r\n{"key":"Zm9v"}${PREFACE}${SETTINGS}`,
@@ -290,7 +294,7 @@ describe('two protocols on one TLS port', () => {
     expect([...attacker.received.matchAll(ok)].length).toBeLessThanOrEqual(1);
   });
 
-  it('CONNECT opens no way through', async () => {
+  it('CONNECT is refused', async () => {
     const attacker = target.attack(
       `CONNECT 127.0.0.1:${target.peerPort} HTTP/1.1\r\nHost: a\r\n\r\n${VERSION}`,
     );

@@ -56,7 +56,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
     return RawClient.open(target.connect({ ALPNProtocols: ['h2'] }));
   }
 
-  /** Sends rounds until the server has had enough of it, while an honest client goes on. */
+  /** Sends rounds until the server closes the connection, while a normal client continues. */
   async function flood(client: RawClient, round: (at: number) => Buffer, rounds: number): Promise<void> {
     const attack = async (): Promise<void> => {
       for (let at = 0; at < rounds && !client.closed; at++) {
@@ -107,7 +107,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
     }
   });
 
-  it('rapid resets, before the request is whole and after', async () => {
+  it('rapid resets, before and after the request is complete', async () => {
     const message = rangeOf('small');
     const opening: ((id: number) => Buffer)[] = [
       (id) => RawClient.frame(FrameType.HEADERS, END_HEADERS, id, RawClient.requestBlock(RANGE)),
@@ -125,7 +125,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
     }
   });
 
-  it('resets that the server is made to send', async () => {
+  it('resets that the server is provoked to send', async () => {
     const client = await attacker();
     let id = 1;
     const pair = (): Buffer => {
@@ -136,7 +136,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       id += 2;
       return Buffer.concat(frames);
     };
-    // An answered request now and then does not buy more of them.
+    // Occasional answered requests do not allow more of them.
     const message = rangeOf('small');
     const round = (): Buffer => {
       const pairs = Buffer.concat(Array.from({ length: 400 }, pair));
@@ -201,7 +201,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       await client.until(() => client.closed || client.of(FrameType.HEADERS).length >= count, 60_000);
     }
 
-    it('answers that are not taken end the connection', { timeout: 90_000 }, async () => {
+    it('responses that are not read close the connection', { timeout: 90_000 }, async () => {
       const before = target.residentBytes;
       const client = await attacker();
       const honest = target.rpc();
@@ -212,7 +212,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       expect(target.residentBytes - before).toBeLessThan(growth);
     });
 
-    it('a client that only takes its answers late gets them all', { timeout: 90_000 }, async () => {
+    it('a client that reads late gets all responses', { timeout: 90_000 }, async () => {
       const client = await attacker();
       const count = 500;
       await askForMany(client, count);
@@ -222,7 +222,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       for (let at = 0; at < count; at++) expect(client.data(2 * at + 1).length).toBeGreaterThan(LARGE_BYTES);
     });
 
-    it('requests that are begun and not ended', { timeout: 90_000 }, async () => {
+    it('requests that are not completed', { timeout: 90_000 }, async () => {
       const before = target.residentBytes;
       const client = await attacker();
       const part = Buffer.alloc(16_000);
@@ -241,7 +241,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       expect(target.residentBytes - before).toBeLessThan(growth);
     });
 
-    it('lists that are left alone hold up no compaction', { timeout: 90_000 }, async () => {
+    it('lists that are not read do not block compactions', { timeout: 90_000 }, async () => {
       const honest = target.rpc();
       const put = async (key: string): Promise<number> => {
         const request = PutRequest.create({ key: Buffer.from(key), value: Buffer.alloc(LARGE_BYTES) });
@@ -275,7 +275,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       honest.close();
     });
 
-    it('answers that are asked for and not read from the connection', { timeout: 90_000 }, async () => {
+    it('responses that are requested and not read from the connection', { timeout: 90_000 }, async () => {
       const before = target.residentBytes;
       const client = await attacker();
       client.socket.pause();

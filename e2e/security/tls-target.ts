@@ -16,7 +16,7 @@ export interface Attacker<S extends Socket = Socket> {
   received: string;
 }
 
-/** A member that takes clients and peers with certificates alone, and those who would like to get around that. */
+/** A member that requires certificates from clients and peers, and connections that try to avoid them. */
 export class TlsTarget {
   readonly files: Certificates;
   readonly member: Member;
