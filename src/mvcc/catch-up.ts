@@ -1,3 +1,4 @@
+import { runSteps } from '../lib/steps.ts';
 import { assert } from '../lib/assert.ts';
 import type { EngineIterator } from '../ports/engine.ts';
 import { KeyValueView } from '../wire/key-value.ts';
@@ -188,7 +189,7 @@ export class CatchUp {
   #deliver(revision: number, counters: WatchCounters): readonly Watcher[] {
     this.#prepare();
     this.#clear(revision + 1);
-    const blocked = deliver(this.#index, revision, counters);
+    const blocked = runSteps(deliver(this.#index, revision, counters, Infinity));
     const open = blocked.filter(({ state }) => state !== 'closed');
     for (const watcher of open) this.leave(watcher);
     return open;

@@ -1,3 +1,4 @@
+import type { Steps } from '../lib/steps.ts';
 import type { Engine } from '../ports/engine.ts';
 import { decodeEventRow, eventKeyValue } from './event-row.ts';
 import { encodeRevision } from './revision.ts';
@@ -67,17 +68,39 @@ function beforeRevision(
 const NOTHING_BEFORE = { isCreate: true, previous: undefined } as const;
 
 /**
- * Delivers the gathered events to the watchers of an index.
+ * Delivers the gathered events to the watchers of an index. Between the steps no watcher may enter or leave the index,
+ * and nothing may be gathered.
  *
  * @param revision the last revision gathered; all changes up to it were matched
+ * @param responsesPerStep after about so many responses a step ends
  * @returns watchers whose outlet is full, each with the revision to resume from. They are still in the index.
  */
-export function deliver(index: WatchIndex, revision: number, counters: WatchCounters): readonly Watcher[] {
+export function* deliver(
+  index: WatchIndex,
+  revision: number,
+  counters: WatchCounters,
+  responsesPerStep: number,
+): Steps<readonly Watcher[]> {
   const blocked: Watcher[] = [];
+  const round = { revision, counters, blocked };
+  let tried = 0;
   for (const group of index.takeTouched()) {
     const { events } = group;
     group.events = [];
-    for (const form of group.forms) deliverForm(form, form.select(events), { revision, counters, blocked });
+    for (const form of group.forms) {
+      const selected = form.select(events);
+      const [first] = selected;
+      if (first === undefined) continue;
+      const batches = makeBatches(selected, form.prevKv, revision);
+      for (const watcher of form.watchers) {
+        if (watcher.nextRevision <= first.main) send(watcher, batches, round);
+        else deliverRest(watcher, form, selected, round);
+        tried += batches.length;
+        if (tried < responsesPerStep) continue;
+        tried = 0;
+        yield;
+      }
+    }
   }
   return blocked;
 }
@@ -86,16 +109,6 @@ interface Round {
   readonly revision: number;
   readonly counters: WatchCounters;
   readonly blocked: Watcher[];
-}
-
-function deliverForm(form: WatchForm, events: readonly WatchEvent[], round: Round): void {
-  const [first] = events;
-  if (first === undefined) return;
-  const batches = makeBatches(events, form.prevKv, round.revision);
-  for (const watcher of form.watchers) {
-    if (watcher.nextRevision <= first.main) send(watcher, batches, round);
-    else deliverRest(watcher, form, events, round);
-  }
 }
 
 /** Delivers to a watcher that starts or resumes in the middle of the events. */

@@ -7,7 +7,7 @@ import { CompactionJob } from './compaction.ts';
 import { inRange, keyRange } from './key-range.ts';
 import { MvccStore } from './store.ts';
 import type { EventBatch } from './watch-event.ts';
-import { WatchHub } from './watch-hub.ts';
+import { WatchHub, type WatchPacing } from './watch-hub.ts';
 import type { WatchOptions, WatchOutlet, WatchReceiver, Watcher } from './watcher.ts';
 
 /** An event in the form that model and watchers are compared in. */
@@ -48,7 +48,7 @@ class World {
   meanwhile: (() => void) | undefined;
   #job: CompactionJob | undefined;
 
-  constructor(options: { responsesPerPauseMs?: number; stepChanges?: number; largeEvents?: number } = {}) {
+  constructor(options: WatchPacing = {}) {
     this.hub = new WatchHub(this.store, options);
   }
 
@@ -251,6 +251,45 @@ describe('WatchHub', () => {
     expect(world.hub.pendingEvents).toBe(0);
   });
 
+  // One event to 10,000 watchers took more than 30 ms in one turn.
+  it('gives an event to very many watchers in steps, and later events after it', () => {
+    const world = new World({ responsesPerStep: 10 });
+    let backlogs = 0;
+    world.hub.onBacklog = () => (backlogs += 1);
+    const outlets = Array.from({ length: 5 }, () => world.hub.open());
+    const recorders = outlets.flatMap((outlet) =>
+      Array.from({ length: 20 }, () => new Recorder(world, outlet, { ...key('k'), prevKv: true })),
+    );
+    const served = (): number => recorders.filter(({ events }) => events.length > 0).length;
+    world.put('k', 'first');
+    expect(served()).toBe(10);
+    expect(backlogs).toBe(1);
+    world.hub.step();
+    expect(served()).toBe(20);
+    world.put('k', 'second');
+    const last = recorders.pop();
+    if (last !== undefined) {
+      last.isClosed = true;
+      world.hub.remove(last.watcher);
+    }
+    const late = new Recorder(world, world.hub.open(), key('k'));
+    let isWritable = false;
+    world.hub.writable(outlets[0]!, () => (isWritable = true));
+    expect(isWritable).toBe(false);
+    world.settle();
+    expect(isWritable).toBe(true);
+    world.put('k', 'third');
+    world.settle();
+    for (const recorder of [...recorders, late]) recorder.check(world, world.hub.revision);
+    expect(recorders.every(({ events }) => events.length === 3)).toBe(true);
+    expect(late.events).toHaveLength(1);
+    expect(last?.events).toHaveLength(0);
+    // A question about one watcher is answered at once.
+    world.put('k', 'fourth');
+    expect(world.hub.isCurrent(recorders[98]!.watcher)).toBe(true);
+    expect(recorders[98]?.events).toHaveLength(4);
+  });
+
   it('pauses after many responses, and gathers events during the pause', () => {
     const world = new World({ responsesPerPauseMs: 2 });
     const pauses: number[] = [];
@@ -431,6 +470,7 @@ function randomHistory(random: SeededRandom, isReentrant: boolean): void {
     ...(random.chance(0.5) ? { responsesPerPauseMs: 1 } : {}),
     ...(random.chance(0.5) ? { stepChanges: random.between(1, 4) } : {}),
     ...(random.chance(0.5) ? { largeEvents: random.int(4) } : {}),
+    ...(random.chance(0.5) ? { responsesPerStep: random.between(1, 3) } : {}),
   });
   let pauses = 0;
   world.hub.onPause = () => (pauses += 1);

@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import type { Steps } from '../lib/steps.ts';
 import { CatchUp } from './catch-up.ts';
 import type { MvccStore, StoreEvent } from './store.ts';
 import { deliver, prepare, readPrevious } from './watch-delivery.ts';
@@ -17,6 +18,8 @@ const RESPONSES_PER_PAUSE_MS = 64;
 const MAX_PAUSE_MS = 16;
 /** More events than this are gathered over several steps. */
 const LARGE_EVENTS = 1024;
+/** A delivery of more responses than this takes several steps, each of some milliseconds. */
+const RESPONSES_PER_STEP = 1024;
 /** So much gathered is delivered without waiting further. */
 const MAX_GATHERED_BYTES = 2 ** 20;
 
@@ -27,6 +30,8 @@ export interface WatchPacing {
   readonly stepChanges?: number;
   /** Events announced at once beyond which they are gathered in steps. */
   readonly largeEvents?: number;
+  /** Responses of one step of a delivery. */
+  readonly responsesPerStep?: number;
 }
 
 /**
@@ -41,6 +46,9 @@ export interface WatchPacing {
  *
  * Very many events at once, as of a delete of many keys, are gathered in steps, each a `step` of the hub. What is
  * announced meanwhile waits behind them.
+ *
+ * A delivery to very many watchers takes several steps too. Calls that move watchers between indexes are deferred until
+ * its last step.
  *
  * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
  *
@@ -73,7 +81,10 @@ export class WatchHub {
   #gatheredBytes = 0;
   #gatheredEvents = 0;
   #pausing = false;
+  /** A receiver is being called. */
   #delivering = false;
+  /** The delivery that is continued by the next `step`. */
+  #delivery: Steps<void> | undefined;
   /** Calls deferred until the end of the delivery, in order. */
   readonly #deferred: (() => void)[] = [];
 
@@ -81,6 +92,7 @@ export class WatchHub {
 
   readonly #stepChanges: number;
   readonly #largeEvents: number;
+  readonly #responsesPerStep: number;
 
   constructor(
     store: MvccStore,
@@ -88,11 +100,13 @@ export class WatchHub {
       responsesPerPauseMs = RESPONSES_PER_PAUSE_MS,
       stepChanges = STEP_CHANGES,
       largeEvents = LARGE_EVENTS,
+      responsesPerStep = RESPONSES_PER_STEP,
     }: WatchPacing = {},
   ) {
     this.#store = store;
     this.#stepChanges = stepChanges;
     this.#largeEvents = largeEvents;
+    this.#responsesPerStep = responsesPerStep;
     this.#responsesPerPauseMs = responsesPerPauseMs;
     this.#revision = store.committedRevision;
     this.#gatheredRevision = this.#revision;
@@ -151,7 +165,7 @@ export class WatchHub {
    */
   isCurrent(watcher: Watcher): boolean {
     if (this.#delivering) return false;
-    this.flush();
+    this.#deliverAll();
     if (this.#waiting.length > 0) return false;
     return watcher.state === 'synced' && watcher.options.startRevision <= this.#revision;
   }
@@ -181,7 +195,8 @@ export class WatchHub {
     // One large revision was made over many turns.
     const isOne = events[0]?.main === last.main;
     this.#changes += isOne ? Math.min(events.length, this.#largeEvents) : events.length;
-    if (this.#waiting.length > 0 || (events.length > this.#largeEvents && this.#synced.size > 0)) {
+    const isLarge = events.length > this.#largeEvents && this.#synced.size > 0;
+    if (this.#waiting.length > 0 || this.#underWay() || isLarge) {
       const isFirst = !this.#hasBacklog;
       this.#waiting.push(events);
       if (isFirst) this.onBacklog?.();
@@ -199,6 +214,13 @@ export class WatchHub {
   flush(isPauseOver = false): void {
     if (isPauseOver) this.#pausing = false;
     if (!this.#delivering) this.#deliver();
+  }
+
+  /** Delivers the gathered events at once, however many watchers they have. */
+  #deliverAll(): void {
+    while (this.#underWay()) this.#continueDelivery();
+    this.flush();
+    while (this.#underWay()) this.#continueDelivery();
   }
 
   #deliverUnlessPausing(): void {
@@ -221,7 +243,12 @@ export class WatchHub {
 
   /** All that waits, and at once, as the store is about to be closed. */
   #gatherAllWaiting(): void {
-    while (this.#waiting.length > 0) this.#gatherWaiting(Infinity);
+    this.#deliverAll();
+    while (this.#waiting.length > 0) {
+      this.#gatherWaiting(Infinity);
+      while (this.#underWay()) this.#continueDelivery();
+    }
+    this.#deliverAll();
   }
 
   #gather(events: readonly StoreEvent[]): WatchEvent[] {
@@ -240,18 +267,31 @@ export class WatchHub {
 
   #deliver(): void {
     // Watchers see whole revisions.
-    if (this.#gatheredEvents === 0 || this.#waitingFrom > 0) return;
+    if (this.#gatheredEvents === 0 || this.#waitingFrom > 0 || this.#underWay()) return;
     this.#gatheredEvents = 0;
     this.#gatheredBytes = 0;
-    const before = this.counters.responses;
+    this.#delivery = this.#deliveryOf(this.#gatheredRevision);
+    this.#continueDelivery();
+    if (this.#underWay()) this.onBacklog?.();
+  }
+
+  #continueDelivery(): void {
+    const delivery = this.#delivery;
+    if (delivery === undefined) return;
     this.#exclusively(() => {
-      for (const watcher of deliver(this.#synced, this.#gatheredRevision, this.counters)) {
-        if (watcher.state === 'closed') continue;
-        this.#synced.delete(watcher);
-        this.counters.slowWatchers += 1;
-        park(watcher);
-      }
+      if (delivery.next().done === true) this.#delivery = undefined;
     });
+  }
+
+  *#deliveryOf(revision: number): Steps<void> {
+    const before = this.counters.responses;
+    const blocked = yield* deliver(this.#synced, revision, this.counters, this.#responsesPerStep);
+    for (const watcher of blocked) {
+      if (watcher.state === 'closed') continue;
+      this.#synced.delete(watcher);
+      this.counters.slowWatchers += 1;
+      park(watcher);
+    }
     const made = this.counters.responses - before;
     const pauseMs = Math.min(MAX_PAUSE_MS, Math.floor(made / this.#responsesPerPauseMs));
     if (pauseMs === 0 || this.#pausing || this.onPause === undefined) return;
@@ -260,13 +300,21 @@ export class WatchHub {
   }
 
   /**
-   * Gathers events that wait, and reads on for those who are behind, one history after the other.
+   * Continues a delivery that takes several steps. Otherwise gathers events that wait, and reads on for those who are
+   * behind, one history after the other.
    *
    * @returns whether events still wait, or some are still behind and have room
    */
   step(): boolean {
-    if (this.#waiting.length > 0) {
-      this.#gatherWaiting(this.#stepChanges);
+    if (this.#underWay()) {
+      this.#continueDelivery();
+      return this.#hasBacklog;
+    }
+    for (let left = this.#stepChanges; left > 0 && this.#waiting.length > 0;) {
+      const before = (this.#waiting[0]?.length ?? 0) - this.#waitingFrom;
+      this.#gatherWaiting(left);
+      left -= before;
+      if (this.#underWay()) return true;
     }
     const catchUp = this.#catchUps.shift();
     if (catchUp === undefined) return this.#hasBacklog;
@@ -278,14 +326,18 @@ export class WatchHub {
     return this.#hasBacklog;
   }
 
+  /** A delivery is not over yet. */
+  #underWay(): boolean {
+    return this.#delivery !== undefined;
+  }
+
   get #hasBacklog(): boolean {
-    return this.#catchUps.length + this.#waiting.length > 0;
+    return this.#underWay() || this.#catchUps.length + this.#waiting.length > 0;
   }
 
   /** The store is about to be closed for a moment. Its history is read again after `restored`. */
   suspend(): void {
     this.#gatherAllWaiting();
-    this.flush();
     const suspended = [...this.#catchUps].flatMap((catchUp) => this.#endCatchUp(catchUp));
     this.#suspended = suspended;
   }
@@ -293,7 +345,6 @@ export class WatchHub {
   /** The store was replaced by a newer one. All watchers resume in its history. */
   restored(store: MvccStore): void {
     this.#gatherAllWaiting();
-    this.flush();
     const synced = this.#synced.watchers();
     const seen = this.#revision;
     assert(store.committedRevision >= seen, 'a store is replaced by one that is not older');
@@ -315,7 +366,7 @@ export class WatchHub {
 
   /** Runs `change` now, or after the current delivery. */
   #afterDelivery(change: () => void): void {
-    if (this.#delivering) this.#deferred.push(change);
+    if (this.#delivering || this.#underWay()) this.#deferred.push(change);
     else change();
   }
 
@@ -328,8 +379,12 @@ export class WatchHub {
     } finally {
       this.#delivering = false;
     }
-    // Each call may start another delivery, which then runs the remaining deferred calls.
-    for (let change = this.#deferred.shift(); change !== undefined; change = this.#deferred.shift()) change();
+    // Each call may start another delivery, which then runs the remaining deferred calls, perhaps in a later step.
+    while (!this.#underWay()) {
+      const change = this.#deferred.shift();
+      if (change === undefined) return;
+      change();
+    }
   }
 
   /** Assigns a slow watcher that is in no index. */
