@@ -40,10 +40,10 @@ export class Promotion<Item> {
     const groups = new Map<number, Item[]>();
     for (let next = leases.items.next(); next.done !== true; next = leases.items.next()) {
       const seconds = leases.remainingSeconds(next.value);
-      if (seconds === undefined) continue;
-      const group = groups.get(seconds);
-      if (group === undefined) groups.set(seconds, [next.value]);
-      else group.push(next.value);
+      const group = seconds === undefined ? undefined : groups.get(seconds);
+      if (group !== undefined) group.push(next.value);
+      else if (seconds !== undefined) groups.set(seconds, [next.value]);
+      // Leases that need no scheduling count as well: all may have been renewed since.
       yield;
     }
     for (const seconds of Float64Array.from(groups.keys()).sort()) {

@@ -83,7 +83,11 @@ it('keeps the store open for reads until its disk takes writes again', async () 
     return Promise.resolve();
   };
   const recovery = new EngineRecovery({
-    ...{ engine, logger, scheduler: turns, space: { hasRoom: true }, suspend: ignore },
+    engine,
+    logger,
+    scheduler: turns,
+    space: { hasRoom: true },
+    suspend: ignore,
     reload: function* (): Steps<void> {
       yield;
     },
