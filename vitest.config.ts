@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          // Long, and not yet green on two busy cores: a project of their own, below.
+          // A project of its own, below, which runs last.
           exclude: [RELIABILITY],
           setupFiles: ['e2e/harness/turns-within-bound.ts'],
           pool: 'forks',
