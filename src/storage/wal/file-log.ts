@@ -27,7 +27,7 @@ export const segmentBytesFor = (capacity: number): number =>
     : Math.min(DEFAULT_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(capacity / 32)));
 
 /** A segment is filled so far ahead of the writer: some writes of the largest size. */
-const defaultAheadBytes = 8 << 20;
+const DEFAULT_AHEAD_BYTES = 8 << 20;
 /** Waiting appends are written together up to this size. */
 const MAX_WRITE_BYTES = 4 << 20;
 /** Reserved space that proposals can't use, so that raft's own entries never wait for a full disk. */
@@ -122,7 +122,7 @@ export class FileLog implements LogStore {
     this.#encodedIndex = opened.terms.lastIndex;
     this.#markIndex = opened.markIndex;
     this.#preparer = new SegmentPreparer(
-      { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? defaultAheadBytes },
+      { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? DEFAULT_AHEAD_BYTES },
       {
         onPrepared: () => this.#flush(),
         onError: (error) => this.#fail(error),
