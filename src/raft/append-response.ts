@@ -10,6 +10,8 @@ import type { Message } from './types.ts';
 /** Handles a node's response to an append, including the leader's own durable write. */
 export function handleAppendResponse(r: Raft, message: Message, progress: Progress): void {
   progress.recentActive = true;
+  // No member can hold more than its leader sent. A match beyond the log would be replicated from where nothing is.
+  if (!message.reject && message.index > r.log.lastIndex()) return;
   if (message.reject) {
     handleRejection(r, message, progress);
     return;

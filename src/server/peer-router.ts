@@ -9,6 +9,7 @@ import { EarlyElection } from './early-election.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
+import { isReadableProposal } from './readable-proposal.ts';
 
 export interface PeerRouterOptions {
   readonly member: Member;
@@ -95,7 +96,13 @@ export class PeerRouter implements PeerTransportHandler {
         });
         continue;
       }
-      if (message.type === MessageType.MsgProp) this.#heldCommits.forwarded(message.from);
+      if (message.type === MessageType.MsgProp) {
+        if (!message.entries.every(isReadableProposal)) {
+          logger.warn('rejected a proposal that cannot be decoded', { 'remote-peer-id': hex(message.from) });
+          continue;
+        }
+        this.#heldCommits.forwarded(message.from);
+      }
       member.consensusInput.step(message);
     }
   }
