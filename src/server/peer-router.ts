@@ -8,6 +8,7 @@ import { type Message, MessageType, None, Role } from '../raft/types.ts';
 import { EarlyElection } from './early-election.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
+import { hasUsableNumbers } from './message-numbers.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
 import { isReadableProposal } from './readable-proposal.ts';
 
@@ -96,6 +97,10 @@ export class PeerRouter implements PeerTransportHandler {
         });
         continue;
       }
+      if (!hasUsableNumbers(message)) {
+        logger.warn('rejected a message with numbers out of range', { 'remote-peer-id': hex(message.from) });
+        continue;
+      }
       if (message.type === MessageType.MsgProp) {
         if (!message.entries.every(isReadableProposal)) {
           logger.warn('rejected a proposal that cannot be decoded', { 'remote-peer-id': hex(message.from) });
@@ -122,6 +127,7 @@ export class PeerRouter implements PeerTransportHandler {
   async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void> {
     const { member, receiveSnapshot } = this.#options;
     const index = message.snapshot?.metadata?.index ?? 0;
+    if (!hasUsableNumbers(message)) throw new Error('the message has numbers out of range');
     if (this.#receiving) throw new Error('another snapshot is being received');
     if (index <= member.applied.index) throw new Error('the snapshot is older than what is applied');
     this.#receiving = true;
