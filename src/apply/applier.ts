@@ -5,6 +5,7 @@ import type { Lessor } from '../lease/lessor.ts';
 import type { Cluster } from '../membership/cluster.ts';
 import { applyConfChange, type MembershipChange, validateConfChange } from '../membership/conf-change.ts';
 import type { MvccStore } from '../mvcc/store.ts';
+import { unsettledRevision } from '../mvcc/store-meta.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { AlarmType, InternalRaftRequest } from '../wire/gen/etcdserverpb.ts';
@@ -147,6 +148,17 @@ export class Applier {
   /** Drops the work in progress: the store was closed or replaced. */
   reset(): void {
     this.#large = undefined;
+  }
+
+  /**
+   * The batch could not be written. Until memory is read again, reads, watches and hashes see what the engine holds, and
+   * not this batch. A large change that is committed but not settled stays visible. This object can't be used again.
+   */
+  abandon(): void {
+    const { engine, store, lessor } = this.#options;
+    if (unsettledRevision(engine) !== undefined) return;
+    store.hide();
+    lessor.hide();
   }
 
   #continue(large: LargeEntry): number {

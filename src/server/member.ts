@@ -391,6 +391,7 @@ export class Member {
   /** The disk was full and nothing of the batch was written. Its entries are in the log and are applied again later. */
   #recover(error: EngineFullError): void {
     this.#logger.error('the disk is full; waiting for space to write the store', { error: error.message });
+    this.#applier.abandon();
     this.#applier = this.#makeApplier();
     this.#recovery.begin();
   }

@@ -2,7 +2,8 @@
  * `npm run sim`: runs many simulations, each with its own seed, on all processors.
  *
  * Options: `--seeds 2000` (how many), `--from 1` (the first one), `--members 3` or `5` (by default the seed decides),
- * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one). `--seed N` replays one and prints its trace.
+ * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one), `--rocksdb`
+ * (stores of RocksDB in place of ones in memory). `--seed N` replays one and prints its trace.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     members: { type: 'string' },
     minutes: { type: 'string', default: '5' },
     bug: { type: 'string' },
+    rocksdb: { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(availableParallelism()) },
   },
 });
@@ -44,11 +46,12 @@ function membersOf(seed: number): number {
 async function runOne(seed: number): Promise<SimulationResult> {
   const bug = [...plantedBugs, ...rareBugs].find(({ name }) => name === values.bug);
   const stuckDisks = seed % STUCK_DISKS_EVERY === 0;
-  return simulate({ seed, members: membersOf(seed), minutes, stuckDisks, ...(bug && { bug }) });
+  const members = membersOf(seed);
+  return simulate({ seed, members, minutes, stuckDisks, rocks: values.rocksdb, ...(bug && { bug }) });
 }
 
 function replayCommand(seed: number): string {
-  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}`;
+  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}${values.rocksdb ? ' --rocksdb' : ''}`;
 }
 
 /** A job runs the seeds that it receives, one after the other. */

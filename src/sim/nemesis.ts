@@ -1,5 +1,6 @@
 import type { SeededRandom } from '../lib/seeded-random.ts';
 import type { SimNetwork } from './network.ts';
+import { Sequences } from './sequences.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { SimTime } from './time.ts';
 
@@ -28,10 +29,19 @@ const CALLS_TO_A_FAULT = 60;
 /** Injects faults: crashes, partitions, bad networks, slow disks, leader and membership changes. */
 export class Nemesis {
   readonly #options: NemesisOptions;
+  readonly #sequences: Sequences;
   #stopped = false;
 
   constructor(options: NemesisOptions) {
     this.#options = options;
+    this.#sequences = new Sequences({
+      ...options,
+      isStopped: () => this.#stopped,
+      kill: (process) => this.#killNow(process),
+      startLater: (process) => this.#startLater(process),
+      healLater: () => this.#heal(),
+      say: (line) => this.#say(line),
+    });
     if (!options.isQuiet) this.#rest();
   }
 
@@ -45,6 +55,8 @@ export class Nemesis {
       process.stickDisk(0);
       process.disk.isFull = false;
       process.disk.failsAfter = undefined;
+      process.storeFaults.end();
+      process.killAfterExchange(undefined);
     }
     this.#startAll();
     // The close of a log takes some time.
@@ -75,6 +87,11 @@ export class Nemesis {
       () => this.#stopCleanly(this.#any()),
       () => this.#failDisk(this.#any()),
       () => this.#fillDisk(this.#any()),
+      () => this.#failStore(this.#any()),
+      () => this.#fillStore(this.#any()),
+      () => this.#sequences.figureEight(this.#leader()),
+      () => this.#sequences.leaveBehind(this.#leader()),
+      () => this.#sequences.fillAmidReplay(this.#any(), this.#leader()),
       () => this.#isolate(this.#leader()),
       () => this.#isolate(this.#any()),
       () => this.#halve(),
@@ -122,10 +139,14 @@ export class Nemesis {
   }
 
   #kill(process: SimProcess): void {
+    this.#killNow(process);
+    this.#startLater(process);
+  }
+
+  #killNow(process: SimProcess): void {
     const cutsPower = this.#options.random.chance(0.5);
     this.#say(`${process.name} ${cutsPower ? 'loses power' : 'is killed'}`);
     process.crash(cutsPower);
-    this.#startLater(process);
   }
 
   #startLater(process: SimProcess): void {
@@ -159,6 +180,24 @@ export class Nemesis {
     this.#later(() => {
       process.disk.isFull = false;
     });
+  }
+
+  /** One call of the store to come fails. */
+  #failStore(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    this.#say(`${process.name} has a store that fails once`);
+    process.storeFaults.failsAfter = this.#options.random.int(CALLS_TO_A_FAULT);
+  }
+
+  #fillStore(process: SimProcess | undefined): void {
+    if (process === undefined) return;
+    const { random } = this.#options;
+    this.#say(`${process.name} has no room for its store`);
+    process.storeFaults.isQuota = random.chance(0.5);
+    process.storeFaults.fillAfter(
+      random.int(CALLS_TO_A_FAULT),
+      random.between(TROUBLE_MS.least, TROUBLE_MS.most),
+    );
   }
 
   #isolate(process: SimProcess | undefined): void {

@@ -9,6 +9,7 @@ export class ObservedLog implements LogStore {
   readonly #log: LogStore;
   readonly #entries = new Map<number, Entry>();
   #oldest: number;
+  #mark = 0;
 
   constructor(log: LogStore, entries: readonly Entry[]) {
     this.#log = log;
@@ -39,6 +40,11 @@ export class ObservedLog implements LogStore {
   }
 
   release(mark: LogSnapshotMark): Promise<void> {
+    if (mark.index >= this.#mark) {
+      this.#mark = mark.index;
+      // The log that does not lead to a mark is void.
+      if (this.#entries.get(mark.index)?.term !== mark.term) this.#entries.clear();
+    }
     for (; this.#oldest < mark.index - KEPT_ENTRIES; this.#oldest += 1) this.#entries.delete(this.#oldest);
     return this.#log.release(mark);
   }

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { assert } from '../lib/assert.ts';
 import type { SeededRandom } from '../lib/seeded-random.ts';
 import type { DiskDone, LogDisk, OpenDirectory, ReadableFile, WritableFile } from '../ports/log-disk.ts';
-import type { Life, SimTime } from './time.ts';
+import { type Life, type SimTime, whileAlive } from './time.ts';
 
 /** Sector size. */
 const SECTOR_BYTES = 512;
@@ -153,9 +153,6 @@ export class SimDisk {
   open(life: Life): LogDisk {
     const { time } = this.#options;
     const names = this.#names;
-    const whileAlive = (task: () => void) => () => {
-      if (!life.isOver) task();
-    };
     return {
       list: (directory) =>
         [...names.seen.keys()]
@@ -200,8 +197,8 @@ export class SimDisk {
           },
           done,
         ),
-      endOfTurn: (task) => void time.after(0, whileAlive(task)),
-      after: (delayMs, task) => time.after(delayMs, whileAlive(task)),
+      endOfTurn: (task) => void time.after(0, whileAlive(life, task)),
+      after: (delayMs, task) => time.after(delayMs, whileAlive(life, task)),
     };
   }
 
@@ -226,12 +223,15 @@ export class SimDisk {
   #begin(life: Life, operation: Operation, path: string, finish: () => void, done: DiskDone): void {
     const { time, syncMs } = this.#options;
     this.#underWay.add(operation);
-    time.after(syncMs(), () => {
-      if (life.isOver || !this.#underWay.delete(operation)) return;
-      if (!this.#isToFail()) return finish();
-      operation.tear(false);
-      done(this.#fault('EIO', path));
-    });
+    time.after(
+      syncMs(),
+      whileAlive(life, () => {
+        if (!this.#underWay.delete(operation)) return;
+        if (!this.#isToFail()) return finish();
+        operation.tear(false);
+        done(this.#fault('EIO', path));
+      }),
+    );
   }
 
   #openToRead(path: string): ReadableFile {
@@ -239,7 +239,10 @@ export class SimDisk {
     const inode = this.#inode(path);
     return {
       size: inode.size,
-      read: (into, position) => inode.bytes.copy(into, 0, position),
+      read: (into, position) => {
+        this.#mayFail(path);
+        return inode.bytes.copy(into, 0, position);
+      },
       close: () => undefined,
     };
   }

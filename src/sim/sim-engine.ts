@@ -1,35 +1,43 @@
 import { assert } from '../lib/assert.ts';
-import type { SeededRandom } from '../lib/seeded-random.ts';
-import {
-  type Column,
-  columns,
-  type EngineControl,
-  type EngineIterator,
-  type EngineRange,
-  type WriteBatch,
-} from '../ports/engine.ts';
+import { type Column, EngineReopenedError, type WriteBatch } from '../ports/engine.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
-import type { Life, SimTime } from './time.ts';
+import {
+  type MachineStore,
+  type MachineStoreOptions,
+  OpenStore,
+  type Operation,
+  type StoreCopy,
+  type StoreUser,
+  writeAll,
+} from './open-store.ts';
+import { StoreFaults } from './store-faults.ts';
 
-interface Operation {
-  readonly column: Column;
-  readonly key: Buffer;
-  /** Undefined means delete. */
-  readonly value: Buffer | undefined;
-}
+/** May leave operations out of what is written: a planted bug. */
+export type Tamper = (operations: readonly Operation[]) => readonly Operation[];
 
-/** All rows of a store, for a snapshot. */
-export type StoreCopy = readonly Operation[];
-
-/** The state of an engine on disk, including batches that a power cut would undo. It outlives the process. */
-export class DurableEngine {
+/** A store in memory, and what of it a power cut would take. */
+export class MemoryStore implements MachineStore {
+  readonly faults: StoreFaults;
+  readonly #options: MachineStoreOptions;
+  readonly #tamper: Tamper | undefined;
   rows = new MemoryEngine();
   /** Undo functions of the unsynced batches, oldest first. */
   unsynced: Operation[][] = [];
 
-  /** Undoes a random number of the last batches: a power cut keeps a prefix of the writes. */
-  cutPower(random: SeededRandom): void {
-    const lost = random.int(this.unsynced.length + 1);
+  constructor(options: MachineStoreOptions, tamper: Tamper | undefined) {
+    this.faults = new StoreFaults(options.time);
+    this.#options = options;
+    this.#tamper = tamper;
+  }
+
+  open(user: StoreUser): OpenStore {
+    return new SimEngine({ ...this.#options, ...user }, this, this.#tamper);
+  }
+
+  /** A power cut takes the last batches back, as many as chance has it, and keeps those before. */
+  crash(cutsPower: boolean): void {
+    if (!cutsPower) return;
+    const lost = this.#options.random.int(this.unsynced.length + 1);
     for (let count = 0; count < lost; count += 1) {
       const undo = this.unsynced.pop() ?? [];
       writeAll(this.rows, undo.reverse());
@@ -44,17 +52,14 @@ export class DurableEngine {
   }
 }
 
-function writeAll(engine: MemoryEngine, operations: readonly Operation[]): void {
-  const batch = engine.batch();
-  for (const { column, key, value } of operations) {
-    if (value === undefined) batch.del(column, key);
-    else batch.put(column, key, value);
-  }
-  engine.write(batch);
-}
-
 class SimBatch implements WriteBatch {
   readonly operations: Operation[] = [];
+  /** Of the store, which was opened that many times before. */
+  readonly opening: number;
+
+  constructor(opening: number) {
+    this.opening = opening;
+  }
 
   get length(): number {
     return this.operations.length;
@@ -69,99 +74,52 @@ class SimBatch implements WriteBatch {
   }
 }
 
-export interface SimEngineOptions {
-  readonly time: SimTime;
-  readonly life: Life;
-  readonly durable: DurableEngine;
-  readonly syncMs: () => number;
-  /** A planted bug: may omit operations from writes. */
-  readonly tamper?: ((operations: readonly Operation[]) => readonly Operation[]) | undefined;
-}
-
 /** An engine on a simulated disk. Batches are atomic, but durable only after a sync. */
-export class SimEngine implements EngineControl {
-  readonly #options: SimEngineOptions;
+class SimEngine extends OpenStore {
+  readonly #durable: MemoryStore;
+  readonly #tamper: Tamper | undefined;
+  #opening = 0;
 
-  constructor(options: SimEngineOptions) {
-    this.#options = options;
+  constructor(options: MachineStoreOptions & StoreUser, durable: MemoryStore, tamper: Tamper | undefined) {
+    super(options, durable.faults);
+    this.#durable = durable;
+    this.#tamper = tamper;
   }
 
-  get(column: Column, key: Uint8Array): Buffer | undefined {
-    return this.#rows.get(column, key);
+  protected get rows(): MemoryEngine {
+    return this.#durable.rows;
   }
 
-  getMany(column: Column, keys: readonly Uint8Array[]): (Buffer | undefined)[] {
-    return this.#rows.getMany(column, keys);
+  protected newBatch(): WriteBatch {
+    return new SimBatch(this.#opening);
   }
 
-  iterate(column: Column, range: EngineRange): EngineIterator {
-    return this.#rows.iterate(column, range);
-  }
-
-  batch(): WriteBatch {
-    return new SimBatch();
-  }
-
-  write(batch: WriteBatch): void {
-    const { life, durable, tamper } = this.#options;
-    if (life.isOver) return;
+  protected commit(batch: WriteBatch): void {
     assert(batch instanceof SimBatch, 'a batch is written by the engine that made it');
+    if (batch.opening !== this.#opening)
+      throw new EngineReopenedError('the store was reopened since the batch was created');
     const all = batch.operations;
-    const operations = tamper === undefined ? all : tamper(all);
-    const undo = operations.map(({ column, key }) => ({ column, key, value: this.#rows.get(column, key) }));
-    durable.unsynced.push(undo);
-    writeAll(this.#rows, operations);
+    const operations = this.#tamper?.(all) ?? all;
+    const undo = operations.map(({ column, key }) => ({ column, key, value: this.rows.get(column, key) }));
+    this.#durable.unsynced.push(undo);
+    writeAll(this.rows, operations);
   }
 
-  syncLog(): Promise<void> {
-    const { time, life, durable, syncMs } = this.#options;
-    const count = durable.unsynced.length;
-    return new Promise((resolve) => {
-      time.after(syncMs(), () => {
-        if (life.isOver) return;
-        durable.unsynced.splice(0, count);
-        resolve();
-      });
-    });
+  protected beginSync(): () => void {
+    const durable = this.#durable;
+    const batches = new Set(durable.unsynced);
+    return () => {
+      durable.unsynced = durable.unsynced.filter((batch) => !batches.has(batch));
+    };
   }
 
-  compactFiles(): Promise<void> {
+  protected reopenRows(): Promise<void> {
+    this.#opening += 1;
+    return this.rows.reopen();
+  }
+
+  protected exchangeRows(copy: StoreCopy): Promise<void> {
+    this.#durable.replace(copy);
     return Promise.resolve();
-  }
-
-  sizes(): { total: number; inUse: number } {
-    return this.#rows.sizes();
-  }
-
-  get openReads(): number {
-    return this.#rows.openReads;
-  }
-
-  canGrow(): Promise<boolean> {
-    return Promise.resolve(true);
-  }
-
-  reopen(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  copy(): StoreCopy {
-    return columns.flatMap((column) => {
-      const rows = this.#rows.iterate(column, { gte: Buffer.alloc(0) });
-      const found: Operation[] = [];
-      for (let part = rows.next(500); part.length > 0; part = rows.next(500))
-        for (let at = 0; at < part.length; at += 2)
-          found.push({ column, key: part[at] ?? Buffer.alloc(0), value: part[at + 1] ?? Buffer.alloc(0) });
-      rows.close();
-      return found;
-    });
-  }
-
-  get #rows(): MemoryEngine {
-    return this.#options.durable.rows;
   }
 }

@@ -5,9 +5,9 @@ import type { SeededRandom } from '../lib/seeded-random.ts';
 import { hex } from '../lib/text.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { WatchReceiver } from '../mvcc/watcher.ts';
+import { EngineFullError } from '../ports/engine.ts';
 import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
-import type { ResumableExport } from '../ports/snapshot.ts';
 import { encodeIdentity, type Founding } from '../server/identity.ts';
 import type { Member } from '../server/member.ts';
 import { WholeMember } from '../server/whole-member.ts';
@@ -16,7 +16,11 @@ import { createLog, logExists, openLog } from '../storage/wal/open-log.ts';
 import { type AnsweringPeer, SERVER_VERSION, SimPeerClient } from './peer-client.ts';
 import { ObservedLog } from './observed-log.ts';
 import { KilledAtStart, SimDisk } from './sim-disk.ts';
-import { DurableEngine, SimEngine, type StoreCopy } from './sim-engine.ts';
+import { MemoryStore } from './sim-engine.ts';
+import type { MachineStore, OpenStore, StoreCopy } from './open-store.ts';
+import { RocksStore } from './rocks-store.ts';
+import { SimSnapshots } from './sim-snapshots.ts';
+import type { StoreFaults } from './store-faults.ts';
 import type { NetworkEnd, SimNetwork } from './network.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 import type { PlantedBug } from './planted/planted-bug.ts';
@@ -28,6 +32,8 @@ export interface World {
   readonly network: SimNetwork;
   readonly config: Config;
   readonly bug: PlantedBug | undefined;
+  /** Stores are of RocksDB, in directories for the time of the simulation. */
+  readonly usesRocks: boolean;
   /** Snapshots in transfer, by the name in their chunks. */
   readonly copies: Map<number, StoreCopy>;
   readonly trace: (line: string) => void;
@@ -56,8 +62,20 @@ interface Run {
   readonly life: Life;
   readonly whole: WholeMember;
   readonly log: ObservedLog;
+  readonly store: OpenStore;
   /** Whether it listens for members and clients. Before that it opens and possibly checks its data. */
   isServing: boolean;
+}
+
+/** What a member is made of. */
+interface MemberParts {
+  readonly life: Life;
+  readonly store: OpenStore;
+  readonly log: ObservedLog;
+  readonly contents: LogContents;
+  readonly isNew: boolean;
+  /** Ends of the network that it opens. */
+  readonly ends: NetworkEnd[];
 }
 
 /** Observes the starts and ends of a process. */
@@ -82,11 +100,13 @@ export class SimProcess {
   readonly #world: World;
   readonly #observer: ProcessObserver;
   readonly #disk: SimDisk;
-  readonly #engine = new DurableEngine();
+  readonly #store: MachineStore;
   #run: Run | undefined;
   /** A log that is being closed after a shutdown. */
   #closing: Life | undefined;
-  #copies = 0;
+  /** Its store is being opened. */
+  #opening: Life | undefined;
+  #killAfterExchange: (() => void) | undefined;
   #stuckUntilMs = 0;
   isSlow = false;
   /** Whether the cluster has removed it. */
@@ -99,12 +119,11 @@ export class SimProcess {
     this.founding = founding;
     this.peerUrls = peerUrls;
     const { time, random, bug } = world;
-    this.#disk = new SimDisk({
-      time,
-      random,
-      syncMs: () => this.#syncMs(),
-      recycles: bug?.recyclesSegments === true,
-    });
+    const machine = { time, random, syncMs: () => this.#syncMs() };
+    this.#disk = new SimDisk({ ...machine, recycles: bug?.recyclesSegments === true });
+    this.#store = world.usesRocks
+      ? new RocksStore(machine)
+      : new MemoryStore(machine, bug?.tamperWith?.(random));
   }
 
   get id(): bigint {
@@ -137,11 +156,16 @@ export class SimProcess {
 
   /** Whether it can be started: it does not run, is not being stopped, and is not removed. */
   get canStart(): boolean {
-    return this.#run === undefined && this.#closing === undefined && !this.isRemoved;
+    return [this.#run, this.#closing, this.#opening].every((one) => one === undefined) && !this.isRemoved;
   }
 
   get disk(): SimDisk {
     return this.#disk;
+  }
+
+  /** What is wrong with its store. */
+  get storeFaults(): StoreFaults {
+    return this.#store.faults;
   }
 
   get log(): ObservedLog | undefined {
@@ -150,55 +174,48 @@ export class SimProcess {
 
   start(): void {
     assert(this.canStart, 'a process starts when none runs');
-    const { time, random, network, config, bug } = this.#world;
     const life: Life = { isOver: false };
+    const user = { life, onFailure: (error: Error) => this.#diskFailed(life, error) };
+    const opened = this.#store.open(user);
+    if (!(opened instanceof Promise)) {
+      this.#startOn(life, opened);
+      return;
+    }
+    const { time } = this.#world;
+    this.#opening = life;
+    let store: OpenStore | undefined;
+    time.hold(
+      opened.then((ready) => {
+        store = ready;
+      }),
+    );
+    // In the order of the starts, whichever store is open first: time stands still until all of them are.
+    time.after(0, () => {
+      this.#opening = undefined;
+      assert(store !== undefined, 'a store is open when time goes on');
+      this.#startOn(life, store);
+    });
+  }
+
+  #startOn(life: Life, store: OpenStore): void {
+    const { random, network, bug, fail } = this.#world;
     const opened = this.#openLog(life);
     if (opened === undefined) return;
     const { isNew } = opened;
-    const syncMs = (): number => this.#syncMs();
-    const tamper = bug?.tamperWith?.(random);
-    const engine = new SimEngine({ time, life, durable: this.#engine, syncMs, tamper });
-    const contents = bug?.misreadsLog?.(opened.contents, new AppliedState(engine)) ?? opened.contents;
+    const contents = bug?.misreadsLog?.(opened.contents, new AppliedState(store)) ?? opened.contents;
     const log = new ObservedLog(opened.log, contents.entries);
-    const scheduler = schedulerOf(time, life);
-    const logger = this.#logger();
-    const received: { copy: StoreCopy | undefined } = { copy: undefined };
     const ends: NetworkEnd[] = [];
-    const whole: WholeMember = new WholeMember({
-      config: { ...config, name: this.name },
-      storage: { engine, log, contents, isNew, space: { hasRoom: true } },
-      identity: this.founding,
-      founders: this.founding.founders,
-      remotes: this.founding.remotes,
-      clock: bug?.clock?.(time) ?? time,
-      scheduler,
-      randomInt: (bound) => random.int(bound),
-      logger: () => logger,
-      metrics: new Metrics(),
-      watchPacing: WATCH_PACING,
-      replaceStore: () => this.#replaceStore(life, received),
-      serverVersion: SERVER_VERSION,
-      client: new SimPeerClient({ id: this.id, life, time, network, find: this.#world.listening }),
-      openTransport: (handler) => {
-        const transport = network.transport(this.id, life, handler);
-        ends.push({ handler, transport });
-        return transport;
-      },
-      snapshots: {
-        export: () => Promise.resolve(this.#export(whole.member, engine)),
-        membershipData: () => Buffer.alloc(0),
-        receive: async (chunks) => {
-          for await (const chunk of chunks) received.copy = this.#world.copies.get(chunk.readUInt32BE(0));
-        },
-        kept: () => 0,
-      },
-      removed: () => {
-        this.#world.trace(`${this.name} was removed`);
-        this.isRemoved = true;
-        this.crash(false);
-      },
-    });
-    const run: Run = { life, whole, log, isServing: false };
+    let whole: WholeMember;
+    try {
+      whole = this.#makeMember({ life, store, log, contents, isNew, ends });
+    } catch (error) {
+      // A store that cannot be written ends the start of a server.
+      const isFull = error instanceof EngineFullError;
+      if (isFull || life.isOver) this.#diskFailed(life, error as Error);
+      else fail(`${this.name} cannot start: ${String(error)}`);
+      return;
+    }
+    const run: Run = { life, whole, log, store, isServing: false };
     this.#run = run;
     const serve = (): void => {
       run.isServing = true;
@@ -216,13 +233,75 @@ export class SimProcess {
     whole.checkInitially().then(
       (isSound) => {
         if (life.isOver) return;
-        if (!isSound) this.#world.fail(`${this.name} holds other data than its peers when it starts`);
+        if (!isSound) fail(`${this.name} holds other data than its peers when it starts`);
         serve();
       },
       (error: unknown) => {
-        if (!life.isOver) this.#world.fail(`${this.name} cannot be checked: ${String(error)}`);
+        if (!life.isOver) fail(`${this.name} cannot be checked: ${String(error)}`);
       },
     );
+  }
+
+  #makeMember(parts: MemberParts): WholeMember {
+    const { time, random, network, config, bug, copies } = this.#world;
+    const { life, store, log, contents, isNew, ends } = parts;
+    const logger = this.#logger();
+    const { faults } = this.#store;
+    const space = {
+      get hasRoom(): boolean {
+        return faults.hasRoom;
+      },
+    };
+    const snapshots = new SimSnapshots({ store, faults, copies });
+    const whole: WholeMember = new WholeMember({
+      config: { ...config, name: this.name },
+      storage: { engine: store, log, contents, isNew, space },
+      identity: this.founding,
+      founders: this.founding.founders,
+      remotes: this.founding.remotes,
+      clock: bug?.clock?.(time) ?? time,
+      scheduler: schedulerOf(time, life),
+      randomInt: (bound) => bug?.randomInt?.(bound, this.name) ?? random.int(bound),
+      logger: () => logger,
+      metrics: new Metrics(),
+      watchPacing: WATCH_PACING,
+      replaceStore: async () => {
+        await snapshots.replaceStore();
+        if (!life.isOver) this.#exchanged(life);
+      },
+      serverVersion: SERVER_VERSION,
+      client: new SimPeerClient({ id: this.id, life, time, network, find: this.#world.listening }),
+      openTransport: (handler) => {
+        const transport = network.transport(this.id, life, handler);
+        ends.push({ handler, transport });
+        return transport;
+      },
+      snapshots,
+      removed: () => {
+        this.#world.trace(`${this.name} was removed`);
+        this.isRemoved = true;
+        this.crash(false);
+      },
+    });
+    return whole;
+  }
+
+  /** The next store received is put in place, and then the process dies before its log knows, or just after. */
+  killAfterExchange(killed: (() => void) | undefined): void {
+    this.#killAfterExchange = killed;
+  }
+
+  #exchanged(life: Life): void {
+    const killed = this.#killAfterExchange;
+    if (killed === undefined) return;
+    this.#killAfterExchange = undefined;
+    const { time, random, trace } = this.#world;
+    time.after(random.next() * SYNC_MS, () => {
+      if (life.isOver) return;
+      trace(`${this.name} is killed after the exchange of its store`);
+      this.crash(random.chance(0.5));
+      killed();
+    });
   }
 
   /** Sets the minimum duration of syncs from now on. */
@@ -238,6 +317,12 @@ export class SimProcess {
     this.#observer.crashed();
     this.#kill(run.life, cutsPower);
     this.#leave(run);
+  }
+
+  /** The simulation is over. */
+  async end(): Promise<void> {
+    this.crash(false);
+    if (this.#store instanceof RocksStore) await this.#store.remove();
   }
 
   /** Shuts the process down: it transfers its leadership and closes its log before it ends. */
@@ -256,15 +341,16 @@ export class SimProcess {
     this.#closing = run.life;
     void run.log.close().then(() => {
       if (this.#closing !== run.life) return;
-      this.#closing = undefined;
       run.life.isOver = true;
+      this.#store.crash(false);
+      this.#closing = undefined;
     });
   }
 
   #kill(life: Life, cutsPower: boolean): void {
     life.isOver = true;
     this.#disk.crash(cutsPower);
-    if (cutsPower) this.#engine.cutPower(this.#world.random);
+    this.#store.crash(cutsPower);
   }
 
   #leave(run: Run): void {
@@ -345,43 +431,6 @@ export class SimProcess {
     return member;
   }
 
-  #export(member: Member, engine: SimEngine): ResumableExport {
-    const { index, term, confState } = member.applied;
-    const name = (Number(this.id & 0xffffn) << 12) | (this.#copies++ & 0xfff);
-    this.#world.copies.set(name, engine.copy());
-    const chunk = Buffer.alloc(4);
-    chunk.writeUInt32BE(name);
-    return {
-      totalBytes: chunk.length,
-      index,
-      term,
-      confState,
-      storageVersion: '3.7.0',
-      sha256: undefined,
-      read: () => Promise.resolve(undefined),
-      chunks: () => oneChunk(chunk),
-      isOpen: true,
-      from: () => oneChunk(chunk),
-      close: () => Promise.resolve(),
-    };
-  }
-
-  #replaceStore(life: Life, received: { copy: StoreCopy | undefined }): Promise<void> {
-    const { copy } = received;
-    assert(copy !== undefined, 'what replaces the store was received');
-    received.copy = undefined;
-    const { time, random } = this.#world;
-    return new Promise((resolve) => {
-      time.after(random.between(1, 50), () => {
-        if (life.isOver) return;
-        this.#engine.replace(copy);
-        time.after(random.between(1, 20), () => {
-          if (!life.isOver) resolve();
-        });
-      });
-    });
-  }
-
   #logger(): Logger {
     const line =
       (level: string) =>
@@ -396,9 +445,4 @@ export class SimProcess {
 
 function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? hex(value) : value;
-}
-
-async function* oneChunk(chunk: Buffer): AsyncGenerator<Buffer> {
-  await Promise.resolve();
-  yield chunk;
 }

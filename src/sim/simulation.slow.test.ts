@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { plantedBugs } from './planted/index.ts';
+import {
+  comparesIndexes,
+  compactsUnapplied,
+  plantedBugs,
+  recyclesSegments,
+  refusesFigureEight,
+} from './planted/index.ts';
 import { simulate } from './simulation.ts';
 
 /** A short version of `npm run sim`. */
@@ -43,5 +49,23 @@ describe('a planted bug', () => {
       if (failure !== undefined) return;
     }
     expect.fail('no seed of ten found it');
+  });
+
+  // The first seed from 1 on that finds it, and some more: other histories begin with each change of the simulator.
+  it.each([
+    { bug: recyclesSegments, from: 23, says: /cannot start: CorruptLogError/ },
+    { bug: refusesFigureEight, from: 5, says: /cannot start: CorruptLogError/ },
+    { bug: comparesIndexes, from: 7, says: /starts with another entry at \d+ as committed/ },
+    { bug: compactsUnapplied, from: 5, says: /a scanned range of the log exists/ },
+  ])('$bug.name is found, and nothing without it', async ({ bug, from, says }) => {
+    for (let seed = from; seed < from + 30; seed += 1) {
+      const members = seed % 3 === 0 ? 5 : 3;
+      const { failure } = await simulate({ seed, members, minutes: 2, bug });
+      if (failure === undefined) continue;
+      expect(failure).toMatch(says);
+      expect((await simulate({ seed, members, minutes: 2 })).failure).toBeUndefined();
+      return;
+    }
+    expect.fail('no seed of thirty found it');
   });
 });

@@ -30,6 +30,8 @@ export interface SimulationOptions {
   readonly settings?: Partial<Config>;
   /** The faults include disks that sync nothing for a while. */
   readonly stuckDisks?: boolean;
+  /** Stores are of RocksDB; otherwise they are in memory. */
+  readonly rocks?: boolean;
   /** Repeats only this fault instead of random ones. */
   readonly partition?: Partition;
 }
@@ -135,6 +137,7 @@ class Simulation {
       network: this.#network,
       config,
       bug: options.bug,
+      usesRocks: options.rocks === true,
       copies: new Map(),
       trace: (line) => this.#note(line),
       fail: (reason) => this.#fail(reason),
@@ -191,6 +194,8 @@ class Simulation {
     for (const watching of watchers.current) this.#failure ??= checkAllSeen(watching, this.#committed);
     if (bug?.mustAlarm === true)
       this.#failure = this.#hasAlarmed ? undefined : 'no member raised the CORRUPT alarm';
+    const crashes = this.#crashes;
+    for (const process of this.#processes) await process.end();
     return {
       failure: this.#failure,
       trace: this.#trace,
@@ -198,7 +203,7 @@ class Simulation {
       answered: clients.history.filter(({ response }) => response !== undefined).length,
       revisions: this.#committed.lastRevision,
       leaders: this.#leaders.size,
-      crashes: this.#crashes,
+      crashes,
       backAfterMs: this.#backAfterMs,
     };
   }
@@ -241,6 +246,13 @@ class Simulation {
       if (known === undefined) this.#leaders.set(member.term, process.id);
       else if (known !== process.id) this.#fail(`term ${member.term} has two leaders, ${name} is the second`);
     });
+    // What a member counts as committed when it starts is what others have applied.
+    for (let index = 1; index <= member.consensus.committed; index += 1) {
+      const entry = log.entry(index);
+      const known = this.#entries[index];
+      if (entry !== undefined && known !== undefined && !isSame(entry, known))
+        this.#fail(`${name} starts with another entry at ${index} as committed than others applied`);
+    }
     let checked = member.applied.index;
     let generation = member.storeGeneration;
     member.onTurn(() => {
@@ -263,9 +275,8 @@ class Simulation {
   #compare(name: string, entry: Entry): void {
     const known = this.#entries[entry.index];
     this.#entries[entry.index] ??= entry;
-    if (known === undefined) return;
-    const same = known.term === entry.term && (known.data ?? EMPTY).equals(entry.data ?? EMPTY);
-    if (!same) this.#fail(`${name} applied another entry at ${entry.index} than others did`);
+    if (known !== undefined && !isSame(known, entry))
+      this.#fail(`${name} applied another entry at ${entry.index} than others did`);
   }
 
   /** Adds a learner, promotes it when it has caught up, and removes another member. */
@@ -401,4 +412,8 @@ class Simulation {
   #fail(reason: string): void {
     this.#failure ??= `at ${(this.#time.now() / 1000).toFixed(3)} s: ${reason}`;
   }
+}
+
+function isSame(one: Entry, other: Entry): boolean {
+  return one.term === other.term && (one.data ?? EMPTY).equals(other.data ?? EMPTY);
 }

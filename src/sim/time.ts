@@ -10,8 +10,12 @@ interface Task {
 /** Start of the wall clock, so that ids derived from it are realistic. */
 const EPOCH_MS = 1_700_000_000_000;
 
-/** Await it to let pending promise callbacks run first. */
-const SETTLED = Promise.resolve();
+/** Resolves once everything that resolved promises lead to has run, as before each turn of a real event loop. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(resolve);
+  });
+}
 
 /** Simulated time. Tasks run in the order of their time; tasks with the same time run in the order of their creation. */
 export class SimTime implements Clock {
@@ -19,6 +23,7 @@ export class SimTime implements Clock {
   #made = 0;
   /** A binary heap. */
   readonly #tasks: Task[] = [];
+  readonly #held = new Set<Promise<void>>();
 
   now(): number {
     return this.#nowMs;
@@ -37,16 +42,26 @@ export class SimTime implements Clock {
     };
   }
 
+  /** Time stands still until something real has ended, as an operation of a real store. */
+  hold(task: Promise<void>): void {
+    const held = task.finally(() => this.#held.delete(held));
+    this.#held.add(held);
+  }
+
   /** Runs all tasks due up to `endMs`, and promise callbacks in between. */
   async runUntil(endMs: number): Promise<void> {
     for (;;) {
+      while (this.#held.size > 0) {
+        await Promise.all(this.#held);
+        await settled();
+      }
       const next = this.#tasks[0];
       if (next === undefined || next.atMs > endMs) break;
       this.#pop();
       this.#nowMs = next.atMs;
       if (next.run === undefined) continue;
       next.run();
-      await SETTLED;
+      await settled();
     }
     this.#nowMs = endMs;
   }
@@ -97,22 +112,35 @@ export interface Life {
   isOver: boolean;
 }
 
+/**
+ * A task of a process. It does not run once the process is over. Where it ended the process itself, as on a failed
+ * disk, what it throws afterwards is no matter: a real process exits at that point.
+ */
+export function whileAlive(life: Life, task: () => void): () => void {
+  const hasEnded = (): boolean => life.isOver;
+  return () => {
+    if (hasEnded()) return;
+    try {
+      task();
+    } catch (error) {
+      if (!hasEnded()) throw error;
+    }
+  };
+}
+
 /** The scheduler of one process: its tasks end with it. */
 export function schedulerOf(time: SimTime, life: Life): Scheduler {
-  const whileAlive = (task: () => void) => (): void => {
-    if (!life.isOver) task();
-  };
   return {
     soon: (task) => {
-      time.after(0, whileAlive(task));
+      time.after(0, whileAlive(life, task));
     },
-    after: (delayMs, task) => time.after(delayMs, whileAlive(task)),
+    after: (delayMs, task) => time.after(delayMs, whileAlive(life, task)),
     every: (intervalMs, task) => {
       let cancel: () => void = () => undefined;
       const next = (): void => {
         cancel = time.after(
           intervalMs,
-          whileAlive(() => {
+          whileAlive(life, () => {
             next();
             task();
           }),

@@ -5,6 +5,9 @@ import { type Entry, HardState } from '../../wire/gen/raftpb.ts';
 import type { PlantedBug } from './planted-bug.ts';
 import { periodicTaskBugs } from './periodic-tasks.ts';
 
+/** Values of a byte, of which nonces are made. */
+const BYTE = 256;
+
 /** A leader treats entries as acknowledged when they are sent, so it commits without a quorum. */
 export const commitsWithoutQuorum: PlantedBug = {
   name: 'commit without quorum',
@@ -97,17 +100,47 @@ export const refusesFigureEight: PlantedBug = {
   },
 };
 
-/** After the replacement of a store only the length of the log is checked, not its terms. */
+/**
+ * After the exchange of a store only the log's length is looked at, not the way it has gone. The check sees the term
+ * that it looks for; raft, which is restarted in the same turn, goes on with the term that is there.
+ */
 export const comparesIndexes: PlantedBug = {
   name: 'indexes compared',
   misreadsLog: (contents, { index, term }) => ({
     ...contents,
-    entries: contents.entries.map((entry) => (entry.index === index ? { ...entry, term } : entry)),
+    entries: contents.entries.map((entry) => {
+      if (entry.index !== index) return entry;
+      const seen = { ...entry, term };
+      queueMicrotask(() => {
+        seen.term = entry.term;
+      });
+      return seen;
+    }),
   }),
 };
 
-/** These bugs are found only in rare histories: `npm run sim -- --bug <name>` searches for one. */
-export const rareBugs: readonly PlantedBug[] = [refusesFigureEight, comparesIndexes];
+/** What the store has taken goes from raft's storage, though raft hears of whole batches later. */
+export const compactsUnapplied: PlantedBug = {
+  name: 'compaction beyond raft',
+  disables: ({ member }) => {
+    Object.defineProperty(member.consensus, 'applied', { get: () => member.applied.index });
+  },
+};
+
+/** Reads are asked for under the contexts that the process before has used: each member has one nonce for ever. */
+export const repeatsReadContexts: PlantedBug = {
+  name: 'repeated read contexts',
+  randomInt: (bound, name) => (bound === BYTE ? (name.codePointAt(1) ?? 0) : undefined),
+};
+
+/** Each needs histories that a few seeds may not have, or, as the last one, its own scenario. */
+export const rareBugs: readonly PlantedBug[] = [
+  recyclesSegments,
+  refusesFigureEight,
+  comparesIndexes,
+  compactsUnapplied,
+  repeatsReadContexts,
+];
 
 export const plantedBugs: readonly PlantedBug[] = [
   commitsWithoutQuorum,
@@ -116,6 +149,5 @@ export const plantedBugs: readonly PlantedBug[] = [
   readsStale,
   skipsApply,
   reordersWatch,
-  recyclesSegments,
   ...periodicTaskBugs,
 ];

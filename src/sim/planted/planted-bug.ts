@@ -40,6 +40,8 @@ export interface PlantedBug {
   readonly readsAtOnce?: boolean;
   /** Changes the responses to requests of other members. */
   readonly answers?: (answers: PeerAnswers) => PeerAnswers;
+  /** In place of chance for a member, from 0 to below `bound`; undefined leaves it to chance. */
+  readonly randomInt?: (bound: number, name: string) => number | undefined;
   /** Replaces the clock of the members. */
   readonly clock?: (clock: Clock) => Clock;
   /** Stops a part of a member that has just started. */
