@@ -56,6 +56,8 @@ const SNAPSHOT_COUNT = 60;
 const CATCHUP_ENTRIES = 30;
 /** Time after all faults in which the members must have the same data and accept writes. */
 const HEALING_MS = 20_000;
+/** Members with the same data may differ for that long, while an entry travels. */
+const SETTLING_MS = 1000;
 const STEP_MS = 250;
 const TRACE_LINES = 400;
 const PARTITIONS = 3;
@@ -183,6 +185,7 @@ class Simulation {
         await this.#writeEverywhere(clients);
         clients.stop();
         await this.#runFor(HEALING_MS / 2);
+        await this.#runUntilEqual();
         this.#checkAgreement();
         this.#checkPeriodicTasks({ oldRevision, oldLeases });
       }
@@ -359,6 +362,15 @@ class Simulation {
     const leader = this.#processes.find(({ member }) => member?.isLeader === true);
     const ids = new Set(leader?.member?.cluster.votingMembers().map(({ id }) => id));
     return this.#processes.filter(({ id, isRunning }) => isRunning && ids.has(id));
+  }
+
+  /** A periodic compaction may just be on its way to some members. */
+  async #runUntilEqual(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < SETTLING_MS; waitedMs += BACK_STEP_MS) {
+      const applied = new Set(this.#voters().map(({ member }) => member?.applied.index));
+      if (applied.size <= 1) return;
+      await this.#runFor(BACK_STEP_MS);
+    }
   }
 
   #checkAgreement(): void {
