@@ -177,7 +177,11 @@ export class Applier {
     this.#finish();
   }
 
-  /** Decodes up to the first large entry or the limit of keys; the next batch starts there. @returns 0 if that is the first entry */
+  /**
+   * Decodes up to the first large entry or the limit of keys; the next batch starts there.
+   *
+   * @returns 0 if the first entry is large
+   */
   #decodeAll(entries: readonly Entry[], first: number): number {
     let puts = 0;
     let count = 0;
@@ -240,8 +244,7 @@ export class Applier {
   /** A put whose lease has so many keys that they are checked over several turns. */
   *#applyLargePut(request: PutEntry, place: number): Steps<ApplyResult | undefined> {
     const wanted = this.#name(place, request.idPrefix, request.idSequence);
-    const denied = this.#alarm() ?? (yield* checkPutAllowed(this.#options, callerOf(request), request));
-    const result = denied ?? this.#applyAllowedPut(request, wanted);
+    const result = yield* this.#applyPutInSteps(callerOf(request), request, wanted);
     this.counts.countPut(isError(result));
     return wanted ? result : undefined;
   }
@@ -261,13 +264,14 @@ export class Applier {
   }
 
   #applyPut(request: PutEntry, wanted: boolean): ApplyResult {
-    const alarm = this.#alarm();
-    if (alarm !== undefined) return alarm;
-    if (this.#options.auth.isEnabled) {
-      const denied = runSteps(checkPutAllowed(this.#options, callerOf(request), request));
-      if (denied !== undefined) return denied;
-    }
-    return this.#applyAllowedPut(request, wanted);
+    if (this.#options.auth.isEnabled)
+      return runSteps(this.#applyPutInSteps(callerOf(request), request, wanted));
+    return this.#alarm() ?? this.#applyAllowedPut(request, wanted);
+  }
+
+  *#applyPutInSteps(who: AuthInfo, request: PutEntry, wanted: boolean): Steps<ApplyResult> {
+    const denied = this.#alarm() ?? (yield* checkPutAllowed(this.#options, who, request));
+    return denied ?? this.#applyAllowedPut(request, wanted);
   }
 
   #applyAllowedPut(request: PutEntry, wanted: boolean): ApplyResult {
@@ -320,8 +324,7 @@ export class Applier {
   *#applyDecodedPut(request: InternalRaftRequest, wanted: boolean): Steps<ApplyResult> {
     const entry = new PutEntry();
     Object.assign(entry, request.put, { username: this.#who.username, authRevision: this.#who.revision });
-    const denied = this.#alarm() ?? (yield* checkPutAllowed(this.#options, this.#who, entry));
-    return denied ?? this.#applyAllowedPut(entry, wanted);
+    return yield* this.#applyPutInSteps(this.#who, entry, wanted);
   }
 
   *#applyTxn(

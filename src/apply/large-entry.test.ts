@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
 import { runSteps } from '../lib/steps.ts';
 import { keyRange } from '../mvcc/key-range.ts';
+import { allKeys } from '../mvcc/testing/range-options.ts';
 import {
   bytes,
   DyingEngine,
@@ -12,7 +13,6 @@ import {
   LEASE,
   Machine,
   put,
-  rangeOptions,
 } from './testing/machine.ts';
 
 describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
@@ -53,7 +53,7 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
       expect(machine.read({ revision, range, limit: 10 }).count).toBe(oldPart.count);
       const whole = machine.read();
       const part = machine.read({ range, limit: 5 });
-      expect(machine.store.range({ ...rangeOptions, countOnly: true }).count).toBe(whole.keys);
+      expect(machine.store.range({ ...allKeys, countOnly: true }).count).toBe(whole.keys);
       if (seen === revision) {
         expect(whole).toEqual(old);
         expect(part.count).toBe(oldPart.keys);

@@ -9,6 +9,7 @@ import { everything, keyRange } from './key-range.ts';
 import { MetaCache } from './meta-cache.ts';
 import type { RangeOptions } from './range-scan.ts';
 import { MvccStore } from './store.ts';
+import { allKeys } from './testing/range-options.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -90,19 +91,7 @@ it('values read one by one stay within the bound of the store', () => {
   }
   const before = heldBytes();
   for (const key of keys) {
-    const options: RangeOptions = {
-      range: keyRange(key, Buffer.alloc(0)),
-      revision: 0,
-      limit: 0,
-      keysOnly: false,
-      countOnly: false,
-      sortOrder: 0,
-      sortTarget: 0,
-      minModRevision: 0,
-      maxModRevision: 0,
-      minCreateRevision: 0,
-      maxCreateRevision: 0,
-    };
+    const options: RangeOptions = { ...allKeys, range: keyRange(key, Buffer.alloc(0)) };
     expect(store.range(options).readAll()[0]?.length).toBeGreaterThan(20_000);
     const known = store.get(key);
     expect(known === undefined ? 0 : store.readValue(known).length).toBeGreaterThan(20_000);

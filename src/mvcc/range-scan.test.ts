@@ -1,27 +1,14 @@
 import { expect, it } from 'vitest';
 import { RangeRequestSortTarget as SortTarget } from '../wire/gen/etcdserverpb.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
-import { everything, keyRange } from './key-range.ts';
-import type { RangeOptions, RangeScan } from './range-scan.ts';
+import { keyRange } from './key-range.ts';
+import type { RangeScan } from './range-scan.ts';
 import { MvccStore } from './store.ts';
+import { allKeys } from './testing/range-options.ts';
 
 const KEYS_PER_STEP = 100;
 /** Upper limit of rows read in one step: two columns with four rows for each key, and some more. */
 const MOST_ROWS = 1000;
-
-const options: RangeOptions = {
-  range: everything,
-  revision: 0,
-  limit: 0,
-  keysOnly: false,
-  countOnly: false,
-  sortOrder: 0,
-  sortTarget: SortTarget.KEY,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
 
 /** An engine that counts the rows it returns. */
 class CountingEngine extends MemoryEngine {
@@ -92,7 +79,7 @@ it('reads a past revision in short steps over deleted keys', () => {
   world.change((txn) => txn.deleteRange(keyRange(Buffer.from('k'), Buffer.from('l'))));
   const { revision } = world.store;
   world.put('z', 'last');
-  const { steps, kvs } = world.run(world.store.scan({ ...options, revision }));
+  const { steps, kvs } = world.run(world.store.scan({ ...allKeys, revision }));
   expect(kvs).toHaveLength(1);
   expect(steps).toBeGreaterThan(50);
 });
@@ -100,7 +87,7 @@ it('reads a past revision in short steps over deleted keys', () => {
 it('reads a past revision in short steps over the many revisions of a key', () => {
   const world = new World();
   for (let n = 0; n < 5000; n += 1) world.put('k', `${n}`);
-  const { steps, kvs } = world.run(world.store.scan({ ...options, revision: 2500 }));
+  const { steps, kvs } = world.run(world.store.scan({ ...allKeys, revision: 2500 }));
   expect(kvs).toHaveLength(1);
   expect(kvs[0]?.toString('latin1')).toContain('2498');
   expect(steps).toBeGreaterThan(5);
@@ -113,7 +100,7 @@ it('reads values to sort by in short steps, and sorts before the result is taken
     for (let n = 0; n < 10_000; n += 1)
       txn.put(Buffer.from(`k${text(n)}`), Buffer.from(value(n) + 'x'.repeat(500)), 0n);
   });
-  const { steps, kvs } = world.run(world.store.scan({ ...options, sortTarget: SortTarget.VALUE }));
+  const { steps, kvs } = world.run(world.store.scan({ ...allKeys, sortTarget: SortTarget.VALUE }));
   const expected = Array.from({ length: 10_000 }, (_, n) => value(n)).sort();
   expect(kvs.map((kv) => /\d{6}(?=xxx)/.exec(kv.toString('latin1'))?.[0])).toEqual(expected);
   expect(steps).toBeGreaterThan(100);
@@ -123,7 +110,7 @@ it('finds few keys in one step', () => {
   const world = new World();
   for (const key of ['a', 'b', 'c']) world.put(key, 'v');
   for (const revision of [0, 3]) {
-    const { steps, count } = world.run(world.store.scan({ ...options, revision }));
+    const { steps, count } = world.run(world.store.scan({ ...allKeys, revision }));
     expect({ steps, count }).toEqual({ steps: 1, count: revision === 0 ? 3 : 2 });
   }
 });

@@ -7,6 +7,7 @@ import { CompactionJob } from './compaction.ts';
 import { keyRange } from './key-range.ts';
 import type { RangeOptions } from './range-scan.ts';
 import { MvccStore } from './store.ts';
+import { allKeys } from './testing/range-options.ts';
 
 interface ModelVersion {
   readonly mod: number;
@@ -49,17 +50,8 @@ class Model {
 
 function options(start: string, end: string, over: Partial<RangeOptions> = {}): RangeOptions {
   return {
+    ...allKeys,
     range: keyRange(Buffer.from(start, 'latin1'), Buffer.from(end, 'latin1')),
-    revision: 0,
-    limit: 0,
-    keysOnly: false,
-    countOnly: false,
-    sortOrder: 0,
-    sortTarget: 0,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
     ...over,
   };
 }

@@ -1,6 +1,4 @@
-import { jointIds, jointVote } from '../raft/quorum/joint.ts';
-import { VoteResult } from '../raft/quorum/majority.ts';
-import type { Status } from '../raft/status.ts';
+import { isQuorum } from '../raft/quorum/joint.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Member } from './member.ts';
@@ -63,7 +61,7 @@ export class ElectionTickAdvance {
     const { clock, config, identity } = member;
     const isConnected = (id: bigint): boolean =>
       id === identity.memberId || peers.activeSince(id) !== undefined;
-    if (!isQuorum(member.consensus.status(), isConnected)) {
+    if (!isQuorum(member.consensus.status().config.voters, isConnected)) {
       this.#quorumMs = undefined;
       return;
     }
@@ -88,9 +86,4 @@ export class ElectionTickAdvance {
     });
     for (let i = 0; i < ticks; i++) member.consensusInput.tick();
   }
-}
-
-function isQuorum({ config: { voters } }: Status, isConnected: (id: bigint) => boolean): boolean {
-  const votes = new Map([...jointIds(voters)].map((id) => [id, isConnected(id)]));
-  return jointVote(voters, votes) === VoteResult.Won;
 }

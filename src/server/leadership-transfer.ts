@@ -1,7 +1,6 @@
 import { hex } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
-import { jointVote } from '../raft/quorum/joint.ts';
-import { VoteResult } from '../raft/quorum/majority.ts';
+import { isQuorum } from '../raft/quorum/joint.ts';
 import type { Status } from '../raft/status.ts';
 import { None } from '../raft/types.ts';
 import type { Member } from './member.ts';
@@ -24,11 +23,8 @@ export function successorOf({ id, progress }: Status, peers: Reachability): Succ
 }
 
 /** Whether the connected voters have a quorum without the leader. */
-export function hasQuorumWithoutLeader({ id, progress, config }: Status, peers: Reachability): boolean {
-  const votes = new Map<bigint, boolean>();
-  for (const voter of progress.keys())
-    votes.set(voter, voter !== id && peers.activeSince(voter) !== undefined);
-  return jointVote(config.voters, votes) === VoteResult.Won;
+export function hasQuorumWithoutLeader({ id, config }: Status, peers: Reachability): boolean {
+  return isQuorum(config.voters, (voter) => voter !== id && peers.activeSince(voter) !== undefined);
 }
 
 /**

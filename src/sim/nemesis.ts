@@ -54,7 +54,7 @@ export class Nemesis {
       process.isSlow = false;
       process.stickDisk(0);
       process.disk.isFull = false;
-      process.disk.failsAfter = undefined;
+      process.disk.eio.callsLeft = undefined;
       process.storeFaults.end();
       process.killAfterExchange(undefined);
     }
@@ -154,7 +154,7 @@ export class Nemesis {
       if (!process.canStart) return;
       this.#say(`${process.name} starts`);
       if (this.#options.random.chance(0.2))
-        process.disk.killsAfter = this.#options.random.int(CALLS_OF_A_START);
+        process.disk.kill.callsLeft = this.#options.random.int(CALLS_OF_A_START);
       process.start();
     });
   }
@@ -170,7 +170,7 @@ export class Nemesis {
   #failDisk(process: SimProcess | undefined): void {
     if (process === undefined) return;
     this.#say(`${process.name} has a disk that fails once`);
-    process.disk.failsAfter = this.#options.random.int(CALLS_TO_A_FAULT);
+    process.disk.eio.callsLeft = this.#options.random.int(CALLS_TO_A_FAULT);
   }
 
   #fillDisk(process: SimProcess | undefined): void {
@@ -186,7 +186,7 @@ export class Nemesis {
   #failStore(process: SimProcess | undefined): void {
     if (process === undefined) return;
     this.#say(`${process.name} has a store that fails once`);
-    process.storeFaults.failsAfter = this.#options.random.int(CALLS_TO_A_FAULT);
+    process.storeFaults.eio.callsLeft = this.#options.random.int(CALLS_TO_A_FAULT);
   }
 
   #fillStore(process: SimProcess | undefined): void {

@@ -3,6 +3,7 @@ import { assert } from '../lib/assert.ts';
 import type { SeededRandom } from '../lib/seeded-random.ts';
 import type { DiskDone, LogDisk, OpenDirectory, ReadableFile, WritableFile } from '../ports/log-disk.ts';
 import { type Life, type SimTime, whileAlive } from './time.ts';
+import { FaultCountdown } from './fault-countdown.ts';
 
 /** Sector size. */
 const SECTOR_BYTES = 512;
@@ -125,10 +126,10 @@ export class SimDisk {
   readonly #underWay = new Set<Operation>();
   #removed: Buffer | undefined;
   isFull = false;
-  /** Number of calls until one fails with EIO; undefined means that none fails. */
-  failsAfter: number | undefined;
-  /** Number of calls of a start until the process is killed in one; undefined means never. */
-  killsAfter: number | undefined;
+  /** The call that fails with EIO. */
+  readonly eio = new FaultCountdown();
+  /** The call of a start in which the process is killed. */
+  readonly kill = new FaultCountdown();
   /** Number of injected failures. */
   faults = 0;
 
@@ -227,7 +228,7 @@ export class SimDisk {
       syncMs(),
       whileAlive(life, () => {
         if (!this.#underWay.delete(operation)) return;
-        if (!this.#isToFail()) return finish();
+        if (!this.eio.isDue()) return finish();
         operation.tear(false);
         done(this.#fault('EIO', path));
       }),
@@ -319,26 +320,12 @@ export class SimDisk {
   }
 
   #callAtStart(path: string): void {
-    if (this.killsAfter !== undefined) {
-      this.killsAfter -= 1;
-      if (this.killsAfter < 0) {
-        this.killsAfter = undefined;
-        throw new KilledAtStart(path);
-      }
-    }
+    if (this.kill.isDue()) throw new KilledAtStart(path);
     this.#mayFail(path);
   }
 
   #mayFail(path: string): void {
-    if (this.#isToFail()) throw this.#fault('EIO', path);
-  }
-
-  #isToFail(): boolean {
-    if (this.failsAfter === undefined) return false;
-    this.failsAfter -= 1;
-    if (this.failsAfter >= 0) return false;
-    this.failsAfter = undefined;
-    return true;
+    if (this.eio.isDue()) throw this.#fault('EIO', path);
   }
 
   #fault(code: string, path: string): NodeJS.ErrnoException {

@@ -382,7 +382,7 @@ export class SimProcess {
         ? openLog(options)
         : createLog(options, encodeIdentity(this.founding));
       const { entries, mark } = opened.contents;
-      this.#disk.killsAfter = undefined;
+      this.#disk.kill.callsLeft = undefined;
       return { ...opened, isNew: entries.length === 0 && mark.index === 0 };
     } catch (error) {
       if (error instanceof KilledAtStart || this.#disk.faults > faults)

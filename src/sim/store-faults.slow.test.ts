@@ -107,8 +107,8 @@ describe('EIO', () => {
           const victim = all[call % all.length];
           if (victim?.isRunning !== true) return;
           const faults = disk === 'log' ? victim.disk : victim.storeFaults;
-          if (faults.failsAfter !== undefined) return;
-          faults.failsAfter = call % CALLS;
+          if (faults.eio.callsLeft !== undefined) return;
+          faults.eio.callsLeft = call % CALLS;
           call += 1;
           failed += 1;
         });

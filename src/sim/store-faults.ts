@@ -1,4 +1,5 @@
 import { EngineFailedError, EngineFullError } from '../ports/engine.ts';
+import { FaultCountdown } from './fault-countdown.ts';
 import type { SimTime } from './time.ts';
 
 /** What is wrong with the disk that holds the store of a machine, apart from its log. It outlives the processes. */
@@ -7,8 +8,8 @@ export class StoreFaults {
   isFull = false;
   /** The disk says that it has room although writes find none, as with a quota. */
   isQuota = false;
-  /** Calls to come until one fails with EIO; none if undefined. */
-  failsAfter: number | undefined;
+  /** The call that fails with EIO. */
+  readonly eio = new FaultCountdown();
   #fills: { afterWrites: number; readonly forMs: number } | undefined;
   /** Calls that failed with EIO. */
   failures = 0;
@@ -32,13 +33,13 @@ export class StoreFaults {
   /** All is well again. */
   end(): void {
     this.isFull = false;
-    this.failsAfter = undefined;
+    this.eio.callsLeft = undefined;
     this.#fills = undefined;
   }
 
   /** A batch is written. @throws EngineFullError, EngineFailedError */
   write(isRefused: boolean): void {
-    if (this.#isToFail()) throw this.#failure('a write');
+    if (this.eio.isDue()) throw this.#failure('a write');
     const fills = this.#fills;
     if (fills !== undefined && --fills.afterWrites < 0) {
       this.#fills = undefined;
@@ -54,20 +55,12 @@ export class StoreFaults {
 
   /** Batches are synced. @returns why they could not be */
   sync(): EngineFailedError | undefined {
-    return this.#isToFail() ? this.#failure('a sync') : undefined;
+    return this.eio.isDue() ? this.#failure('a sync') : undefined;
   }
 
   /** The store is opened again. @throws EngineFullError */
   open(): void {
     if (this.isFull) throw new EngineFullError('No space left on device');
-  }
-
-  #isToFail(): boolean {
-    if (this.failsAfter === undefined) return false;
-    this.failsAfter -= 1;
-    if (this.failsAfter >= 0) return false;
-    this.failsAfter = undefined;
-    return true;
   }
 
   #failure(what: string): EngineFailedError {

@@ -1,8 +1,8 @@
 import { AuthStore } from '../../auth/auth-store.ts';
 import { Lessor } from '../../lease/lessor.ts';
 import { Cluster } from '../../membership/cluster.ts';
-import { everything } from '../../mvcc/key-range.ts';
 import type { RangeOptions } from '../../mvcc/range-scan.ts';
+import { allKeys } from '../../mvcc/testing/range-options.ts';
 import { MvccStore, type StoreEvent } from '../../mvcc/store.ts';
 import { type Engine, columns } from '../../ports/engine.ts';
 import { MemoryEngine } from '../../storage/memory-engine.ts';
@@ -112,25 +112,11 @@ export class Machine {
   }
 
   read(over: Partial<RangeOptions> = {}): { keys: number; count: number; values: string[] } {
-    const result = this.store.range({ ...rangeOptions, ...over });
+    const result = this.store.range({ ...allKeys, ...over });
     const values = result.readAll().map((kv) => kv.toString('latin1'));
     return { keys: values.length, count: result.count, values };
   }
 }
-
-export const rangeOptions: RangeOptions = {
-  range: everything,
-  revision: 0,
-  limit: 0,
-  keysOnly: false,
-  countOnly: false,
-  sortOrder: 0,
-  sortTarget: 0,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
 
 export function entries(requests: readonly Partial<InternalRaftRequest>[]): Entry[] {
   return requests.map((request, at) => {

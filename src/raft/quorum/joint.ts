@@ -27,6 +27,12 @@ export function jointIds(config: JointConfig): Set<bigint> {
   return new Set([...config.incoming, ...config.outgoing]);
 }
 
+/** Whether these voters can elect and commit. */
+export function isQuorum(config: JointConfig, isIncluded: (voter: bigint) => boolean): boolean {
+  const votes = new Map([...jointIds(config)].map((id) => [id, isIncluded(id)]));
+  return jointVote(config, votes) === VoteResult.Won;
+}
+
 export function isVoter(config: JointConfig, id: bigint): boolean {
   return config.incoming.has(id) || config.outgoing.has(id);
 }
