@@ -64,6 +64,9 @@ export class TestNetwork {
   }
 
   remove(): void {
+    // Deleting a namespace removes its interfaces later, in the background. Another network may take this id before that,
+    // so the one interface outside of the namespaces is removed first.
+    run('ip', 'link', 'del', this.#uplink);
     for (let at = 0; at < this.#members; at += 1) run('ip', 'netns', 'del', this.#member(at));
     run('ip', 'netns', 'del', this.#router);
     built.delete(this);
@@ -71,6 +74,11 @@ export class TestNetwork {
 
   get #router(): string {
     return `keystead${this.#id}r`;
+  }
+
+  /** The interface by which this process reaches the router. */
+  get #uplink(): string {
+    return `ks${this.#id}h`;
   }
 
   #member(at: number): string {
@@ -83,7 +91,7 @@ export class TestNetwork {
     const subnet = `10.77.${this.#id}`;
     run('ip', 'netns', 'add', router);
     inRouter('sysctl', '-qw', 'net.ipv4.ip_forward=1');
-    const [here, there] = [`ks${this.#id}h`, `ks${this.#id}r`];
+    const [here, there] = [this.#uplink, `ks${this.#id}r`];
     run('ip', 'link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', router);
     run('ip', 'addr', 'add', `${subnet}.253/30`, 'dev', here);
     run('ip', 'link', 'set', here, 'up');
