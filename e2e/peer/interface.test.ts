@@ -130,7 +130,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       dialTimeoutMs: TIMEOUT_MS,
       reconnectTimeoutMs: TIMEOUT_MS,
       handler: {
-        onMessages: silent,
+        onMessages: () => undefined,
         isIdRemoved: () => false,
         reportUnreachable: silent,
         reportSnapshot: silent,

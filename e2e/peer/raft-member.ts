@@ -147,7 +147,7 @@ export class RaftMember implements PeerTransportHandler {
     await online.server.close();
   }
 
-  onMessages(messages: readonly Message[]): void {
+  onMessages(messages: readonly Message[]): undefined {
     count(this.received, messages);
     for (const message of messages) this.node.step(message);
     this.schedule();

@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AppendEncoder } from '../../src/peer/append-codec.ts';
 import { SeededRandom } from '../../src/lib/seeded-random.ts';
 import {
+  InternalRaftRequest,
   MemberAddRequest,
   MemberListRequest,
   PutRequest,
   RangeRequest,
+  StatusRequest,
+  type StatusResponse,
 } from '../../src/wire/gen/etcdserverpb.ts';
-import { Message } from '../../src/wire/gen/raftpb.ts';
-import { Cluster, KV } from '../../src/wire/services.ts';
+import { ConfChange, Entry, EntryType, Message, MessageType } from '../../src/wire/gen/raftpb.ts';
+import { Cluster, KV, Maintenance } from '../../src/wire/services.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
@@ -75,25 +79,44 @@ function residentBytes(pid: number): number {
   return Number(kibibytes) * 1024;
 }
 
+interface FakePeer {
+  readonly server: Server;
+  /** Sent to each that requests a stream of appends, instead of random bytes. */
+  append: Message | undefined;
+}
+
 /** A server in place of the learner: what it answers to the requests for streams is random. */
-async function fakePeer(random: SeededRandom, port: number): Promise<Server> {
+async function fakePeer(random: SeededRandom, port: number): Promise<FakePeer> {
   const server = createServer((request: IncomingMessage, response) => {
     request.resume();
     response.writeHead(200, { 'X-Server-Version': '3.7.1' });
+    if (fake.append !== undefined && request.url?.startsWith('/raft/stream/msgapp/')) {
+      for (const part of new AppendEncoder().encode([fake.append], 'bare').parts) response.write(part);
+      return;
+    }
     for (let chunk = 0; chunk < 1 + random.int(4); chunk += 1)
       response.write(Buffer.from(Array.from({ length: 1 + random.int(300) }, () => random.int(256))));
     if (random.chance(0.5)) response.end();
     else setTimeout(() => response.destroy(), 20);
   });
+  const fake: FakePeer = { server, append: undefined };
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  return server;
+  return fake;
+}
+
+async function statusOf(member: Member): Promise<StatusResponse> {
+  const client = new RpcClient(member.endpoint);
+  const answer = await client.unary(Maintenance.methods.status, StatusRequest.create());
+  client.close();
+  if (!('messages' in answer)) throw new Error(JSON.stringify(answer));
+  return answer.messages[0] as StatusResponse;
 }
 
 describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from seed ${seed}`, () => {
   const random = new SeededRandom(seed);
   const messages = new RandomMessages(random);
   let member: Member;
-  let peer: Server;
+  let peer: FakePeer;
   let ids: { cluster: bigint; local: bigint; learner: bigint };
 
   beforeAll(async () => {
@@ -115,8 +138,8 @@ describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from s
     ids = { cluster: list.header.clusterId, local: list.header.memberId, learner: learner.id };
   });
   afterAll(async () => {
-    peer.closeAllConnections();
-    peer.close();
+    peer.server.closeAllConnections();
+    peer.server.close();
     await member.destroy();
   });
 
@@ -185,6 +208,52 @@ describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from s
     expect(worstMs).toBeLessThan(MAX_READ_MS);
     expect(answered).toBeGreaterThan((rounds * REQUESTS_PER_ROUND) / 2);
     expect(residentBytes(member.pid)).toBeLessThan(MAX_RESIDENT_BYTES);
+  });
+
+  it('cannot make a member store what it could never apply', { timeout: 60_000 }, async () => {
+    const { EntryNormal, EntryConfChange, EntryConfChangeV2 } = EntryType;
+    const { raftIndex, raftTerm } = await statusOf(member);
+    const append = (type: EntryType, data: Buffer): Message => {
+      const term = raftTerm + 1;
+      const entries = [Entry.create({ type, data, term, index: raftIndex + 1 })];
+      const place = { term, index: raftIndex, logTerm: raftTerm, commit: raftIndex + 1 };
+      return Message.create({
+        ...place,
+        type: MessageType.MsgApp,
+        to: ids.local,
+        from: ids.learner,
+        entries,
+      });
+    };
+    const noKind = InternalRaftRequest.encode(InternalRaftRequest.create({ id: 7n }));
+    const noMember = ConfChange.encode(ConfChange.create({ nodeId: 5n }));
+    const bad = [
+      append(EntryNormal, Buffer.from([0, 1, 2])),
+      append(EntryNormal, noKind),
+      append(EntryConfChange, Buffer.from([0, 1, 2])),
+      append(EntryConfChange, noMember),
+      append(EntryConfChangeV2, Buffer.alloc(0)),
+      append(9 as EntryType, noKind),
+    ];
+    for (const message of bad) {
+      const headers = {
+        'X-Server-From': ids.learner.toString(16),
+        'X-Server-Version': '3.7.1',
+        'X-Min-Cluster-Version': '3.0.0',
+        'X-Etcd-Cluster-ID': ids.cluster.toString(16),
+      };
+      const body = Message.encode(message);
+      const post = { path: '/raft', method: 'POST', headers, body, cutAfter: undefined };
+      expect(await send(member.peerPort, post)).toBe(500);
+      peer.append = message;
+      const from = member.program.lines.length;
+      await eventually('the append is refused', () => {
+        member.program.mustBeAlive();
+        return member.program.lines.slice(from).some((line) => line.includes('rejected a raft message'));
+      });
+      expect(await statusOf(member)).toMatchObject({ raftIndex, raftTerm });
+    }
+    peer.append = undefined;
   });
 
   it('leave a member that takes puts, and starts again', { timeout: 120_000 }, async () => {

@@ -63,7 +63,9 @@ export class RandomMessages {
   #value({ type, resolvedType }: protobuf.Field, depth: number): unknown {
     if (resolvedType instanceof protobuf.Type)
       return depth < DEPTH ? this.#object(resolvedType, depth + 1) : {};
-    if (resolvedType instanceof protobuf.Enum) return this.#random.int(6) - 1;
+    // Also one below and one above the known values.
+    if (resolvedType instanceof protobuf.Enum)
+      return this.#random.int(Object.keys(resolvedType.values).length + 2) - 1;
     switch (type) {
       case 'bool':
         return this.#random.chance(0.5);

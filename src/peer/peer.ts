@@ -191,18 +191,17 @@ export class Peer {
     if (end.wasOpen && end.cause === 'closed-by-remote') this.#reconnection.closed();
   }
 
-  #received(messages: readonly Message[]): void {
+  /** @returns why a message was refused */
+  #received(messages: readonly Message[]): string | undefined {
     const { handler, local } = this.#context;
     const isWelcome = ({ to, from }: Message): boolean =>
       to === local.localId && (from === this.status.id || !handler.isIdRemoved(from));
-    if (messages.every(isWelcome)) handler.onMessages(messages);
-    else {
-      const welcome = messages.filter(isWelcome);
-      this.status.receivedFailures += messages.length - welcome.length;
-      this.#context.logger.warn('refused raft messages from a removed member or for another member', {
-        'remote-peer-id': hex(this.status.id),
-      });
-      if (welcome.length > 0) handler.onMessages(welcome);
-    }
+    if (messages.every(isWelcome)) return handler.onMessages(messages);
+    const welcome = messages.filter(isWelcome);
+    this.status.receivedFailures += messages.length - welcome.length;
+    this.#context.logger.warn('refused raft messages from a removed member or for another member', {
+      'remote-peer-id': hex(this.status.id),
+    });
+    return welcome.length > 0 ? handler.onMessages(welcome) : undefined;
   }
 }

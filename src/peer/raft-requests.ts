@@ -158,12 +158,9 @@ export class RaftRequests {
     }
     const status = this.#table.status(message.from);
     if (status !== undefined) status.receivedBytes += body.length;
-    if (messageRefusal(this.#context, message) !== undefined) {
-      replyError(response, 500, 'error processing raft message');
-      return;
-    }
-    handler.onMessages([message]);
-    response.writeHead(204).end();
+    if ((messageRefusal(this.#context, message) ?? handler.onMessages([message])) === undefined)
+      response.writeHead(204).end();
+    else replyError(response, 500, 'error processing raft message');
   }
 
   #isRefused(request: IncomingMessage, response: ServerResponse): boolean {

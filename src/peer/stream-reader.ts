@@ -27,7 +27,8 @@ export interface StreamReaderOptions {
   readonly context: PeerContext;
   readonly status: PeerStatus;
   readonly picker: UrlPicker;
-  readonly received: (messages: readonly Message[]) => void;
+  /** @returns why a message was refused; the stream ends then */
+  readonly received: (messages: readonly Message[]) => string | undefined;
   readonly opened: () => void;
   readonly ended: (end: StreamEnd) => void;
 }
@@ -112,7 +113,8 @@ export class StreamReader {
     boundSilence(request, response, context.readTimeoutMs);
     const decoder = streamDecoder(kind, { local: context.local.localId, remote: status.id });
     response.on('data', (bytes: Buffer) => {
-      if (this.#stopped) return;
+      // One read of the socket may bring several chunks, also after a fault in the first.
+      if (this.#stopped || request.destroyed) return;
       status.receivedBytes += bytes.length;
       const failure = this.#decode(decoder, bytes);
       if (failure !== undefined) request.destroy(failure);
@@ -128,8 +130,10 @@ export class StreamReader {
       this.#options.status.receivedFailures += 1;
       failure = error instanceof Error ? error : new Error(String(error));
     }
-    if (messages.length > 0) this.#options.received(messages);
-    return failure;
+    const refusal = messages.length > 0 ? this.#options.received(messages) : undefined;
+    if (refusal === undefined) return failure;
+    this.#options.status.receivedFailures += 1;
+    return new StreamFormatError(refusal);
   }
 
   /** Why the member refuses the stream. */

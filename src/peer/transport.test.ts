@@ -95,6 +95,21 @@ describe('two transports', () => {
     expect(place).toBeLessThan(60);
   });
 
+  it('end the stream of a message that is refused', async () => {
+    const { a, b, atA, atB } = await connectedPair();
+    await until(() => expect(a.transport.activeSince(B)).toBeDefined());
+    atB.refusal = 'an entry cannot be applied';
+    a.transport.send([append(1, Buffer.alloc(10))]);
+    await until(() => expect([...b.transport.counts()][0]?.receivedFailures).toBe(1));
+    atB.refusal = undefined;
+    await until(() => {
+      a.transport.send([append(2, Buffer.alloc(10))]);
+      expect(atB.messages.length).toBeGreaterThan(0);
+    });
+    expect(atB.messages[0]).toEqual(append(2, Buffer.alloc(10)));
+    expect(atA.messages).toEqual([]);
+  });
+
   it('post single messages while there is no stream', async () => {
     const atA = new Recorder();
     const atB = new Recorder();

@@ -33,8 +33,12 @@ export interface SnapshotPart {
  * The callbacks of the transport. None is called from within a call into the transport, so all of them may step raft.
  */
 export interface PeerTransportHandler {
-  /** Messages for this member, in the order of their stream. The callee may keep them and their entries. */
-  onMessages(messages: readonly Message[]): void;
+  /**
+   * Messages for this member, in the order of their stream. The callee may keep them and their entries.
+   *
+   * @returns why one of them was refused; it and those after it were not taken, and their stream must end
+   */
+  onMessages(messages: readonly Message[]): string | undefined;
   /** Whether the member was removed from the cluster. It then gets that as the response, and cannot connect. */
   isIdRemoved(id: bigint): boolean;
   /** Messages to `id` were lost. */

@@ -8,9 +8,8 @@ import { type Message, MessageType, None, Role } from '../raft/types.ts';
 import { EarlyElection } from './early-election.ts';
 import { HeldCommits } from './held-commits.ts';
 import type { Member } from './member.ts';
-import { hasUsableNumbers } from './message-numbers.ts';
+import { messageFault } from './message-fault.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
-import { isReadableProposal } from './readable-proposal.ts';
 
 export interface PeerRouterOptions {
   readonly member: Member;
@@ -88,7 +87,7 @@ export class PeerRouter implements PeerTransportHandler {
     if (ready.length > 0) transport.send(ready);
   }
 
-  onMessages(messages: readonly Message[]): void {
+  onMessages(messages: readonly Message[]): string | undefined {
     const { member, logger } = this.#options;
     for (const message of messages) {
       if (member.cluster.isRemoved(message.from)) {
@@ -97,19 +96,15 @@ export class PeerRouter implements PeerTransportHandler {
         });
         continue;
       }
-      if (!hasUsableNumbers(message)) {
-        logger.warn('rejected a message with numbers out of range', { 'remote-peer-id': hex(message.from) });
-        continue;
+      const fault = messageFault(member.consensusInput, message);
+      if (fault !== undefined) {
+        logger.warn('rejected a raft message', { 'remote-peer-id': hex(message.from), reason: fault });
+        return fault;
       }
-      if (message.type === MessageType.MsgProp) {
-        if (!message.entries.every(isReadableProposal)) {
-          logger.warn('rejected a proposal that cannot be decoded', { 'remote-peer-id': hex(message.from) });
-          continue;
-        }
-        this.#heldCommits.forwarded(message.from);
-      }
+      if (message.type === MessageType.MsgProp) this.#heldCommits.forwarded(message.from);
       member.consensusInput.step(message);
     }
+    return undefined;
   }
 
   isIdRemoved(id: bigint): boolean {
@@ -127,16 +122,22 @@ export class PeerRouter implements PeerTransportHandler {
   async onSnapshot(message: Message, chunks: AsyncIterable<Buffer>, part: SnapshotPart): Promise<void> {
     const { member, receiveSnapshot } = this.#options;
     const index = message.snapshot?.metadata?.index ?? 0;
-    if (!hasUsableNumbers(message)) throw new Error('the message has numbers out of range');
+    this.#refuseFaulty(message);
     if (this.#receiving) throw new Error('another snapshot is being received');
     if (index <= member.applied.index) throw new Error('the snapshot is older than what is applied');
     this.#receiving = true;
     try {
       await receiveSnapshot(chunks, index, part);
+      this.#refuseFaulty(message);
       member.consensusInput.step(message);
     } finally {
       this.#receiving = false;
     }
+  }
+
+  #refuseFaulty(message: Message): void {
+    const fault = messageFault(this.#options.member.consensusInput, message);
+    if (fault !== undefined) throw new Error(fault);
   }
 
   keptOfSnapshot(id: string): number {

@@ -1,3 +1,4 @@
+import { assert } from '../lib/assert.ts';
 import type { SeededRandom } from '../lib/seeded-random.ts';
 import type {
   OutgoingSnapshot,
@@ -208,7 +209,10 @@ export class SimNetwork {
         return;
       }
       if (station.handler.isIdRemoved(from)) this.#refuseRemoved(from, to);
-      else station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
+      else {
+        const refusal = station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
+        assert(refusal === undefined, `a message of a correct member is taken, not refused: ${refusal}`);
+      }
     });
   }
 

@@ -26,10 +26,13 @@ export class Recorder implements PeerTransportHandler {
   /** The received part of the last interrupted snapshot. */
   kept: { id: string; bytes: Buffer } | undefined;
   snapshotFailure: Error | undefined;
+  /** Why all messages are refused. */
+  refusal: string | undefined;
   removed = 0;
 
-  onMessages(messages: readonly Message[]): void {
-    this.messages.push(...messages);
+  onMessages(messages: readonly Message[]): string | undefined {
+    if (this.refusal === undefined) this.messages.push(...messages);
+    return this.refusal;
   }
 
   isIdRemoved(id: bigint): boolean {
