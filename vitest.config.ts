@@ -6,6 +6,9 @@ const SLOW = 'src/**/*.slow.test.ts';
 /** Faults, restarts, soak and fuzzing of real processes: `npm run e2e:reliability`. */
 const RELIABILITY = 'e2e/reliability/**/*.test.ts';
 
+/** A real Kubernetes node, which takes long to build and to run: `npm run e2e:node`. */
+const NODE = 'e2e/node/cluster/**/*.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
@@ -23,13 +26,23 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          // A project of its own, below, which runs last.
-          exclude: [RELIABILITY],
+          // Projects of their own, below.
+          exclude: [RELIABILITY, NODE],
           setupFiles: ['e2e/harness/turns-within-bound.ts'],
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e-node',
+          include: [NODE],
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
         },
       },
       {

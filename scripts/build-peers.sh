@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real programs for the end-to-end tests into .cache/peers/bin.
 #
-#   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all, in this order)
+#   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all of these, in this order)
+#                                          and node, the programs of a real node, which only `npm run e2e:node` needs
 #
 # A binary is built again only when go.mod, go.sum or the sources of its module change. Without Go nothing is built, and
 # the tests that need these programs are skipped.
@@ -97,6 +98,15 @@ group_kubernetes() {
   done
 }
 
+group_node() {
+  local module=$peers/node version program
+  version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  for program in kubelet kubeadm kubectl kube-proxy; do
+    build "$module" "$program" "k8s.io/kubernetes/cmd/$program" go build -ldflags "-s -w $(kubernetes_version_flags "$version")"
+  done
+  build "$peers/coredns" coredns . env SOURCES="$(sha256sum <"$peers/coredns/main.go")" go build -ldflags '-s -w'
+}
+
 # The version of Kubernetes is set at link time. Without it the programs would report v0.0.0.
 kubernetes_version_flags() { # v1.35.4
   local number=${1#v} variables=k8s.io/component-base/version
@@ -109,7 +119,7 @@ groups=("$@")
 if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark load h2spec common kubernetes); fi
 for group in "${groups[@]}"; do
   case $group in
-    etcd | benchmark | load | h2spec | common | kubernetes) "group_$group" ;;
+    etcd | benchmark | load | h2spec | common | kubernetes | node) "group_$group" ;;
     *)
       echo "peers: unknown group $group" >&2
       exit 2

@@ -3,7 +3,7 @@
  * in it, without their sources. Writes the bill of materials of these files to BOM, in the CycloneDX format.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,9 +11,13 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const [version, folder, bom] = process.argv.slice(2);
 const platform = `${process.platform}-${process.arch}`;
 
+// A binary that scripts/rocksdb.mjs has built is loaded instead of the prebuilt one.
+const built = 'build/Release/leveldown.node';
+const hasBuilt = existsSync(join(root, 'node_modules/@nxtedition/rocksdb', built));
+
 /** The packages beside the bundle, with their files that are loaded. The storage engine is native code. */
 const BESIDE = {
-  '@nxtedition/rocksdb': ['LICENSE', 'binding.js', `prebuilds/${platform}`],
+  '@nxtedition/rocksdb': ['LICENSE', 'binding.js', hasBuilt ? built : `prebuilds/${platform}`],
   'node-gyp-build': ['LICENSE', 'index.js', 'node-gyp-build.js'],
 };
 

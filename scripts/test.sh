@@ -27,6 +27,7 @@ step 'slow unit tests' vitest run --project unit-slow --passWithNoTests --report
 if command -v go >/dev/null; then
   step 'real peers' bash scripts/build-peers.sh
   step 'end-to-end tests' vitest run --project e2e --reporter=default --reporter=json --outputFile.json="$results/e2e.json"
+  echo "== skipped: a real Kubernetes node (npm run e2e:node), because its programs take long to build"
   step 'faults, restarts and soak' vitest run --project e2e-reliability --reporter=default --reporter=json --outputFile.json="$results/e2e-reliability.json"
 else
   echo "== skipped: the end-to-end suites (e2e/), because Go is not installed and they need real programs built with Go"
