@@ -21,7 +21,10 @@ export interface CliInput extends CliStreams {
 }
 
 /** Returns the exit code: 0 success, 1 failure, 2 usage error. The code of a subcommand is loaded only when it runs. */
-type Subcommand = (args: readonly string[], streams: CliStreams) => Promise<number>;
+type Subcommand = (
+  args: readonly string[],
+  input: CliStreams & Pick<CliInput, 'environment'>,
+) => Promise<number>;
 
 /** The subcommands by name. Without one of them the server runs. */
 const subcommands: Readonly<Record<string, Subcommand>> = {
@@ -38,15 +41,27 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     out(usageText() + helpText());
     return Promise.resolve(0);
   },
-  snapshot: async (args, { out, err }) => {
-    const { runSnapshot } = await import('./restore.ts');
+  snapshot: async (args, { environment, out, err }) => {
     makeFilesPrivate();
+    if (args[0] === 'save') {
+      const { runSave } = await import('./snapshot-save.ts');
+      return runSave(args.slice(1), environment, line(out), line(err));
+    }
+    const { runSnapshot } = await import('./restore.ts');
     return runSnapshot(args, line(out), line(err));
+  },
+  member: async (args, { environment, out, err }) => {
+    const { runMember } = await import('./member-remove.ts');
+    return runMember(args, environment, line(out), line(err));
   },
   import: async (args, { out, err }) => {
     const { runImport } = await import('./import.ts');
     makeFilesPrivate();
     return runImport(args, line(out), line(err));
+  },
+  migrate: async (args, { environment, out, err }) => {
+    const { runMigrate } = await import('./migrate/check.ts');
+    return runMigrate(args, environment, line(out), line(err));
   },
   bench: (_args, { err }) => {
     err('keystead bench: the benchmark is a script of the repository: npm run bench\n');
@@ -72,6 +87,6 @@ function absent(name: string): Subcommand {
 export async function runCli({ args, environment, serve, out, err }: CliInput): Promise<number> {
   const name = args[0] ?? '';
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
-  if (subcommand !== undefined) return subcommand(args.slice(1), { out, err });
+  if (subcommand !== undefined) return subcommand(args.slice(1), { environment, out, err });
   return runServer({ args, environment, serve, out, err });
 }

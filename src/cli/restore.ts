@@ -1,4 +1,4 @@
-import { existsSync, promises as fs, readdirSync } from 'node:fs';
+import { existsSync, promises as fs, readdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stageAppliedState } from '../apply/applied-state.ts';
@@ -20,11 +20,12 @@ import { verifyChecksum } from '../snapshot/import-task.ts';
 import { dataDirectory, prepareDataDirectory, type DataDirectory } from '../storage/data-dir.ts';
 import { DiskSpace } from '../storage/disk-space.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
-import { beginMaking, finishMaking } from '../storage/unfinished.ts';
+import { beginMaking, finishMaking, isUnfinished } from '../storage/unfinished.ts';
 import { segmentBytesFor } from '../storage/wal/file-log.ts';
 import { createLog, logExists } from '../storage/wal/open-log.ts';
 import { ConfState, HardState } from '../wire/gen/raftpb.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { withSnapshotFile } from './snapshot-source.ts';
 
 export interface RestoreOptions {
   /** A snapshot saved from etcd or Keystead. */
@@ -39,6 +40,8 @@ export interface RestoreOptions {
   readonly skipHashCheck: boolean;
   /** Added to the latest revision, which is then marked as compacted; 0 means no change. */
   readonly bumpRevision: number;
+  /** Does nothing if the directory has data, or if this member is not in the initial cluster. */
+  readonly isInit: boolean;
 }
 
 /** The first term of a restored cluster. */
@@ -168,7 +171,7 @@ async function writeLog(
   }
 }
 
-const USAGE = `Usage: keystead snapshot restore <filename> --data-dir <directory> [options]
+const USAGE = `Usage: keystead snapshot restore <file or URL> --data-dir <directory> [options]
 
 Creates the data directory of a member of a new cluster from a snapshot of etcd or Keystead.
 
@@ -180,8 +183,10 @@ Creates the data directory of a member of a new cluster from a snapshot of etcd 
   --skip-hash-check               Accept a file without a checksum, such as a copy from a data directory
   --bump-revision                 Number to add to the latest revision
   --mark-compacted                Mark the raised revision as compacted; required with --bump-revision
+  --init                          For an init container: does nothing if the directory has data, or if --initial-cluster
+                                  does not contain this member, which then joins later
 
-Use "etcdctl snapshot save" to save a snapshot and "etcdutl snapshot status" to inspect it.
+Use "keystead snapshot save" or "etcdctl snapshot save" to save a snapshot and "etcdutl snapshot status" to inspect it.
 `;
 
 function parse(args: readonly string[]): RestoreOptions | string {
@@ -201,6 +206,7 @@ function parse(args: readonly string[]): RestoreOptions | string {
       'skip-hash-check': flag,
       'bump-revision': text('0'),
       'mark-compacted': flag,
+      init: flag,
     },
   });
   const [command, file, ...rest] = positionals;
@@ -220,7 +226,19 @@ function parse(args: readonly string[]): RestoreOptions | string {
     advertisePeerUrls: values['initial-advertise-peer-urls'].split(','),
     skipHashCheck: values['skip-hash-check'],
     bumpRevision,
+    isInit: values.init,
   };
+}
+
+/** Why an init container has nothing to restore; undefined if it has to. */
+function reasonToSkip({ isInit, name, initialCluster, dataDir, walDir }: RestoreOptions): string | undefined {
+  if (!isInit) return undefined;
+  const directory = dataDirectory(dataDir, walDir);
+  // After a restore that was interrupted, all is done again.
+  if (isUnfinished(directory)) rmSync(dirname(directory.rocksdb), { recursive: true, force: true });
+  if (logExists(directory.wal)) return `${dataDir} has data`;
+  if (!parseInitialCluster(initialCluster).has(name)) return `${name} is no member of the initial cluster`;
+  return undefined;
 }
 
 /** The `snapshot` subcommand. Returns the exit code. */
@@ -240,7 +258,14 @@ export async function runSnapshot(
     return 2;
   }
   try {
-    const { keys, events, revision } = await restoreSnapshot(options);
+    const reason = reasonToSkip(options);
+    if (reason !== undefined) {
+      out(`nothing to restore: ${reason}`);
+      return 0;
+    }
+    const { keys, events, revision } = await withSnapshotFile(options.file, options.dataDir, (file) =>
+      restoreSnapshot({ ...options, file }),
+    );
     out(`restored ${keys} keys and ${events} changes up to revision ${revision} into ${options.dataDir}`);
     return 0;
   } catch (error) {

@@ -1,0 +1,125 @@
+import { Client, type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { MessageCodec } from '../../wire/codec.ts';
+import { errors } from '../../wire/errors.ts';
+import { AuthenticateRequest, SnapshotRequest, SnapshotResponse } from '../../wire/gen/etcdserverpb.ts';
+import { Auth, Maintenance } from '../../wire/services.ts';
+import { endpointCredentials, endpointTarget } from '../discovery/grpc-endpoint.ts';
+import type { ClientSettings } from './client-flags.ts';
+
+interface Method<Q, R> {
+  readonly path: string;
+  readonly request: MessageCodec<Q>;
+  readonly response: MessageCodec<R>;
+}
+
+/** Client of one endpoint of a running server, etcd or Keystead. */
+export class EndpointClient {
+  readonly endpoint: string;
+  readonly #settings: ClientSettings;
+  readonly #client: Client;
+  #token: Promise<string> | undefined;
+
+  constructor(endpoint: string, settings: ClientSettings) {
+    this.endpoint = endpoint;
+    this.#settings = settings;
+    this.#client = new Client(endpointTarget(endpoint), endpointCredentials(endpoint, settings.tls), {
+      'grpc.max_receive_message_length': -1,
+    });
+  }
+
+  /** Rejects with an Error whose message is the server's, or says that there is no connection. */
+  async call<Q, R>(method: Method<Q, R>, request: Q): Promise<R> {
+    return this.#unary(method, request, await this.#metadata());
+  }
+
+  /** Streams a snapshot of the server's database. */
+  async snapshot(): Promise<ClientReadableStream<SnapshotResponse>> {
+    return this.#client.makeServerStreamRequest(
+      Maintenance.methods.snapshot.path,
+      (message: SnapshotRequest) => SnapshotRequest.encode(message),
+      (bytes: Buffer) => SnapshotResponse.decode(bytes),
+      SnapshotRequest.create(),
+      await this.#metadata(),
+    );
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async #metadata(): Promise<Metadata> {
+    const metadata = new Metadata();
+    if (this.#settings.user === '') return metadata;
+    this.#token ??= this.#logIn();
+    const token = await this.#token;
+    if (token !== '') metadata.set('token', token);
+    return metadata;
+  }
+
+  /** Returns an empty token if authentication is off. */
+  async #logIn(): Promise<string> {
+    const { user, password } = this.#settings;
+    const request = AuthenticateRequest.create({ name: user, password });
+    try {
+      return (await this.#unary(Auth.methods.authenticate, request, new Metadata())).token;
+    } catch (error) {
+      if (error instanceof Error && error.message.includes(errors.AuthNotEnabled.message)) return '';
+      throw error;
+    }
+  }
+
+  #unary<Q, R>(method: Method<Q, R>, request: Q, metadata: Metadata): Promise<R> {
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        method.path,
+        (message: Q) => method.request.encode(message),
+        (bytes: Buffer) => method.response.decode(bytes),
+        request,
+        metadata,
+        { deadline: Date.now() + this.#settings.timeoutMs },
+        (error, response) => {
+          if (error === null && response !== undefined) resolve(response);
+          else reject(error === null ? new Error('an empty response') : failure(error));
+        },
+      );
+    });
+  }
+}
+
+function failure(error: ServiceError): Error {
+  const isLost = error.code === status.UNAVAILABLE && !error.details.startsWith('etcdserver:');
+  return new Error(isLost ? `no connection: ${error.details}` : error.details, { cause: error });
+}
+
+/**
+ * Runs work with one endpoint after the other until one succeeds.
+ *
+ * @throws Error with the failure of each endpoint
+ */
+export async function firstAnswer<T>(
+  clients: readonly EndpointClient[],
+  work: (client: EndpointClient) => Promise<T>,
+): Promise<T> {
+  const failures: string[] = [];
+  for (const client of clients) {
+    try {
+      return await work(client);
+    } catch (error) {
+      failures.push(`${client.endpoint}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(failures.join('; '));
+}
+
+/** Opens a client for each endpoint and closes them when the work is done. */
+export async function withClients<T>(
+  settings: ClientSettings,
+  work: (clients: readonly EndpointClient[]) => Promise<T>,
+): Promise<T> {
+  const clients = settings.endpoints.map((endpoint) => new EndpointClient(endpoint, settings));
+  try {
+    return await work(clients);
+  } finally {
+    for (const client of clients) client.close();
+  }
+}

@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hex, reasonOf } from '../lib/text.ts';
+import { type Member, MemberListRequest, MemberRemoveRequest } from '../wire/gen/etcdserverpb.ts';
+import { Cluster } from '../wire/services.ts';
+import { CLIENT_USAGE, type ClientSettings, parseClient } from './client/client-flags.ts';
+import { type EndpointClient, firstAnswer, withClients } from './client/endpoint-client.ts';
+
+export interface RemoveOptions {
+  readonly client: ClientSettings;
+  /** Members are named `<prefix><ordinal>`, as the pods of a StatefulSet. */
+  readonly namePrefix: string;
+  /** Members with this ordinal or a higher one are removed. */
+  readonly fromOrdinal: number;
+  /** How long the cluster may refuse a removal, for example because another member is not connected yet. */
+  readonly patienceMs: number;
+  readonly report: (line: string) => void;
+}
+
+const RETRY_MS = 1_000;
+
+/**
+ * Removes the members of a StatefulSet whose pods are about to end, highest ordinal first.
+ *
+ * @throws Error if the cluster does not answer or refuses for too long
+ */
+export async function removeMembers(options: RemoveOptions): Promise<void> {
+  await withClients(options.client, async (clients) => {
+    const leaving = (await membersOf(clients))
+      .map((member) => ({ member, ordinal: ordinalOf(member, options.namePrefix) }))
+      .filter(({ ordinal }) => ordinal !== undefined && ordinal >= options.fromOrdinal)
+      .toSorted((a, b) => (b.ordinal ?? 0) - (a.ordinal ?? 0));
+    if (leaving.length === 0) options.report('no member to remove');
+    for (const { member, ordinal } of leaving) {
+      await removeOne(clients, member, options.patienceMs);
+      options.report(`removed member ${options.namePrefix}${ordinal ?? ''} (${hex(member.id)})`);
+    }
+  });
+}
+
+async function membersOf(clients: readonly EndpointClient[]): Promise<Member[]> {
+  const request = MemberListRequest.create({ linearizable: true });
+  return (await firstAnswer(clients, (each) => each.call(Cluster.methods.memberList, request))).members;
+}
+
+/** A member that never started has no name, so the host of its peer URL counts as well. */
+function ordinalOf({ name, peerUrls }: Member, prefix: string): number | undefined {
+  const hosts = peerUrls.map((url) => new URL(url).hostname.split('.')[0] ?? '');
+  for (const candidate of [name, ...hosts]) {
+    const digits = candidate.startsWith(prefix) ? candidate.slice(prefix.length) : '';
+    if (/^\d+$/.test(digits)) return Number(digits);
+  }
+  return undefined;
+}
+
+async function removeOne(
+  clients: readonly EndpointClient[],
+  { id }: Member,
+  patienceMs: number,
+): Promise<void> {
+  const until = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      await firstAnswer(clients, (each) =>
+        each.call(Cluster.methods.memberRemove, MemberRemoveRequest.create({ id })),
+      );
+      return;
+    } catch (error) {
+      // The removal may have succeeded although its answer was lost.
+      const members = await membersOf(clients).catch(() => undefined);
+      if (members !== undefined && members.every((member) => member.id !== id)) return;
+      if (performance.now() > until) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+const USAGE = `Usage: keystead member remove --name-prefix <prefix> --from-ordinal <number> [options]
+
+Removes the members named <prefix><number> with this number or a higher one from a running cluster. Run it before the
+pods of a StatefulSet end. It does nothing if there are none.
+
+  --wait                          Seconds to wait while the cluster refuses (default "120")
+${CLIENT_USAGE}`;
+
+/** The `member` subcommand. Returns the exit code. */
+export async function runMember(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  out: (text: string) => void,
+  err: (text: string) => void,
+): Promise<number> {
+  let options: RemoveOptions;
+  try {
+    const { settings, values, positionals } = parseClient(args, environment, {
+      'name-prefix': { type: 'string', default: '' },
+      'from-ordinal': { type: 'string', default: '' },
+      wait: { type: 'string', default: '120' },
+    });
+    const { 'name-prefix': namePrefix, 'from-ordinal': from, wait } = values;
+    if (positionals.length !== 1 || positionals[0] !== 'remove')
+      throw new Error('the only command is "member remove"');
+    if (typeof namePrefix !== 'string' || namePrefix === '') throw new Error('--name-prefix is required');
+    if (typeof from !== 'string' || !/^[1-9]\d{0,8}$/.test(from))
+      throw new Error('--from-ordinal must be a positive number: one member has to stay');
+    if (typeof wait !== 'string' || !/^\d{1,6}$/.test(wait))
+      throw new Error('--wait must be a number of seconds');
+    options = {
+      client: settings,
+      namePrefix,
+      fromOrdinal: Number(from),
+      patienceMs: Number(wait) * 1000,
+      report: out,
+    };
+  } catch (error) {
+    err(`keystead member: ${reasonOf(error)}\n${USAGE}`);
+    return 2;
+  }
+  try {
+    await removeMembers(options);
+    return 0;
+  } catch (error) {
+    err(`keystead member remove: ${reasonOf(error)}`);
+    return 1;
+  }
+}
