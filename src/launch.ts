@@ -27,6 +27,13 @@ type ModuleFunction = (
   folder: string,
 ) => void;
 
+const fromPackages: Require = createRequire(__filename);
+
+// Node.js contains cached code of its own modules, which V8 refuses once a flag has changed. What each start needs is
+// loaded before that. `cluster` is needed by each listening socket.
+for (const name of ['cluster', 'dns', 'http', 'net', 'os', 'perf_hooks', 'timers/promises', 'zlib'])
+  fromPackages(`node:${name}`);
+
 // The young generation is small and collected often, so parallel scavenging costs more than it saves. V8 compares its
 // flags with those of cached code, so they must be set before any code is loaded.
 setFlagsFromString('--no-parallel-scavenge');
@@ -46,7 +53,6 @@ const lazyModules: ReadonlySet<string> = new Set([
   'node:zlib',
 ]);
 
-const fromPackages: Require = createRequire(__filename);
 const modules = new Map<string, LoadedModule>();
 
 /** The loaded scripts by file name in the bundle. The build stores their code cache. */

@@ -12,6 +12,14 @@ process.on('exit', () => {
   for (const program of running) program.signal('SIGKILL');
 });
 
+/**
+ * This process's environment without a setting that is only for the machine's own tools. Node.js reads all certificates of
+ * NODE_EXTRA_CA_CERTS at each start, which takes 50 ms of processor time; a server does not use them.
+ */
+export function programEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_EXTRA_CA_CERTS: undefined };
+}
+
 export interface ProgramOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
@@ -31,7 +39,7 @@ export class Program {
     this.title = title;
     const child = spawn(command, args, {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...programEnvironment(), ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

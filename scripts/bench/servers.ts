@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { programEnvironment } from '../../e2e/harness/program.ts';
 
 export type System = 'etcd' | 'keystead';
 export const systems: readonly System[] = ['etcd', 'keystead'];
@@ -138,7 +139,7 @@ function launch(system: System, flags: readonly string[]): ChildProcess {
     system === 'etcd'
       ? [peer('etcd'), flags]
       : [process.execPath, [join(root, 'dist/keystead.js'), ...flags]];
-  return spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  return spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /** One running server with its own data directory. etcd and Keystead are started with the same flags. */

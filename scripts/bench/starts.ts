@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { programEnvironment } from '../../e2e/harness/program.ts';
 import { threadTimes } from './processor-time.ts';
 import { freePort, peer, type System, systems } from './servers.ts';
 
@@ -58,7 +59,7 @@ class Place {
   async start(): Promise<Cost> {
     const [command = '', ...args] = this.#command;
     const startedMs = performance.now();
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] });
     const ended = once(child, 'exit');
     for await (const line of createInterface({ input: child.stderr })) {
       if (!line.includes(READY)) continue;
