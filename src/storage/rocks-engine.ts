@@ -11,6 +11,7 @@ import {
 import { EMPTY } from '../wire/reader.ts';
 import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
+import { RocksLogBound } from './rocks-log-bound.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
 import { openColumns, storedKey, type OpenColumn, type OpenColumns } from './open-columns.ts';
 import { RocksReader } from './rocks-reader.ts';
@@ -36,6 +37,7 @@ class RocksBatch implements WriteBatch {
   readonly #columns: OpenColumns;
   #handle: BatchHandle | undefined;
   #length = 0;
+  #bytes = 0;
 
   /** @param current returns the columns of the open store; throws if it is closed */
   constructor(current: () => OpenColumns, handle: BatchHandle) {
@@ -48,6 +50,11 @@ class RocksBatch implements WriteBatch {
     return this.#length;
   }
 
+  /** Bytes of the keys and values put. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   put(column: Column, key: Uint8Array, value: Uint8Array): void {
     const place = this.#place(column);
     assert(
@@ -56,6 +63,7 @@ class RocksBatch implements WriteBatch {
     );
     this.#binding.batch_put(this.#open(), storedKey(place, key), value, place.choice);
     this.#length++;
+    this.#bytes += key.length + value.length;
   }
 
   del(column: Column, key: Uint8Array): void {
@@ -121,6 +129,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   readonly #tuning: RocksTuning;
   #logSync: RocksLogSync;
   #sizes: RocksSizes;
+  readonly #logBound = new RocksLogBound(
+    () => this.#sizes,
+    () => this.#flushFew(),
+  );
   #spareBatch: BatchHandle | undefined;
   readonly #recalls = new Set<() => Promise<void>>();
   readonly #currentColumns = (): OpenColumns => this.columns;
@@ -214,6 +226,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     const startedMs = performance.now();
     try {
       this.#commit(handle);
+      this.#logBound.wrote(batch.bytes);
       this.#onWrite?.(performance.now() - startedMs);
     } finally {
       this.binding.batch_clear(handle);
@@ -244,8 +257,10 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
    * that follow.
    */
   async compactFiles(): Promise<void> {
-    const { free } = await spaceOf(this.#directory);
-    if (free > MIN_FREE_FOR_FLUSH) await this.#flushMemory();
+    if (await this.#mayFlush()) {
+      await this.#flush(['event', 'latest', 'version']);
+      await this.#sizes.logsWereFlushed();
+    }
     let idle = 0;
     for (let waits = 0; idle < 2 && waits < MAX_COMPACTION_WAITS; waits++) {
       await new Promise((resolve) => setTimeout(resolve, COMPACTION_POLL_MS));
@@ -254,11 +269,21 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     await this.#sizes.refresh();
   }
 
+  async #mayFlush(): Promise<boolean> {
+    const { free } = await spaceOf(this.#directory);
+    return free > MIN_FREE_FOR_FLUSH;
+  }
+
+  /** Flushes the families that receive few bytes for each put. */
+  async #flushFew(): Promise<void> {
+    if (await this.#mayFlush()) await this.#flush(['latest', 'version']);
+  }
+
   /** Puts and deletes the EMPTY key, which no row has, in one batch. That uses memory and leaves no row. */
-  async #flushMemory(): Promise<void> {
-    for (const column of ['event', 'latest', 'version'] as const) {
-      const { choice } = this.columns[column];
+  async #flush(flushed: readonly (keyof typeof flushedBytes)[]): Promise<void> {
+    for (const column of flushed) {
       for (let filled = 0; filled <= flushedBytes[column]; filled += filler.length) {
+        const { choice } = this.columns[column];
         const handle = this.binding.batch_init();
         this.binding.batch_put(handle, EMPTY, filler, choice);
         this.binding.batch_del(handle, EMPTY, choice);
@@ -267,7 +292,6 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
-    await this.#sizes.logsWereFlushed();
   }
 
   sizes(): { total: number; inUse: number } {

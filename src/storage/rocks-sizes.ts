@@ -49,6 +49,13 @@ export class RocksSizes {
     }
   }
 
+  /** Bytes of RocksDB's log. */
+  async logBytes(): Promise<number> {
+    let bytes = 0;
+    for (const [name, size] of await fileSizes(this.#directory)) if (name.endsWith('.log')) bytes += size;
+    return bytes;
+  }
+
   /** All memory was flushed: the current logs hold no needed data, and will be removed. */
   async logsWereFlushed(): Promise<void> {
     const sizes = await fileSizes(this.#directory);
