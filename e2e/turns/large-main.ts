@@ -14,9 +14,10 @@ const { values } = parseArgs({
   },
 });
 
-/** Of the long turns of one step. */
+/** Of the long turns of one step, the longest first. */
 const SHOWN = 5;
 
+const startedMs = performance.now();
 const found = await longTurnsOf({
   keys: Number(values.keys),
   leases: Number(values.leases),
@@ -24,8 +25,16 @@ const found = await longTurnsOf({
   boundMs: Number(values.bound),
   onStep: (name, ms, turns) => {
     console.log(`${name}: ${Math.round(ms)} ms, ${turns.length} long turns`);
-    for (const turn of turns.slice(0, SHOWN)) console.log(`    ${turn}`);
+    for (const turn of [...turns].sort((a, b) => msOf(b) - msOf(a)).slice(0, SHOWN))
+      console.log(`    ${turn}`);
   },
 });
+const longest = Math.max(0, ...found.map(msOf));
+console.log(`${Math.round((performance.now() - startedMs) / 1000)} s; the longest turn took ${longest} ms`);
 console.log(`${found.length} turns over ${values.bound} ms`);
 process.exitCode = found.length === 0 ? 0 : 1;
+
+/** Milliseconds in the description of a turn. */
+function msOf(turn: string): number {
+  return Number(/(\d+) ms in /.exec(turn)?.[1]);
+}

@@ -20,6 +20,7 @@ import { KV, Lease, Maintenance } from '../../src/wire/services.ts';
 import { LoadClient } from '../harness/load-client.ts';
 import type { Member } from '../harness/member.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
+import { eventually } from '../harness/wait.ts';
 import { LARGE_LEASE } from './large-store.ts';
 
 const TIMEOUT_MS = 240_000;
@@ -80,24 +81,28 @@ export const largeSteps: readonly LargeStep[] = [
   unary('HashKV', Maintenance.methods.hashKv, HashKVRequest.create()),
   unary('Hash', Maintenance.methods.hash, HashRequest.create()),
   stream('snapshot', Maintenance.methods.snapshot, SnapshotRequest.create()),
-  unary(
-    'delete of a range',
-    KV.methods.deleteRange,
-    DeleteRangeRequest.create({ ...prefix('/deleted/'), prevKv: true }),
+  untilApplied(
+    unary(
+      'delete of a range',
+      KV.methods.deleteRange,
+      DeleteRangeRequest.create({ ...prefix('/deleted/'), prevKv: true }),
+    ),
   ),
-  unary(
-    'delete of a range in a transaction',
-    KV.methods.txn,
-    TxnRequest.create({
-      success: [
-        {
-          request: {
-            case: 'requestDeleteRange',
-            value: DeleteRangeRequest.create(prefix('/registry/pods/000')),
+  untilApplied(
+    unary(
+      'delete of a range in a transaction',
+      KV.methods.txn,
+      TxnRequest.create({
+        success: [
+          {
+            request: {
+              case: 'requestDeleteRange',
+              value: DeleteRangeRequest.create(prefix('/registry/pods/000')),
+            },
           },
-        },
-      ],
-    }),
+        ],
+      }),
+    ),
   ),
   {
     name: 'list and count at a past revision',
@@ -108,10 +113,12 @@ export const largeSteps: readonly LargeStep[] = [
       await range('', { ...prefix('/registry/pods/'), revision }).run(member);
     },
   },
-  unary(
-    'revoke of a lease with many keys',
-    Lease.methods.leaseRevoke,
-    LeaseRevokeRequest.create({ id: LARGE_LEASE }),
+  untilApplied(
+    unary(
+      'revoke of a lease with many keys',
+      Lease.methods.leaseRevoke,
+      LeaseRevokeRequest.create({ id: LARGE_LEASE }),
+    ),
   ),
   {
     name: 'compaction',
@@ -155,6 +162,27 @@ function unary<Q>(name: string, method: NamedMethod<Q>, request: Q): LargeStep {
   };
 }
 
+/** As in etcd, a change that takes longer than seven seconds is answered with an error, and is made nevertheless. */
+function untilApplied({ name, run }: LargeStep): LargeStep {
+  return {
+    name,
+    run: async (member) => {
+      try {
+        return await run(member);
+      } catch (error) {
+        if (!String(error).includes('request timed out')) throw error;
+        return eventually(`${name} is applied`, async () => isIdle(await statusOf(member)), {
+          timeoutMs: TIMEOUT_MS,
+        });
+      }
+    },
+  };
+}
+
+function isIdle({ raftIndex, raftAppliedIndex }: StatusResponse): boolean {
+  return raftIndex === raftAppliedIndex;
+}
+
 /** A call that the server ends, whose messages are dropped as they come. */
 function stream<Q>(name: string, method: NamedMethod<Q>, request: Q): LargeStep {
   return {
@@ -174,8 +202,11 @@ function stream<Q>(name: string, method: NamedMethod<Q>, request: Q): LargeStep 
 
 const bytesOnly = { decode: (bytes: Buffer) => bytes.length } as unknown as MessageCodec<number>;
 
-export async function revisionOf(member: Member): Promise<number> {
+async function statusOf(member: Member): Promise<StatusResponse> {
   const message = await unary('status', Maintenance.methods.status, StatusRequest.create()).run(member);
-  const { header } = StatusResponse.decode(message as Buffer);
-  return header?.revision ?? 0;
+  return StatusResponse.decode(message as Buffer);
+}
+
+async function revisionOf(member: Member): Promise<number> {
+  return (await statusOf(member)).header?.revision ?? 0;
 }

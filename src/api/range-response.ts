@@ -72,7 +72,7 @@ interface Found {
 function respond(context: ServiceContext, call: UnaryCall, found: Found): void {
   const { header, result } = found;
   const tail = encodeTail(result);
-  const total = header.length + fieldBytes(result) + tail.length;
+  const total = header.length + result.fieldBytes + tail.length;
   if (total <= AT_ONCE_BYTES) {
     const parts = [header];
     while (!result.isRead) parts.push(...result.readFields(AT_ONCE_BYTES));
@@ -212,13 +212,6 @@ function readFurther(result: RangeResult): Buffer[] | undefined {
     if (error instanceof RevisionGoneError || error instanceof EngineReopenedError) return undefined;
     throw error;
   }
-}
-
-/** Bytes of the result's KeyValues as fields of a response. */
-export function fieldBytes(result: RangeResult): number {
-  let bytes = 0;
-  for (const size of result.sizes) bytes += 1 + varintSize(size) + size;
-  return bytes;
 }
 
 /** `more` and `count`. */

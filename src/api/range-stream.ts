@@ -10,7 +10,7 @@ import { EMPTY } from '../wire/reader.ts';
 import { KV } from '../wire/services.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { ResponseBody } from '../apply/response-body.ts';
-import { fieldBytes, KEYS_PER_SLICE, SlicedResponse } from './range-response.ts';
+import { KEYS_PER_SLICE, SlicedResponse } from './range-response.ts';
 import type { ServiceContext } from './service-context.ts';
 import { admitStream, endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
 
@@ -132,14 +132,15 @@ class ChunkedRange {
   }
 
   #send(found: RangeResult): void {
-    const fitting = this.#fitting(found);
+    // Fewer KeyValues where they are much larger than those before.
+    const result = found.firstBytes(this.#context.member.config.maxRequestBytes * 2);
+    const fitting = result.length;
     const isCut = fitting < found.length;
-    const result = isCut ? found.first(fitting) : found;
     this.#sent += fitting;
     const isLast = !isCut && (!found.more || this.#sent >= this.#totalLimit);
     if (fitting > 0) this.#key = Buffer.concat([found.keyAt(fitting - 1), ZERO]);
     if (!isLast) {
-      this.#adjust(fieldBytes(result), isCut);
+      this.#adjust(result.fieldBytes, isCut);
       this.#writeValues(result, EMPTY, EMPTY, () => this.#goOn());
       return;
     }
@@ -183,18 +184,6 @@ class ChunkedRange {
     this.#call.end();
   }
 
-  /** How many KeyValues the next message has: fewer where they are much larger than those before. */
-  #fitting(result: RangeResult): number {
-    const most = this.#context.member.config.maxRequestBytes * 2;
-    let bytes = 0;
-    let fitting = 0;
-    while (fitting < result.length && bytes < most) {
-      bytes += result.sizes[fitting] ?? 0;
-      fitting += 1;
-    }
-    return fitting;
-  }
-
   /** As in etcd: twice or half as many keys while a message is far from the target size. */
   #adjust(bytes: number, isCut: boolean): void {
     const aim = this.#context.member.config.maxRequestBytes;
@@ -212,7 +201,7 @@ class ChunkedRange {
   #writeValues(result: RangeResult, header: Buffer, tail: Buffer, then: () => void): void {
     const { member } = this.#context;
     const call = this.#call;
-    const size = header.length + fieldBytes(result) + tail.length;
+    const size = header.length + result.fieldBytes + tail.length;
     const head = fieldHead(RANGE_RESPONSE, size);
     const hold = member.compactor.hold(this.#revision, () => call.abort());
     const generation = member.storeGeneration;

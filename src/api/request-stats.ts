@@ -104,23 +104,31 @@ function cut(content: string): string {
 }
 
 function txnText({ compare, success, failure }: TxnRequest): string {
-  const compares = compare.map((each) => text('etcdserverpb.Compare', each));
-  return `compare:<${compares.join(' ')}> success:<${opsText(success)}> failure:<${opsText(failure)}>`;
+  const compares = shown(compare, (each) => text('etcdserverpb.Compare', each));
+  return `compare:<${compares}> success:<${opsText(success)}> failure:<${opsText(failure)}>`;
 }
 
 function opsText(ops: readonly RequestOp[]): string {
-  return ops
-    .map(({ request }) => {
-      if (request?.case === 'requestTxn') return `request_txn:<${txnText(request.value)}>`;
-      if (request?.case === 'requestPut')
-        return `request_put:<${text('etcdserverpb.PutRequest', request.value)}>`;
-      if (request?.case === 'requestRange')
-        return `request_range:{${text('etcdserverpb.RangeRequest', request.value)}}`;
-      if (request?.case === 'requestDeleteRange')
-        return `request_delete_range:{${text('etcdserverpb.DeleteRangeRequest', request.value)}}`;
-      return '';
-    })
-    .join(' ');
+  return shown(ops, ({ request }) => {
+    if (request?.case === 'requestTxn') return `request_txn:<${txnText(request.value)}>`;
+    if (request?.case === 'requestPut')
+      return `request_put:<${text('etcdserverpb.PutRequest', request.value)}>`;
+    if (request?.case === 'requestRange')
+      return `request_range:{${text('etcdserverpb.RangeRequest', request.value)}}`;
+    if (request?.case === 'requestDeleteRange')
+      return `request_delete_range:{${text('etcdserverpb.DeleteRangeRequest', request.value)}}`;
+    return '';
+  });
+}
+
+/** The texts of all items, or as many as a line can show. */
+function shown<Item>(items: readonly Item[], textOf: (item: Item) => string): string {
+  let all = '';
+  for (const [place, item] of items.entries()) {
+    all += `${place === 0 ? '' : ' '}${textOf(item)}`;
+    if (all.length > MAX_CONTENT_CHARS) break;
+  }
+  return all;
 }
 
 /** The fields that are set, in protobuf's text format. For a value only the size is shown. */

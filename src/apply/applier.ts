@@ -43,7 +43,7 @@ import { ApplyCounts } from './apply-counts.ts';
 import { hasPinnedRange, runTxn } from './txn.ts';
 import { touchedKeys } from './touched-keys.ts';
 
-/** A batch ends with the entry that reaches so many keys: it is applied in one turn of the event loop. */
+/** A batch of several entries has at most so many keys: it is applied in one turn of the event loop. */
 const KEYS_PER_BATCH = 512;
 const LOW_48_BITS = 0xffff_ffff_ffffn;
 
@@ -213,7 +213,13 @@ export class Applier {
         if (isLarge && place > 0) break;
         this.#decoded[place] = request;
         if (isLarge) return 0;
+        const keysBefore = this.#prefetch.length;
         touchedKeys(request, this.#prefetch);
+        if (place > 0 && this.#prefetch.length > KEYS_PER_BATCH) {
+          this.#prefetch.length = keysBefore;
+          this.#decoded.length = place;
+          break;
+        }
       }
       count += 1;
       if (this.#prefetch.length >= KEYS_PER_BATCH) break;
@@ -244,7 +250,7 @@ export class Applier {
   /** A put whose lease has so many keys that they are checked over several turns. */
   *#applyLargePut(request: PutEntry, place: number): Steps<ApplyResult | undefined> {
     const wanted = this.#name(place, request.idPrefix, request.idSequence);
-    const result = yield* this.#applyPutInSteps(callerOf(request), request, wanted);
+    const result = yield* this.#applyPutInSteps(request.caller, request, wanted);
     this.counts.countPut(isError(result));
     return wanted ? result : undefined;
   }
@@ -264,8 +270,7 @@ export class Applier {
   }
 
   #applyPut(request: PutEntry, wanted: boolean): ApplyResult {
-    if (this.#options.auth.isEnabled)
-      return runSteps(this.#applyPutInSteps(callerOf(request), request, wanted));
+    if (this.#options.auth.isEnabled) return runSteps(this.#applyPutInSteps(request.caller, request, wanted));
     return this.#alarm() ?? this.#applyAllowedPut(request, wanted);
   }
 
@@ -480,10 +485,6 @@ export class Applier {
     for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
     this.#decoded.length = 0;
   }
-}
-
-function callerOf({ username, authRevision }: PutEntry): AuthInfo {
-  return { username, revision: authRevision };
 }
 
 /** Requests that only read. They need not be applied if no local caller waits. */

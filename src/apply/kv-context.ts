@@ -123,7 +123,7 @@ export function* writeDeleteBody(body: ResponseBody, store: MvccStore, deleted: 
   const { previous } = deleted;
   for (let at = 0; at < previous.length; at += VALUES_PER_STEP) {
     if (at > 0) yield;
-    for (const kv of store.readValues(previous.slice(at, at + VALUES_PER_STEP))) body.field(3, kv);
+    body.fields(3, store.readValues(previous.slice(at, at + VALUES_PER_STEP)));
   }
 }
 

@@ -1,3 +1,4 @@
+import type { AuthInfo } from '../auth/auth-store.ts';
 import { EMPTY } from '../wire/reader.ts';
 
 const NO_LEASE = 0n;
@@ -38,6 +39,10 @@ export class PutEntry {
   /** The last varint, as two unsigned 32-bit halves. */
   #low = 0;
   #high = 0;
+
+  get caller(): AuthInfo {
+    return { username: this.username, revision: this.authRevision };
+  }
 
   /** @returns false unless the entry is one put with its header; other entries need the full decoder */
   read(data: Buffer): boolean {

@@ -1,4 +1,5 @@
 import { assert, defined } from '../lib/assert.ts';
+import { ShardedMap } from '../lib/sharded-map.ts';
 import { SlicedSort } from '../lib/sliced-sort.ts';
 import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -86,7 +87,7 @@ export class Lessor {
   /** Counts since the start of the process. */
   readonly counters = { granted: 0, revoked: 0 };
   readonly #options: LessorOptions;
-  #leases: Map<bigint, LeaseState>;
+  #leases: ShardedMap<bigint, LeaseState>;
   readonly #attachments: Attachments;
   readonly #expiries = new TimedQueue<LeaseState>();
   readonly #checkpoints = new TimedQueue<LeaseState>();
@@ -119,8 +120,8 @@ export class Lessor {
     this.#attachments.reset();
   }
 
-  *#load(): Steps<Map<bigint, LeaseState>> {
-    const leases = new Map<bigint, LeaseState>();
+  *#load(): Steps<ShardedMap<bigint, LeaseState>> {
+    const leases = new ShardedMap<bigint, LeaseState>(lowBits);
     const rows = this.#options.engine.iterate('lease', allLeases);
     try {
       for (;;) {
@@ -413,6 +414,11 @@ export class Lessor {
     this.#awaited.delete(lease);
     for (const callback of waiting) callback(reason);
   }
+}
+
+/** The shard of a lease. IDs of all clients differ in their low bits. */
+function lowBits(id: bigint): number {
+  return Number(BigInt.asUintN(8, id));
 }
 
 function newLease(id: bigint, ttl: number, remainingTtl: number): LeaseState {

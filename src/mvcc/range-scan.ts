@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import { varintSize } from '../wire/varint.ts';
 import { encodeKeyValue } from '../wire/key-value.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { EMPTY } from '../wire/reader.ts';
@@ -40,6 +41,15 @@ export interface ValueReads {
 const VALUES_PER_READ = 1000;
 const FIELDS_PER_READ = 256;
 
+interface Found {
+  readonly count: number;
+  readonly more: boolean;
+  readonly entries: readonly KeyEntry[];
+  readonly reads: ValueReads;
+  readonly encoded?: readonly Buffer[];
+  readonly fieldBytes: number;
+}
+
 /** The result of a range read. The KeyValues are read in order, when the caller takes them. */
 export class RangeResult {
   /** Number of keys in the whole range at the revision, without limit and filters. */
@@ -47,26 +57,21 @@ export class RangeResult {
   readonly more: boolean;
   /** Number of KeyValues. */
   readonly length: number;
-  readonly #sizes: readonly number[];
+  /** Bytes of all KeyValues as fields of a response. */
+  readonly fieldBytes: number;
   readonly #entries: readonly KeyEntry[];
   readonly #reads: ValueReads;
   readonly #encoded: readonly Buffer[] | undefined;
   #at = 0;
 
-  constructor(found: {
-    count: number;
-    more: boolean;
-    entries: readonly KeyEntry[];
-    reads: ValueReads;
-    encoded?: readonly Buffer[];
-  }) {
+  constructor(found: Found) {
     this.count = found.count;
     this.more = found.more;
+    this.fieldBytes = found.fieldBytes;
     this.#entries = found.entries;
     this.#reads = found.reads;
     this.#encoded = found.encoded;
-    this.#sizes = found.encoded?.map((kv) => kv.length) ?? found.entries.map(({ meta }) => meta.size);
-    this.length = this.#sizes.length;
+    this.length = found.entries.length;
   }
 
   /** Nothing is left to read. */
@@ -81,18 +86,27 @@ export class RangeResult {
     return entry.key;
   }
 
-  /** The first `length` KeyValues of a result of which nothing was read yet. Neither counts nor `more` change. */
-  first(length: number): RangeResult {
+  /** The first KeyValues, until they have at least `bytes`, of a result of which nothing was read yet. */
+  firstBytes(bytes: number): RangeResult {
+    let length = 0;
+    let fieldBytes = 0;
+    for (let size = 0; length < this.length && size < bytes; length += 1) {
+      size += this.#sizeAt(length);
+      fieldBytes += fieldSize(this.#sizeAt(length));
+    }
+    if (length === this.length) return this;
     const entries = this.#entries.slice(0, length);
-    const found = { count: this.count, more: this.more, entries, reads: this.#reads };
+    const found = { count: this.count, more: this.more, entries, reads: this.#reads, fieldBytes };
     return new RangeResult(
       this.#encoded === undefined ? found : { ...found, encoded: this.#encoded.slice(0, length) },
     );
   }
 
-  /** Size of each encoded KeyValue, known before any is read. */
-  get sizes(): readonly number[] {
-    return this.#sizes;
+  /** Size of an encoded KeyValue, known before it is read. */
+  #sizeAt(at: number): number {
+    return this.#encoded === undefined
+      ? (this.#entries[at]?.meta.size ?? 0)
+      : (this.#encoded[at]?.length ?? 0);
   }
 
   /** The next encoded KeyValues: about `maxBytes`, at least one. An empty array at the end. */
@@ -102,7 +116,7 @@ export class RangeResult {
     if (this.#encoded !== undefined) return this.#encoded.slice(from, this.#at);
     const values = this.#reads.values(this.#metas(from));
     for (let at = 0; at < values.length; at += 1) {
-      assert(values[at]?.length === this.#sizes[from + at], 'the index knows the size of each KeyValue');
+      assert(values[at]?.length === this.#sizeAt(from + at), 'the index knows the size of each KeyValue');
     }
     return values;
   }
@@ -131,7 +145,7 @@ export class RangeResult {
   #advance(maxBytes: number, maxValues: number): void {
     const end = Math.min(this.length, this.#at + maxValues);
     for (let bytes = 0; this.#at < end && (bytes === 0 || bytes < maxBytes); this.#at += 1)
-      bytes += this.#sizes[this.#at] ?? 0;
+      bytes += this.#sizeAt(this.#at);
   }
 
   readAll(): Buffer[] {
@@ -141,6 +155,10 @@ export class RangeResult {
     }
     return all;
   }
+}
+
+function fieldSize(size: number): number {
+  return 1 + varintSize(size) + size;
 }
 
 function isDefaultOrder(options: RangeOptions): boolean {
@@ -180,6 +198,9 @@ const SORT_READ_BYTES = 256 * 1024;
 /** A sorting step moves this many items for each key that it may read: a comparison costs less than a row. */
 const MOVES_PER_KEY = 4;
 
+/** Entries looked at in one step, without reading anything. */
+const MEASURED_PER_STEP = 16_384;
+
 interface ValuedEntry {
   readonly entry: KeyEntry;
   readonly value: Buffer;
@@ -207,6 +228,7 @@ export class RangeScan {
   readonly #steps: Generator<void, void>;
   #entries: KeyEntry[] = [];
   #encoded: Buffer[] | undefined;
+  #fieldBytes = 0;
   #more = false;
   #visited = 0;
   /** Keys that the current step may still read. */
@@ -255,7 +277,8 @@ export class RangeScan {
     assert(this.#done, 'a range result is taken when the scan is done');
     this.#letGo();
     const count = this.#knownCount ?? this.#visited;
-    const found = { count, more: this.#more, entries: this.#entries, reads: this.#reads };
+    const fieldBytes = this.#fieldBytes;
+    const found = { count, more: this.#more, entries: this.#entries, reads: this.#reads, fieldBytes };
     return new RangeResult(this.#encoded === undefined ? found : { ...found, encoded: this.#encoded });
   }
 
@@ -271,6 +294,16 @@ export class RangeScan {
     this.#more = limit > 0 && this.#entries.length > limit;
     if (this.#more) this.#entries = this.#entries.slice(0, limit);
     if (keysOnly) yield* this.#encodeKeys();
+    else yield* this.#measure();
+  }
+
+  *#measure(): Generator<void, void> {
+    for (let at = 0; at < this.#entries.length; at += MEASURED_PER_STEP) {
+      if (at > 0) yield;
+      const end = Math.min(at + MEASURED_PER_STEP, this.#entries.length);
+      for (let place = at; place < end; place += 1)
+        this.#fieldBytes += fieldSize(this.#entries[place]?.meta.size ?? 0);
+    }
   }
 
   *#visit(): Generator<void, void> {
@@ -305,7 +338,7 @@ export class RangeScan {
   }
 
   *#sortByValue(ascending: boolean): Generator<void, void> {
-    const found = { count: 0, more: false, entries: this.#entries, reads: this.#reads };
+    const found = { count: 0, more: false, entries: this.#entries, reads: this.#reads, fieldBytes: 0 };
     const values = new RangeResult(found);
     const view = new KeyValueView();
     const valued: ValuedEntry[] = [];
@@ -320,7 +353,11 @@ export class RangeScan {
     const sorted = yield* this.#sorted(valued, (a, b) =>
       ascending ? Buffer.compare(a.value, b.value) : Buffer.compare(b.value, a.value),
     );
-    this.#entries = sorted.map(({ entry }) => entry);
+    // In place: copying all of a long list would take too long for one step.
+    for (const [place, { entry }] of sorted.entries()) {
+      if (place % MEASURED_PER_STEP === MEASURED_PER_STEP - 1) yield;
+      this.#entries[place] = entry;
+    }
   }
 
   *#sorted<Item>(items: Item[], order: (a: Item, b: Item) => number): Generator<void, Item[]> {
@@ -339,7 +376,9 @@ export class RangeScan {
     for (const { key, meta } of this.#entries) {
       if (this.#left <= 0) yield;
       this.#left -= 1;
-      encoded.push(encodeKeyOnly(key, meta, withLease));
+      const kv = encodeKeyOnly(key, meta, withLease);
+      encoded.push(kv);
+      this.#fieldBytes += fieldSize(kv.length);
     }
     this.#encoded = encoded;
   }

@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import { ShardedMap } from '../lib/sharded-map.ts';
 import { fieldHead } from '../wire/splice.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import type { IndexMeta } from './index-meta.ts';
@@ -48,7 +49,7 @@ export type ReadValues = (metas: readonly IndexMeta[]) => Buffer[];
 export class ValueCache {
   readonly #maxBytes: number;
   readonly #storeBytes: () => number;
-  readonly #entries = new Map<number, Entry>();
+  readonly #entries = new ShardedMap<number, Entry>(mixed);
   /** The oldest first. */
   #slabs: Slab[] = [];
   #bytes = 0;
@@ -192,4 +193,10 @@ function writeField(target: Buffer, start: number, value: Buffer): number {
 /** A number for each revision that can be kept; undefined for others. */
 function nameOf({ mod, sub }: IndexMeta): number | undefined {
   return sub < MAX_SUBS && mod < MAX_MAIN ? mod * MAX_SUBS + sub : undefined;
+}
+
+/** Neither the revision nor the place in it alone differs between all values. */
+function mixed(name: number): number {
+  const mod = Math.floor(name / MAX_SUBS);
+  return (mod + name) | 0;
 }
