@@ -1,6 +1,8 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-/** Simulations, fuzzing and random models, which take most of the processor time of all unit tests. */
+type TestOptions = TestProjectInlineConfiguration['test'];
+
+/** Simulations, fuzzing, random models and much data, which take most of the processor time of all unit tests. */
 const SLOW = 'src/**/*.slow.test.ts';
 
 /** Faults, restarts, soak and fuzzing of real processes: `npm run e2e:reliability`. */
@@ -9,53 +11,45 @@ const RELIABILITY = 'e2e/reliability/**/*.test.ts';
 /** A real Kubernetes node, which takes long to build and to run: `npm run e2e:node`. */
 const NODE = 'e2e/node/cluster/**/*.test.ts';
 
+/**
+ * Test files of a worker share its modules, because loading them again for each file takes longer than most tests.
+ * So a test must undo what it changes outside itself: fake timers, mocks, `process.env`.
+ */
+const unit: TestOptions = {
+  pool: 'forks',
+  isolate: false,
+  setupFiles: ['src/lib/testing/buffer-equality.ts'],
+};
+
+/** Tests of real processes run one after another. */
+const e2e: TestOptions = {
+  pool: 'forks',
+  poolOptions: { forks: { singleFork: true } },
+  setupFiles: ['src/lib/testing/buffer-equality.ts', 'e2e/harness/turns-within-bound.ts'],
+};
+
+const minutes = (count: number): TestOptions => ({
+  testTimeout: count * 60_000,
+  hookTimeout: count * 60_000,
+});
+
 export default defineConfig({
   test: {
     projects: [
+      { test: { ...unit, name: 'unit', include: ['src/**/*.test.ts'], exclude: [SLOW], ...minutes(1) } },
+      { test: { ...unit, name: 'unit-slow', include: [SLOW], ...minutes(2) } },
       {
         test: {
-          name: 'unit',
-          include: ['src/**/*.test.ts'],
-          exclude: [SLOW],
-          pool: 'forks',
-          testTimeout: 60_000,
-        },
-      },
-      { test: { name: 'unit-slow', include: [SLOW], pool: 'forks', testTimeout: 120_000 } },
-      {
-        test: {
+          ...e2e,
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // Projects of their own, below.
           exclude: [RELIABILITY, NODE],
-          setupFiles: ['e2e/harness/turns-within-bound.ts'],
-          pool: 'forks',
-          poolOptions: { forks: { singleFork: true } },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...minutes(2),
         },
       },
-      {
-        test: {
-          name: 'e2e-node',
-          include: [NODE],
-          pool: 'forks',
-          poolOptions: { forks: { singleFork: true } },
-          testTimeout: 900_000,
-          hookTimeout: 900_000,
-        },
-      },
-      {
-        test: {
-          name: 'e2e-reliability',
-          include: [RELIABILITY],
-          setupFiles: ['e2e/harness/turns-within-bound.ts'],
-          pool: 'forks',
-          poolOptions: { forks: { singleFork: true } },
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
-        },
-      },
+      { test: { ...e2e, name: 'e2e-node', include: [NODE], setupFiles: [], ...minutes(15) } },
+      { test: { ...e2e, name: 'e2e-reliability', include: [RELIABILITY], ...minutes(10) } },
     ],
   },
 });

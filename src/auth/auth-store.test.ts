@@ -118,16 +118,6 @@ describe('permissions', () => {
     expect(auth.checkRange({ username: '', revision: 0 }, bytes('a'), bytes(''))).toBe(errors.UserEmpty);
     expect(auth.checkRange(as('gone'), bytes('a'), bytes(''))).toBe(errors.PermissionDenied);
   });
-
-  it('are checked quickly when there are thousands', () => {
-    for (let i = 0; i < 3000; i++) grant('r', READ, `key${i}`);
-    const who = as('u');
-    const keys = Array.from({ length: 3000 }, (_, i) => bytes(`key${i}`));
-    auth.checkRange(who, bytes('warm'), bytes(''));
-    const start = performance.now();
-    for (let round = 0; round < 10; round++) for (const key of keys) auth.checkRange(who, key, bytes(''));
-    expect(performance.now() - start).toBeLessThan(1000);
-  });
 });
 
 describe('users and roles', () => {

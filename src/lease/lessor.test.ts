@@ -1,22 +1,10 @@
 import { runSteps } from '../lib/steps.ts';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Clock } from '../ports/clock.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { errors } from '../wire/errors.ts';
 import { Lessor, MAX_LEASE_TTL, minimumLeaseTtl, REVOKE_RATE } from './lessor.ts';
-import { TimedQueue } from './timed-queue.ts';
-
-class TestClock implements Clock {
-  ms = 1_000_000;
-
-  now(): number {
-    return this.ms;
-  }
-
-  wall(): number {
-    return this.ms;
-  }
-}
+import { promotionCases } from './promotion.cases.ts';
+import { promoteWholly, TestClock } from './testing/test-clock.ts';
 
 let engine: MemoryEngine;
 let clock: TestClock;
@@ -34,11 +22,6 @@ function save(lessor: Lessor): void {
   const batch = engine.batch();
   lessor.stage(batch);
   engine.write(batch);
-}
-
-function promoteWholly(lessor: Lessor): void {
-  if (lessor.promote(0)) return;
-  while (!lessor.promoteMore());
 }
 
 const key = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -162,76 +145,7 @@ describe('expiry', () => {
   });
 });
 
-describe('a promotion with many leases', () => {
-  const MANY = 200_000n;
-
-  function withMany(): Lessor {
-    const lessor = open({ checkpoints: true });
-    // TTLs from two seconds to an hour, in random order.
-    for (let id = 1n; id <= MANY; id++) lessor.grant(id, 2 + ((Number(id) * 7919) % 3600));
-    return lessor;
-  }
-
-  it('schedules few leases in a step, and removes none by one in a demotion', () => {
-    const lessor = withMany();
-    const added = vi.spyOn(TimedQueue.prototype, 'add');
-    const removed = vi.spyOn(TimedQueue.prototype, 'remove');
-    let [steps, scheduled] = [0, 0];
-    for (let isDone = lessor.promote(0); !isDone; isDone = lessor.promoteMore()) {
-      // An expiry for each lease, and a checkpoint for a long one.
-      expect(added.mock.calls.length).toBeLessThanOrEqual(2 * 4096);
-      scheduled += added.mock.calls.length;
-      added.mockClear();
-      steps += 1;
-    }
-    scheduled += added.mock.calls.length;
-    // Each lease is visited twice: to group it, and to schedule it.
-    expect(steps).toBeGreaterThanOrEqual(Math.floor((2 * Number(MANY)) / 4096));
-    expect(scheduled).toBeGreaterThan(Number(MANY));
-    lessor.demote();
-    expect(removed).not.toHaveBeenCalled();
-    vi.restoreAllMocks();
-  });
-
-  it('gives leases that it has not visited their time from its start, and allows to renew and remove them', () => {
-    const lessor = withMany();
-    const [late, renewed, removed] = [MANY, MANY - 1n, MANY - 2n];
-    expect(lessor.promote(1000)).toBe(false);
-    const ttl = (id: bigint): number => lessor.lookup(id)?.ttl ?? NaN;
-    expect(lessor.remainingMs(late)).toBe(1000 + 1000 * ttl(late));
-    clock.ms += 500;
-    expect(lessor.remainingMs(late)).toBe(500 + 1000 * ttl(late));
-    expect(lessor.renew(renewed)).toEqual({ ttl: ttl(renewed) });
-    lessor.remove(removed);
-    lessor.grant(MANY + 1n, 5);
-    while (!lessor.promoteMore());
-    expect(lessor.remainingMs(renewed)).toBe(1000 * ttl(renewed));
-    expect(lessor.remainingMs(late)).toBe(500 + 1000 * ttl(late));
-    expect(lessor.remainingMs(removed)).toBeUndefined();
-    clock.ms += 4_000_000;
-    const expired = new Set<bigint>();
-    for (;;) {
-      const ids = lessor.expired(10_000);
-      if (ids.length === 0) break;
-      for (const id of ids) expired.add(id);
-    }
-    expect(expired.size).toBe(Number(MANY));
-    expect(expired.has(removed)).toBe(false);
-  });
-
-  it('ends with a demotion and starts again with the next promotion', () => {
-    const lessor = withMany();
-    lessor.promote(0);
-    lessor.promoteMore();
-    lessor.demote();
-    expect(lessor.promoteMore()).toBe(true);
-    expect(lessor.remainingMs(MANY)).toBe(Number.POSITIVE_INFINITY);
-    clock.ms += 10_000;
-    promoteWholly(lessor);
-    expect(lessor.remainingMs(1n)).toBe(1000 * (lessor.lookup(1n)?.ttl ?? NaN));
-    expect(lessor.expired()).toEqual([]);
-  });
-});
+promotionCases(20_000n);
 
 describe('checkpoints', () => {
   it('are due every five minutes and shorten the remaining time after a restart', () => {

@@ -1,46 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
-import { type Entry, Message, MessageType } from '../wire/gen/raftpb.ts';
+import { Message, MessageType } from '../wire/gen/raftpb.ts';
 import { AppendDecoder, AppendEncoder } from './append-codec.ts';
 import { MessageDecoder, MessageEncoder } from './message-codec.ts';
-import type { StreamDecoder } from './stream-codec.ts';
 import { StreamFormatError } from './stream-error.ts';
-
-const LOCAL = 0xb00n;
-const REMOTE = 0xa00n;
-
-function entry(index: number, term: number, data: Buffer | undefined): Entry {
-  return { type: 0, term, index, data };
-}
-
-function append(fields: Partial<Message>): Message {
-  return Message.create({ type: MessageType.MsgApp, to: LOCAL, from: REMOTE, ...fields });
-}
-
-/** Feeds bytes in pieces of `size`. */
-function decodeInPieces(decoder: StreamDecoder, bytes: Buffer, size: number): Message[] {
-  const messages: Message[] = [];
-  for (let at = 0; at < bytes.length; at += size) decoder.decode(bytes.subarray(at, at + size), messages);
-  return messages;
-}
-
-/** A leader's appends: mostly in sequence, sometimes after a gap or in a new term. */
-function randomAppends(random: SeededRandom, count: number): Message[] {
-  let index = 5;
-  let term = 2;
-  return Array.from({ length: count }, () => {
-    const previousTerm = term;
-    if (random.int(10) === 0) term += 1;
-    if (random.int(10) === 0) index += random.int(5);
-    const entries = Array.from({ length: random.int(4) }, (_, i) => {
-      const size = random.int(5) === 0 ? 4096 + random.int(9000) : random.int(100);
-      return entry(index + 1 + i, term, size === 0 ? undefined : Buffer.alloc(size, i));
-    });
-    const message = append({ term, logTerm: previousTerm, index, entries, commit: index });
-    index += entries.length;
-    return message;
-  });
-}
+import { append, decodeInPieces, entry, LOCAL, randomAppends, REMOTE } from './testing/appends.ts';
+import { decodeGarbage } from './testing/garbage.ts';
 
 describe('the message stream', () => {
   it('has messages as their codec writes them, without copying large data', () => {
@@ -174,23 +139,4 @@ describe('the append stream', () => {
   });
 });
 
-describe('decoders', () => {
-  it.each([...Array(40).keys()])('end on garbage with an error or wait for more, seed %i', (seed) => {
-    const random = new SeededRandom(seed);
-    const encoder = new AppendEncoder();
-    const valid = Buffer.concat(
-      randomAppends(random, 20).flatMap((each) => encoder.encode([each], 'bare').parts),
-    );
-    for (let round = 0; round < 50; round += 1) {
-      const bytes = Buffer.from(valid);
-      for (let i = 0; i < 4; i += 1) bytes[random.int(bytes.length)] = random.int(256);
-      for (const decoder of [new AppendDecoder({ local: LOCAL, remote: REMOTE }), new MessageDecoder()]) {
-        try {
-          decodeInPieces(decoder, bytes, 1 + random.int(5000));
-        } catch (error) {
-          expect(['StreamFormatError', 'WireError']).toContain((error as Error).name);
-        }
-      }
-    }
-  });
-});
+it('decoders end on garbage with an error or wait for more', () => decodeGarbage(1, 10));

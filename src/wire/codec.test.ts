@@ -2,63 +2,12 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
-import { generate, loadProtos } from '../../scripts/generate-wire.mjs';
-import { SeededRandom } from '../lib/seeded-random.ts';
+import { generate } from '../../scripts/generate-wire.mjs';
 import { messages } from './gen/descriptors.ts';
-import type { FieldDescriptor } from './json-descriptor.ts';
 import { Reader } from './reader.ts';
 import { allCodecs } from './testing/all-codecs.ts';
-import { randomMessage } from './testing/random-message.ts';
+import { compareWithProtobufjs, decodeDamaged, names } from './testing/compare-codecs.ts';
 import { WireError } from './wire-error.ts';
-
-const protos = loadProtos();
-const names = [...allCodecs.keys()];
-const ROUNDS = 60;
-
-type Message = Record<string, unknown>;
-
-/** Go writes oneofs after all other fields, protobufjs by number. These messages contain a Compare, where it matters. */
-const oneofsElsewhere = new Set(
-  ['Compare', 'RequestOp', 'TxnRequest', 'InternalRaftRequest'].map((name) => `etcdserverpb.${name}`),
-);
-
-/** protobufjs writes every field that is set. This removes fields that are zero. */
-function toReference(type: string, message: Message): Message {
-  const result: Message = {};
-  const reference = protos.lookupType(type);
-  const proto2 =
-    ['raftpb', 'walpb', 'snappb'].includes(type.split('.')[0]!) || type === 'etcdserverpb.Metadata';
-  const convert = (field: FieldDescriptor, value: unknown): unknown => {
-    if (field.kind === 'message') return toReference(field.type!, value as Message);
-    return typeof value === 'bigint' || typeof value === 'number' ? longOf(reference, field, value) : value;
-  };
-  for (const field of messages[type]!.fields) {
-    if (field.oneof !== undefined) {
-      const held = message[field.oneof] as { case: string; value: unknown } | undefined;
-      if (held?.case === field.name) result[field.protoName] = convert(field, held.value);
-      continue;
-    }
-    const value = message[field.name];
-    if (value === undefined) continue;
-    if (field.repeated === true) {
-      result[field.protoName] = (value as unknown[]).map((item) => convert(field, item));
-      continue;
-    }
-    const zero =
-      value === 0 || value === 0n || value === false || value === '' || (value as Buffer).length === 0;
-    const omitted = ['raftpb.Entry.Type', 'raftpb.ConfChange.id'].includes(`${type}.${field.protoName}`);
-    if (zero && (!proto2 || omitted)) continue;
-    result[field.protoName] = convert(field, value);
-  }
-  return result;
-}
-
-function longOf(reference: protobuf.Type, field: FieldDescriptor, value: bigint | number): unknown {
-  const { type } = reference.fields[field.protoName]!;
-  if (type !== 'int64' && type !== 'uint64') return Number(value);
-  const bits = BigInt.asUintN(64, BigInt(value));
-  return { low: Number(bits & 0xffff_ffffn), high: Number(bits >> 32n), unsigned: type === 'uint64' };
-}
 
 describe('against protobufjs', () => {
   it('there is a codec for every message of proto/', () => {
@@ -66,48 +15,11 @@ describe('against protobufjs', () => {
     expect(names.length).toBeGreaterThan(100);
   });
 
-  it.each(names)('%s', (name) => {
-    const codec = allCodecs.get(name)!;
-    const reference = protos.lookupType(name);
-    const random = new SeededRandom(names.indexOf(name));
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const message = randomMessage(random, name);
-      const bytes = codec.encode(message);
-      const expected = reference.encode(reference.fromObject(toReference(name, message))).finish();
-      const hex = `${name}: ${bytes.toString('hex')}`;
-      if (!oneofsElsewhere.has(name)) expect(bytes.equals(expected), hex).toBe(true);
-      expect(Buffer.from(reference.encode(reference.decode(bytes)).finish()).equals(expected), hex).toBe(
-        true,
-      );
-      expect(codec.size(message)).toBe(bytes.length);
-      const decoded = codec.decode(expected);
-      expect(codec.encode(decoded).equals(bytes)).toBe(true);
-      expect(Object.keys(decoded).sort()).toEqual(Object.keys(codec.create()).sort());
-    }
-  });
+  it.each(names)('%s', (name) => compareWithProtobufjs(name, 8));
 });
 
 describe('invalid input', () => {
-  const decodeOrRefuse = (name: string, bytes: Buffer): void => {
-    try {
-      allCodecs.get(name)!.decode(bytes);
-    } catch (error) {
-      expect(error).toBeInstanceOf(WireError);
-      expect((error as Error).message).not.toBe('');
-    }
-  };
-
-  it('random bytes, truncations and flipped bits are either read or refused', () => {
-    const random = new SeededRandom(99);
-    for (let round = 0; round < 6000; round += 1) {
-      const name = random.pick(names);
-      decodeOrRefuse(name, random.bytes(random.int(60)));
-      const bytes = Buffer.from(allCodecs.get(name)!.encode(randomMessage(random, name)));
-      decodeOrRefuse(name, bytes.subarray(0, random.int(bytes.length + 1)));
-      if (bytes.length > 0) bytes[random.int(bytes.length)]! ^= 1 << random.int(8);
-      decodeOrRefuse(name, bytes);
-    }
-  });
+  it('random bytes, truncations and flipped bits are either read or refused', () => decodeDamaged(500));
 
   it.each([
     ['a cut varint', '08ff', 'unexpected EOF'],

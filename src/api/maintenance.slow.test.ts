@@ -1,0 +1,3 @@
+import { maintenanceCases } from './maintenance.cases.ts';
+
+maintenanceCases(40);

@@ -1,0 +1,3 @@
+import { manyPermissionsCases } from './permissions.cases.ts';
+
+manyPermissionsCases(10_000);

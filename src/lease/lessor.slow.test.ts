@@ -1,0 +1,3 @@
+import { promotionCases } from './promotion.cases.ts';
+
+promotionCases(200_000n);
