@@ -96,6 +96,8 @@ export class Peer {
   attach(kind: StreamKind, socket: Socket): void {
     this.#writers[kind].attach(socket);
     this.#connected();
+    // The member takes connections now. After a start of the whole cluster, the earlier attempts were refused.
+    for (const reader of this.#readers) reader.retryNow();
   }
 
   stop(): void {

@@ -14,6 +14,7 @@ import type { UrlPicker } from './url-picker.ts';
 
 /** Milliseconds between two attempts to connect. A stream that lasted longer is reopened at once. */
 const RETRY_INTERVAL_MS = 100;
+const MIN_RETRY_INTERVAL_MS = 10;
 
 /** Number of missed heartbeats after which a stream is closed, and the shortest accepted interval. */
 const MISSED_HEARTBEATS = 4;
@@ -60,6 +61,15 @@ export class StreamReader {
     this.#stopped = true;
     clearTimeout(this.#retry);
     this.#request?.destroy();
+  }
+
+  /** Connects at once if the next attempt is being waited for. */
+  retryNow(): void {
+    const { clock } = this.#options.context;
+    if (this.#stopped || this.#request !== undefined) return;
+    if (clock.now() - this.#attemptAt < MIN_RETRY_INTERVAL_MS) return;
+    clearTimeout(this.#retry);
+    this.#dial();
   }
 
   #dial(): void {
