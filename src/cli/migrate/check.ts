@@ -5,6 +5,7 @@ import {
   AlarmType,
   type Member,
   MemberListRequest,
+  type MemberListResponse,
   StatusRequest,
 } from '../../wire/gen/etcdserverpb.ts';
 import { Cluster, Maintenance } from '../../wire/services.ts';
@@ -58,9 +59,17 @@ async function liveFindings(client: ClientSettings, nowMs: number): Promise<Find
 
 function readCluster(settings: ClientSettings): Promise<ClusterState> {
   return withClients(settings, async (clients) => {
-    const request = MemberListRequest.create({ linearizable: true });
-    const { members } = await firstAnswer(clients, (each) => each.call(Cluster.methods.memberList, request));
+    const list = (linearizable: boolean): Promise<MemberListResponse> =>
+      firstAnswer(clients, (each) =>
+        each.call(Cluster.methods.memberList, MemberListRequest.create({ linearizable })),
+      );
+    let unconfirmed: string | undefined;
+    const { members } = await list(true).catch((error: unknown) => {
+      unconfirmed = reasonOf(error);
+      return list(false);
+    });
     return {
+      ...(unconfirmed === undefined ? {} : { unconfirmed }),
       members: await Promise.all(members.map((member) => readMember(member, settings))),
       alarms: await readAlarms(clients),
     };

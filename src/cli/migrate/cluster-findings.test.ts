@@ -111,6 +111,11 @@ describe('the check of a running cluster', () => {
     );
   });
 
+  it('reports a cluster that cannot confirm its members', () => {
+    const findings = clusterFindings({ members: [state(1n)], alarms: [], unconfirmed: 'no leader' });
+    expect(findings[0]).toMatchObject({ level: 'problem', subject: 'cluster' });
+  });
+
   it('reports alarms, and that they cannot be read', () => {
     expect(complaints([state(1n)], ['NOSPACE on member 1'])[0]).toMatch(
       /^problem alarms: NOSPACE on member 1/,

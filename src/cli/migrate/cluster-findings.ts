@@ -5,6 +5,8 @@ import { type Finding, ok, problem, warning } from './finding.ts';
 
 /** The answers of a running cluster, as far as it gave them. */
 export interface ClusterState {
+  /** Why the cluster could not confirm the list of members; then it is the list that one member knows. */
+  readonly unconfirmed?: string;
   readonly members: readonly MemberState[];
   /** Alarms as `NOSPACE on member 8e9e05c52164694d`; a string for the reason if they could not be read. */
   readonly alarms: readonly string[] | string;
@@ -27,9 +29,17 @@ const FULL = 0.8;
 const MAX_LAG = 5_000;
 
 /** Judges the answers of a cluster. */
-export function clusterFindings({ members, alarms }: ClusterState): Finding[] {
+export function clusterFindings({ members, alarms, unconfirmed }: ClusterState): Finding[] {
   const statuses = members.flatMap(({ member, status }) => (isStatus(status) ? [{ member, status }] : []));
   return [
+    ...(unconfirmed === undefined
+      ? []
+      : [
+          problem(
+            'cluster',
+            `cannot confirm its members, so it has no majority or no leader: ${unconfirmed}`,
+          ),
+        ]),
     ...members.flatMap((state) => reachability(state)),
     ...leaderFindings(statuses),
     ...alarmFindings(alarms),
