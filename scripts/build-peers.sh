@@ -3,6 +3,7 @@
 #
 #   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all of these, in this order)
 #                                          and node, the programs of a real node, which only `npm run e2e:node` needs
+#                                          and helm, which only `npm run check:deploy` needs
 #
 # A binary is built again only when go.mod, go.sum or the sources of its module change. Without Go nothing is built, and
 # the tests that need these programs are skipped.
@@ -107,6 +108,13 @@ group_node() {
   build "$peers/coredns" coredns . env SOURCES="$(sha256sum <"$peers/coredns/main.go")" go build -ldflags '-s -w'
 }
 
+# Renders and checks the chart in helm/.
+group_helm() {
+  local module=$peers/helm version
+  version=$(cd "$module" && go list -m -f '{{.Version}}' helm.sh/helm/v4)
+  build "$module" helm helm.sh/helm/v4/cmd/helm go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$version"
+}
+
 # The version of Kubernetes is set at link time. Without it the programs would report v0.0.0.
 kubernetes_version_flags() { # v1.35.4
   local number=${1#v} variables=k8s.io/component-base/version
@@ -119,7 +127,7 @@ groups=("$@")
 if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark load h2spec common kubernetes); fi
 for group in "${groups[@]}"; do
   case $group in
-    etcd | benchmark | load | h2spec | common | kubernetes | node) "group_$group" ;;
+    etcd | benchmark | load | h2spec | common | kubernetes | node | helm) "group_$group" ;;
     *)
       echo "peers: unknown group $group" >&2
       exit 2

@@ -35,7 +35,7 @@ fi
 
 npm run --silent build
 rm -rf release
-name=keystead-$version-$(node -p '`${process.platform}-${process.arch}`')
+name=keystead-$version-$(node -p 'process.platform + "-" + process.arch')
 stage=release/$name
 node scripts/pack-release.mjs "$version" "$stage" "release/keystead-$version.cdx.json"
 tar --sort=name --owner=0 --group=0 --numeric-owner -C release -czf "release/$name.tar.gz" "$name"
@@ -47,4 +47,4 @@ if [[ -z $mode ]]; then
   git commit -q -am "Release $version" -m "The changelog says what is in it."
   git tag -a "v$version" -m "Keystead $version"
 fi
-echo "release: $(ls release | tr '\n' ' ')in release/"
+echo "release: in release/: $(cd release && echo *)"

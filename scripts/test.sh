@@ -2,7 +2,7 @@
 # Runs everything: install, build, types, lint, format, unused code, unit tests, and with Go the end-to-end tests.
 # Ends with a line "N passed, N failed". Arguments go to the unit tests.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export PATH="$PWD/node_modules/.bin:$PATH"
 
 bash scripts/install.sh || exit 1

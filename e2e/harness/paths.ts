@@ -13,6 +13,7 @@ export type PeerName =
   | 'etcdutl'
   | 'benchmark'
   | 'h2spec'
+  | 'helm'
   | 'common.test'
   | 'kube-apiserver'
   | 'kube-controller-manager'

@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { EventLoopDelay } from '../../src/metrics/event-loop.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
+import { Registry } from '../../src/metrics/registry.ts';
+import {
+  filesIn,
+  imageTag,
+  KUBERNETES_VERSION,
+  manifestsIn,
+  missingTools,
+  readText,
+  refusedArguments,
+  runTool,
+  securityFaults,
+  serverArguments,
+} from './tools.ts';
+
+/** The manifests of a cluster of its own. Those of kubeadm and its static pod run as root on the control plane. */
+const manifestFiles = ['k8s/backup.yaml', 'k8s/cluster.yaml', 'k8s/single.yaml'];
+const kindFiles = filesIn('kind', '.yaml');
+const ALERTS = 'helm/keystead/files/alerts.yaml';
+const DASHBOARD = 'helm/keystead/files/dashboard.json';
+
+interface ComposeService {
+  readonly image: string;
+  readonly user: string;
+  readonly read_only: boolean;
+  readonly cap_drop: readonly string[];
+  readonly profiles: readonly string[];
+  readonly command?: readonly string[];
+  readonly ports?: readonly string[];
+}
+
+const compose = parse(readText('compose.yaml'), { merge: true }) as {
+  services: Readonly<Record<string, ComposeService>>;
+};
+
+describe('the manifests in k8s', () => {
+  it.each(manifestFiles)('%s is restricted, and the server takes its arguments', async (file) => {
+    const text = readText(file);
+    const manifests = manifestsIn(text);
+    expect(manifests.flatMap(securityFaults)).toEqual([]);
+    expect((await Promise.all(serverArguments(manifests).map(refusedArguments))).filter(Boolean)).toEqual([]);
+  });
+
+  it.each([...manifestFiles, ...kindFiles, 'compose.yaml'])('%s has the image of this version', (file) => {
+    const tags = [...readText(file).matchAll(/3\.7\.1-keystead\.[^\s}'"]+/g)].map(([tag]) => tag);
+    expect(tags.filter((tag) => tag !== imageTag())).toEqual([]);
+  });
+
+  const missing = missingTools('kubernetes-validate');
+  it.skipIf(missing !== undefined)(`match the schemas of Kubernetes ${missing ?? ''}`, async () => {
+    const result = await runTool(
+      'kubernetes-validate',
+      ...['-k', KUBERNETES_VERSION, '--strict', '--quiet', ...manifestFiles],
+    );
+    expect(result).toEqual({ code: 0, output: '' });
+  });
+});
+
+describe('the configurations of kind', () => {
+  it.each(kindFiles)('%s makes nodes with Keystead as etcd', (file) => {
+    const cluster = parse(readText(file)) as {
+      kind: string;
+      nodes: { role: string }[];
+      kubeadmConfigPatches: string[];
+    };
+    expect(cluster.kind).toBe('Cluster');
+    expect(cluster.nodes.filter(({ role }) => role === 'control-plane').length % 2).toBe(1);
+    const patches = cluster.kubeadmConfigPatches.map((patch) => parse(patch) as { etcd?: object });
+    expect(patches.filter(({ etcd }) => etcd !== undefined)).toHaveLength(1);
+  });
+});
+
+describe('compose.yaml', () => {
+  const services = Object.entries(compose.services);
+
+  it('runs members not as root, read-only, and without capabilities', () => {
+    const members = services.filter(([, { command }]) => command?.[0] === '/usr/local/bin/etcd');
+    expect(members.map(([name, { profiles }]) => [name, profiles])).toEqual([
+      ['keystead', ['single']],
+      ['keystead-0', ['cluster']],
+      ['keystead-1', ['cluster']],
+      ['keystead-2', ['cluster']],
+    ]);
+    for (const [, member] of members)
+      expect(member).toMatchObject({ user: '65532:65532', read_only: true, cap_drop: ['ALL'] });
+  });
+
+  it('publishes ports on this machine only', () => {
+    const ports = services.flatMap(([, service]) => service.ports ?? []);
+    expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+  });
+
+  it('has arguments that the server takes', async () => {
+    const commands = services
+      .map(([, { command = [] }]) => command)
+      .filter(([program]) => program === '/usr/local/bin/etcd');
+    const refused = await Promise.all(commands.map(([, ...args]) => refusedArguments(args)));
+    expect(refused.filter(Boolean)).toEqual([]);
+  });
+});
+
+describe('alerts and dashboard', () => {
+  it('use metrics that the server has', () => {
+    const eventLoop = new EventLoopDelay();
+    eventLoop.stop();
+    const versions = { server: '', runtime: '' };
+    const registry = new Registry({ metrics: new Metrics(), versions, eventLoop, extensive: false });
+    const known = new Set([...registry.families()].map(({ name }) => name));
+    const used = [...`${readText(ALERTS)}${readText(DASHBOARD)}`.matchAll(/\b(\w+)\{[^}]*job[=~]/g)]
+      .map(([, name = '']) => name.replace(/_bucket$/, ''))
+      .filter((name) => name !== 'up');
+    expect(used.length).toBeGreaterThan(20);
+    expect([...new Set(used)].filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  const missing = missingTools('promtool');
+  it.skipIf(missing !== undefined)(`are valid, and fire when they should ${missing ?? ''}`, async () => {
+    expect(await runTool('promtool', 'check', 'rules', ALERTS)).toMatchObject({ code: 0 });
+    expect(
+      await runTool('promtool', 'check', 'config', '--syntax-only', 'compose/prometheus.yaml'),
+    ).toMatchObject({ code: 0 });
+    expect(await runTool('promtool', 'test', 'rules', 'e2e/deploy/alerts-cases.yaml')).toMatchObject({
+      code: 0,
+    });
+  });
+});
+
+describe('style', () => {
+  const missingYamllint = missingTools('yamllint');
+  it.skipIf(missingYamllint !== undefined)(`of YAML files ${missingYamllint ?? ''}`, async () => {
+    const result = await runTool(
+      'yamllint',
+      ...['--strict', '-c', '.yamllint.yaml', 'compose.yaml', 'compose', 'helm', 'k8s', 'kind', 'e2e/deploy'],
+    );
+    expect(result).toEqual({ code: 0, output: '' });
+  });
+
+  const missingShellcheck = missingTools('shellcheck');
+  it.skipIf(missingShellcheck !== undefined)(`of shell scripts ${missingShellcheck ?? ''}`, async () => {
+    expect(await runTool('shellcheck', ...filesIn('scripts', '.sh'))).toEqual({ code: 0, output: '' });
+  });
+});
