@@ -12,7 +12,7 @@ const [version, folder, bom] = process.argv.slice(2);
 const platform = `${process.platform}-${process.arch}`;
 
 // A binary that scripts/rocksdb.mjs has built is loaded instead of the prebuilt one.
-const built = 'build/Release/leveldown.node';
+const built = 'build/Release';
 const hasBuilt = existsSync(join(root, 'node_modules/@nxtedition/rocksdb', built));
 
 /** The packages beside the bundle, with their files that are loaded. The storage engine is native code. */

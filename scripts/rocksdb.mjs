@@ -34,20 +34,20 @@ const glibc = process.report.getReport().header.glibcVersionRuntime !== undefine
 /** The instructions that every server processor has. The checksums of RocksDB need those of arm64 at compile time. */
 const MACHINE_FLAGS = { x64: ['-march=x86-64-v2', '-mpclmul'], arm64: ['-march=armv8-a+crc+crypto'] };
 
-/** The names under which node-gyp-build looks for a binary that was built on this machine. */
-const INSTALLED = join(packageFolder, 'build/Release/leveldown.node');
+/** The folder where node-gyp-build looks for a binary that was built on this machine. */
+const INSTALLED = join(packageFolder, 'build/Release');
 
 const SOURCES_PER_UNIT = 12;
+const ZSTD = 'libzstd.so.1';
 
 const mode = process.argv[2];
 if (mode !== '--from-source' && loads()) process.exit(0);
 if (mode === '--check') process.exit(1);
 if (process.platform !== 'linux')
   fail(`There is no prebuilt RocksDB for ${platform}, and this script builds it only on Linux.`);
-const kept = join(root, '.cache/rocksdb', `${keyOfBuild()}.node`);
+const kept = join(root, '.cache/rocksdb', keyOfBuild());
 if (!existsSync(kept)) build();
-mkdirSync(dirname(INSTALLED), { recursive: true });
-copyFileSync(kept, INSTALLED);
+cpSync(kept, INSTALLED, { recursive: true });
 if (!loads()) fail(`RocksDB was built, but the binary does not load: ${loadError()}`);
 
 function loads() {
@@ -83,6 +83,7 @@ function build() {
         `There is no prebuilt RocksDB for ${platform} that loads here, and ${what} is missing to build it.\n` +
           'On Debian: apt-get install g++ make python3 libzstd-dev',
       );
+  zstdLibrary();
   const jobs = process.env.ROCKSDB_JOBS ?? String(availableParallelism());
   console.error(
     `keystead: building RocksDB for ${platform} from its sources, with ${jobs} jobs. This takes long, and only once.`,
@@ -109,8 +110,9 @@ function build() {
     });
     const built = join(folder, 'build/Release/leveldown.node');
     execFileSync('strip', ['--strip-unneeded', built]);
-    mkdirSync(dirname(kept), { recursive: true });
-    copyFileSync(built, `${kept}.new`);
+    mkdirSync(`${kept}.new`, { recursive: true });
+    copyFileSync(built, join(`${kept}.new`, 'leveldown.node'));
+    copyFileSync(zstdLibrary(), join(`${kept}.new`, ZSTD));
     renameSync(`${kept}.new`, kept);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -130,8 +132,6 @@ function gyp() {
     .filter((name) => !name.includes('/port/win/'));
   const flags = ['-std=c++20', '-frtti', '-fexceptions', ...(MACHINE_FLAGS[process.arch] ?? [])];
   const remove = ['-fno-rtti', '-fno-exceptions', '-std=gnu++17', '-std=gnu++20'];
-  const zstd = execFileSync('g++', ['-print-file-name=libzstd.a'], { encoding: 'utf8' }).trim();
-  if (!existsSync(zstd)) fail('The library zstd is missing. On Debian: apt-get install libzstd-dev');
   return {
     targets: [
       {
@@ -160,11 +160,22 @@ function gyp() {
         ],
         'cflags_cc!': remove,
         cflags_cc: [...flags, '-w'],
-        libraries: [zstd],
+        libraries: ['-lzstd'],
+        // The static library of Debian is not compiled for modules, so the shared one comes into the same folder.
+        ldflags: ["-Wl,-rpath,'$$ORIGIN'"],
         sources: ['binding.cc', ...sources],
       },
     ],
   };
+}
+
+function zstdLibrary() {
+  const [library, development] = [ZSTD, 'libzstd.so'].map((name) =>
+    execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
+  );
+  if (!existsSync(library) || !existsSync(development))
+    fail('The library zstd is missing. On Debian: apt-get install libzstd-dev');
+  return library;
 }
 
 /** node-gyp is part of npm. */

@@ -17,7 +17,12 @@ export type PeerName =
   | 'common.test'
   | 'kube-apiserver'
   | 'kube-controller-manager'
-  | 'kube-scheduler';
+  | 'kube-scheduler'
+  | 'kubelet'
+  | 'kubeadm'
+  | 'kubectl'
+  | 'kube-proxy'
+  | 'coredns';
 
 /** Path of a built peer, or undefined where it is not built. */
 export function peerBinary(name: PeerName): string | undefined {
