@@ -2,17 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  MemberListRequest,
-  PutRequest,
-  RangeRequest,
-  StatusRequest,
-} from '../../src/wire/gen/etcdserverpb.ts';
-import { Cluster, KV, Maintenance } from '../../src/wire/services.ts';
+import { MemberListRequest, PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import { Cluster, KV } from '../../src/wire/services.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
+import { findLeader } from '../harness/leader.ts';
 import { freePort } from '../harness/ports.ts';
 import { Relay } from '../harness/relay.ts';
-import { type Answer, RpcClient } from '../harness/rpc-client.ts';
+import { type Answer, RpcClient, withClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 
 /*
@@ -118,29 +114,9 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     await Promise.all(places.map(({ member }) => member.destroy()));
   });
 
-  const ask = async <T>(member: Member, work: (client: RpcClient) => Promise<T>): Promise<T> => {
-    const client = new RpcClient(member.endpoint);
-    try {
-      return await work(client);
-    } finally {
-      client.close();
-    }
-  };
-
   const leader = (): Promise<Member> =>
-    eventually(
-      'a leader',
-      async () => {
-        for (const { member } of places) {
-          const answer = await ask(member, (client) =>
-            client.unary(Maintenance.methods.status, StatusRequest.create()),
-          );
-          if (!('messages' in answer)) continue;
-          const status = answer.messages[0] as { leader: bigint; header: { memberId: bigint } };
-          if (status.leader === status.header.memberId && status.leader !== 0n) return member;
-        }
-        return undefined;
-      },
+    findLeader(
+      places.map(({ member }) => member),
       { timeoutMs: 30_000 },
     );
 
@@ -225,7 +201,7 @@ describe('elections of three members', { timeout: 240_000 }, () => {
     // It must first notice that the others are gone.
     await sleep(2500);
     const key = Buffer.from('key');
-    await ask(first, async (client) => {
+    await withClient(first.endpoint, async (client) => {
       const startedMs = performance.now();
       const [range, members, ready, local] = await Promise.all([
         client.unary(KV.methods.range, RangeRequest.create({ key })),

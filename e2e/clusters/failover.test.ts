@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PutRequest, RangeRequest, StatusRequest } from '../../src/wire/gen/etcdserverpb.ts';
-import { KV, Maintenance } from '../../src/wire/services.ts';
+import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../src/wire/services.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
-import { RpcClient } from '../harness/rpc-client.ts';
+import { findLeader } from '../harness/leader.ts';
+import { type RpcClient, withClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 
 const names = ['a', 'b', 'c'] as const;
@@ -35,27 +36,7 @@ describe('three members whose leader is killed', () => {
     await Promise.all(members.map((member) => member.destroy()));
   });
 
-  const with1 = async <T>(member: Member, work: (client: RpcClient) => Promise<T>): Promise<T> => {
-    const client = new RpcClient(member.endpoint);
-    try {
-      return await work(client);
-    } finally {
-      client.close();
-    }
-  };
-
-  const leader = (): Promise<Member> =>
-    eventually('a leader', async () => {
-      for (const member of members) {
-        const answer = await with1(member, (client) =>
-          client.unary(Maintenance.methods.status, StatusRequest.create()),
-        );
-        if (!('messages' in answer)) continue;
-        const status = answer.messages[0] as { leader: bigint; header: { memberId: bigint } };
-        if (status.leader === status.header.memberId && status.leader !== 0n) return member;
-      }
-      return undefined;
-    });
+  const leader = (): Promise<Member> => findLeader(members);
 
   const put = (client: RpcClient, value: string): ReturnType<RpcClient['unary']> =>
     client.unary(
@@ -71,7 +52,7 @@ describe('three members whose leader is killed', () => {
       for (let round = 1; round <= rounds; round++) {
         const killed = await leader();
         const other = members.find((member) => member !== killed) as Member;
-        await with1(other, async (client) => {
+        await withClient(other.endpoint, async (client) => {
           expect(await put(client, `before ${round}`)).toHaveProperty('messages');
           await killed.kill();
           const startedAt = performance.now();

@@ -1,18 +1,8 @@
+import { type EndpointStatus, endpointStatuses, leaderEndpoint } from '../harness/endpoint-status.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member, type MemberKind, type MemberOptions } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
 import { eventually } from '../harness/wait.ts';
-
-interface EndpointStatus {
-  readonly Endpoint: string;
-  readonly Status: {
-    readonly header: { readonly member_id: number; readonly revision: number };
-    readonly leader: number;
-    readonly raftIndex: number;
-    readonly raftAppliedIndex: number;
-    readonly isLearner?: boolean;
-  };
-}
 
 /** A restarted member is ready when it has caught up. */
 const READY_MS = 120_000;
@@ -79,15 +69,14 @@ export class TestCluster {
     return new Etcdctl(asked.map(({ endpoint }) => endpoint).join(','));
   }
 
-  async statuses(): Promise<EndpointStatus[]> {
-    return JSON.parse(await this.ctl().ok(['endpoint', 'status', '-w', 'json'])) as EndpointStatus[];
+  statuses(): Promise<EndpointStatus[]> {
+    return endpointStatuses(this.ctl());
   }
 
   leader(): Promise<Member> {
     return eventually('a leader', async () => {
-      const statuses = await this.statuses();
-      const found = statuses.find(({ Status }) => Status.leader === Status.header.member_id);
-      return this.members.find(({ endpoint }) => endpoint === found?.Endpoint);
+      const leader = leaderEndpoint(await this.statuses());
+      return this.members.find(({ endpoint }) => endpoint === leader);
     });
   }
 

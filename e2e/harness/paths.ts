@@ -12,6 +12,7 @@ export type PeerName =
   | 'etcdctl'
   | 'etcdutl'
   | 'benchmark'
+  | 'load'
   | 'h2spec'
   | 'helm'
   | 'common.test'

@@ -5,6 +5,7 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
+  Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
 import type { MessageCodec } from '../../src/wire/codec.ts';
@@ -23,17 +24,23 @@ export type Answer = { messages: unknown[] } | { code: number; details: string }
 export class RpcClient {
   readonly #client: Client;
   readonly #timeoutMs: number;
+  readonly #metadata = new Metadata();
 
-  /** @param options.channel settings of grpc-js besides those of message sizes */
+  /**
+   * @param options.channel settings of grpc-js besides those of message sizes
+   * @param options.token of a login, sent with unary calls
+   */
   constructor(
     endpoint: string,
     {
       timeoutMs = 20_000,
       channel = {},
       security = credentials.createInsecure(),
-    }: { timeoutMs?: number; channel?: ChannelOptions; security?: ChannelCredentials } = {},
+      token,
+    }: { timeoutMs?: number; channel?: ChannelOptions; security?: ChannelCredentials; token?: string } = {},
   ) {
     this.#timeoutMs = timeoutMs;
+    if (token !== undefined) this.#metadata.set('token', token);
     this.#client = new Client(endpoint, security, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
@@ -48,6 +55,7 @@ export class RpcClient {
         encoder(method),
         decoder(method),
         request,
+        this.#metadata,
         this.#deadline(),
         (error, response) => {
           resolve(error === null ? { messages: [response] } : failure(error));
@@ -106,6 +114,16 @@ export class RpcClient {
 
   close(): void {
     this.#client.close();
+  }
+}
+
+/** Runs `work` with a client of its own for an endpoint. */
+export async function withClient<T>(endpoint: string, work: (client: RpcClient) => Promise<T>): Promise<T> {
+  const client = new RpcClient(endpoint);
+  try {
+    return await work(client);
+  } finally {
+    client.close();
   }
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppendEncoder } from '../../src/peer/append-codec.ts';
@@ -19,6 +18,7 @@ import { freePort } from '../harness/ports.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 import { RandomMessages } from './random-message.ts';
+import { residentBytes } from '../harness/processes.ts';
 
 // An acknowledgement of entries beyond the leader's log ended the process with seeds 2 and 3, an entry that cannot be
 // decoded with seed 4, a term of 2^64 with seeds 6 to 8.
@@ -72,11 +72,6 @@ function send(port: number, { path, method, headers, body, cutAfter }: Sent): Pr
     if (cutAfter === undefined) request.end(body);
     else request.write(body.subarray(0, cutAfter), () => setTimeout(() => request.destroy(), 5));
   });
-}
-
-function residentBytes(pid: number): number {
-  const kibibytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kibibytes) * 1024;
 }
 
 interface FakePeer {

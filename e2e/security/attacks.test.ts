@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,6 +6,7 @@ import { KV } from '../../src/wire/services.ts';
 import { Member } from '../harness/member.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
+import { residentBytes } from '../harness/processes.ts';
 
 const running: { stop: () => Promise<void> | void }[] = [];
 
@@ -56,10 +56,6 @@ async function serves(member: Member): Promise<void> {
   client.close();
 }
 
-function residentBytes(member: Member): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${member.pid}/status`, 'utf8'))?.[1]) * 1024;
-}
-
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
 describe('attacks on the client port', () => {
@@ -73,7 +69,7 @@ describe('attacks on the client port', () => {
     { timeout: 90_000 },
     async (_what, bytes) => {
       const member = await start();
-      const before = residentBytes(member);
+      const before = residentBytes(member.pid);
       const attackers = await Promise.all(
         Array.from({ length: 1000 }, () => attack(member.clientPort, bytes)),
       );
@@ -82,7 +78,7 @@ describe('attacks on the client port', () => {
         timeoutMs: 60_000,
       });
       await serves(member);
-      expect(residentBytes(member) - before).toBeLessThan(200e6);
+      expect(residentBytes(member.pid) - before).toBeLessThan(200e6);
     },
   );
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -10,6 +9,7 @@ import { missingPeers } from '../harness/paths.ts';
 import { type Answer as RpcAnswer, RpcClient } from '../harness/rpc-client.ts';
 import { oddRequests, requests } from './gateway-requests.ts';
 import { exchange, type HttpAsk } from './http-exchange.ts';
+import { residentBytes } from '../harness/processes.ts';
 
 const missing = missingPeers('etcd');
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -366,8 +366,3 @@ describe('a response of 100 MiB', () => {
     expect((await ask(member, '/v3/kv/compaction', body, {})).status).toBe(200);
   });
 });
-
-function residentBytes(pid: number): number {
-  const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1] ?? 0) * 1024;
-}

@@ -9,6 +9,7 @@ import { Certificates } from '../harness/certificates.ts';
 import { Member } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
+import { residentBytes } from '../harness/processes.ts';
 
 export interface Attacker<S extends Socket = Socket> {
   readonly socket: S;
@@ -120,8 +121,7 @@ export class TlsTarget {
   }
 
   get residentBytes(): number {
-    const status = readFileSync(`/proc/${this.member.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+    return residentBytes(this.member.pid);
   }
 
   letGo(): void {

@@ -1,7 +1,7 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { peer } from './servers.ts';
+import { Etcdctl } from '../../e2e/harness/etcdctl.ts';
+import { requirePeer } from '../../e2e/harness/paths.ts';
 
 const run = promisify(execFile);
 
@@ -35,7 +35,7 @@ function parse(report: string): Measured {
 
 /** Runs etcd's benchmark client. Returns one result for each report that it prints, in the same order. */
 export async function benchmark(endpoint: string, args: readonly string[]): Promise<Measured[]> {
-  const { stdout } = await run(peer('benchmark'), ['--endpoints', endpoint, '--precise', ...args], {
+  const { stdout } = await run(requirePeer('benchmark'), ['--endpoints', endpoint, '--precise', ...args], {
     maxBuffer: 2 ** 28,
   });
   const reports = stdout.split(/(?=Summary:)/).filter((part) => part.includes('Requests/sec'));
@@ -45,9 +45,8 @@ export async function benchmark(endpoint: string, args: readonly string[]): Prom
 }
 
 /** Runs etcdctl and returns what it printed. */
-export async function etcdctl(endpoint: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await run(peer('etcdctl'), ['--endpoints', endpoint, ...args], { maxBuffer: 2 ** 28 });
-  return stdout;
+export function etcdctl(endpoint: string, args: readonly string[]): Promise<string> {
+  return new Etcdctl(endpoint).ok(args);
 }
 
 /** Runs etcdctl while `work` runs. Resolves when both are done. */
@@ -56,11 +55,7 @@ export async function duringEtcdctl<T>(
   args: readonly string[],
   work: Promise<T>,
 ): Promise<T> {
-  const child = spawn(peer('etcdctl'), ['--endpoints', endpoint, '--command-timeout', '120s', ...args], {
-    stdio: 'ignore',
-  });
-  const ended = once(child, 'exit');
-  const result = await work;
-  await ended;
+  const ctl = new Etcdctl(endpoint, ['--command-timeout=120s']);
+  const [result] = await Promise.all([work, ctl.run(args, { timeoutMs: 130_000 })]);
   return result;
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type ProcessorTime, ranBetween, threadTimes } from './processor-time.ts';
-import { peer } from './servers.ts';
+import { requirePeer } from '../../e2e/harness/paths.ts';
 
 /** The figures of `scripts/bench/load-generator`; latencies in ms. */
 export interface LoadFigures {
@@ -29,7 +29,7 @@ export async function runLoad(
   args: readonly string[],
   pids: readonly (readonly number[])[],
 ): Promise<LoadResult> {
-  const child = spawn(peer('load'), ['--endpoints', endpoint, ...args], {
+  const child = spawn(requirePeer('load'), ['--endpoints', endpoint, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');

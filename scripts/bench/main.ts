@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util';
 import { chart } from './chart.ts';
 import { bars, report, type ScenarioResult } from './report.ts';
 import { scenarios, type Figures } from './scenarios.ts';
-import { peer, systems, type System } from './servers.ts';
+import { requirePeer } from '../../e2e/harness/paths.ts';
+import { systems, type System } from './servers.ts';
 
 const { values } = parseArgs({
   options: {
@@ -45,7 +46,7 @@ for (const name of values.only.split(',')) {
 
 const { table, data } = report(results);
 const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
-const etcd = execFileSync(peer('etcd'), ['--version'], { encoding: 'utf8' }).split('\n')[0];
+const etcd = execFileSync(requirePeer('etcd'), ['--version'], { encoding: 'utf8' }).split('\n')[0];
 console.log(`\n${machine}; ${etcd}\n\n${table}`);
 mkdirSync(dirname(values.json), { recursive: true });
 writeFileSync(

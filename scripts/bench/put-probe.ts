@@ -1,5 +1,10 @@
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
-import { AuthenticateResponse } from '../../src/wire/gen/etcdserverpb.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RpcClient } from '../../e2e/harness/rpc-client.ts';
+import {
+  AuthenticateRequest,
+  type AuthenticateResponse,
+  PutRequest,
+} from '../../src/wire/gen/etcdserverpb.ts';
 import { Auth, KV } from '../../src/wire/services.ts';
 import type { Account } from './accounts.ts';
 
@@ -8,28 +13,22 @@ const VALUE = Buffer.alloc(256, 'v');
 
 /** A client that puts at a steady rate far below the server's limit, and measures the time of each put. */
 export class PutProbe {
-  readonly #client: Client;
-  readonly #metadata = new Metadata();
+  readonly #client: RpcClient;
 
-  private constructor(endpoint: string) {
-    this.#client = new Client(endpoint, credentials.createInsecure());
+  private constructor(client: RpcClient) {
+    this.#client = client;
   }
 
   static async login(endpoint: string, { name, password }: Account): Promise<PutProbe> {
-    const probe = new PutProbe(endpoint);
-    const { path, request, response } = Auth.methods.authenticate;
-    const answer = await new Promise<AuthenticateResponse>((resolve, reject) => {
-      probe.#client.makeUnaryRequest(
-        path,
-        (message: Account) => request.encode(request.create(message)),
-        (bytes: Buffer) => response.decode(bytes),
-        { name, password },
-        (error, message) =>
-          message === undefined ? reject(error ?? new Error('no answer')) : resolve(message),
-      );
-    });
-    probe.#metadata.set('token', answer.token);
-    return probe;
+    const client = new RpcClient(endpoint);
+    const answer = await client.unary(
+      Auth.methods.authenticate,
+      AuthenticateRequest.create({ name, password }),
+    );
+    client.close();
+    if (!('messages' in answer)) throw new Error(`the login failed: ${answer.details}`);
+    const { token } = answer.messages[0] as AuthenticateResponse;
+    return new PutProbe(new RpcClient(endpoint, { token }));
   }
 
   /** Milliseconds of the 99th percentile. */
@@ -38,26 +37,19 @@ export class PutProbe {
     const began = performance.now();
     for (let at = 0; at * PUT_EVERY_MS < durationMs; at += 1) {
       const wait = began + at * PUT_EVERY_MS - performance.now();
-      if (wait > 0) await new Promise((wake) => setTimeout(wake, wait));
+      if (wait > 0) await sleep(wait);
       puts.push(this.#put(`probe/${at % 1000}`));
     }
     const times = (await Promise.all(puts)).sort((a, b) => a - b);
     return times[Math.floor(times.length * 0.99)] ?? 0;
   }
 
-  #put(key: string): Promise<number> {
-    const { path, request, response } = KV.methods.put;
+  async #put(key: string): Promise<number> {
     const began = performance.now();
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        path,
-        (name: string) => request.encode(request.create({ key: Buffer.from(name), value: VALUE })),
-        (bytes: Buffer) => response.decode(bytes),
-        key,
-        this.#metadata,
-        (error) => (error === null ? resolve(performance.now() - began) : reject(error)),
-      );
-    });
+    const request = PutRequest.create({ key: Buffer.from(key), value: VALUE });
+    const answer = await this.#client.unary(KV.methods.put, request);
+    if (!('messages' in answer)) throw new Error(`a put failed: ${answer.details}`);
+    return performance.now() - began;
   }
 
   close(): void {

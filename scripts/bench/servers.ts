@@ -1,35 +1,18 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
+import { endpointStatuses, leaderEndpoint } from '../../e2e/harness/endpoint-status.ts';
+import { Etcdctl } from '../../e2e/harness/etcdctl.ts';
+import { keysteadBundle, requirePeer } from '../../e2e/harness/paths.ts';
+import { freePort } from '../../e2e/harness/ports.ts';
+import { residentBytes } from '../../e2e/harness/processes.ts';
 import { programEnvironment } from '../../e2e/harness/program.ts';
 
 export type System = 'etcd' | 'keystead';
 export const systems: readonly System[] = ['etcd', 'keystead'];
-
-const root = resolve(import.meta.dirname, '../..');
-const peers = join(root, '.cache/peers/bin');
-
-/** Returns the path of a real program. @throws Error that says how to build it */
-export function peer(name: string): string {
-  const path = join(peers, name);
-  if (!existsSync(path)) throw new Error(`${name} is not built yet: run scripts/build-peers.sh (needs Go)`);
-  return path;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 function healthy(port: number): Promise<boolean> {
   return new Promise((done) => {
@@ -50,11 +33,6 @@ function directoryBytes(path: string): number {
     total += entry.isDirectory() ? directoryBytes(full) : statSync(full).blocks * 512;
   }
   return total;
-}
-
-interface EndpointStatus {
-  readonly Endpoint: string;
-  readonly Status: { readonly leader: number; readonly header: { readonly member_id: number } };
 }
 
 /** A new cluster of several members, each with its own data directory. */
@@ -106,14 +84,9 @@ export class BenchCluster {
 
   /** Returns the endpoint of the leader. */
   async leader(): Promise<string> {
-    const { stdout } = await promisify(execFile)(peer('etcdctl'), [
-      ...['--endpoints', this.endpoints.join(','), 'endpoint', 'status', '-w', 'json'],
-    ]);
-    const leader = (JSON.parse(stdout) as EndpointStatus[]).find(
-      ({ Status }) => Status.leader === Status.header.member_id,
-    );
+    const leader = leaderEndpoint(await endpointStatuses(new Etcdctl(this.endpoints.join(','))));
     if (leader === undefined) throw new Error('no member is the leader');
-    return leader.Endpoint;
+    return leader;
   }
 
   /** Kills the member at `endpoint` with SIGKILL. */
@@ -136,9 +109,7 @@ export class BenchCluster {
 
 function launch(system: System, flags: readonly string[]): ChildProcess {
   const [command, args] =
-    system === 'etcd'
-      ? [peer('etcd'), flags]
-      : [process.execPath, [join(root, 'dist/keystead.js'), ...flags]];
+    system === 'etcd' ? [requirePeer('etcd'), flags] : [process.execPath, [keysteadBundle(), ...flags]];
   return spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
@@ -191,8 +162,7 @@ export class BenchServer {
 
   /** Resident set size in bytes. */
   rss(): number {
-    const status = readFileSync(`/proc/${this.#process?.pid ?? 0}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+    return residentBytes(this.pid);
   }
 
   /** Disk usage of the data directory in bytes. */

@@ -12,7 +12,9 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { programEnvironment } from '../../e2e/harness/program.ts';
 import { threadTimes } from './processor-time.ts';
-import { freePort, peer, type System, systems } from './servers.ts';
+import { requirePeer } from '../../e2e/harness/paths.ts';
+import { freePort } from '../../e2e/harness/ports.ts';
+import { type System, systems } from './servers.ts';
 
 const { values } = parseArgs({ options: { starts: { type: 'string', default: '20' } } });
 const READY = 'ready to serve client requests';
@@ -46,7 +48,7 @@ class Place {
     if (system === 'empty') return new Place(EMPTY);
     const own = [process.execPath, resolve(import.meta.dirname, '../../dist/keystead.js')];
     const url = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`;
-    const place = new Place(system === 'etcd' ? [peer('etcd')] : own, {
+    const place = new Place(system === 'etcd' ? [requirePeer('etcd')] : own, {
       client: await url(),
       peer: await url(),
     });

@@ -6,6 +6,7 @@ import { Etcdctl } from '../../harness/etcdctl.ts';
 import { Member, type MemberKind } from '../../harness/member.ts';
 import { freePort } from '../../harness/ports.ts';
 import { eventually } from '../../harness/wait.ts';
+import { processorMs, residentBytes } from '../../harness/processes.ts';
 
 const ADDRESS = '127.0.0.1';
 const READY_MS = 120_000;
@@ -129,19 +130,16 @@ function peerUrl({ peerPort }: Place): string {
 
 /** What a member's process uses now. */
 export async function usageOf(member: Member): Promise<Usage> {
-  const status = readFileSync(`/proc/${member.pid}/status`, 'utf8');
-  const stat = readFileSync(`/proc/${member.pid}/stat`, 'utf8');
-  const afterName = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const disk = execFileSync('du', ['-sk', member.dataDir], { encoding: 'utf8' });
   const metrics = await fetch(`${member.healthUrl}/metrics`, { signal: AbortSignal.timeout(5_000) });
   const delay = /^keystead_event_loop_delay_seconds\{quantile="0.99"\} (\S+)$/m.exec(
     await metrics.text(),
   )?.[1];
   return {
-    residentBytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024,
+    residentBytes: residentBytes(member.pid),
     files: readdirSync(`/proc/${member.pid}/fd`).length,
     diskBytes: Number(disk.split('\t')[0]) * 1024,
-    processorSeconds: (Number(afterName[11]) + Number(afterName[12])) / 100,
+    processorSeconds: processorMs(member.pid) / 1000,
     loopDelaySeconds: delay === undefined ? undefined : Number(delay),
   };
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutRequest } from '../../../src/wire/gen/etcdserverpb.ts';
@@ -10,6 +9,7 @@ import { Program } from '../../harness/program.ts';
 import { RpcClient } from '../../harness/rpc-client.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { rounds } from './frames.ts';
+import { processorMs } from '../../harness/processes.ts';
 
 export type FloodKind = keyof typeof rounds | 'closing' | 'transactions';
 
@@ -43,12 +43,6 @@ const TXN_CLIENTS = 64;
 const TXNS_A_SECOND = 60;
 const TXN_BYTES = 1_200_000;
 const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-
-function processorMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  // Clock ticks are of 10 ms on Linux.
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
 
 /** Puts while `isOver` is false. Milliseconds of each. */
 async function putsUntil(client: RpcClient, isOver: () => boolean): Promise<number[]> {
