@@ -5,7 +5,7 @@ import { createPeerHttpHandler } from '../../src/peer/http-handler.ts';
 import { PeerServer } from '../../src/peer/server.ts';
 import { Transport } from '../../src/peer/transport.ts';
 import type { Logger } from '../../src/ports/logger.ts';
-import type { LeaseRefusal, PeerAnswers, RemoteCluster, RemoteLease } from '../../src/ports/peer-client.ts';
+import type { LeaseRefusal, PeerService, RemoteCluster, RemoteLease } from '../../src/ports/peer-client.ts';
 import { errors } from '../../src/wire/errors.ts';
 import { LeaseKeepAliveRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { LeaseInternalRequest } from '../../src/wire/gen/leasepb.ts';
@@ -106,7 +106,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
 
     const known = <T>(id: bigint, answer: T): Promise<T | LeaseRefusal> =>
       Promise.resolve(id === lease ? answer : 'not-found');
-    const answers: PeerAnswers = {
+    const service: PeerService = {
       clusterId: cluster.clusterId,
       members: () => cluster.members,
       versions: () => ({ cluster: '3.7.0', storage: '3.7.0' }),
@@ -142,7 +142,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
     });
     own = new PeerServer({
       handler: createPeerHttpHandler({
-        answers,
+        service,
         logger,
         serverVersion: '3.7.1',
         raft: (request, response) => transport.serve(request, response),

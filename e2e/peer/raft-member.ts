@@ -6,7 +6,7 @@ import { PeerServer } from '../../src/peer/server.ts';
 import type { PeerTls } from '../../src/peer/request.ts';
 import { Transport } from '../../src/peer/transport.ts';
 import type { Logger } from '../../src/ports/logger.ts';
-import type { PeerAnswers } from '../../src/ports/peer-client.ts';
+import type { PeerService } from '../../src/ports/peer-client.ts';
 import type { PeerTransportHandler } from '../../src/ports/peer-transport.ts';
 import { MemoryStorage } from '../../src/raft/memory-storage.ts';
 import { RawNode } from '../../src/raft/raw-node.ts';
@@ -16,17 +16,17 @@ import { ConfChange, EntryType, type Message, MessageType, type Ready } from '..
 const TOKEN = 'etcd-cluster';
 const TICK_MS = 100;
 
-export interface Founder {
+export interface InitialMember {
   readonly name: string;
   readonly port: number;
 }
 
 /** The members and the cluster as etcd derives them from `--initial-cluster`. */
-export function foundingCluster(
-  founders: readonly Founder[],
+export function initialCluster(
+  initialMembers: readonly InitialMember[],
   scheme: 'http' | 'https' = 'http',
 ): { id: bigint; members: ClusterMember[] } {
-  const members = founders
+  const members = initialMembers
     .map(({ name, port }): ClusterMember => {
       const peerUrls = [`${scheme}://127.0.0.1:${port}`];
       return { id: memberId({ peerUrls, token: TOKEN }), name, peerUrls, clientUrls: [], isLearner: false };
@@ -61,23 +61,23 @@ export class RaftMember implements PeerTransportHandler {
   /** The database to send to members that need a snapshot: as of the storage's own. */
   database: Buffer | undefined;
   readonly node: RawNode;
-  readonly #cluster: ReturnType<typeof foundingCluster>;
+  readonly #cluster: ReturnType<typeof initialCluster>;
   readonly #port: number;
   readonly #urls: readonly string[];
   readonly #tls: PeerTls | undefined;
   #online: { transport: Transport; server: PeerServer; timer: NodeJS.Timeout } | undefined;
   #scheduled = false;
 
-  constructor(founders: readonly Founder[], name: string, tls?: PeerTls) {
-    const cluster = foundingCluster(founders, tls === undefined ? 'http' : 'https');
+  constructor(initialMembers: readonly InitialMember[], name: string, tls?: PeerTls) {
+    const cluster = initialCluster(initialMembers, tls === undefined ? 'http' : 'https');
     const self = cluster.members.find((member) => member.name === name);
-    const founder = founders.find((one) => one.name === name);
-    if (self === undefined || founder === undefined) throw new Error(`${name} is no founder`);
+    const initialMember = initialMembers.find((one) => one.name === name);
+    if (self === undefined || initialMember === undefined) throw new Error(`${name} is no initialMember`);
     this.id = self.id;
     this.#cluster = cluster;
     this.#urls = self.peerUrls;
     this.#tls = tls;
-    this.#port = founder.port;
+    this.#port = initialMember.port;
     this.node = new RawNode({
       id: self.id,
       electionTick: 10,
@@ -108,7 +108,7 @@ export class RaftMember implements PeerTransportHandler {
     const late: { transport?: Transport } = {};
     const server = new PeerServer({
       handler: createPeerHttpHandler({
-        answers: this.#answers(),
+        service: this.#service(),
         serverVersion: '3.7.1',
         logger: this.#logger(),
         raft: (request, response) => late.transport?.serve(request, response),
@@ -221,7 +221,7 @@ export class RaftMember implements PeerTransportHandler {
     this.transport.sendSnapshot(message, { totalBytes: database.length, chunks: chunks(database) });
   }
 
-  #answers(): PeerAnswers {
+  #service(): PeerService {
     const none = (): never => {
       throw new Error('this member has no state');
     };

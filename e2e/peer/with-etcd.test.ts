@@ -12,7 +12,7 @@ import { missingPeers } from '../harness/paths.ts';
 import { freePort } from '../harness/ports.ts';
 import { tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
-import { type Founder, type MessageCounts, RaftMember } from './raft-member.ts';
+import { type InitialMember, type MessageCounts, RaftMember } from './raft-member.ts';
 
 const missing = missingPeers('etcd', 'etcdctl');
 
@@ -36,14 +36,14 @@ async function found(
 ): Promise<Mixed> {
   const scheme = secured === undefined ? 'http' : 'https';
   const names = Array.from({ length: etcdCount }, (_, i) => `etcd${i}`);
-  const founders: Founder[] = [];
-  for (const name of [...names, 'own']) founders.push({ name, port: await freePort() });
-  const initial = founders.map(({ name, port }) => `${name}=${scheme}://127.0.0.1:${port}`).join(',');
-  const own = new RaftMember(founders, 'own', secured?.tls);
+  const initialMembers: InitialMember[] = [];
+  for (const name of [...names, 'own']) initialMembers.push({ name, port: await freePort() });
+  const initial = initialMembers.map(({ name, port }) => `${name}=${scheme}://127.0.0.1:${port}`).join(',');
+  const own = new RaftMember(initialMembers, 'own', secured?.tls);
   running.push({ stop: () => own.disconnect() });
   await own.connect();
   const etcds = await Promise.all(
-    founders
+    initialMembers
       .filter(({ name }) => name !== 'own')
       .map(({ name, port }) =>
         Member.start({

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { encodeIdentity, foundCluster } from '../../src/server/identity.ts';
+import { encodeIdentity, bootstrapNewCluster } from '../../src/server/identity.ts';
 import { openStorage } from '../../src/storage/open-storage.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
 import { Member } from '../harness/member.ts';
@@ -10,7 +10,7 @@ import { tempDir } from '../harness/temp-dir.ts';
 async function cutShort(dataDir: string, initial: ReadonlyMap<string, readonly string[]>): Promise<void> {
   const storage = await openStorage({
     dataDirectory: dataDir,
-    newMetadata: () => encodeIdentity(foundCluster('m0', initial, 'etcd-cluster')),
+    newMetadata: () => encodeIdentity(bootstrapNewCluster('m0', initial, 'etcd-cluster')),
     onFailure: (error) => {
       throw error;
     },

@@ -43,12 +43,12 @@ describe.skipIf(missing !== undefined)(`the log compared with etcd's ${missing ?
     const directory = join(member.dataDir, 'member/wal');
     const verification = verifyLog(directory);
     expect(verification.findings).toEqual([]);
-    expect(verification.markIndex).toBeGreaterThan(20);
+    expect(verification.snapshotIndex).toBeGreaterThan(20);
 
     const { log, contents } = openLog(optionsOf(directory));
     const { term, vote } = contents.hardState;
     expect(contents.entries.at(-1)?.index).toBe(verification.lastIndex);
-    expect(contents.mark.confState.voters).toEqual([vote]);
+    expect(contents.snapshot.confState.voters).toEqual([vote]);
     const index = log.lastIndex + 1;
     await appended(log, [Entry.create({ term, index })], HardState.create({ term, vote, commit: index }));
     await log.close();

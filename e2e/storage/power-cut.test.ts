@@ -76,7 +76,7 @@ describe.skipIf(!makeImage())('power cut (needs root and loop devices)', () => {
         expect(log.lastIndex).toBeGreaterThanOrEqual(acknowledged);
         expect(applied).toBeGreaterThanOrEqual(synced);
         expect(applied).toBeLessThanOrEqual(log.lastIndex);
-        expect(applied).toBeGreaterThanOrEqual(contents.mark.index);
+        expect(applied).toBeGreaterThanOrEqual(contents.snapshot.index);
         expect(contiguousRows(engine, 'event')).toBe(applied);
         expect(contiguousRows(engine, 'latest')).toBe(applied);
         await close();

@@ -55,7 +55,7 @@ export class BenchCluster {
   async start(): Promise<void> {
     const names = Array.from({ length: this.#size }, (_, at) => `m${at}`);
     const peerUrls = await Promise.all(names.map(async () => `http://127.0.0.1:${await freePort()}`));
-    const founders = names.map((name, at) => `${name}=${peerUrls[at]}`).join(',');
+    const initialMembers = names.map((name, at) => `${name}=${peerUrls[at]}`).join(',');
     this.#members = await Promise.all(
       names.map(async (name, at) => {
         const port = await freePort();
@@ -63,7 +63,7 @@ export class BenchCluster {
         const peerUrl = peerUrls[at] ?? '';
         const flags = [
           ...['--name', name, '--data-dir', join(this.#directory, name), '--log-level', 'error'],
-          ...['--quota-backend-bytes', String(8 * 2 ** 30), '--initial-cluster', founders],
+          ...['--quota-backend-bytes', String(8 * 2 ** 30), '--initial-cluster', initialMembers],
           ...['--listen-client-urls', client, '--advertise-client-urls', client],
           ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
         ];

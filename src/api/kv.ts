@@ -20,7 +20,7 @@ import { RaftRequestField } from '../server/raft-request.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import { type CompactionRequest, type RangeRequest, type TxnRequest } from '../wire/gen/etcdserverpb.ts';
 import { KV } from '../wire/services.ts';
-import { inTurns } from '../server/in-turns.ts';
+import { runYielding } from '../server/run-yielding.ts';
 import { answerRange } from './range-response.ts';
 import { registerRangeStream } from './range-stream.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
@@ -140,7 +140,7 @@ function readTxn(context: ServiceContext, call: UnaryCall, request: TxnRequest):
     refuse(member.auth.checkCurrent(caller));
     const { revision } = member.store;
     const hold = member.compactor.hold(earliestRevision(request, revision));
-    inTurns(member.longReads, readTxnAt(member.store, request, revision), {
+    runYielding(member.longReads, readTxnAt(member.store, request, revision), {
       isOver: () => {
         if (call.ended) hold.release();
         return call.ended;

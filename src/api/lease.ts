@@ -18,7 +18,7 @@ import { Lease } from '../wire/services.ts';
 import { withQuota } from './kv.ts';
 import type { LeaderMonitor } from './leader-monitor.ts';
 import type { Leases } from '../server/leases.ts';
-import { inTurns } from '../server/in-turns.ts';
+import { runYielding } from '../server/run-yielding.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
 import { admitStream, endStream, streamIdentity, endWithoutLeader } from './stream-calls.ts';
 
@@ -51,7 +51,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
       const answer = (): void => answerTimeToLive(context, call, { request, leases, who });
       if (!request.keys) answer();
       else
-        inTurns(member.longReads, checkKeys(context, request.id, who, checkLeaseKeysReadable), {
+        runYielding(member.longReads, checkKeys(context, request.id, who, checkLeaseKeysReadable), {
           isOver: () => call.ended,
           failed: (error) => failCall(call, error),
           done: answer,
@@ -62,7 +62,7 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   context.unary(methods.leaseLeases, (call) => {
     context.asCaller(call, (who) => {
       if (member.auth.isEnabled) requireUser(context, who);
-      inTurns(member.longReads, listLeases(context, who), {
+      runYielding(member.longReads, listLeases(context, who), {
         isOver: () => call.ended,
         failed: (error) => failCall(call, error),
         done: (parts) => call.respond([context.header(), ...parts]),
@@ -196,7 +196,7 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
   };
   streamIdentity(context, call, (who) => {
     requireUser(context, who);
-    inTurns(context.member.longReads, checkKeys(context, id, who, checkLeaseKeysWritable), {
+    runYielding(context.member.longReads, checkKeys(context, id, who, checkLeaseKeysWritable), {
       isOver: () => call.ended,
       failed: (error) => endStream(call, error),
       done: renew,

@@ -7,7 +7,7 @@ import {
   bytes,
   DyingEngine,
   entries,
-  founding,
+  initialRequests,
   keyText,
   kinds,
   LEASE,
@@ -16,7 +16,12 @@ import {
 } from './testing/machine.ts';
 
 describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
-  const log = entries([...founding(), { ...kinds[kind] }, put('k9', 'later', LEASE * 0n), put('a', 'last')]);
+  const log = entries([
+    ...initialRequests(),
+    { ...kinds[kind] },
+    put('k9', 'later', LEASE * 0n),
+    put('a', 'last'),
+  ]);
   const large = log.length - 2;
 
   it('writes in small batches what one large batch would write', () => {
@@ -80,9 +85,9 @@ describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
     whole.apply(log);
     const expected = whole.rows();
     const random = new SeededRandom(1);
-    const founded = new Machine();
-    founded.apply(log.slice(0, large - 1));
-    const writes = whole.engine.writes - founded.engine.writes;
+    const initial = new Machine();
+    initial.apply(log.slice(0, large - 1));
+    const writes = whole.engine.writes - initial.engine.writes;
     for (let round = 0; round < 8; round += 1) {
       const engine = new DyingEngine();
       const machine = new Machine(engine);

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { DyingEngine, entries, founding, kinds, LEASE, Machine, put } from './testing/machine.ts';
+import { DyingEngine, entries, initialRequests, kinds, LEASE, Machine, put } from './testing/machine.ts';
 
 describe.each(['a delete of a range'])('%s, too large for a turn', (kind) => {
-  const log = entries([...founding(), { ...kinds[kind] }, put('k9', 'later', LEASE * 0n), put('a', 'last')]);
+  const log = entries([
+    ...initialRequests(),
+    { ...kinds[kind] },
+    put('k9', 'later', LEASE * 0n),
+    put('a', 'last'),
+  ]);
   const large = log.length - 2;
 
   it('writes in small batches what one large batch would write', () => {
@@ -23,7 +28,7 @@ describe.each(['a delete of a range'])('%s, too large for a turn', (kind) => {
 
 // The slow test lets it crash at other writes, and compares all rows.
 it('a large entry is complete after a crash amid its writes', () => {
-  const log = entries([...founding(), { ...kinds['a delete of a range'] }]);
+  const log = entries([...initialRequests(), { ...kinds['a delete of a range'] }]);
   const engine = new DyingEngine();
   const machine = new Machine(engine);
   machine.apply(log.slice(0, -1));

@@ -2,7 +2,7 @@ import type { Config, InitialCluster } from '../config/config.ts';
 import { bootstrapFault } from '../config/initial-cluster.ts';
 import { urlTexts } from '../config/urls.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
-import { type Founding, foundCluster } from '../server/identity.ts';
+import { type BootstrapResult, bootstrapNewCluster } from '../server/identity.ts';
 import { type InitialMembers, initialMembers, registeredMembers } from './discovery/initial-members.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { joinCluster, type JoinOptions } from './join-cluster.ts';
@@ -12,7 +12,7 @@ import { StartError } from './start-error.ts';
 const REQUEST_TIMEOUT_MS = 1_000;
 
 /** Determines the identity of a member without data, either in a new cluster or in a running one that has added it. */
-export async function bootstrap(options: JoinOptions): Promise<Founding> {
+export async function bootstrap(options: JoinOptions): Promise<BootstrapResult> {
   const { config, client, dns, logger } = options;
   const { name, initialClusterState, discovery } = config;
   const found = await initialMembers(config, dns, logger);
@@ -23,10 +23,10 @@ export async function bootstrap(options: JoinOptions): Promise<Founding> {
     return joinCluster(options, found.cluster);
   }
   const members = await registeredMembers(config, found, logger);
-  const founded = foundCluster(name, members.cluster, members.token);
+  const bootstrapped = bootstrapNewCluster(name, members.cluster, members.token);
   if (discovery === undefined && members.cluster.size > 1)
-    await refuseBootstrapped(config, members, { client, founded });
-  return founded;
+    await refuseBootstrapped(config, members, { client, bootstrapped });
+  return bootstrapped;
 }
 
 async function verify({ config, dns }: JoinOptions, cluster: InitialCluster): Promise<void> {
@@ -47,10 +47,10 @@ function othersUrls(name: string, cluster: InitialCluster): string[] {
 async function refuseBootstrapped(
   { name }: Config,
   { cluster }: InitialMembers,
-  { client, founded }: { readonly client: PeerClient; readonly founded: Founding },
+  { client, bootstrapped }: { readonly client: PeerClient; readonly bootstrapped: BootstrapResult },
 ): Promise<void> {
   const running = await client.cluster(othersUrls(name, cluster), REQUEST_TIMEOUT_MS).catch(() => undefined);
-  const known = running?.members.find(({ id }) => id === founded.memberId);
+  const known = running?.members.find(({ id }) => id === bootstrapped.memberId);
   if (known !== undefined && known.clientUrls.length > 0)
-    throw new StartError(`member ${founded.memberId.toString(16)} has already been bootstrapped`);
+    throw new StartError(`member ${bootstrapped.memberId.toString(16)} has already been bootstrapped`);
 }

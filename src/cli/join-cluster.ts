@@ -8,7 +8,7 @@ import {
 } from '../membership/version.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerClient, RemoteCluster, RemoteMember } from '../ports/peer-client.ts';
-import type { Founding } from '../server/identity.ts';
+import type { BootstrapResult } from '../server/identity.ts';
 import type { Dns } from './discovery/dns.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { StartError } from './start-error.ts';
@@ -25,7 +25,7 @@ export interface JoinOptions {
 }
 
 /** Determines the identity of a member that a running cluster has added. Rejects with StartError and etcd's text. */
-export async function joinCluster(options: JoinOptions, initial: InitialCluster): Promise<Founding> {
+export async function joinCluster(options: JoinOptions, initial: InitialCluster): Promise<BootstrapResult> {
   const { config, logger } = options;
   const cluster = await runningCluster(options, initial);
   const local = await localMember(options, initial, cluster);
@@ -35,7 +35,7 @@ export async function joinCluster(options: JoinOptions, initial: InitialCluster)
   if (cluster.members.filter(({ isLearner }) => isLearner).length > config.maxLearners)
     throw new StartError('membership: too many learner members in cluster');
   logger.info('joining a running cluster', { members: cluster.members.length });
-  return { memberId: local.id, clusterId: cluster.clusterId, founders: [], remotes: others };
+  return { memberId: local.id, clusterId: cluster.clusterId, initialMembers: [], remotes: others };
 }
 
 async function runningCluster(

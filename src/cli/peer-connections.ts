@@ -7,7 +7,7 @@ import { PeerHttpClient } from '../peer/client.ts';
 import { createPeerHttpHandler } from '../peer/http-handler.ts';
 import { PeerServer } from '../peer/server.ts';
 import { Transport } from '../peer/transport.ts';
-import type { PeerAnswers, PeerClient } from '../ports/peer-client.ts';
+import type { PeerService, PeerClient } from '../ports/peer-client.ts';
 import type { PeerTransport, PeerTransportHandler } from '../ports/peer-transport.ts';
 import type { Identity } from '../server/identity.ts';
 import type { PeerPorts } from '../server/whole-member.ts';
@@ -90,12 +90,12 @@ export class PeerConnections {
   }
 
   /** Listens for the other members. */
-  async listen(answers: PeerAnswers): Promise<void> {
+  async listen(service: PeerService): Promise<void> {
     const transport = this.#transport;
     assert(transport !== undefined, 'the member has opened its transport');
     const server = new PeerServer({
       handler: createPeerHttpHandler({
-        answers,
+        service,
         serverVersion: ETCD_VERSION,
         logger: this.#logging.for('peer/http-handler.ts'),
         raft: (request, response) => transport.serve(request, response),

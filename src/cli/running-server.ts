@@ -6,7 +6,7 @@ import type { Logging } from '../logging/logging.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
-import { decodeIdentity, encodeIdentity, type Founding, type Identity } from '../server/identity.ts';
+import { decodeIdentity, encodeIdentity, type BootstrapResult, type Identity } from '../server/identity.ts';
 import type { MemberStorage } from '../server/member-options.ts';
 import type { Publisher } from '../server/publisher.ts';
 import { WholeMember } from '../server/whole-member.ts';
@@ -85,17 +85,17 @@ export class RunningServer {
     const peers = await PeerConnections.prepare(config, logging);
     const directory = dataDirectory(config.dataDir, config.walDir);
     checkUsable(directory);
-    const begin = (): Promise<Founding> =>
+    const begin = (): Promise<BootstrapResult> =>
       bootstrap({ config, client: peers.client, dns: new SystemDns(), logger });
-    let founding = logExists(directory.wal) ? undefined : await begin();
+    let bootstrapped = logExists(directory.wal) ? undefined : await begin();
     warnOfOpenDirectory(config.dataDir, logger);
-    const storage = await open(config, logging, { founding, metrics });
+    const storage = await open(config, logging, { bootstrapped, metrics });
     await checkComplete(storage);
     const { isNew } = storage;
-    if (isNew && founding === undefined) founding = await repeatBootstrap(storage, begin);
+    if (isNew && bootstrapped === undefined) bootstrapped = await repeatBootstrap(storage, begin);
     if (!isNew && config.discovery !== undefined)
       logger.warn('discovery token is ignored since cluster already initialized; valid logs are found');
-    const identity = founding ?? decodeIdentity(storage.contents.metadata);
+    const identity = bootstrapped ?? decodeIdentity(storage.contents.metadata);
     logger.info('starting member', {
       'local-member-id': hex(identity.memberId),
       'cluster-id': hex(identity.clusterId),
@@ -108,8 +108,8 @@ export class RunningServer {
       metrics,
       clock,
       storage: await memberStorage(config, storage, { identity, isNew, logger }),
-      founders: founding?.founders ?? [],
-      remotes: founding?.remotes ?? [],
+      initialMembers: bootstrapped?.initialMembers ?? [],
+      remotes: bootstrapped?.remotes ?? [],
       scheduler: timers,
       randomInt,
       logger: (caller) => logging.for(caller),
@@ -128,7 +128,7 @@ export class RunningServer {
       throw new StartError(`${hex(identity.memberId)} found data inconsistency with peers`);
     }
     whole.connect();
-    await peers.listen(whole.answers);
+    await peers.listen(whole.peerService);
     const { member, leases, memberships, downgrades } = whole;
     const clients = new ClientServers(config, logging, {
       member,
@@ -172,11 +172,11 @@ export class RunningServer {
 }
 
 interface OpenOptions {
-  readonly founding: Founding | undefined;
+  readonly bootstrapped: BootstrapResult | undefined;
   readonly metrics: Metrics;
 }
 
-function open(config: Config, logging: Logging, { founding, metrics }: OpenOptions): Promise<Storage> {
+function open(config: Config, logging: Logging, { bootstrapped, metrics }: OpenOptions): Promise<Storage> {
   // After a failed write or sync, the content of the disk is unknown. A new start reads it again.
   const exitWith = (message: string) => (error: Error) => {
     logging.write('fatal', 'cli/running-server.ts', message, { error: error.message });
@@ -187,8 +187,9 @@ function open(config: Config, logging: Logging, { founding, metrics }: OpenOptio
     walDirectory: config.walDir,
     tuning: { ...defaultTuning, blockCacheBytes: config.blockCacheBytes },
     newMetadata: () => {
-      if (founding === undefined) throw new Error('a member with a new log must bootstrap or join a cluster');
-      return encodeIdentity(founding);
+      if (bootstrapped === undefined)
+        throw new Error('a member with a new log must bootstrap or join a cluster');
+      return encodeIdentity(bootstrapped);
     },
     onFailure: exitWith('the log cannot be written'),
     onStoreFailure: exitWith('the store cannot be written'),
@@ -214,15 +215,18 @@ function open(config: Config, logging: Logging, { founding, metrics }: OpenOptio
  * Repeats the bootstrap after a first start that was killed after it had created the log but before the initial members
  * were written. Without them, the member could never take part in an election.
  */
-async function repeatBootstrap(storage: Storage, begin: () => Promise<Founding>): Promise<Founding> {
+async function repeatBootstrap(
+  storage: Storage,
+  begin: () => Promise<BootstrapResult>,
+): Promise<BootstrapResult> {
   try {
-    const founding = await begin();
+    const bootstrapped = await begin();
     const { memberId, clusterId } = decodeIdentity(storage.contents.metadata);
-    if (founding.memberId !== memberId || founding.clusterId !== clusterId)
+    if (bootstrapped.memberId !== memberId || bootstrapped.clusterId !== clusterId)
       throw new StartError(
         `the log in ${storage.directory.wal} belongs to member ${hex(memberId)} of cluster ${hex(clusterId)}, but the flags are those of another member: remove the data directory to start again`,
       );
-    return founding;
+    return bootstrapped;
   } catch (error) {
     await storage.close();
     throw error;
@@ -232,10 +236,10 @@ async function repeatBootstrap(storage: Storage, begin: () => Promise<Founding>)
 /** Checks that the store is at least as new as the start of the log. Otherwise entries in between are missing. */
 async function checkComplete({ engine, contents, directory, close }: Storage): Promise<void> {
   const { index } = new AppliedState(engine);
-  if (index >= contents.mark.index) return;
+  if (index >= contents.snapshot.index) return;
   await close();
   throw new DataDirectoryError(
-    `the log in ${directory.wal} starts after entry ${contents.mark.index}, but the store in ${directory.rocksdb} ends with entry ${index}: the store is missing or belongs to another member`,
+    `the log in ${directory.wal} starts after entry ${contents.snapshot.index}, but the store in ${directory.rocksdb} ends with entry ${index}: the store is missing or belongs to another member`,
   );
 }
 

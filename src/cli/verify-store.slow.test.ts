@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DyingEngine, entries, founding, kinds, Machine, put } from '../apply/testing/machine.ts';
+import { DyingEngine, entries, initialRequests, kinds, Machine, put } from '../apply/testing/machine.ts';
 import { columns, type Engine } from '../ports/engine.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { verifyStore } from './verify-store.ts';
@@ -21,11 +21,11 @@ function copyOf(engine: Engine): DyingEngine {
  * Found with a kill amid the deletion of many keys: what the next start brings into the index was reported as wrong.
  */
 it.each(Object.keys(kinds))('finds nothing wrong after a kill between the writes of %s', (kind) => {
-  const log = entries([...founding(), { ...kinds[kind] }, put('k9', 'later')]);
+  const log = entries([...initialRequests(), { ...kinds[kind] }, put('k9', 'later')]);
   const large = log.length - 1;
-  const founded = new Machine();
-  founded.apply(log.slice(0, large - 1));
-  const whole = new Machine(copyOf(founded.engine));
+  const initial = new Machine();
+  initial.apply(log.slice(0, large - 1));
+  const whole = new Machine(copyOf(initial.engine));
   const before = whole.engine.writes;
   whole.apply(log.slice(large - 1));
   const writes = whole.engine.writes - before;
@@ -33,7 +33,7 @@ it.each(Object.keys(kinds))('finds nothing wrong after a kill between the writes
   const seen = new Set<number | undefined>();
   for (const part of [0, 0.1, 0.3, 0.55, 0.8]) {
     const kept = Math.floor(writes * part);
-    const engine = copyOf(founded.engine);
+    const engine = copyOf(initial.engine);
     const machine = new Machine(engine);
     engine.writesLeft = kept;
     expect(() => machine.apply(log.slice(large - 1))).toThrow('killed');

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { DyingEngine, entries, founding, kinds, Machine } from '../apply/testing/machine.ts';
+import { DyingEngine, entries, initialRequests, kinds, Machine } from '../apply/testing/machine.ts';
 import { verifyStore } from './verify-store.ts';
 
 it('still finds what is wrong beside an interrupted change', () => {
-  const log = entries([...founding(), { ...kinds['a delete of a range'] }]);
+  const log = entries([...initialRequests(), { ...kinds['a delete of a range'] }]);
   const engine = new DyingEngine();
   const machine = new Machine(engine);
   machine.apply(log.slice(0, -1));

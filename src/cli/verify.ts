@@ -22,7 +22,7 @@ export interface Verification {
 function compare(log: LogVerification, applied: { index: number; term: number }): Finding[] {
   const where = 'meta applied index';
   const { index, term } = applied;
-  const newest = Math.max(log.lastIndex, log.markIndex);
+  const newest = Math.max(log.lastIndex, log.snapshotIndex);
   if (index > newest) return [{ where, what: `${index} is after the last entry ${newest} of the log` }];
   if (log.entries > 0 && index + 1 < log.firstIndex) {
     return [{ where, what: `${index}: the log starts only at entry ${log.firstIndex}` }];

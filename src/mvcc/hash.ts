@@ -24,12 +24,12 @@ export interface HashScope {
 
 /** The scope of a hash of the store now. @param revision 0 for the current revision */
 export function hashScope(store: MvccStore, revision: number): HashScope {
-  const { engine, compactRevision, meta: marks } = store;
+  const { engine, compactRevision, meta } = store;
   return {
     engine,
     revision: revision === 0 ? store.revision : revision,
     compactRevision,
-    finishedRevision: marks.finishedRevision,
+    finishedRevision: meta.finishedRevision,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { PeerAnswers, RemoteHash } from '../ports/peer-client.ts';
+import type { PeerService, RemoteHash } from '../ports/peer-client.ts';
 import { errors } from '../wire/errors.ts';
 import { header, Refusal } from './compatibility.ts';
 import { LEASES_INTERNAL_PATH, LEASES_PATH, serveLeases } from './lease-requests.ts';
@@ -28,7 +28,7 @@ export const AnswerText = {
 const MAX_REQUEST_BYTES = 64 * 1024;
 
 export interface PeerHttpOptions {
-  readonly answers: PeerAnswers;
+  readonly service: PeerService;
   /** The version that this member reports. */
   readonly serverVersion: string;
   readonly logger: Logger;
@@ -64,12 +64,12 @@ interface Exchange {
 
 async function route(options: PeerHttpOptions, exchange: Exchange): Promise<void> {
   const { path, response } = exchange;
-  const { answers } = options;
-  if (path === LEASES_PATH || path === LEASES_INTERNAL_PATH) await serveLeases(answers, exchange);
+  const { service } = options;
+  if (path === LEASES_PATH || path === LEASES_INTERNAL_PATH) await serveLeases(service, exchange);
   else if (path.startsWith(PROMOTE_PREFIX)) await promote(options, exchange);
   else if (path === HASH_KV_PATH) await hashKv(options, exchange);
-  else if (path === DOWNGRADE_PATH) await downgradeEnabled(answers, exchange);
-  else if (path === MEMBERS_PATH) members(answers, exchange);
+  else if (path === DOWNGRADE_PATH) await downgradeEnabled(service, exchange);
+  else if (path === MEMBERS_PATH) members(service, exchange);
   else if (path === VERSION_PATH) version(options, exchange);
   else replyError(response, 404, '404 page not found');
 }
@@ -81,27 +81,27 @@ function allows(method: 'GET' | 'POST', { request, response }: Exchange): boolea
   return false;
 }
 
-function nameCluster({ clusterId }: PeerAnswers, { response }: Exchange): void {
+function nameCluster({ clusterId }: PeerService, { response }: Exchange): void {
   response.setHeader('X-Etcd-Cluster-ID', hex(clusterId));
 }
 
-function members(answers: PeerAnswers, exchange: Exchange): void {
+function members(service: PeerService, exchange: Exchange): void {
   if (!allows('GET', exchange)) return;
-  nameCluster(answers, exchange);
-  replyBody(exchange.response, { type: 'application/json', body: encodeMembers(answers.members()) });
+  nameCluster(service, exchange);
+  replyBody(exchange.response, { type: 'application/json', body: encodeMembers(service.members()) });
 }
 
-function version({ answers, serverVersion }: PeerHttpOptions, exchange: Exchange): void {
+function version({ service, serverVersion }: PeerHttpOptions, exchange: Exchange): void {
   if (!allows('GET', exchange)) return;
-  const { cluster, storage } = answers.versions();
+  const { cluster, storage } = service.versions();
   const body = JSON.stringify({ etcdserver: serverVersion, etcdcluster: cluster, storage });
   replyBody(exchange.response, { type: 'application/json', body });
 }
 
-async function promote({ answers, logger }: PeerHttpOptions, exchange: Exchange): Promise<void> {
+async function promote({ service, logger }: PeerHttpOptions, exchange: Exchange): Promise<void> {
   if (!allows('POST', exchange)) return;
   const { request, response, path } = exchange;
-  nameCluster(answers, exchange);
+  nameCluster(service, exchange);
   const idText = path.slice(PROMOTE_PREFIX.length);
   const id = decimalId(idText);
   if (id === undefined) {
@@ -109,7 +109,7 @@ async function promote({ answers, logger }: PeerHttpOptions, exchange: Exchange)
     return;
   }
   try {
-    const promoted = await answers.promote(id, header(request.headers, 'authorization'));
+    const promoted = await service.promote(id, header(request.headers, 'authorization'));
     replyBody(response, { type: 'application/json', body: encodeMembers(promoted) });
   } catch (error) {
     logger.warn('failed to promote a member', { 'member-id': hex(id), error: String(error) });
@@ -126,11 +126,11 @@ function decimalId(text: string): bigint | undefined {
   return BigInt.asUintN(64, id) === id ? id : undefined;
 }
 
-async function hashKv({ answers }: PeerHttpOptions, exchange: Exchange): Promise<void> {
+async function hashKv({ service }: PeerHttpOptions, exchange: Exchange): Promise<void> {
   if (!allows('GET', exchange)) return;
   const { request, response } = exchange;
   const asked = header(request.headers, 'x-etcd-cluster-id');
-  if (asked !== undefined && asked !== '' && asked !== hex(answers.clusterId)) {
+  if (asked !== undefined && asked !== '' && asked !== hex(service.clusterId)) {
     replyError(response, 412, Refusal.Cluster);
     return;
   }
@@ -141,12 +141,12 @@ async function hashKv({ answers }: PeerHttpOptions, exchange: Exchange): Promise
   }
   let hash: RemoteHash;
   try {
-    hash = await answers.hashKv(revision);
+    hash = await service.hashKv(revision);
   } catch (error) {
     replyError(response, 400, hashFailure(error));
     return;
   }
-  nameCluster(answers, exchange);
+  nameCluster(service, exchange);
   replyBody(response, { type: 'application/json', body: encodeHash(hash) });
 }
 
@@ -179,11 +179,11 @@ function encodeHash({ revision, hash, compactRevision, hashRevision }: RemoteHas
   });
 }
 
-async function downgradeEnabled(answers: PeerAnswers, exchange: Exchange): Promise<void> {
+async function downgradeEnabled(service: PeerService, exchange: Exchange): Promise<void> {
   if (!allows('GET', exchange)) return;
-  nameCluster(answers, exchange);
+  nameCluster(service, exchange);
   try {
-    const enabled = await answers.downgradeEnabled();
+    const enabled = await service.downgradeEnabled();
     replyBody(exchange.response, { type: 'text/plain', body: String(enabled) });
   } catch (error) {
     const reason = reasonOf(error);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { LeaseRefusal, PeerAnswers } from '../ports/peer-client.ts';
+import type { LeaseRefusal, PeerService } from '../ports/peer-client.ts';
 import { LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader } from '../wire/gen/etcdserverpb.ts';
 import { LeaseTimeToLiveResponse } from '../wire/gen/etcdserverpb.ts';
 import { LeaseInternalRequest, LeaseInternalResponse } from '../wire/gen/leasepb.ts';
@@ -20,7 +20,7 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** Serves lease renewals and TTL requests, which only the leader can answer. */
 export async function serveLeases(
-  answers: PeerAnswers,
+  service: PeerService,
   { request, response, path }: { request: IncomingMessage; response: ServerResponse; path: string },
 ): Promise<void> {
   if (request.method !== 'POST') {
@@ -35,14 +35,14 @@ export async function serveLeases(
     else replyError(response, 400, 'error reading body');
     return;
   }
-  if (path === LEASES_PATH) await renew(answers, body, response);
-  else await timeToLive(answers, body, response);
+  if (path === LEASES_PATH) await renew(service, body, response);
+  else await timeToLive(service, body, response);
 }
 
-async function renew(answers: PeerAnswers, body: Buffer, response: ServerResponse): Promise<void> {
+async function renew(service: PeerService, body: Buffer, response: ServerResponse): Promise<void> {
   const request = decoded(() => LeaseKeepAliveRequest.decode(body), response);
   if (request === undefined) return;
-  const ttl = await answers.renewLease(request.id);
+  const ttl = await service.renewLease(request.id);
   if (typeof ttl === 'string') refuse(response, ttl, 400);
   else
     replyProtobuf(
@@ -51,7 +51,7 @@ async function renew(answers: PeerAnswers, body: Buffer, response: ServerRespons
     );
 }
 
-async function timeToLive(answers: PeerAnswers, body: Buffer, response: ServerResponse): Promise<void> {
+async function timeToLive(service: PeerService, body: Buffer, response: ServerResponse): Promise<void> {
   const request = decoded(() => LeaseInternalRequest.decode(body), response);
   if (request === undefined) return;
   const { leaseTimeToLiveRequest } = request;
@@ -60,7 +60,7 @@ async function timeToLive(answers: PeerAnswers, body: Buffer, response: ServerRe
     return;
   }
   const { id, keys: withKeys } = leaseTimeToLiveRequest;
-  const lease = await answers.leaseTimeToLive(id, withKeys);
+  const lease = await service.leaseTimeToLive(id, withKeys);
   if (typeof lease === 'string') {
     refuse(response, lease, 500);
     return;

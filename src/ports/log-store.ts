@@ -1,7 +1,7 @@
 import type { ConfState, Entry, HardState } from '../wire/gen/raftpb.ts';
 
 /** The log index from which replay starts: everything up to it is in the engine. It is stored as a snapshot record. */
-export interface LogSnapshotMark {
+export interface LogSnapshot {
   readonly index: number;
   readonly term: number;
   /** The membership at that index. */
@@ -39,12 +39,12 @@ export interface LogStore {
    */
   appendable(bytes: number): boolean;
   /**
-   * Records that the engine durably holds everything up to `mark`. Whole segments before it may be removed. If the log
-   * does not have the entry of the mark (it ends before it, or has another entry at its index), the whole log is void
-   * and continues after the mark. Does nothing while the log is closing, and for a mark older than the newest.
+   * Records that the engine durably holds everything up to `snapshot`. Whole segments before it may be removed. If the log
+   * does not have the entry of the snapshot record (it ends before it, or has another entry at its index), the whole log is void
+   * and continues after the snapshot record. Does nothing while the log is closing, and for a snapshot record older than the newest.
    */
-  release(mark: LogSnapshotMark): Promise<void>;
-  /** Index of the newest entry appended, synced or not; the index of the mark if no entry follows it. */
+  release(snapshot: LogSnapshot): Promise<void>;
+  /** Index of the newest entry appended, synced or not; the index of the snapshot record if no entry follows it. */
   readonly lastIndex: number;
   /** Resolves when everything appended so far is on disk. */
   close(): Promise<void>;
@@ -55,9 +55,9 @@ export interface LogContents {
   /** The metadata record's payload (etcdserverpb.Metadata with node and cluster id). */
   readonly metadata: Buffer;
   readonly hardState: HardState;
-  /** The newest recorded mark that is committed. */
-  readonly mark: LogSnapshotMark;
-  /** Entries after the mark, contiguous. */
+  /** The newest recorded snapshot record that is committed. */
+  readonly snapshot: LogSnapshot;
+  /** Entries after the snapshot record, contiguous. */
   readonly entries: Entry[];
   /** A torn write at the end of the log, left by a crash, that was cut off; undefined if there was none. */
   readonly repaired: { readonly file: string; readonly offset: number; readonly bytes: number } | undefined;

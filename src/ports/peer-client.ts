@@ -85,7 +85,7 @@ export type LeaseRefusal =
   | 'behind';
 
 /** Serves the requests of other members. Rejects with EtcdError. */
-export interface PeerAnswers {
+export interface PeerService {
   readonly clusterId: bigint;
   /** Ordered by id. */
   members(): readonly RemoteMember[];

@@ -252,12 +252,12 @@ export class RawNode {
 
   /**
    * Makes the log of a new group, on a node whose storage is empty: one entry for each of its members, committed
-   * from the start. Every founding member does the same.
+   * from the start. Every initial member does the same.
    */
   bootstrap(peers: readonly Peer[]): void {
     const raft = this.#raft;
     assert(peers.length > 0, 'a new group has members');
-    assert(raft.log.lastIndex() === 0, 'a group is founded on empty storage');
+    assert(raft.log.lastIndex() === 0, 'a bootstrap needs an empty storage');
     this.#lastHardState = { term: 0, vote: None, commit: 0 };
     raft.becomeFollower(1, None);
     const entries = peers.map(({ id, context }, i) => {

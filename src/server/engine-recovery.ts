@@ -3,7 +3,7 @@ import { type EngineControl, EngineFullError } from '../ports/engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
-import { promiseInTurns } from './in-turns.ts';
+import { runYieldingToEnd } from './run-yielding.ts';
 
 const RETRY_MS = 200;
 
@@ -119,7 +119,7 @@ export class EngineRecovery {
     this.#generation += 1;
     suspend();
     await reopen();
-    await promiseInTurns(this.#options.scheduler, reload());
+    await runYieldingToEnd(this.#options.scheduler, reload());
     const waiting = this.#waiting;
     this.#waiting = undefined;
     for (const task of waiting) task();

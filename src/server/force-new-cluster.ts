@@ -31,20 +31,20 @@ export interface ForceNewClusterOptions {
 export async function forceNewCluster(options: ForceNewClusterOptions): Promise<LogContents> {
   const { log, applied, identity, logger } = options;
   const contents = await logUpToStore(options);
-  const { mark, hardState } = contents;
-  const commit = Math.max(hardState.commit, applied.index, mark.index);
+  const { snapshot, hardState } = contents;
+  const commit = Math.max(hardState.commit, applied.index, snapshot.index);
   const kept = contents.entries.filter(({ index }) => index <= commit);
   if (kept.length < contents.entries.length)
     logger.info('discarding uncommitted WAL entries', {
       'commit-index-from-wal': commit,
       'number-of-discarded-entries': contents.entries.length - kept.length,
     });
-  const nodes = nodesAt(kept, applied.index > mark.index ? applied : mark);
+  const nodes = nodesAt(kept, applied.index > snapshot.index ? applied : snapshot);
   const changes: Omit<ConfChange, 'id'>[] = [...nodes]
     .filter((id) => id !== identity.memberId)
     .map((nodeId) => ({ type: ConfChangeType.ConfChangeRemoveNode, nodeId, context: undefined }));
   if (!nodes.has(identity.memberId)) changes.unshift(additionOf(options));
-  const term = Math.max(hardState.term, kept.at(-1)?.term ?? mark.term);
+  const term = Math.max(hardState.term, kept.at(-1)?.term ?? snapshot.term);
   const added = changes.map((change, at): Entry => ({
     term,
     index: commit + 1 + at,
@@ -65,7 +65,7 @@ async function logUpToStore({ log, contents, applied }: ForceNewClusterOptions):
   const { index, term, confState } = applied;
   if (containsApplied(contents, applied)) return contents;
   await log.release({ index, term, confState });
-  return { ...contents, mark: { index, term, confState }, entries: [] };
+  return { ...contents, snapshot: { index, term, confState }, entries: [] };
 }
 
 function additionOf({ identity, peerUrls }: ForceNewClusterOptions): Omit<ConfChange, 'id'> {

@@ -10,9 +10,9 @@ export interface Identity {
 }
 
 /** The bootstrap of a member without data. */
-export interface Founding extends Identity {
+export interface BootstrapResult extends Identity {
   /** The members of a new cluster. Empty for a member that joins a cluster and learns its members from the log. */
-  readonly founders: readonly ClusterMember[];
+  readonly initialMembers: readonly ClusterMember[];
   /** The other members of a cluster that this one joins. */
   readonly remotes: readonly { readonly id: bigint; readonly peerUrls: readonly string[] }[];
 }
@@ -28,14 +28,14 @@ export function decodeIdentity(metadata: Buffer): Identity {
 }
 
 /** Static bootstrap of a new cluster. All its members derive the same ids from the same flags. */
-export function foundCluster(
+export function bootstrapNewCluster(
   name: string,
   initial: ReadonlyMap<string, readonly string[]>,
   token: string,
-): Founding {
-  const founded = bootstrapCluster(initial, token);
-  assert(founded !== undefined, 'members of the initial cluster have different ids');
-  const local = founded.members.find((member) => member.name === name);
+): BootstrapResult {
+  const cluster = bootstrapCluster(initial, token);
+  assert(cluster !== undefined, 'members of the initial cluster have different ids');
+  const local = cluster.members.find((member) => member.name === name);
   assert(local !== undefined, 'the member is one of its initial cluster');
-  return { memberId: local.id, clusterId: founded.id, founders: founded.members, remotes: [] };
+  return { memberId: local.id, clusterId: cluster.id, initialMembers: cluster.members, remotes: [] };
 }

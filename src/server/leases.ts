@@ -3,7 +3,7 @@ import type { Member } from './member.ts';
 import { RaftRequestField } from './raft-request.ts';
 import { errors } from '../wire/errors.ts';
 import { LeaseCheckpointRequest } from '../wire/gen/etcdserverpb.ts';
-import { promiseInTurns } from '../server/in-turns.ts';
+import { runYieldingToEnd } from '../server/run-yielding.ts';
 import type { LeaseRefusal, RemoteLease } from '../ports/peer-client.ts';
 
 /**
@@ -110,7 +110,7 @@ export class Leases {
     if (lease === undefined) return 'not-found';
     if (!lessor.isPrimary) return 'not-primary';
     const remainingMs = lessor.remainingMs(id) ?? 0;
-    const keys = withKeys ? await promiseInTurns(member.scheduler, lessor.keysOf(id)) : [];
+    const keys = withKeys ? await runYieldingToEnd(member.scheduler, lessor.keysOf(id)) : [];
     return { ttl: Math.trunc(remainingMs / 1000), grantedTtl: lease.ttl, keys };
   }
 

@@ -11,7 +11,7 @@ import type { SpaceGauge } from '../ports/space.ts';
 import type { Message } from '../raft/types.ts';
 import type { WatchPacing } from '../mvcc/watch-hub.ts';
 import type { HashRows } from './hash-store.ts';
-import type { Founding, Identity } from './identity.ts';
+import type { BootstrapResult, Identity } from './identity.ts';
 
 /** An opened data directory. */
 export interface MemberStorage {
@@ -27,7 +27,7 @@ export interface MemberOptions {
   readonly storage: MemberStorage;
   readonly identity: Identity;
   /** The members of a new cluster; empty for a member that joins a cluster. */
-  readonly founders: Founding['founders'];
+  readonly initialMembers: BootstrapResult['initialMembers'];
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   /** A uniform random integer in [0, bound). */

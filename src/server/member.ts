@@ -33,7 +33,7 @@ import type { Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
 import { promoteLeases } from './lease-promotion.ts';
 import { LeaderTimes } from './leader-times.ts';
-import { LogKeeper } from './log-keeper.ts';
+import { LogCompactor } from './log-compactor.ts';
 import { LongReads } from './long-reads.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
@@ -81,7 +81,7 @@ export class Member {
   /** Input for raft from the peer connections. */
   readonly consensusInput: ConsensusInput;
   readonly leadership: Leadership;
-  readonly logKeeper: LogKeeper;
+  readonly logCompactor: LogCompactor;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
   readonly #loop: RaftLoop;
@@ -133,7 +133,7 @@ export class Member {
       config,
       storage,
       identity,
-      founders: options.founders,
+      initialMembers: options.initialMembers,
       applied: this.applied,
       randomInt: options.randomInt,
       logger: options.logger('raft/raft.ts'),
@@ -203,7 +203,7 @@ export class Member {
       hashRows: this.hashRows,
       failed: (error) => this.#fail(String(error)),
     });
-    this.logKeeper = new LogKeeper({
+    this.logCompactor = new LogCompactor({
       consensus: this.consensus,
       memory,
       log: storage.log,
@@ -214,7 +214,7 @@ export class Member {
       snapshotCount: config.snapshotCount,
       catchupEntries: config.snapshotCatchupEntries,
       isAlone: () => this.cluster.members().length === 1,
-      logger: options.logger('server/log-keeper.ts'),
+      logger: options.logger('server/log-compactor.ts'),
       failed: (error) => this.#fail(error.message),
     });
   }
@@ -384,7 +384,7 @@ export class Member {
       return undefined;
     }
     this.durations.applied(count, entries[0]?.index, this.#applier.counts, this.clock.now() - startedMs);
-    if (count > 0) this.logKeeper.applied();
+    if (count > 0) this.logCompactor.applied();
     return count;
   }
 

@@ -31,7 +31,7 @@ class Fixture {
           return () => void this.timers.splice(this.timers.indexOf(timer), 1);
         },
       },
-      logKeeper: {
+      logCompactor: {
         hold: () => {
           this.holds += 1;
           return () => (this.holds -= 1);

@@ -92,7 +92,7 @@ export class OutgoingSnapshots {
       this.#finish(failed.sending, 0);
     }
     const { member, exportSnapshot } = this.#options;
-    const release = member.logKeeper.hold();
+    const release = member.logCompactor.hold();
     try {
       const file = await exportSnapshot();
       this.#created += 1;

@@ -6,7 +6,7 @@ import { AutoCompactor } from './auto-compaction.ts';
 import type { CorruptionChecker } from './corruption-checker.ts';
 import { ElectionTickAdvance } from './election-tick-advance.ts';
 import { LearnerPromoter } from './learner-promoter.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { LeaseExpiry } from './lease-expiry.ts';
 import type { Member } from './member.ts';
 import type { Memberships } from './memberships.ts';
 import { Publisher } from './publisher.ts';
@@ -32,7 +32,7 @@ export interface PeriodicTasksOptions {
 export interface PeriodicTasks {
   readonly publisher: Publisher;
   readonly corruption: CorruptionChecker;
-  readonly leases: LeaseKeeper;
+  readonly leases: LeaseExpiry;
   readonly stuckLog: StuckLog;
   readonly versions: VersionMonitor;
   readonly electionTicks: ElectionTickAdvance;
@@ -48,7 +48,7 @@ export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks
   return {
     publisher: new Publisher(member, logger('server/publisher.ts')),
     corruption,
-    leases: new LeaseKeeper(member, logger('server/lease-keeper.ts')),
+    leases: new LeaseExpiry(member, logger('server/lease-expiry.ts')),
     stuckLog: new StuckLog(member, peers, logger('server/stuck-log.ts')),
     versions: new VersionMonitor({
       member,

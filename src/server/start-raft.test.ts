@@ -14,13 +14,13 @@ const entry = (index: number, term: number): Entry => ({
 const contents = (...entries: Entry[]): LogContents => ({
   metadata: Buffer.alloc(0),
   hardState: { term: 3, vote: 0n, commit: 5 },
-  mark: { index: 5, term: 2, confState },
+  snapshot: { index: 5, term: 2, confState },
   entries,
   repaired: undefined,
 });
 
 describe('a log contains the applied entry', () => {
-  it('when it has the last applied entry, or the snapshot mark covers it', () => {
+  it('when it has the last applied entry, or the snapshot record covers it', () => {
     expect(containsApplied(contents(), { index: 5, term: 2 })).toBe(true);
     expect(containsApplied(contents(entry(6, 2), entry(7, 3)), { index: 5, term: 2 })).toBe(true);
     expect(containsApplied(contents(entry(6, 2), entry(7, 3)), { index: 7, term: 3 })).toBe(true);

@@ -6,7 +6,7 @@ import type { Logger } from '../ports/logger.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
 import { None } from '../raft/types.ts';
-import type { Founding, Identity } from './identity.ts';
+import type { BootstrapResult, Identity } from './identity.ts';
 import type { MemberStorage } from './member-options.ts';
 
 const MAX_SIZE_PER_MESSAGE = 512 * 1024;
@@ -17,7 +17,7 @@ export interface StartRaftOptions {
   readonly config: Config;
   readonly storage: Pick<MemberStorage, 'contents' | 'isNew' | 'log'>;
   readonly identity: Identity;
-  readonly founders: Founding['founders'];
+  readonly initialMembers: BootstrapResult['initialMembers'];
   readonly applied: AppliedState;
   readonly randomInt: (bound: number) => number;
   readonly logger: Logger;
@@ -29,13 +29,13 @@ export interface StartRaftOptions {
  * the last entry that the engine has applied, the log is first released up to that entry.
  */
 export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
-  const { config, storage, identity, founders, applied, randomInt, logger } = options;
-  const { mark, hardState } = storage.contents;
+  const { config, storage, identity, initialMembers, applied, randomInt, logger } = options;
+  const { snapshot, hardState } = storage.contents;
   const memory = new MemoryStorage();
-  if (mark.index > 0) {
+  if (snapshot.index > 0) {
     memory.applySnapshot({
       data: undefined,
-      metadata: { confState: mark.confState, index: mark.index, term: mark.term },
+      metadata: { confState: snapshot.confState, index: snapshot.index, term: snapshot.term },
     });
   }
   memory.append(storage.contents.entries);
@@ -49,7 +49,7 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
   const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
   const isOlderTerm = isLogOutdated && hardState.term < applied.term;
   memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
-  if (applied.index > mark.index) memory.restoreConfState(applied.confState);
+  if (applied.index > snapshot.index) memory.restoreConfState(applied.confState);
   const node = new RawNode({
     id: identity.memberId,
     electionTick: config.electionTicks,
@@ -66,8 +66,8 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     randomInt,
     logger: withQuietEntries(logger),
   });
-  if (storage.isNew && founders.length > 0)
-    node.bootstrap(founders.map((member) => ({ id: member.id, context: encodeMember(member) })));
+  if (storage.isNew && initialMembers.length > 0)
+    node.bootstrap(initialMembers.map((member) => ({ id: member.id, context: encodeMember(member) })));
   return { node, memory };
 }
 
@@ -78,11 +78,11 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
  * at an index mean equal logs up to that index (Raft paper, section 5.3).
  */
 export function containsApplied(
-  { mark, entries }: LogContents,
+  { snapshot, entries }: LogContents,
   applied: { readonly index: number; readonly term: number },
 ): boolean {
-  if (applied.index <= mark.index) return true;
-  const entry = entries[applied.index - mark.index - 1];
+  if (applied.index <= snapshot.index) return true;
+  const entry = entries[applied.index - snapshot.index - 1];
   // Databases of etcd before 3.5 do not contain the term.
   return entry !== undefined && (applied.term === 0 || entry.term === applied.term);
 }

@@ -1,18 +1,18 @@
 import type { Cluster } from '../membership/cluster.ts';
-import type { PeerAnswers, PeerClient } from '../ports/peer-client.ts';
+import type { PeerService, PeerClient } from '../ports/peer-client.ts';
 import type { PeerTransport, PeerTransportHandler, SnapshotPart } from '../ports/peer-transport.ts';
 import type { ExportSnapshot } from '../ports/snapshot.ts';
 import { assert } from '../lib/assert.ts';
 import { CorruptionChecker } from './corruption-checker.ts';
 import { Downgrades } from './downgrades.ts';
 import { transferLeadership } from './leadership-transfer.ts';
-import type { Founding } from './identity.ts';
+import type { BootstrapResult } from './identity.ts';
 import { type LeaderLeases, Leases } from './leases.ts';
 import { Member } from './member.ts';
 import { observeMember } from './member-metrics.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Memberships } from './memberships.ts';
-import { peerAnswers } from './peer-answers.ts';
+import { peerServiceOf } from './peer-service.ts';
 import { PeerRouter } from './peer-router.ts';
 import { startPeriodicTasks, stopPeriodicTasks, type PeriodicTasks } from './periodic-tasks.ts';
 import { WatchPump } from './watch-pump.ts';
@@ -40,7 +40,7 @@ export interface PeerPorts {
 /** Everything that a member needs from its machine, or from a simulated one. */
 export interface MemberPorts extends Omit<MemberOptions, 'send'>, PeerPorts {
   /** The members of the cluster that this one joins. Its own log does not contain them yet. */
-  readonly remotes: Founding['remotes'];
+  readonly remotes: BootstrapResult['remotes'];
   /** The version that this member reports. */
   readonly serverVersion: string;
 }
@@ -57,7 +57,7 @@ export class WholeMember {
   readonly leases: Leases;
   readonly downgrades: Downgrades;
   /** Serves requests of other members. */
-  readonly answers: PeerAnswers;
+  readonly peerService: PeerService;
   readonly pump: WatchPump;
   readonly #ports: MemberPorts;
   readonly #router: PeerRouter;
@@ -94,7 +94,7 @@ export class WholeMember {
     });
     this.leases = new Leases(member, leaderLeases(member, client));
     this.downgrades = new Downgrades(member);
-    this.answers = peerAnswers(this);
+    this.peerService = peerServiceOf(this);
     this.pump = new WatchPump(member.hub, ports.scheduler);
   }
 

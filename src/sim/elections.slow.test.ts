@@ -83,7 +83,7 @@ class LostLeaders {
 
   readonly partition = everyRound((scene, round) => {
     const { network, leader } = scene;
-    if (round === 0) network.weather = { ...network.weather, delayMs: this.#delayMs };
+    if (round === 0) network.conditions = { ...network.conditions, delayMs: this.#delayMs };
     if (round === KILL_ROUND) this.#take(scene);
     if (round === START_ROUND && !leader.isRunning) leader.start();
     if (round === LAST_ROUND) network.heal();

@@ -247,13 +247,13 @@ export class Nemesis {
 
   #storm(): void {
     const { network, random } = this.#options;
-    network.weather = {
+    network.conditions = {
       loss: random.next() * 0.3,
       duplication: random.next() * 0.2,
       reordering: random.next() * 0.3,
       delayMs: random.between(5, 300),
     };
-    this.#say(`bad weather ${JSON.stringify(network.weather)}`);
+    this.#say(`bad conditions ${JSON.stringify(network.conditions)}`);
     this.#heal();
   }
 

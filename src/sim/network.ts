@@ -11,7 +11,7 @@ import { Reconnection } from '../peer/reconnection.ts';
 import { type Life, schedulerOf, type SimTime } from './time.ts';
 
 /** Present network conditions; probabilities from 0 to 1. */
-export interface Weather {
+export interface NetworkConditions {
   loss: number;
   duplication: number;
   /** Probability that a message is overtaken by later ones. */
@@ -20,7 +20,12 @@ export interface Weather {
   delayMs: number;
 }
 
-export const fairWeather: Readonly<Weather> = { loss: 0, duplication: 0, reordering: 0, delayMs: 2 };
+export const goodConditions: Readonly<NetworkConditions> = {
+  loss: 0,
+  duplication: 0,
+  reordering: 0,
+  delayMs: 2,
+};
 
 /** The network as seen by one member. */
 export interface NetworkEnd {
@@ -47,7 +52,7 @@ const SILENCE_MS = 500;
 
 /** The network between the members, with delays, losses and partitions. */
 export class SimNetwork {
-  weather: Weather = { ...fairWeather };
+  conditions: NetworkConditions = { ...goodConditions };
   intercept: Interceptor | undefined;
   readonly #time: SimTime;
   readonly #random: SeededRandom;
@@ -68,7 +73,7 @@ export class SimNetwork {
 
   heal(): void {
     this.#cuts.clear();
-    this.weather = { ...fairWeather };
+    this.conditions = { ...goodConditions };
   }
 
   isCut(from: bigint, to: bigint): boolean {
@@ -97,8 +102,8 @@ export class SimNetwork {
 
   /** Sends something else than a raft message. It can be lost as well. */
   travel(from: bigint, to: bigint, arrive: () => void): void {
-    if (this.isCut(from, to) || this.#random.chance(this.weather.loss)) return;
-    this.#time.after(0.2 + this.#random.next() * this.weather.delayMs, () => {
+    if (this.isCut(from, to) || this.#random.chance(this.conditions.loss)) return;
+    this.#time.after(0.2 + this.#random.next() * this.conditions.delayMs, () => {
       if (!this.isCut(from, to)) arrive();
     });
   }
@@ -148,7 +153,7 @@ export class SimNetwork {
   }
 
   #travelMs(): number {
-    return 0.2 + this.#random.next() * this.weather.delayMs;
+    return 0.2 + this.#random.next() * this.conditions.delayMs;
   }
 
   /** Time since when both members can reach each other. */
@@ -164,7 +169,7 @@ export class SimNetwork {
     const travelling =
       intercept === undefined ? message : intercept(message, (forged) => this.#carry(forged));
     if (travelling === undefined) return;
-    const { loss, duplication } = this.weather;
+    const { loss, duplication } = this.conditions;
     if (this.#random.chance(loss)) return;
     this.#carry(travelling);
     // A forwarded proposal is sent on a stream, so it is delivered at most once.
@@ -180,7 +185,7 @@ export class SimNetwork {
     };
     this.#time.after(this.#random.between(SNAPSHOT_MS.least, SNAPSHOT_MS.most), () => {
       const receiver = this.#stations.get(to);
-      if (receiver === undefined || this.isCut(from, to) || this.#random.chance(this.weather.loss)) {
+      if (receiver === undefined || this.isCut(from, to) || this.#random.chance(this.conditions.loss)) {
         this.#time.after(REFUSED_MS, () => report(false));
         return;
       }
@@ -196,7 +201,7 @@ export class SimNetwork {
     if (this.isCut(from, to)) return;
     const way = `${from}>${to}`;
     const now = this.#time.now();
-    const isOvertaken = this.#random.chance(this.weather.reordering);
+    const isOvertaken = this.#random.chance(this.conditions.reordering);
     const travelMs = this.#travelMs();
     const arrival = isOvertaken
       ? now + travelMs + this.#random.next() * OVERTAKEN_MS
@@ -260,7 +265,7 @@ export class SimTransport implements PeerTransport {
 
   /** Average round-trip time. */
   roundTripMs(id: bigint): number | undefined {
-    return this.activeSince(id) === undefined ? undefined : this.#network.weather.delayMs;
+    return this.activeSince(id) === undefined ? undefined : this.#network.conditions.delayMs;
   }
 
   addPeer(id: bigint): void {

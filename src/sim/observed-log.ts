@@ -1,4 +1,4 @@
-import type { LogAppend, LogSnapshotMark, LogStore } from '../ports/log-store.ts';
+import type { LogAppend, LogSnapshot, LogStore } from '../ports/log-store.ts';
 import type { Entry } from '../wire/gen/raftpb.ts';
 
 /** Number of entries before the newest snapshot record that are kept for comparisons. */
@@ -9,7 +9,7 @@ export class ObservedLog implements LogStore {
   readonly #log: LogStore;
   readonly #entries = new Map<number, Entry>();
   #oldest: number;
-  #mark = 0;
+  #snapshot = 0;
 
   constructor(log: LogStore, entries: readonly Entry[]) {
     this.#log = log;
@@ -39,14 +39,15 @@ export class ObservedLog implements LogStore {
     return this.#log.appendable(bytes);
   }
 
-  release(mark: LogSnapshotMark): Promise<void> {
-    if (mark.index >= this.#mark) {
-      this.#mark = mark.index;
-      // The log that does not lead to a mark is void.
-      if (this.#entries.get(mark.index)?.term !== mark.term) this.#entries.clear();
+  release(snapshot: LogSnapshot): Promise<void> {
+    if (snapshot.index >= this.#snapshot) {
+      this.#snapshot = snapshot.index;
+      // The log that does not lead to a snapshot record is void.
+      if (this.#entries.get(snapshot.index)?.term !== snapshot.term) this.#entries.clear();
     }
-    for (; this.#oldest < mark.index - KEPT_ENTRIES; this.#oldest += 1) this.#entries.delete(this.#oldest);
-    return this.#log.release(mark);
+    for (; this.#oldest < snapshot.index - KEPT_ENTRIES; this.#oldest += 1)
+      this.#entries.delete(this.#oldest);
+    return this.#log.release(snapshot);
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 import {
-  type PeerAnswers,
+  type PeerService,
   type PeerClient,
   PeerRequestError,
   type RemoteCluster,
@@ -17,10 +17,10 @@ export const SERVER_VERSION = '3.7.1';
 const REFUSED_MS = 1;
 
 /** A member that serves requests of other members. */
-export interface AnsweringPeer {
+export interface ServingPeer {
   readonly id: bigint;
   readonly life: Life;
-  readonly answers: PeerAnswers;
+  readonly service: PeerService;
 }
 
 export interface SimPeerClientOptions {
@@ -29,7 +29,7 @@ export interface SimPeerClientOptions {
   readonly time: SimTime;
   readonly network: SimNetwork;
   /** Returns the member that listens at one of these URLs. */
-  readonly find: (urls: readonly string[]) => AnsweringPeer | undefined;
+  readonly find: (urls: readonly string[]) => ServingPeer | undefined;
 }
 
 /** Sends requests to other members over the simulated network. They can be delayed or lost, like raft messages. */
@@ -41,18 +41,18 @@ export class SimPeerClient implements PeerClient {
   }
 
   cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster> {
-    return this.#ask(urls, timeoutMs, ({ clusterId, ...answers }) => ({
+    return this.#ask(urls, timeoutMs, ({ clusterId, ...service }) => ({
       clusterId,
-      members: answers.members(),
+      members: service.members(),
     }));
   }
 
   versions(urls: readonly string[], timeoutMs: number): Promise<RemoteVersions> {
-    return this.#ask(urls, timeoutMs, (answers) => ({ server: SERVER_VERSION, ...answers.versions() }));
+    return this.#ask(urls, timeoutMs, (service) => ({ server: SERVER_VERSION, ...service.versions() }));
   }
 
   downgradeEnabled(urls: readonly string[], timeoutMs: number): Promise<boolean> {
-    return this.#ask(urls, timeoutMs, (answers) => answers.downgradeEnabled());
+    return this.#ask(urls, timeoutMs, (service) => service.downgradeEnabled());
   }
 
   promote(
@@ -61,11 +61,11 @@ export class SimPeerClient implements PeerClient {
     token: string | undefined,
     timeoutMs: number,
   ): Promise<readonly RemoteMember[]> {
-    return this.#ask(urls, timeoutMs, (answers) => answers.promote(id, token));
+    return this.#ask(urls, timeoutMs, (service) => service.promote(id, token));
   }
 
   renewLease(urls: readonly string[], lease: bigint, timeoutMs: number): Promise<number> {
-    return this.#ask(urls, timeoutMs, async (answers) => granted(await answers.renewLease(lease)));
+    return this.#ask(urls, timeoutMs, async (service) => granted(await service.renewLease(lease)));
   }
 
   leaseTimeToLive(
@@ -74,8 +74,8 @@ export class SimPeerClient implements PeerClient {
     withKeys: boolean,
     timeoutMs: number,
   ): Promise<RemoteLease> {
-    return this.#ask(urls, timeoutMs, async (answers) =>
-      granted(await answers.leaseTimeToLive(lease, withKeys)),
+    return this.#ask(urls, timeoutMs, async (service) =>
+      granted(await service.leaseTimeToLive(lease, withKeys)),
     );
   }
 
@@ -85,9 +85,9 @@ export class SimPeerClient implements PeerClient {
     revision: number,
     timeoutMs: number,
   ): Promise<RemoteHash> {
-    return this.#ask(urls, timeoutMs, (answers) => {
-      if (answers.clusterId !== clusterId) throw errors.ClusterIDMismatch;
-      return answers.hashKv(revision);
+    return this.#ask(urls, timeoutMs, (service) => {
+      if (service.clusterId !== clusterId) throw errors.ClusterIDMismatch;
+      return service.hashKv(revision);
     });
   }
 
@@ -98,7 +98,7 @@ export class SimPeerClient implements PeerClient {
   #ask<T>(
     urls: readonly string[],
     timeoutMs: number,
-    question: (answers: PeerAnswers) => T | Promise<T>,
+    question: (service: PeerService) => T | Promise<T>,
   ): Promise<T> {
     const { id, life, time, network, find } = this.#options;
     return new Promise((resolve, reject) => {
@@ -118,7 +118,7 @@ export class SimPeerClient implements PeerClient {
           if (!peer.life.isOver) network.travel(peer.id, id, settle(end));
         };
         Promise.resolve()
-          .then(() => question(peer.answers))
+          .then(() => question(peer.service))
           .then(
             (answer) => back(() => resolve(answer)),
             (error: unknown) =>

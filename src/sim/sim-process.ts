@@ -8,12 +8,12 @@ import type { WatchReceiver } from '../mvcc/watcher.ts';
 import { EngineFullError } from '../ports/engine.ts';
 import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
-import { encodeIdentity, type Founding } from '../server/identity.ts';
+import { encodeIdentity, type BootstrapResult } from '../server/identity.ts';
 import type { Member } from '../server/member.ts';
 import { WholeMember } from '../server/whole-member.ts';
 import { type FileLog, type FileLogOptions } from '../storage/wal/file-log.ts';
 import { createLog, logExists, openLog } from '../storage/wal/open-log.ts';
-import { type AnsweringPeer, SERVER_VERSION, SimPeerClient } from './peer-client.ts';
+import { type ServingPeer, SERVER_VERSION, SimPeerClient } from './peer-client.ts';
 import { ObservedLog } from './observed-log.ts';
 import { KilledAtStart, SimDisk } from './sim-disk.ts';
 import { MemoryStore } from './sim-engine.ts';
@@ -40,7 +40,7 @@ export interface World {
   /** Called when the simulation has found a violation. */
   readonly fail: (reason: string) => void;
   /** Returns the process that listens at one of these peer URLs. */
-  readonly listening: (urls: readonly string[]) => AnsweringPeer | undefined;
+  readonly listening: (urls: readonly string[]) => ServingPeer | undefined;
 }
 
 /** Duration of a sync in milliseconds on a healthy disk and on a slow one. */
@@ -88,14 +88,14 @@ export interface ProcessObserver {
 /** The member of a machine. */
 export interface Machine {
   readonly name: string;
-  readonly founding: Founding;
+  readonly bootstrapped: BootstrapResult;
   readonly peerUrls: readonly string[];
 }
 
 /** A machine of the simulated cluster: a persistent disk, and processes of the production classes, one at a time. */
 export class SimProcess {
   readonly name: string;
-  readonly founding: Founding;
+  readonly bootstrapped: BootstrapResult;
   readonly peerUrls: readonly string[];
   readonly #world: World;
   readonly #observer: ProcessObserver;
@@ -112,11 +112,11 @@ export class SimProcess {
   /** Whether the cluster has removed it. */
   isRemoved = false;
 
-  constructor(world: World, { name, founding, peerUrls }: Machine, observer: ProcessObserver) {
+  constructor(world: World, { name, bootstrapped, peerUrls }: Machine, observer: ProcessObserver) {
     this.#world = world;
     this.#observer = observer;
     this.name = name;
-    this.founding = founding;
+    this.bootstrapped = bootstrapped;
     this.peerUrls = peerUrls;
     const { time, random, bug } = world;
     const machine = { time, random, syncMs: () => this.#syncMs() };
@@ -127,7 +127,7 @@ export class SimProcess {
   }
 
   get id(): bigint {
-    return this.founding.memberId;
+    return this.bootstrapped.memberId;
   }
 
   get isRunning(): boolean {
@@ -143,11 +143,11 @@ export class SimProcess {
   }
 
   /** Serves requests of other members. */
-  get answering(): AnsweringPeer | undefined {
+  get answering(): ServingPeer | undefined {
     const run = this.#serving;
     if (run === undefined) return undefined;
-    const { answers } = run.whole;
-    return { id: this.id, life: run.life, answers: this.#world.bug?.answers?.(answers) ?? answers };
+    const service = run.whole.peerService;
+    return { id: this.id, life: run.life, service: this.#world.bug?.service?.(service) ?? service };
   }
 
   get #serving(): Run | undefined {
@@ -256,9 +256,9 @@ export class SimProcess {
     const whole: WholeMember = new WholeMember({
       config: { ...config, name: this.name },
       storage: { engine: store, log, contents, isNew, space },
-      identity: this.founding,
-      founders: this.founding.founders,
-      remotes: this.founding.remotes,
+      identity: this.bootstrapped,
+      initialMembers: this.bootstrapped.initialMembers,
+      remotes: this.bootstrapped.remotes,
       clock: bug?.clock?.(time) ?? time,
       scheduler: schedulerOf(time, life),
       randomInt: (bound) => bug?.randomInt?.(bound, this.name) ?? random.int(bound),
@@ -380,10 +380,10 @@ export class SimProcess {
       bug?.refusesLog?.(LOG_DIRECTORY, disk);
       const opened = logExists(LOG_DIRECTORY, disk)
         ? openLog(options)
-        : createLog(options, encodeIdentity(this.founding));
-      const { entries, mark } = opened.contents;
+        : createLog(options, encodeIdentity(this.bootstrapped));
+      const { entries, snapshot } = opened.contents;
       this.#disk.kill.callsLeft = undefined;
-      return { ...opened, isNew: entries.length === 0 && mark.index === 0 };
+      return { ...opened, isNew: entries.length === 0 && snapshot.index === 0 };
     } catch (error) {
       if (error instanceof KilledAtStart || this.#disk.faults > faults)
         this.#diskFailed(life, error as Error);

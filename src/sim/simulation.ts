@@ -4,7 +4,7 @@ import { SeededRandom } from '../lib/seeded-random.ts';
 import { HashJob, hashScope } from '../mvcc/hash.ts';
 import type { Entry } from '../raft/types.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
-import { type Founding, foundCluster } from '../server/identity.ts';
+import { type BootstrapResult, bootstrapNewCluster } from '../server/identity.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { checkHistory } from './checkers/client-history.ts';
 import { CommittedHistory } from './checkers/committed-history.ts';
@@ -104,7 +104,7 @@ class Simulation {
   readonly #leaders = new Map<number, bigint>();
   readonly #trace: string[] = [];
   readonly #world: World;
-  readonly #founding: Founding;
+  readonly #bootstrapped: BootstrapResult;
   #failure: string | undefined;
   /** Whether a member has raised the CORRUPT alarm. */
   #hasAlarmed = false;
@@ -146,13 +146,13 @@ class Simulation {
       listening: (urls) =>
         this.#processes.find(({ peerUrls }) => peerUrls.some((url) => urls.includes(url)))?.answering,
     };
-    const foundings = names.map((name) => foundCluster(name, initialCluster, 'sim'));
-    const [first] = foundings;
+    const results = names.map((name) => bootstrapNewCluster(name, initialCluster, 'sim'));
+    const [first] = results;
     if (first === undefined) throw new Error('a cluster has members');
-    this.#founding = first;
-    for (const [at, founding] of foundings.entries()) {
+    this.#bootstrapped = first;
+    for (const [at, bootstrapped] of results.entries()) {
       const name = names[at] ?? '';
-      this.#add({ name, founding, peerUrls: initialCluster.get(name) ?? [] });
+      this.#add({ name, bootstrapped, peerUrls: initialCluster.get(name) ?? [] });
     }
   }
 
@@ -308,8 +308,13 @@ class Simulation {
     memberships.add(peerUrls, true).then(({ added, members }) => {
       this.#note(`membership: ${name} joins`);
       const remotes = members.filter(({ id }) => id !== added.id);
-      const founding = { memberId: added.id, clusterId: this.#founding.clusterId, founders: [], remotes };
-      this.#add({ name, founding, peerUrls }).start();
+      const bootstrapped = {
+        memberId: added.id,
+        clusterId: this.#bootstrapped.clusterId,
+        initialMembers: [],
+        remotes,
+      };
+      this.#add({ name, bootstrapped, peerUrls }).start();
     }, ignored);
   }
 

@@ -126,14 +126,14 @@ function cell(batch: Buffer[], at: number): Buffer {
   return defined(batch[at], 'rows of a view come in pairs');
 }
 
-function committedRevision(mark: Buffer | undefined): number | undefined {
-  return mark === undefined ? undefined : toNumber(mark);
+function committedRevision(value: Buffer | undefined): number | undefined {
+  return value === undefined ? undefined : toNumber(value);
 }
 
 function toNumber(bytes: Buffer | undefined): number {
   return bytes === undefined ? 0 : Number(bytes.readBigUInt64BE(0));
 }
 
-function compaction(mark: Buffer | undefined): Buffer | undefined {
-  return mark === undefined ? undefined : revisionKey(toNumber(mark), 0, false);
+function compaction(value: Buffer | undefined): Buffer | undefined {
+  return value === undefined ? undefined : revisionKey(toNumber(value), 0, false);
 }

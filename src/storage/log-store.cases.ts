@@ -48,7 +48,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(contents.metadata.toString()).toBe('metadata');
       expect(contents.entries).toEqual([]);
       expect(contents.hardState).toEqual(HardState.create());
-      expect(contents.mark.index).toBe(0);
+      expect(contents.snapshot.index).toBe(0);
     });
 
     it('returns entries and state after a restart', async () => {
@@ -110,7 +110,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(() => log.append({ entries: [entry(2)], hardState: undefined }, () => undefined)).toThrow(/gap/);
     });
 
-    it('restarts from the newest mark', async () => {
+    it('restarts from the newest snapshot record', async () => {
       await appended(
         log,
         [1, 2, 3, 4].map((index) => entry(index)),
@@ -119,7 +119,7 @@ export function logStoreCases<Log extends LogStore>(
       const confState = ConfState.create({ voters: [0xfedc_ba98_7654_3210n, 7n] });
       await log.release({ index: 2, term: 1, confState });
       const contents = await restart();
-      expect(contents.mark).toEqual({ index: 2, term: 1, confState });
+      expect(contents.snapshot).toEqual({ index: 2, term: 1, confState });
       expect(indexes(contents.entries)).toEqual([3, 4]);
     });
 
@@ -134,32 +134,32 @@ export function logStoreCases<Log extends LogStore>(
       ]);
     });
 
-    it('drops all entries if it does not have the entry of a mark', async () => {
+    it('drops all entries if it does not have the entry of a snapshot record', async () => {
       await appended(log, [entry(1), entry(2, 'own', 3), entry(3, 'own', 3)], state(3, 1));
       // Received from another member: term 2 came first there, and was committed by the leader of term 4.
       await log.release({ index: 2, term: 2, confState: ConfState.create() });
       expect(log.lastIndex).toBe(2);
       const contents = await restart();
-      expect([contents.mark.index, contents.mark.term, contents.entries]).toEqual([2, 2, []]);
+      expect([contents.snapshot.index, contents.snapshot.term, contents.entries]).toEqual([2, 2, []]);
       expect(log.lastIndex).toBe(2);
       await appended(log, [entry(3, 'new', 4)], state(4, 3));
       expect((await restart()).entries).toEqual([entry(3, 'new', 4)]);
     });
 
-    it('ignores a mark that is older than the newest', async () => {
+    it('ignores a snapshot record that is older than the newest', async () => {
       await appended(log, [entry(1), entry(2), entry(3)], state(1, 3));
       await log.release({ index: 3, term: 1, confState: ConfState.create() });
       await log.release({ index: 1, term: 1, confState: ConfState.create() });
-      expect((await restart()).mark.index).toBe(3);
+      expect((await restart()).snapshot.index).toBe(3);
     });
 
-    it('continues after a mark beyond its end', async () => {
+    it('continues after a snapshot record beyond its end', async () => {
       await appended(log, [entry(1)], state(1, 1));
       await log.release({ index: 10, term: 3, confState: ConfState.create() });
       expect(log.lastIndex).toBe(10);
       await appended(log, [entry(11, 'after', 3)], state(3, 11));
       const contents = await restart();
-      expect(contents.mark.index).toBe(10);
+      expect(contents.snapshot.index).toBe(10);
       expect(contents.entries).toEqual([entry(11, 'after', 3)]);
     });
   });

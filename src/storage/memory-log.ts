@@ -1,5 +1,5 @@
 import { assert } from '../lib/assert.ts';
-import type { LogAppend, LogContents, LogSnapshotMark, LogStore } from '../ports/log-store.ts';
+import type { LogAppend, LogContents, LogSnapshot, LogStore } from '../ports/log-store.ts';
 import { HardState, type Entry } from '../wire/gen/raftpb.ts';
 import { emptyConfState } from './wal/log-scan.ts';
 
@@ -8,7 +8,7 @@ export class MemoryLog implements LogStore {
   readonly #metadata: Buffer;
   #entries: Entry[] = [];
   #hardState = HardState.create();
-  #mark: LogSnapshotMark = { index: 0, term: 0, confState: emptyConfState };
+  #snapshot: LogSnapshot = { index: 0, term: 0, confState: emptyConfState };
   #firstIndex = 1;
   /** Tests set it to simulate a full disk. */
   isDiskFull = false;
@@ -19,11 +19,11 @@ export class MemoryLog implements LogStore {
 
   /** The contents that opening it after a crash returns. */
   contents(): LogContents {
-    const { index } = this.#mark;
+    const { index } = this.#snapshot;
     return {
       metadata: this.#metadata,
       hardState: this.#hardState,
-      mark: this.#mark,
+      snapshot: this.#snapshot,
       entries: this.#entries.filter((entry) => entry.index > index),
       repaired: undefined,
     };
@@ -53,13 +53,14 @@ export class MemoryLog implements LogStore {
     return !this.isDiskFull;
   }
 
-  release(mark: LogSnapshotMark): Promise<void> {
-    if (mark.index < this.#mark.index) return Promise.resolve();
-    this.#mark = mark;
-    if (this.#hardState.commit < mark.index) this.#hardState = { ...this.#hardState, commit: mark.index };
-    if (this.#entries[mark.index - this.#firstIndex]?.term !== mark.term) {
+  release(snapshot: LogSnapshot): Promise<void> {
+    if (snapshot.index < this.#snapshot.index) return Promise.resolve();
+    this.#snapshot = snapshot;
+    if (this.#hardState.commit < snapshot.index)
+      this.#hardState = { ...this.#hardState, commit: snapshot.index };
+    if (this.#entries[snapshot.index - this.#firstIndex]?.term !== snapshot.term) {
       this.#entries = [];
-      this.#firstIndex = mark.index + 1;
+      this.#firstIndex = snapshot.index + 1;
     }
     return Promise.resolve();
   }

@@ -50,13 +50,13 @@ it('storage loses nothing acknowledged after kill -9, and applies each entry onc
     expect(log.lastIndex).toBeGreaterThanOrEqual(acknowledged);
     const applied = appliedIndex(engine);
     expect(applied).toBeLessThanOrEqual(log.lastIndex);
-    expect(applied).toBeGreaterThanOrEqual(contents.mark.index);
+    expect(applied).toBeGreaterThanOrEqual(contents.snapshot.index);
     expect(contiguousRows(engine, 'event')).toBe(applied);
     expect(contiguousRows(engine, 'latest')).toBe(applied);
-    const { mark, entries } = contents;
-    expect(entries.length).toBe(log.lastIndex - mark.index);
+    const { snapshot, entries } = contents;
+    expect(entries.length).toBe(log.lastIndex - snapshot.index);
     entries.forEach(({ index, data }, n) => {
-      expect(index).toBe(mark.index + 1 + n);
+      expect(index).toBe(snapshot.index + 1 + n);
       expect(data?.length ?? 0).toBe(Math.max(`${index} `.length, (index * 31) % 700));
     });
     await storage.close();

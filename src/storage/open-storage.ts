@@ -99,8 +99,8 @@ function withoutLog({ wal, rocksdb }: DataDirectory): string {
 }
 
 /** A member with such a log has neither voted nor acknowledged anything. */
-function isBlank({ entries, mark, hardState }: LogContents): boolean {
-  return entries.length === 0 && mark.index === 0 && hardState.term === 0;
+function isBlank({ entries, snapshot, hardState }: LogContents): boolean {
+  return entries.length === 0 && snapshot.index === 0 && hardState.term === 0;
 }
 
 function isEmpty(engine: RocksEngine): boolean {

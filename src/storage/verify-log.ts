@@ -17,8 +17,8 @@ export interface LogVerification {
   readonly lastIndex: number;
   readonly lastTerm: number;
   readonly commit: number;
-  /** Index of the newest mark. */
-  readonly markIndex: number;
+  /** Index of the newest snapshot record. */
+  readonly snapshotIndex: number;
   /** Bytes of a torn write at the end; the next start cuts them off. */
   readonly tornBytes: number;
   readonly findings: readonly Finding[];
@@ -43,7 +43,8 @@ export function verifyLog(directory: string): LogVerification {
       scan = scanLog(directory, names, { onEntry: () => entries++ });
       if (scan.metadata === undefined)
         findings.push({ where: directory, what: 'there is no metadata record' });
-      if (scan.mark === undefined) findings.push({ where: directory, what: 'there is no snapshot record' });
+      if (scan.snapshot === undefined)
+        findings.push({ where: directory, what: 'there is no snapshot record' });
     }
   } catch (error) {
     if (!(error instanceof CorruptLogError)) throw error;
@@ -57,7 +58,7 @@ export function verifyLog(directory: string): LogVerification {
     lastIndex: terms.lastIndex,
     lastTerm: terms.of(terms.lastIndex) ?? 0,
     commit: scan?.hardState.commit ?? 0,
-    markIndex: scan?.mark?.index ?? 0,
+    snapshotIndex: scan?.snapshot?.index ?? 0,
     tornBytes: scan === undefined ? 0 : scan.end.nonZeroEnd - scan.end.end,
     findings,
     termOf: (index) => terms.of(index),

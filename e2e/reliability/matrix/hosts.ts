@@ -40,7 +40,7 @@ export class FaultyHosts {
 }
 
 /** Connections between members with a high latency, made by relays in this process. */
-export class DelayedPeerLinks {
+export class DelayedPeerNetwork {
   readonly placements: readonly Placement[];
   readonly #relays: readonly Relay[];
 
@@ -50,7 +50,7 @@ export class DelayedPeerLinks {
   }
 
   /** @param roundTripMs round-trip time between any two members */
-  static async open(members: number, roundTripMs: number): Promise<DelayedPeerLinks> {
+  static async open(members: number, roundTripMs: number): Promise<DelayedPeerNetwork> {
     const placements: Placement[] = [];
     const relays: Relay[] = [];
     for (let at = 0; at < members; at += 1) {
@@ -58,7 +58,7 @@ export class DelayedPeerLinks {
       relays.push(await Relay.open(relayPort, peerPort, roundTripMs / 2));
       placements.push({ relayPort, peerPort });
     }
-    return new DelayedPeerLinks(placements, relays);
+    return new DelayedPeerNetwork(placements, relays);
   }
 
   remove(): void {

@@ -14,7 +14,7 @@ import { eventually } from '../../harness/wait.ts';
 import { Availability } from './availability.ts';
 import { EndpointUser, LEASED } from './endpoints.ts';
 import { type Fault, faults, latencyFaults, type TestEnvironment } from './faults.ts';
-import { FaultyHosts, DelayedPeerLinks } from './hosts.ts';
+import { FaultyHosts, DelayedPeerNetwork } from './hosts.ts';
 
 const CLIENTS = 6;
 const VALUE_BYTES = [0, 1 << 10, 4 << 10, 1 << 10, 16 << 10, 1 << 10, 64 << 10];
@@ -52,7 +52,7 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixRun> {
   const { kinds, roundTripMs } = options;
   const hosts = roundTripMs === undefined ? new FaultyHosts(kinds.length) : undefined;
   const delayed =
-    roundTripMs === undefined ? undefined : await DelayedPeerLinks.open(kinds.length, roundTripMs);
+    roundTripMs === undefined ? undefined : await DelayedPeerNetwork.open(kinds.length, roundTripMs);
   const clocks = new Map<string, ShiftedClock>();
   const environment = (name: string): NodeJS.ProcessEnv => {
     if (name.startsWith('etcd')) return {};

@@ -7,7 +7,7 @@ interface Waiting {
 }
 
 /** Requests that carry a token of an entry that is not applied yet. A client may use its token at any member. */
-export class AppliedIndexWaiters {
+export class AppliedIndexWait {
   readonly #applied: () => number;
   readonly #scheduler: Scheduler;
   readonly #timeoutMs: number;

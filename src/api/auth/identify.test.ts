@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AuthInfo } from '../../auth/auth-store.ts';
 import type { Scheduler } from '../../ports/scheduler.ts';
 import { errors } from '../../wire/errors.ts';
-import { AppliedIndexWaiters } from './applied-index.ts';
+import { AppliedIndexWait } from './applied-index.ts';
 import { type Caller, makeIdentify } from './identify.ts';
 import { openTokens } from './token-provider.ts';
 
@@ -19,7 +19,7 @@ function setUp(clientCertAuth: boolean) {
     },
     every: () => () => undefined,
   };
-  const waiters = new AppliedIndexWaiters(() => applied, scheduler, 1000);
+  const waiters = new AppliedIndexWait(() => applied, scheduler, 1000);
   const { provider, simple } = openTokens('simple', 1000, clock);
   simple?.enable();
   const logged: unknown[] = [];

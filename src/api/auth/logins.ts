@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { SIMPLE_TOKEN_EXPIRY_LOOP_MS } from '../../auth/simple-tokens.ts';
 import type { Member } from '../../server/member.ts';
-import { AppliedIndexWaiters } from './applied-index.ts';
+import { AppliedIndexWait } from './applied-index.ts';
 import { makeIdentify } from './identify.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { type OpenedTokens, openTokens } from './token-provider.ts';
@@ -47,7 +47,7 @@ export class Logins {
   /** Starts to follow a member. Returns the function that identifies the user of a call. */
   connect(member: Member): Identify {
     const { auth, applied, scheduler, config } = member;
-    const waiters = new AppliedIndexWaiters(() => applied.index, scheduler, config.requestTimeoutMs);
+    const waiters = new AppliedIndexWait(() => applied.index, scheduler, config.requestTimeoutMs);
     member.onTurn(() => waiters.check());
     const { simple, provider } = this.tokens;
     if (simple !== undefined)

@@ -9,7 +9,7 @@ import { GrpcServer } from '../../grpc/server.ts';
 import { Metrics } from '../../metrics/metrics.ts';
 import type { LogFields, Logger } from '../../ports/logger.ts';
 import { noOtherMembers } from './no-other-members.ts';
-import { encodeIdentity, type Founding, foundCluster } from '../../server/identity.ts';
+import { encodeIdentity, type BootstrapResult, bootstrapNewCluster } from '../../server/identity.ts';
 import type { Member } from '../../server/member.ts';
 import { WholeMember } from '../../server/whole-member.ts';
 import { openStorage, type Storage } from '../../storage/open-storage.ts';
@@ -41,11 +41,11 @@ export class ApiServer {
   private constructor(parts: {
     config: Config;
     storage: Storage;
-    founding: Founding;
+    bootstrapped: BootstrapResult;
     directory: string;
     logLines: ApiServer['logLines'];
   }) {
-    const { config, storage, founding, directory, logLines } = parts;
+    const { config, storage, bootstrapped, directory, logLines } = parts;
     this.#storage = storage;
     this.#directory = directory;
     this.logLines = logLines;
@@ -58,8 +58,8 @@ export class ApiServer {
       storage,
       clock,
       randomInt,
-      identity: founding,
-      founders: founding.founders,
+      identity: bootstrapped,
+      initialMembers: bootstrapped.initialMembers,
       scheduler: timers,
       logger: () => logger,
       metrics: new Metrics(),
@@ -92,17 +92,17 @@ export class ApiServer {
     const loaded = await loadConfig({ args: [...(options.flags ?? [])], environment: {} });
     if (loaded.kind !== 'ready') throw new Error(loaded.kind);
     const config = { ...loaded.config, dataDir: directory, ...options.config };
-    const founding = foundCluster(config.name, config.initialCluster, config.initialClusterToken);
+    const bootstrapped = bootstrapNewCluster(config.name, config.initialCluster, config.initialClusterToken);
     const storage = await openStorage({
       dataDirectory: directory,
       walDirectory: '',
-      newMetadata: () => encodeIdentity(founding),
+      newMetadata: () => encodeIdentity(bootstrapped),
       onFailure: (error) => {
         throw error;
       },
       onSync: () => undefined,
     });
-    const server = new ApiServer({ config, storage, founding, directory, logLines: [] });
+    const server = new ApiServer({ config, storage, bootstrapped, directory, logLines: [] });
     options.register?.(server.context);
     server.whole.connect();
     server.whole.start();

@@ -133,7 +133,7 @@ const remove = (key: string, end: string, prevKv = false): DeleteRangeRequest =>
   DeleteRangeRequest.create({ key: bytes(key), rangeEnd: bytes(end), prevKv });
 
 /** Keys with and without a lease, not in byte order. */
-export function founding(): Partial<InternalRaftRequest>[] {
+export function initialRequests(): Partial<InternalRaftRequest>[] {
   const requests: Partial<InternalRaftRequest>[] = [{ leaseGrant: { id: LEASE, ttl: 60 } }];
   for (let n = 0; n < KEYS; n += 1) {
     const at = (n * 7919) % KEYS;

@@ -4,7 +4,7 @@ import { FlagValueError, quote } from '../../config/go-syntax.ts';
 import { clusterText, parseInitialCluster } from '../../config/initial-cluster.ts';
 import { hex, reasonOf } from '../../lib/text.ts';
 import type { Logger } from '../../ports/logger.ts';
-import { foundCluster } from '../../server/identity.ts';
+import { bootstrapNewCluster } from '../../server/identity.ts';
 import { StartError } from '../start-error.ts';
 import type { Dns } from './dns.ts';
 import { FULL, Registry, RegistryError } from './registry.ts';
@@ -48,7 +48,7 @@ export async function registeredMembers(
 ): Promise<InitialMembers> {
   const { discovery, name } = config;
   if (discovery === undefined) return local;
-  const { memberId } = foundCluster(name, local.cluster, local.token);
+  const { memberId } = bootstrapNewCluster(name, local.cluster, local.token);
   logger.info('Bootstrapping cluster using v3 discovery.', {
     'discovery-token': discovery.token,
     'discovery-endpoints': discovery.endpoints,

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Logger } from '../../ports/logger.ts';
-import type { PeerAnswers } from '../../ports/peer-client.ts';
+import type { PeerService } from '../../ports/peer-client.ts';
 import type { PeerTransportHandler, SnapshotPart } from '../../ports/peer-transport.ts';
 import type { Message } from '../../wire/gen/raftpb.ts';
 import { createPeerHttpHandler } from '../http-handler.ts';
@@ -76,7 +76,7 @@ export class Recorder implements PeerTransportHandler {
 }
 
 /** Answers that the tests of raft messages do not need. */
-export function noAnswers(clusterId: bigint): PeerAnswers {
+export function noPeerService(clusterId: bigint): PeerService {
   const none = (): never => {
     throw new Error('not asked for');
   };
@@ -97,7 +97,7 @@ export interface TestMemberOptions {
   readonly handler: PeerTransportHandler;
   readonly clusterId?: bigint;
   readonly serverVersion?: string;
-  readonly answers?: PeerAnswers;
+  readonly service?: PeerService;
   /** The system's choice by default. */
   readonly port?: number;
   /** Listens on this socket file instead of a port. */
@@ -126,7 +126,7 @@ export class TestMember {
     const late: { transport?: Transport } = {};
     const server = new PeerServer({
       handler: createPeerHttpHandler({
-        answers: options.answers ?? noAnswers(clusterId),
+        service: options.service ?? noPeerService(clusterId),
         serverVersion,
         logger: silentLogger,
         raft: (request, response) => late.transport?.serve(request, response),

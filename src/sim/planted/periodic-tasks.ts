@@ -24,10 +24,10 @@ export const comparesNoHashes: PlantedBug = {
 /** A member returns a wrong hash, so that intact stores seem to be corrupt. */
 export const answersWrongHash: PlantedBug = {
   name: 'wrong hash',
-  answers: (answers) => ({
-    ...answers,
+  service: (service) => ({
+    ...service,
     hashKv: async (revision) => {
-      const answer = await answers.hashKv(revision);
+      const answer = await service.hashKv(revision);
       return { ...answer, hash: answer.hash ^ 1 };
     },
   }),

@@ -2,7 +2,7 @@ import type { SeededRandom } from '../../lib/seeded-random.ts';
 import type { WatchReceiver } from '../../mvcc/watcher.ts';
 import type { Column } from '../../ports/engine.ts';
 import type { LogDisk } from '../../ports/log-disk.ts';
-import type { PeerAnswers } from '../../ports/peer-client.ts';
+import type { PeerService } from '../../ports/peer-client.ts';
 import type { WholeMember } from '../../server/whole-member.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Config } from '../../config/config.ts';
@@ -39,7 +39,7 @@ export interface PlantedBug {
   /** Reads do not wait for ReadIndex. */
   readonly readsAtOnce?: boolean;
   /** Changes the responses to requests of other members. */
-  readonly answers?: (answers: PeerAnswers) => PeerAnswers;
+  readonly service?: (service: PeerService) => PeerService;
   /** In place of chance for a member, from 0 to below `bound`; undefined leaves it to chance. */
   readonly randomInt?: (bound: number, name: string) => number | undefined;
   /** Replaces the clock of the members. */

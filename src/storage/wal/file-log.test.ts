@@ -106,7 +106,7 @@ describe('log files', () => {
     await again.log.close();
   });
 
-  it('drop whole segments below a mark', async () => {
+  it('drop whole segments below a snapshot record', async () => {
     const options = freshOptions(16 << 10);
     const { log } = createLog(options, Buffer.from('metadata'));
     for (let index = 1; index <= 200; index++)
@@ -118,7 +118,7 @@ describe('log files', () => {
       await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
     await log.close();
     const { log: reopened, contents } = openLog(options);
-    expect(contents.mark.index).toBe(150);
+    expect(contents.snapshot.index).toBe(150);
     expect(contents.entries.map(({ index }) => index)).toEqual(
       Array.from({ length: 250 }, (_, n) => n + 151),
     );

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assert, defined } from '../../lib/assert.ts';
 import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
-import type { LogAppend, LogSnapshotMark, LogStore } from '../../ports/log-store.ts';
+import type { LogAppend, LogSnapshot, LogStore } from '../../ports/log-store.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
@@ -54,8 +54,8 @@ export interface FileLogOptions {
 }
 
 interface QueuedAppend extends LogAppend {
-  readonly mark: LogSnapshotMark | undefined;
-  /** Whether the mark makes everything before it void, so that the log starts again after the mark. */
+  readonly snapshot: LogSnapshot | undefined;
+  /** Whether the snapshot record makes everything before it void, so that the log starts again after the snapshot record. */
   readonly isVoiding: boolean;
   /** Upper limit of its bytes in the log. */
   readonly bytes: number;
@@ -69,8 +69,8 @@ export interface OpenedLog {
   readonly hardState: HardState;
   readonly segments: SegmentName[];
   readonly terms: TermRuns;
-  /** Index of the newest mark. */
-  readonly markIndex: number;
+  /** Index of the newest snapshot record. */
+  readonly snapshotIndex: number;
   readonly crc: number;
   readonly tail: SegmentFile;
   readonly tailOffset: number;
@@ -101,7 +101,7 @@ export class FileLog implements LogStore {
   /** Newest encoded state. Its commit index is never beyond the encoded entries. */
   #encodedState: HardState;
   #encodedIndex: number;
-  #markIndex: number;
+  #snapshotIndex: number;
   #failed = false;
   #closing: (() => void) | undefined;
 
@@ -120,7 +120,7 @@ export class FileLog implements LogStore {
     this.#state = opened.hardState;
     this.#encodedState = opened.hardState;
     this.#encodedIndex = opened.terms.lastIndex;
-    this.#markIndex = opened.markIndex;
+    this.#snapshotIndex = opened.snapshotIndex;
     this.#preparer = new SegmentPreparer(
       { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? DEFAULT_AHEAD_BYTES },
       {
@@ -155,7 +155,7 @@ export class FileLog implements LogStore {
     let bytes = 0;
     for (const entry of entries) bytes += maxFrameBytes(ENTRY_FIELD_BYTES + (entry.data?.length ?? 0));
     this.#noteEntries(entries);
-    this.#enqueue({ entries, hardState, mark: undefined, isVoiding: false, bytes, done: [done] });
+    this.#enqueue({ entries, hardState, snapshot: undefined, isVoiding: false, bytes, done: [done] });
   }
 
   flush(): void {
@@ -170,20 +170,20 @@ export class FileLog implements LogStore {
     return wanted <= tailLeft || wanted <= (this.#next?.ready ?? 0) - this.#headerBytes();
   }
 
-  release(mark: LogSnapshotMark): Promise<void> {
-    // An older mark comes from a compaction that started before a snapshot was received.
-    if (this.#closing !== undefined || mark.index < this.#markIndex) return Promise.resolve();
+  release(snapshot: LogSnapshot): Promise<void> {
+    // An older snapshot record comes from a compaction that started before a snapshot was received.
+    if (this.#closing !== undefined || snapshot.index < this.#snapshotIndex) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#markIndex = mark.index;
-      const isVoiding = this.#terms.settle(mark.index, mark.term);
-      // Everything up to a mark is committed, and the state of the log must agree.
-      if (this.#state.commit < mark.index) this.#state = { ...this.#state, commit: mark.index };
-      const bytes = maxFrameBytes(Snapshot.encode(mark).length);
+      this.#snapshotIndex = snapshot.index;
+      const isVoiding = this.#terms.settle(snapshot.index, snapshot.term);
+      // Everything up to a snapshot record is committed, and the state of the log must agree.
+      if (this.#state.commit < snapshot.index) this.#state = { ...this.#state, commit: snapshot.index };
+      const bytes = maxFrameBytes(Snapshot.encode(snapshot).length);
       const done = (): void => {
-        this.#dropSegments(mark.index);
+        this.#dropSegments(snapshot.index);
         resolve();
       };
-      this.#enqueue({ entries: [], hardState: undefined, mark, isVoiding, bytes, done: [done] });
+      this.#enqueue({ entries: [], hardState: undefined, snapshot, isVoiding, bytes, done: [done] });
     });
   }
 
@@ -193,7 +193,7 @@ export class FileLog implements LogStore {
         this.#enqueue({
           entries: [],
           hardState: this.#state,
-          mark: undefined,
+          snapshot: undefined,
           isVoiding: false,
           bytes: 0,
           done: [],
@@ -320,18 +320,18 @@ export class FileLog implements LogStore {
     });
   }
 
-  #encodeItem({ entries, hardState, mark, isVoiding }: QueuedAppend): void {
+  #encodeItem({ entries, hardState, snapshot, isVoiding }: QueuedAppend): void {
     const encoder = this.#encoder;
     for (const entry of entries) {
       this.#encodedIndex = entry.index;
       encoder.entry(entry);
     }
     if (hardState !== undefined) this.#encodedState = hardState;
-    if (mark === undefined) return;
-    if (isVoiding) this.#encodedIndex = mark.index;
-    if (this.#encodedState.commit < mark.index)
-      this.#encodedState = { ...this.#encodedState, commit: mark.index };
-    encoder.message(RecordType.snapshot, Snapshot.encode(mark));
+    if (snapshot === undefined) return;
+    if (isVoiding) this.#encodedIndex = snapshot.index;
+    if (this.#encodedState.commit < snapshot.index)
+      this.#encodedState = { ...this.#encodedState, commit: snapshot.index };
+    encoder.message(RecordType.snapshot, Snapshot.encode(snapshot));
   }
 
   /**

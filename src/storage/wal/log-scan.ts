@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { reasonOf } from '../../lib/text.ts';
 import type { LogDisk } from '../../ports/log-disk.ts';
-import type { LogSnapshotMark } from '../../ports/log-store.ts';
+import type { LogSnapshot } from '../../ports/log-store.ts';
 import { Entry, HardState, type ConfState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
@@ -16,9 +16,9 @@ import type { TermRuns } from './term-runs.ts';
 export interface LogScan {
   readonly metadata: Buffer | undefined;
   readonly hardState: HardState;
-  /** The newest mark recorded. */
-  readonly mark: LogSnapshotMark | undefined;
-  /** Copies of the valid entries after the newest mark; empty unless requested. */
+  /** The newest snapshot record. */
+  readonly snapshot: LogSnapshot | undefined;
+  /** Copies of the valid entries after the newest snapshot record; empty unless requested. */
   readonly entries: Entry[];
   /** Terms of the valid entries. */
   readonly terms: TermRuns;
@@ -42,7 +42,7 @@ export const emptyConfState: ConfState = {
   autoLeave: false,
 };
 
-function decodeMark(data: Buffer): LogSnapshotMark {
+function decodeSnapshot(data: Buffer): LogSnapshot {
   const { index, term, confState } = Snapshot.decode(Buffer.from(data));
   return { index, term, confState: confState ?? emptyConfState };
 }
@@ -52,7 +52,7 @@ class LogReader {
   readonly order = new RecordOrder();
   metadata: Buffer | undefined;
   hardState = HardState.create();
-  mark: LogSnapshotMark | undefined;
+  snapshot: LogSnapshot | undefined;
   entries: Entry[] = [];
   readonly #options: LogScanOptions;
 
@@ -69,7 +69,7 @@ class LogReader {
         this.hardState = HardState.decode(data);
         return this.order.state(this.hardState);
       case RecordType.snapshot:
-        this.#mark(decodeMark(data));
+        this.#snapshot(decodeSnapshot(data));
         return undefined;
       case RecordType.metadata:
         if (this.metadata?.equals(data) === false) return 'the metadata differs from the log’s beginning';
@@ -92,15 +92,15 @@ class LogReader {
   #keep(entry: Entry): void {
     const first = this.entries[0]?.index ?? entry.index;
     this.entries.length = Math.max(0, entry.index - first);
-    if (entry.index <= (this.mark?.index ?? 0)) return;
+    if (entry.index <= (this.snapshot?.index ?? 0)) return;
     this.entries.push(entry.data === undefined ? entry : { ...entry, data: Buffer.from(entry.data) });
   }
 
-  #mark(mark: LogSnapshotMark): void {
-    const isVoid = this.order.mark(mark.index, mark.term);
-    if (mark.index < (this.mark?.index ?? 0)) return;
-    this.mark = mark;
-    this.entries = isVoid ? [] : this.entries.filter(({ index }) => index > mark.index);
+  #snapshot(snapshot: LogSnapshot): void {
+    const isVoid = this.order.snapshot(snapshot.index, snapshot.term);
+    if (snapshot.index < (this.snapshot?.index ?? 0)) return;
+    this.snapshot = snapshot;
+    this.entries = isVoid ? [] : this.entries.filter(({ index }) => index > snapshot.index);
   }
 }
 
@@ -129,13 +129,13 @@ export function scanLog(
       window.close();
     }
   });
-  const { metadata, hardState, mark, entries, order } = reader;
+  const { metadata, hardState, snapshot, entries, order } = reader;
   const { terms } = order;
-  if (mark !== undefined && !terms.isEmpty && mark.index + 1 < terms.firstIndex) {
-    const reason = `the log begins at entry ${terms.firstIndex}, and its newest mark is at ${mark.index}`;
+  if (snapshot !== undefined && !terms.isEmpty && snapshot.index + 1 < terms.firstIndex) {
+    const reason = `the log begins at entry ${terms.firstIndex}, and its newest snapshot record is at ${snapshot.index}`;
     throw new CorruptLogError(names[0]?.name ?? directory, 0, reason);
   }
-  return { metadata, hardState, mark, entries, terms, end };
+  return { metadata, hardState, snapshot, entries, terms, end };
 }
 
 /** A decoding error also means that the record is wrong. */

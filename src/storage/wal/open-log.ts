@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { assert } from '../../lib/assert.ts';
 import type { LogDisk } from '../../ports/log-disk.ts';
-import type { LogContents, LogSnapshotMark } from '../../ports/log-store.ts';
+import type { LogContents, LogSnapshot } from '../../ports/log-store.ts';
 import { HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
@@ -22,27 +22,27 @@ export const logExists = (directory: string, disk?: LogDisk): boolean =>
 /**
  * Creates a new log whose first record is `metadata`. It has a temporary name until it is complete on disk.
  *
- * @param mark the start of the log: the zero mark, unless the member starts from a snapshot
+ * @param snapshot the start of the log: the zero snapshot record, unless the member starts from a snapshot
  */
 export function createLog(
   options: FileLogOptions,
   metadata: Buffer,
-  mark: LogSnapshotMark = { index: 0, term: 0, confState: emptyConfState },
+  snapshot: LogSnapshot = { index: 0, term: 0, confState: emptyConfState },
 ): { log: FileLog; contents: LogContents } {
   const { directory, segmentBytes, sliceBytes = DEFAULT_SLICE_BYTES, disk = nodeDisk } = options;
   assert(!logExists(directory, disk), 'a log is created once');
   const temporary = `${directory}.tmp`;
   disk.removeNow(temporary);
   disk.makeDirectory(temporary);
-  const name = segmentName(0, mark.index === 0 ? 0 : mark.index + 1);
+  const name = segmentName(0, snapshot.index === 0 ? 0 : snapshot.index + 1);
   const tail = SegmentFile.create(disk, join(temporary, name.name), segmentBytes);
   const encoder = new RecordEncoder(0);
   encoder.chain();
   encoder.message(RecordType.metadata, metadata);
-  // etcd omits the membership in the first mark.
+  // etcd omits the membership in the first snapshot record.
   encoder.message(
     RecordType.snapshot,
-    Snapshot.encode(mark.index === 0 ? Snapshot.create() : Snapshot.create(mark)),
+    Snapshot.encode(snapshot.index === 0 ? Snapshot.create() : Snapshot.create(snapshot)),
   );
   tail.prepareNow(Math.max(Math.min(sliceBytes, segmentBytes), encoder.length));
   tail.writeNow(encoder.buffer.subarray(0, encoder.length), 0);
@@ -53,18 +53,18 @@ export function createLog(
   tail.path = join(directory, name.name);
   const hardState = HardState.create();
   const terms = new TermRuns();
-  terms.settle(mark.index, mark.term);
+  terms.settle(snapshot.index, snapshot.term);
   const log = new FileLog(options, {
     metadata,
     hardState,
     segments: [name],
     terms,
-    markIndex: mark.index,
+    snapshotIndex: snapshot.index,
     crc: encoder.crc,
     tail,
     tailOffset: encoder.length,
   });
-  return { log, contents: { metadata, hardState, mark, entries: [], repaired: undefined } };
+  return { log, contents: { metadata, hardState, snapshot, entries: [], repaired: undefined } };
 }
 
 /**
@@ -76,23 +76,23 @@ export function openLog(options: FileLogOptions): { log: FileLog; contents: LogC
   const { directory, disk = nodeDisk } = options;
   const names = listSegments(directory, disk);
   const scan = scanLog(directory, names, { keepsEntries: true, disk });
-  const { metadata, hardState, mark, entries, terms, end } = scan;
+  const { metadata, hardState, snapshot, entries, terms, end } = scan;
   const lastName = names.at(-1);
   if (lastName === undefined || metadata === undefined) {
     throw new CorruptLogError(lastName?.name ?? directory, 0, 'there is no metadata record');
   }
-  if (mark === undefined) throw new CorruptLogError(lastName.name, 0, 'there is no snapshot record');
+  if (snapshot === undefined) throw new CorruptLogError(lastName.name, 0, 'there is no snapshot record');
   const repaired = repairTail(disk, join(directory, lastName.name), end);
   for (const name of disk.list(directory)) if (name.endsWith('.tmp')) disk.removeNow(join(directory, name));
   // The name of the last segment may not be durable yet after a crash.
   disk.syncDirectoryNow(directory);
-  if (terms.isEmpty) terms.settle(mark.index, mark.term);
+  if (terms.isEmpty) terms.settle(snapshot.index, snapshot.term);
   const log = new FileLog(options, {
     metadata,
     hardState,
     segments: names,
     terms,
-    markIndex: mark.index,
+    snapshotIndex: snapshot.index,
     crc: end.crc,
     tail: reopenTail(disk, join(directory, lastName.name), {
       segmentBytes: options.segmentBytes,
@@ -100,7 +100,7 @@ export function openLog(options: FileLogOptions): { log: FileLog; contents: LogC
     }),
     tailOffset: end.end,
   });
-  return { log, contents: { metadata, hardState, mark, entries, repaired } };
+  return { log, contents: { metadata, hardState, snapshot, entries, repaired } };
 }
 
 /** Overwrites a torn write with zeros, so that its remains can't follow a later record. */

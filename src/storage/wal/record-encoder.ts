@@ -78,7 +78,7 @@ export class RecordEncoder {
     this.#record(RecordType.state, size, undefined);
   }
 
-  /** Metadata and snapshot marks, which are passed encoded. */
+  /** Metadata and snapshot records, which are passed encoded. */
   message(type: typeof RecordType.metadata | typeof RecordType.snapshot, data: Buffer): void {
     this.#record(type, 0, data);
   }

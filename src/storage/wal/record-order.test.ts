@@ -26,21 +26,21 @@ describe('the order of a log’s records', () => {
     expect(order.entry(entry(2))).toMatch(/replaces a committed one/);
   });
 
-  it('starts again after a mark that does not match its entries', () => {
+  it('starts again after a snapshot record that does not match its entries', () => {
     const order = orderOf(1, 3, 3);
-    expect(order.mark(2, 3)).toBe(false);
-    expect(order.mark(3, 2)).toBe(true);
+    expect(order.snapshot(2, 3)).toBe(false);
+    expect(order.snapshot(3, 2)).toBe(true);
     expect(order.entry(entry(5, '', 4))).toMatch(/entry 5 follows entry 3/);
     expect(order.entry(entry(4, '', 1))).toMatch(/term 1 after term 2/);
     expect(order.entry(entry(4, '', 4))).toBeUndefined();
-    expect(order.mark(1, 9)).toBe(false);
+    expect(order.snapshot(1, 9)).toBe(false);
   });
 
-  it('may start after a mark if the segments before were released', () => {
+  it('may start after a snapshot record if the segments before were released', () => {
     const order = new RecordOrder();
-    expect(order.mark(3, 2)).toBe(false);
+    expect(order.snapshot(3, 2)).toBe(false);
     expect(order.entry(entry(8, '', 2))).toBeUndefined();
-    expect(order.mark(5, 2)).toBe(false);
+    expect(order.snapshot(5, 2)).toBe(false);
     expect([order.terms.firstIndex, order.lastIndex]).toEqual([8, 8]);
   });
 });

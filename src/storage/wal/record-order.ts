@@ -9,7 +9,7 @@ export class RecordOrder {
   /** Terms of the valid entries. Replaced entries do not restrict later ones. */
   readonly terms = new TermRuns();
   #state: HardState | undefined;
-  #mark = { index: 0, term: 0 };
+  #snapshot = { index: 0, term: 0 };
 
   /** Index of the newest entry; 0 when there is none. */
   get lastIndex(): number {
@@ -28,7 +28,7 @@ export class RecordOrder {
     if (!terms.isEmpty && index <= (this.#state?.commit ?? 0))
       return `entry ${index} replaces a committed one`;
     if (term === 0 && (data?.length ?? 0) > 0) return `entry ${index} has no term`;
-    const before = terms.of(index - 1) ?? (index > this.#mark.index ? this.#mark.term : 0);
+    const before = terms.of(index - 1) ?? (index > this.#snapshot.index ? this.#snapshot.term : 0);
     if (term < before) return `entry ${index} has term ${term} after term ${before}`;
     terms.add(index, term);
     return undefined;
@@ -40,18 +40,18 @@ export class RecordOrder {
     if (before !== undefined && term < before.term) return `term ${term} follows term ${before.term}`;
     if (before !== undefined && commit < before.commit)
       return `commit ${commit} follows commit ${before.commit}`;
-    if (!this.terms.isEmpty && commit > Math.max(this.terms.lastIndex, this.#mark.index)) {
+    if (!this.terms.isEmpty && commit > Math.max(this.terms.lastIndex, this.#snapshot.index)) {
       return `commit ${commit} lies beyond the last entry ${this.terms.lastIndex}`;
     }
     this.#state = state;
     return undefined;
   }
 
-  /** @returns whether everything before is void, and the log starts again after the mark */
-  mark(index: number, term: number): boolean {
-    if (index < this.#mark.index) return false;
-    this.#mark = { index, term };
-    // A log whose first segments were released may start with a mark older than its first entry.
+  /** @returns whether everything before is void, and the log starts again after the snapshot record */
+  snapshot(index: number, term: number): boolean {
+    if (index < this.#snapshot.index) return false;
+    this.#snapshot = { index, term };
+    // A log whose first segments were released may start with a snapshot record older than its first entry.
     return !this.terms.isEmpty && this.terms.settle(index, term);
   }
 }

@@ -5,7 +5,7 @@
 export class TermRuns {
   #runs: { readonly from: number; readonly term: number }[] = [];
   #lastIndex = 0;
-  /** The first known index is that of a mark: its term is known, but there is no entry. */
+  /** The first known index is that of a snapshot record: its term is known, but there is no entry. */
   #hasBase = false;
 
   /** Nothing is known, not even the start of the log. */
@@ -19,7 +19,7 @@ export class TermRuns {
     return first === undefined ? 0 : first.from + (this.#hasBase ? 1 : 0);
   }
 
-  /** Index of the newest entry, or of the mark that the log starts after. */
+  /** Index of the newest entry, or of the snapshot record that the log starts after. */
   get lastIndex(): number {
     return this.#lastIndex;
   }
@@ -31,16 +31,16 @@ export class TermRuns {
     this.#lastIndex = index;
   }
 
-  /** Term of a known entry, or of the mark that the log starts after. */
+  /** Term of a known entry, or of the snapshot record that the log starts after. */
   of(index: number): number | undefined {
     if (index > this.#lastIndex) return undefined;
     return this.#runs.findLast(({ from }) => from <= index)?.term;
   }
 
   /**
-   * A mark identifies a committed entry. If the log has another entry at its index, or ends before it, the log has
-   * diverged: all of it is void, and it starts again after the mark. Equal terms at an index mean equal logs up to it
-   * (Raft, section 5.3), so nothing is lost if the log has the entry of the mark.
+   * A snapshot record identifies a committed entry. If the log has another entry at its index, or ends before it, the log has
+   * diverged: all of it is void, and it starts again after the snapshot record. Equal terms at an index mean equal logs up to it
+   * (Raft, section 5.3), so nothing is lost if the log has the entry of the snapshot record.
    *
    * @returns whether the log starts again
    */

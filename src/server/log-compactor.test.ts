@@ -1,7 +1,7 @@
 import { describe, expect, it, type Mock, vi } from 'vitest';
 import { Metrics } from '../metrics/metrics.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
-import { LogKeeper, type LogKeeperOptions } from './log-keeper.ts';
+import { LogCompactor, type LogCompactorOptions } from './log-compactor.ts';
 
 const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
 
@@ -9,7 +9,7 @@ function keeper(
   isAlone = false,
   syncLog: () => Promise<void> = () => Promise.resolve(),
 ): {
-  keeper: LogKeeper;
+  keeper: LogCompactor;
   memory: MemoryStorage;
   metrics: Metrics;
   /** The applied index that raft knows. */
@@ -39,7 +39,7 @@ function keeper(
       throw error;
     },
   };
-  const made = new LogKeeper(options as unknown as LogKeeperOptions);
+  const made = new LogCompactor(options as unknown as LogCompactorOptions);
   let releases = 0;
   const apply = async (index: number, raftApplied = index): Promise<void> => {
     node.applied = raftApplied;
@@ -109,7 +109,7 @@ describe('the log in memory', () => {
     applied.index = node.applied = 100;
     synced();
     await released;
-    // The real log ignores a mark that is older than its newest.
+    // The real log ignores a snapshot record that is older than its newest.
     expect(release).toHaveBeenCalledWith({ index: 10, term: 1, confState });
     expect([memory.firstIndex(), memory.lastIndex()]).toEqual([101, 100]);
     expect(memory.snapshot()).toMatchObject({ metadata: { index: 100, term: 3 } });

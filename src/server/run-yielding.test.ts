@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Steps } from '../lib/steps.ts';
-import { inTurns, promiseInTurns } from './in-turns.ts';
+import { runYielding, runYieldingToEnd } from './run-yielding.ts';
 
 /** Turns of an event loop that a test runs one by one. */
 class Turns {
@@ -34,7 +34,7 @@ function* counting(seen: string[], count: number): Steps<string> {
 describe('work in turns', () => {
   const begin = (steps: Steps<string>, seen: string[], isOver: () => boolean = () => false): Turns => {
     const turns = new Turns();
-    inTurns(turns, steps, {
+    runYielding(turns, steps, {
       isOver,
       done: (result) => void seen.push(`done: ${result}`),
       failed: (error) => void seen.push(`failed: ${String(error)}`),
@@ -89,7 +89,7 @@ describe('work in turns', () => {
     expect(seen).toEqual(['failed: Error: broken']);
     expect(turns.waiting).toBe(0);
     const errors: unknown[] = [];
-    inTurns(new Turns(), counting([], 0), {
+    runYielding(new Turns(), counting([], 0), {
       isOver: () => false,
       done: () => {
         throw new Error('not sent');
@@ -102,10 +102,10 @@ describe('work in turns', () => {
 
 it('a promise of work in turns has its result or its error', async () => {
   const turns = new Turns();
-  const result = promiseInTurns(turns, counting([], 1));
+  const result = runYieldingToEnd(turns, counting([], 1));
   turns.run();
   expect(await result).toBe('result');
-  const failing = promiseInTurns(
+  const failing = runYieldingToEnd(
     turns,
     (function* (): Steps<string> {
       throw new Error('broken');

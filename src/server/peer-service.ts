@@ -1,18 +1,18 @@
 import { formatVersion } from '../membership/version.ts';
-import type { PeerAnswers } from '../ports/peer-client.ts';
+import type { PeerService } from '../ports/peer-client.ts';
 import { hashStore } from './hash-store.ts';
 import type { Leases } from './leases.ts';
 import type { Member } from './member.ts';
 import type { Memberships } from './memberships.ts';
 
-export interface PeerAnswersOptions {
+export interface PeerServiceOptions {
   readonly member: Member;
   readonly leases: Leases;
   readonly memberships: Memberships;
 }
 
 /** Serves requests of other members, in addition to raft messages. */
-export function peerAnswers({ member, leases, memberships }: PeerAnswersOptions): PeerAnswers {
+export function peerServiceOf({ member, leases, memberships }: PeerServiceOptions): PeerService {
   const { cluster, store } = member;
   return {
     clusterId: member.identity.clusterId,

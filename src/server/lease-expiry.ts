@@ -10,7 +10,7 @@ import { RaftRequestField } from './raft-request.ts';
 const MAX_REVOKING = 512;
 
 /** As leader, revokes expired leases and writes checkpoints of the remaining TTL of the others. */
-export class LeaseKeeper {
+export class LeaseExpiry {
   readonly #member: Member;
   readonly #logger: Logger;
   readonly #stop: () => void;

@@ -7,7 +7,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { Consensus } from './consensus.ts';
 
-export interface LogKeeperOptions {
+export interface LogCompactorOptions {
   readonly consensus: Pick<Consensus, 'applied'>;
   readonly memory: MemoryStorage;
   readonly log: LogStore;
@@ -32,14 +32,14 @@ const KEPT_ALONE = 512;
  * Truncates the log. The engine is the snapshot: once its writes are durable, only slow followers need the entries
  * applied to it.
  */
-export class LogKeeper {
-  readonly #options: LogKeeperOptions;
+export class LogCompactor {
+  readonly #options: LogCompactorOptions;
   #releasedIndex: number;
   #releasing = false;
   /** Number of snapshots in transfer. Their receivers will need the entries after the snapshot. */
   #holds = 0;
 
-  constructor(options: LogKeeperOptions) {
+  constructor(options: LogCompactorOptions) {
     this.#options = options;
     this.#releasedIndex = options.memory.firstIndex() - 1;
   }

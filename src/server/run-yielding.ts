@@ -12,7 +12,7 @@ export interface Outcome<Result> {
 }
 
 /** Runs the work of a client: the first step at once, each further one in a later turn of the event loop. */
-export function inTurns<Result>(turns: Turns, steps: Steps<Result>, outcome: Outcome<Result>): void {
+export function runYielding<Result>(turns: Turns, steps: Steps<Result>, outcome: Outcome<Result>): void {
   const turn = (): void => {
     try {
       if (outcome.isOver()) {
@@ -33,9 +33,9 @@ export function inTurns<Result>(turns: Turns, steps: Steps<Result>, outcome: Out
   turn();
 }
 
-/** As `inTurns`, but returns a promise, and the work always runs to its end. */
-export function promiseInTurns<Result>(turns: Turns, steps: Steps<Result>): Promise<Result> {
+/** As `runYielding`, but returns a promise, and the work always runs to its end. */
+export function runYieldingToEnd<Result>(turns: Turns, steps: Steps<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    inTurns(turns, steps, { isOver: () => false, done: resolve, failed: reject });
+    runYielding(turns, steps, { isOver: () => false, done: resolve, failed: reject });
   });
 }
