@@ -56,7 +56,8 @@ describe('keystead snapshot', () => {
       '--initial-advertise-peer-urls http://localhost:2380',
     );
     expect((await restore('--data-dir', to, '--bump-revision=5')).code).toBe(2);
-    expect((await run('snapshot', 'save', file)).err).toContain('etcdctl snapshot save');
+    const unreachable = await run('snapshot', 'save', fresh(), '--endpoints=127.0.0.1:1');
+    expect(unreachable).toMatchObject({ code: 1, err: expect.stringContaining('UNAVAILABLE') as string });
     const done = await restore('--data-dir', to, '--skip-hash-check');
     expect(done).toMatchObject({ code: 0, out: expect.stringContaining('restored 2 keys') as string });
     expect((await run('verify', '--data-dir', to)).out).toContain('applied index 1 in term 1');
