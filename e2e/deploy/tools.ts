@@ -116,8 +116,8 @@ export async function refusedArguments(args: readonly string[]): Promise<string>
 export function serverArguments(manifests: readonly Manifest[]): (readonly string[])[] {
   return manifests
     .flatMap((manifest) => podSpecOf(manifest)?.containers ?? [])
-    .filter(({ command }) => command[0] === '/usr/local/bin/etcd')
-    .map(({ args }) => args);
+    .filter(({ name }) => name === 'keystead')
+    .map(({ args }) => args.slice(args.indexOf('--') + 1));
 }
 
 /** Paths of the files in a folder of the repository, with one of these endings. */

@@ -4,9 +4,11 @@ import { requirePeer } from './paths.ts';
 
 /** The original etcdctl for one endpoint, with flags for all commands. */
 export class Etcdctl {
+  readonly endpoint: string;
   readonly #flags: readonly string[];
 
   constructor(endpoint: string, flags: readonly string[] = []) {
+    this.endpoint = endpoint;
     this.#flags = [`--endpoints=${endpoint}`, ...flags];
   }
 

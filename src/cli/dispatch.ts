@@ -21,10 +21,7 @@ export interface CliInput extends CliStreams {
 }
 
 /** Returns the exit code: 0 success, 1 failure, 2 usage error. The code of a subcommand is loaded only when it runs. */
-type Subcommand = (
-  args: readonly string[],
-  input: CliStreams & Pick<CliInput, 'environment'>,
-) => Promise<number>;
+type Subcommand = (args: readonly string[], input: Omit<CliInput, 'args'>) => Promise<number>;
 
 /** The subcommands by name. Without one of them the server runs. */
 const subcommands: Readonly<Record<string, Subcommand>> = {
@@ -50,9 +47,13 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     const { runSnapshot } = await import('./restore.ts');
     return runSnapshot(args, line(out), line(err));
   },
-  member: async (args, { environment, out, err }) => {
-    const { runMember } = await import('./member-remove.ts');
-    return runMember(args, environment, line(out), line(err));
+  member: async (args, input) => {
+    if (args[0] === 'start') {
+      const { runStart } = await import('./member/start.ts');
+      return runStart(args.slice(1), input);
+    }
+    const { runMember } = await import('./member/remove.ts');
+    return runMember(args, input.environment, line(input.out), line(input.err));
   },
   import: async (args, { out, err }) => {
     const { runImport } = await import('./import.ts');
@@ -87,6 +88,6 @@ function absent(name: string): Subcommand {
 export async function runCli({ args, environment, serve, out, err }: CliInput): Promise<number> {
   const name = args[0] ?? '';
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
-  if (subcommand !== undefined) return subcommand(args.slice(1), { environment, out, err });
+  if (subcommand !== undefined) return subcommand(args.slice(1), { environment, serve, out, err });
   return runServer({ args, environment, serve, out, err });
 }

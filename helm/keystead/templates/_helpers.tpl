@@ -107,11 +107,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Flags of the chart's own clients. */}}
 {{- define "keystead.jobFlags" -}}
 - --endpoints={{ include "keystead.memberUrls" . }}
-{{- if .Values.tls.client.enabled }}
+{{- with include "keystead.clientTlsFlags" . }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "keystead.clientTlsFlags" -}}
+{{- if .Values.tls.client.enabled -}}
 - --cacert=/etc/keystead/client/ca.crt
 - --cert=/etc/keystead/client/tls.crt
 - --key=/etc/keystead/client/tls.key
-{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "keystead.jobEnv" -}}

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hex, reasonOf } from '../lib/text.ts';
-import { type Member, MemberListRequest, MemberRemoveRequest } from '../wire/gen/etcdserverpb.ts';
-import { Cluster } from '../wire/services.ts';
-import { CLIENT_USAGE, type ClientSettings, parseClient } from './client/client-flags.ts';
-import { type EndpointClient, firstAnswer, withClients } from './client/endpoint-client.ts';
+import { hex, reasonOf } from '../../lib/text.ts';
+import { type Member, MemberListRequest, MemberRemoveRequest } from '../../wire/gen/etcdserverpb.ts';
+import { Cluster } from '../../wire/services.ts';
+import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
+import { type EndpointClient, firstAnswer, withClients } from '../client/endpoint-client.ts';
 
 export interface RemoveOptions {
   readonly client: ClientSettings;
@@ -98,7 +98,7 @@ export async function runMember(
     });
     const { 'name-prefix': namePrefix, 'from-ordinal': from, wait } = values;
     if (positionals.length !== 1 || positionals[0] !== 'remove')
-      throw new Error('the only command is "member remove"');
+      throw new Error('the commands are "member start" and "member remove"');
     if (typeof namePrefix !== 'string' || namePrefix === '') throw new Error('--name-prefix is required');
     if (typeof from !== 'string' || !/^[1-9]\d{0,8}$/.test(from))
       throw new Error('--from-ordinal must be a positive number: one member has to stay');
