@@ -35,6 +35,23 @@ export function stackOf(profile: Profiler.Profile | undefined, fromUs: number, t
   return { stack: frames.slice(0, SHOWN_FRAMES).join(' < '), functions: functionsOf(nodes, own) };
 }
 
+/** The share of the samples that a garbage collection took, from 0 to 1. */
+export function collectionShare(profile: Profiler.Profile | undefined, fromUs: number, toUs: number): number {
+  if (profile === undefined) return 0;
+  const collectors = new Set(
+    profile.nodes
+      .filter(({ callFrame }) => callFrame.functionName === '(garbage collector)')
+      .map(({ id }) => id),
+  );
+  let all = 0;
+  let inCollector = 0;
+  for (const [id, count] of samplesOf(profile, fromUs, toUs)) {
+    all += count;
+    if (collectors.has(id)) inCollector += count;
+  }
+  return all === 0 ? 0 : inCollector / all;
+}
+
 function samplesOf(profile: Profiler.Profile, fromUs: number, toUs: number): Map<number, number> {
   const { samples = [], timeDeltas = [] } = profile;
   const own = new Map<number, number>();

@@ -2,7 +2,7 @@ import { openSync, readSync } from 'node:fs';
 import type { Session, Profiler } from 'node:inspector';
 import { PerformanceObserver, performance } from 'node:perf_hooks';
 import type { Logger } from '../ports/logger.ts';
-import { stackOf } from './turn-stack.ts';
+import { collectionShare, stackOf } from './turn-stack.ts';
 
 /** Milliseconds of work between two reads of the processor time. Each read is a system call. */
 const READ_EVERY_MS = 2;
@@ -118,14 +118,18 @@ export class TurnWatch {
     this.#turns = [];
     const profile = this.#restartSampling();
     for (const turn of turns) {
-      const collected = this.#collectedIn(turn);
+      const fromUs = monotonicUs(turn.from);
+      const toUs = monotonicUs(turn.to);
+      // Node.js reports whole collections, but not the steps of incremental ones.
+      const sampled = collectionShare(profile, fromUs, toUs) * turn.processorMs;
+      const collected = Math.max(this.#collectedIn(turn), sampled);
       if (turn.processorMs - collected <= this.#boundMs) continue;
       this.#logger.warn('turn of the event loop over its bound', {
         'processor-ms': Math.round(turn.processorMs - collected),
         'collection-ms': Math.round(collected),
         'wall-ms': Math.round(turn.to - turn.from),
         'bound-ms': this.#boundMs,
-        ...stackOf(profile, monotonicUs(turn.from), monotonicUs(turn.to)),
+        ...stackOf(profile, fromUs, toUs),
       });
     }
     this.#collections.length = 0;

@@ -7,6 +7,8 @@ import { type KeyRange, keyString } from './key-range.ts';
 const MAX_BLOCK_KEYS = 256;
 /** A block is merged into its neighbour when both together hold no more than this. */
 const MERGE_BLOCK_KEYS = 64;
+/** The others are split after a later batch. */
+const SPLITS_PER_BATCH = 4;
 /** Blocks read in one step. */
 const ROWS_PER_STEP = 1000;
 
@@ -135,11 +137,15 @@ export class KeyCounts {
    * the next batch. Until then those on disk are coarser, and still correct.
    */
   settle(): void {
+    let split = 0;
     for (const start of this.#oversized) {
+      if (split === SPLITS_PER_BATCH) return;
+      this.#oversized.delete(start);
       const block = this.#blockOf(start);
-      if (this.#starts[block] === start && (this.#counts[block] ?? 0) > MAX_BLOCK_KEYS) this.#split(block);
+      if (this.#starts[block] !== start || (this.#counts[block] ?? 0) <= MAX_BLOCK_KEYS) continue;
+      this.#split(block);
+      split += 1;
     }
-    this.#oversized.clear();
   }
 
   #split(block: number): void {

@@ -1,3 +1,4 @@
+import { ShardedMap } from '../lib/sharded-map.ts';
 import type { IndexMeta } from './index-meta.ts';
 
 /** Estimated heap bytes of an entry besides its key: map slot, string header, index entry. */
@@ -17,8 +18,8 @@ const MAX_VALUE_BYTES = 64 * 1024;
  */
 export class MetaCache {
   readonly #generationBytes: number;
-  #young = new Map<string, IndexMeta>();
-  #old = new Map<string, IndexMeta>();
+  #young = new ShardedMap<string, IndexMeta>(lastChars);
+  #old = new ShardedMap<string, IndexMeta>(lastChars);
   #youngBytes = 0;
 
   /** @param bytes limit of both generations together */
@@ -71,11 +72,17 @@ export class MetaCache {
     this.#youngBytes += bytes;
     if (this.#youngBytes <= this.#generationBytes) return;
     this.#old = this.#young;
-    this.#young = new Map();
+    this.#young = new ShardedMap(lastChars);
     this.#youngBytes = 0;
   }
 }
 
 function valueBytes({ kv }: IndexMeta): number {
   return kv === undefined ? 0 : kv.length + VALUE_OVERHEAD;
+}
+
+/** The ends of keys differ most. */
+function lastChars(key: string): number {
+  const { length } = key;
+  return length < 2 ? length : key.charCodeAt(length - 1) + 7 * key.charCodeAt(length - 2);
 }

@@ -38,8 +38,8 @@ export interface ValueReads {
 }
 
 /** At most this many values are read in one call, to limit its time. */
-const VALUES_PER_READ = 1000;
-const FIELDS_PER_READ = 256;
+const VALUES_PER_READ = 256;
+const FIELDS_PER_READ = 128;
 
 interface Found {
   readonly count: number;
