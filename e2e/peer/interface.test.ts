@@ -111,6 +111,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       members: () => cluster.members,
       versions: () => ({ cluster: '3.7.0', storage: '3.7.0' }),
       promote: (id) => Promise.reject(id === self.id ? errors.MemberNotLearner : errors.MemberNotFound),
+      rejoin: () => Promise.reject(errors.NotLeader),
       renewLease: (id) => known(id, LEASE_TTL),
       leaseTimeToLive: (id): Promise<RemoteLease | LeaseRefusal> =>
         known(id, { ttl: LEASE_TTL - 1, grantedTtl: LEASE_TTL, keys: [Buffer.from('leased')] }),

@@ -230,6 +230,7 @@ export class RaftMember implements PeerTransportHandler {
       members: () => this.#cluster.members,
       versions: () => ({ cluster: '3.7.0', storage: '3.7.0' }),
       promote: none,
+      rejoin: none,
       renewLease: none,
       leaseTimeToLive: none,
       hashKv: none,

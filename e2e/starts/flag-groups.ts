@@ -78,6 +78,7 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'unsafe-no-fsync': 'true',
     'learner-reads': 'true',
     'auto-promote-learners': 'true',
+    'keystead-rejoin': 'true',
     'keystead-block-cache-bytes': '1000000',
     'keystead-list-cache-bytes': '0',
     'keystead-max-logins-per-second': '5',

@@ -6,6 +6,7 @@ import { type BootstrapResult, bootstrapNewCluster } from '../server/identity.ts
 import { type InitialMembers, initialMembers, registeredMembers } from './discovery/initial-members.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { joinCluster, type JoinOptions } from './join-cluster.ts';
+import { rejoinCluster } from './rejoin-cluster.ts';
 import { StartError } from './start-error.ts';
 
 /** Running members answer at once, so a short timeout is enough. */
@@ -20,12 +21,17 @@ export async function bootstrap(options: JoinOptions): Promise<BootstrapResult> 
   if (initialClusterState === 'existing') {
     if (discovery !== undefined)
       throw new StartError('discovery URL should not be set when joining existing initial cluster');
-    return joinCluster(options, found.cluster);
+    const rejoined = config.rejoin ? await rejoinCluster(options, found.cluster, undefined) : undefined;
+    return rejoined ?? joinCluster(options, found.cluster);
   }
   const members = await registeredMembers(config, found, logger);
   const bootstrapped = bootstrapNewCluster(name, members.cluster, members.token);
-  if (discovery === undefined && members.cluster.size > 1)
-    await refuseBootstrapped(config, members, { client, bootstrapped });
+  if (discovery !== undefined || members.cluster.size === 1) return bootstrapped;
+  const rejoined = config.rejoin
+    ? await rejoinCluster(options, members.cluster, bootstrapped.memberId)
+    : undefined;
+  if (rejoined !== undefined) return rejoined;
+  await refuseBootstrapped(config, members, { client, bootstrapped });
   return bootstrapped;
 }
 

@@ -79,7 +79,7 @@ async function localMember(
 }
 
 /** Returns the name of a member in the initial cluster, by its URLs or by the addresses that they resolve to. */
-async function nameOf(
+export async function nameOf(
   urls: readonly string[],
   initial: InitialCluster,
   dns: Dns,
@@ -96,7 +96,7 @@ async function nameOf(
 }
 
 /** Whether this version can join the cluster. At least one member must report a compatible cluster version. */
-async function isCompatible(
+export async function isCompatible(
   { client, logger }: JoinOptions,
   others: readonly RemoteMember[],
 ): Promise<boolean> {

@@ -49,6 +49,7 @@ export function buildConfig({
     audit: auditSettings(values),
     learnerReads: values['learner-reads'],
     autoPromoteLearners: values['auto-promote-learners'],
+    rejoin: values['keystead-rejoin'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
     listCacheBytes: values['keystead-list-cache-bytes'],
     maxConnections: values['keystead-max-connections'],

@@ -168,6 +168,8 @@ export interface Config {
   readonly audit: AuditSettings | undefined;
   readonly learnerReads: boolean;
   readonly autoPromoteLearners: boolean;
+  /** Members that have lost their data are replaced, and this one asks for it. */
+  readonly rejoin: boolean;
   readonly blockCacheBytes: number;
   /** Size of the cache of values that range requests have read. */
   readonly listCacheBytes: number;

@@ -202,6 +202,7 @@ const own = [
   { name: 'audit-log-max-size', kind: 'uint', default: '100', group: 'Keystead', help: 'Size in megabytes at which the audit log file is rotated; 0 means never.' },
   { name: 'audit-log-max-backups', kind: 'uint', default: '10', group: 'Keystead', help: 'Maximum number of rotated audit log files to keep; 0 keeps all.' },
   { name: 'learner-reads', kind: 'bool', default: 'false', group: 'Keystead', help: 'A learner also serves linearizable reads. Each one waits until the learner has applied what the leader had committed.' },
+  { name: 'keystead-rejoin', kind: 'bool', default: 'false', group: 'Keystead', help: 'A member without data rejoins its running cluster under a new id, first as a learner. As leader, replaces such members if they are silent and a quorum is healthy.' },
   { name: 'auto-promote-learners', kind: 'bool', default: 'false', group: 'Keystead', help: 'The leader promotes learners that have caught up.' },
 ] as const satisfies readonly FlagDefinition[];
 

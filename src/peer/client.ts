@@ -7,6 +7,7 @@ import {
   type RemoteHash,
   type RemoteLease,
   type RemoteMember,
+  type RemoteRejoin,
   type RemoteVersions,
 } from '../ports/peer-client.ts';
 import {
@@ -28,6 +29,7 @@ import {
 import { LEASES_INTERNAL_PATH, LEASES_PATH } from './lease-requests.ts';
 import { parseId } from './member-id.ts';
 import { decodeMembers } from './members-json.ts';
+import { encodeRejoin, readNewId, REJOIN_PATH } from './rejoin-requests.ts';
 import { openRequest, type PeerTls, readBody } from './request.ts';
 import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
@@ -120,6 +122,21 @@ export class PeerHttpClient implements PeerClient {
       if (status === 412 && text.includes(AnswerText.MemberNotLearner)) throw errors.MemberNotLearner;
       if (status !== 200) throw new PeerRequestError(`member promote: unknown error(${text})`);
       return decodeMembers(text);
+    });
+  }
+
+  rejoin(urls: readonly string[], request: RemoteRejoin, timeoutMs: number): Promise<bigint> {
+    const question: Question = {
+      method: 'POST',
+      path: REJOIN_PATH,
+      timeoutMs,
+      headers: { 'Content-Type': 'application/json' },
+      body: encodeRejoin(request),
+    };
+    return this.#askAny(urls, question, ({ status, body }) => {
+      const id = readNewId(status, body.toString());
+      if (id === undefined) throw new PeerRequestError(`status ${status}: ${body.toString().trim()}`);
+      return id;
     });
   }
 

@@ -8,6 +8,7 @@ import { LEASES_INTERNAL_PATH, LEASES_PATH, serveLeases } from './lease-requests
 import { encodeMembers } from './members-json.ts';
 import { replyBody, replyError, replyMessage, replyMethodNotAllowed } from './reply.ts';
 import { pathOf } from './raft-requests.ts';
+import { REJOIN_PATH, serveRejoin } from './rejoin-requests.ts';
 import { readBody } from './request.ts';
 
 export const MEMBERS_PATH = '/members';
@@ -66,6 +67,7 @@ async function route(options: PeerHttpOptions, exchange: Exchange): Promise<void
   const { path, response } = exchange;
   const { service } = options;
   if (path === LEASES_PATH || path === LEASES_INTERNAL_PATH) await serveLeases(service, exchange);
+  else if (path === REJOIN_PATH) await serveRejoin(service, exchange);
   else if (path.startsWith(PROMOTE_PREFIX)) await promote(options, exchange);
   else if (path === HASH_KV_PATH) await hashKv(options, exchange);
   else if (path === DOWNGRADE_PATH) await downgradeEnabled(service, exchange);

@@ -53,6 +53,11 @@ export interface PeerClient {
     token: string | undefined,
     timeoutMs: number,
   ): Promise<readonly RemoteMember[]>;
+  /**
+   * Asks for a new id for a member that has lost its data. `urls` belong to several members; only the leader grants it.
+   * Resolves to the new id. Rejects with the leader's EtcdError if it refuses.
+   */
+  rejoin(urls: readonly string[], request: RemoteRejoin, timeoutMs: number): Promise<bigint>;
   /** Asks the leader to renew a lease. Resolves to its new TTL in seconds. */
   renewLease(urls: readonly string[], lease: bigint, timeoutMs: number): Promise<number>;
   leaseTimeToLive(
@@ -69,6 +74,13 @@ export interface PeerClient {
     timeoutMs: number,
   ): Promise<RemoteHash>;
   close(): void;
+}
+
+/** A member that has lost its data, as it was in the cluster. */
+export interface RemoteRejoin {
+  readonly clusterId: bigint;
+  readonly id: bigint;
+  readonly peerUrls: readonly string[];
 }
 
 /** The request to a member failed, or its response is invalid. */
@@ -92,6 +104,8 @@ export interface PeerService {
   versions(): { readonly cluster: string; readonly storage: string };
   /** Promotes a learner, if this member leads. `token` is the client's token. */
   promote(id: bigint, token: string | undefined): Promise<readonly RemoteMember[]>;
+  /** Replaces a member that has lost its data, if this member leads. Resolves to the new id. */
+  rejoin(id: bigint, peerUrls: readonly string[]): Promise<bigint>;
   renewLease(id: bigint): Promise<number | LeaseRefusal>;
   leaseTimeToLive(id: bigint, withKeys: boolean): Promise<RemoteLease | LeaseRefusal>;
   hashKv(revision: number): Promise<RemoteHash>;

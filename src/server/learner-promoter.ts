@@ -10,6 +10,8 @@ export interface LearnerPromoterOptions {
   readonly member: Member;
   readonly memberships: Pick<Memberships, 'promoteHere'>;
   readonly peers: Reachability;
+  /** Whether a learner may be promoted. */
+  readonly promotes: (id: bigint) => boolean;
   readonly logger: Logger;
 }
 
@@ -45,9 +47,9 @@ export class LearnerPromoter {
   }
 
   #connectedLearners(): bigint[] {
-    const { member, peers } = this.#options;
+    const { member, peers, promotes } = this.#options;
     if (!member.isLeader) return [];
-    const learners = member.cluster.members().filter(({ isLearner }) => isLearner);
+    const learners = member.cluster.members().filter(({ id, isLearner }) => isLearner && promotes(id));
     if (learners.length === 0) return [];
     const { progress } = member.consensus.status();
     return learners

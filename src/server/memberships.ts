@@ -126,7 +126,7 @@ export class Memberships {
     if (!isLearner && !cluster.isReadyToAddVoter()) throw NOT_ENOUGH_STARTED;
     const voters = cluster.votingMembers();
     if (voters.length === 1) return;
-    if (this.#connected(voters) < Math.floor((voters.length + 1) / 2) + 1) throw errors.Unhealthy;
+    if (this.healthyVoters(voters) < Math.floor((voters.length + 1) / 2) + 1) throw errors.Unhealthy;
   }
 
   #checkRemoval(id: bigint): void {
@@ -137,11 +137,11 @@ export class Memberships {
     // A member that is down is not part of the active quorum.
     if (id !== identity.memberId && peers.activeSince(id) === undefined) return;
     const voters = cluster.votingMembers();
-    if (this.#connected(voters) - 1 < 1 + Math.floor((voters.length - 1) / 2)) throw errors.Unhealthy;
+    if (this.healthyVoters(voters) - 1 < 1 + Math.floor((voters.length - 1) / 2)) throw errors.Unhealthy;
   }
 
-  /** Number of healthy voters, including this member. */
-  #connected(voters: readonly ClusterMember[]): number {
+  /** How many of `voters` are healthy. This member always is. */
+  healthyVoters(voters: readonly ClusterMember[]): number {
     const { member, peers } = this.#options;
     const before = member.clock.now() - HEALTH_INTERVAL_MS;
     const isConnected = (id: bigint): boolean => {

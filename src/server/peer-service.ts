@@ -4,15 +4,17 @@ import { hashStore } from './hash-store.ts';
 import type { Leases } from './leases.ts';
 import type { Member } from './member.ts';
 import type { Memberships } from './memberships.ts';
+import type { Rejoins } from './rejoins.ts';
 
 export interface PeerServiceOptions {
   readonly member: Member;
   readonly leases: Leases;
   readonly memberships: Memberships;
+  readonly rejoins: Rejoins;
 }
 
 /** Serves requests of other members, in addition to raft messages. */
-export function peerServiceOf({ member, leases, memberships }: PeerServiceOptions): PeerService {
+export function peerServiceOf({ member, leases, memberships, rejoins }: PeerServiceOptions): PeerService {
   const { cluster, store } = member;
   return {
     clusterId: member.identity.clusterId,
@@ -22,6 +24,7 @@ export function peerServiceOf({ member, leases, memberships }: PeerServiceOption
       return { cluster: text ?? 'not_decided', storage: text ?? 'unknown' };
     },
     promote: (id) => memberships.promoteHere(id),
+    rejoin: (id, peerUrls) => rejoins.replace({ id, peerUrls }),
     renewLease: (id) => leases.renewHere(id),
     leaseTimeToLive: (id, withKeys) => leases.timeToLiveHere(id, withKeys),
     hashKv: async (revision) => {

@@ -9,6 +9,7 @@ import { LearnerPromoter } from './learner-promoter.ts';
 import { LeaseExpiry } from './lease-expiry.ts';
 import type { Member } from './member.ts';
 import type { Memberships } from './memberships.ts';
+import type { Rejoins } from './rejoins.ts';
 import { Publisher } from './publisher.ts';
 import { StuckLog } from './stuck-log.ts';
 import { VersionMonitor } from './version-monitor.ts';
@@ -18,6 +19,7 @@ const VERSION_TIMEOUT_MS = 2_000;
 export interface PeriodicTasksOptions {
   readonly member: Member;
   readonly memberships: Memberships;
+  readonly rejoins: Pick<Rejoins, 'replacesVoter'>;
   readonly corruption: CorruptionChecker;
   readonly peers: Pick<PeerTransport, 'activeSince' | 'activePeers'>;
   readonly client: Pick<PeerClient, 'versions'>;
@@ -43,8 +45,8 @@ export interface PeriodicTasks {
 }
 
 export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks {
-  const { member, memberships, corruption, peers, serverVersion, logger } = options;
-  const { autoCompaction, autoPromoteLearners } = member.config;
+  const { member, memberships, rejoins, corruption, peers, serverVersion, logger } = options;
+  const { autoCompaction, autoPromoteLearners, rejoin } = member.config;
   return {
     publisher: new Publisher(member, logger('server/publisher.ts')),
     corruption,
@@ -66,9 +68,16 @@ export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks
       autoCompaction.mode === 'off'
         ? undefined
         : new AutoCompactor(member, autoCompaction, logger('server/auto-compaction.ts')),
-    promoter: autoPromoteLearners
-      ? new LearnerPromoter({ member, memberships, peers, logger: logger('server/learner-promoter.ts') })
-      : undefined,
+    promoter:
+      autoPromoteLearners || rejoin
+        ? new LearnerPromoter({
+            member,
+            memberships,
+            peers,
+            promotes: (id) => autoPromoteLearners || rejoins.replacesVoter(id),
+            logger: logger('server/learner-promoter.ts'),
+          })
+        : undefined,
   };
 }
 

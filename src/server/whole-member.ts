@@ -13,6 +13,7 @@ import { observeMember } from './member-metrics.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Memberships } from './memberships.ts';
 import { peerServiceOf } from './peer-service.ts';
+import { Rejoins } from './rejoins.ts';
 import { PeerRouter } from './peer-router.ts';
 import { startPeriodicTasks, stopPeriodicTasks, type PeriodicTasks } from './periodic-tasks.ts';
 import { WatchPump } from './watch-pump.ts';
@@ -54,6 +55,7 @@ export interface MemberPorts extends Omit<MemberOptions, 'send'>, PeerPorts {
 export class WholeMember {
   readonly member: Member;
   readonly memberships: Memberships;
+  readonly rejoins: Rejoins;
   readonly leases: Leases;
   readonly downgrades: Downgrades;
   /** Serves requests of other members. */
@@ -92,6 +94,12 @@ export class WholeMember {
       peers: this.transport,
       logger: logger('server/memberships.ts'),
     });
+    this.rejoins = new Rejoins({
+      member,
+      memberships: this.memberships,
+      peers: this.transport,
+      logger: logger('server/rejoins.ts'),
+    });
     this.leases = new Leases(member, leaderLeases(member, client));
     this.downgrades = new Downgrades(member);
     this.peerService = peerServiceOf(this);
@@ -125,6 +133,7 @@ export class WholeMember {
     this.#periodicTasks = startPeriodicTasks({
       member: this.member,
       memberships: this.memberships,
+      rejoins: this.rejoins,
       corruption: this.#corruption,
       peers: this.transport,
       client,

@@ -6,6 +6,7 @@ import {
   type RemoteHash,
   type RemoteLease,
   type RemoteMember,
+  type RemoteRejoin,
   type RemoteVersions,
 } from '../ports/peer-client.ts';
 import { errors } from '../wire/errors.ts';
@@ -62,6 +63,10 @@ export class SimPeerClient implements PeerClient {
     timeoutMs: number,
   ): Promise<readonly RemoteMember[]> {
     return this.#ask(urls, timeoutMs, (service) => service.promote(id, token));
+  }
+
+  rejoin(urls: readonly string[], request: RemoteRejoin, timeoutMs: number): Promise<bigint> {
+    return this.#ask(urls, timeoutMs, (answers) => answers.rejoin(request.id, request.peerUrls));
   }
 
   renewLease(urls: readonly string[], lease: bigint, timeoutMs: number): Promise<number> {

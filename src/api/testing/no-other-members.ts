@@ -26,6 +26,7 @@ export const noOtherMembers: PeerPorts = {
     versions: unreachable,
     downgradeEnabled: unreachable,
     promote: unreachable,
+    rejoin: unreachable,
     renewLease: unreachable,
     leaseTimeToLive: unreachable,
     hashKv: unreachable,

@@ -85,6 +85,7 @@ export function noPeerService(clusterId: bigint): PeerService {
     members: () => [],
     versions: () => ({ cluster: '3.7.0', storage: '3.7.0' }),
     promote: none,
+    rejoin: none,
     renewLease: none,
     leaseTimeToLive: none,
     hashKv: none,

@@ -1,0 +1,82 @@
+import type { InitialCluster } from '../config/config.ts';
+import { hex, reasonOf } from '../lib/text.ts';
+import type { RemoteCluster, RemoteMember } from '../ports/peer-client.ts';
+import type { BootstrapResult } from '../server/identity.ts';
+import { isCompatible, type JoinOptions, nameOf } from './join-cluster.ts';
+import { StartError } from './start-error.ts';
+
+const CLUSTER_TIMEOUT_MS = 1_000;
+/** The leader waits for two changes of the membership. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const RETRY_MS = 1_000;
+const GIVE_UP_MS = 60_000;
+
+/**
+ * With `--keystead-rejoin`: if a running cluster has a member with this member's peer URLs, this member joins it under a
+ * new id. A member that has lost its data so comes back by itself.
+ *
+ * @param foundedId the id that this member has in a new cluster; undefined if it joins an existing one
+ * @returns undefined if the cluster is not running, or does not know this member
+ * @throws StartError if the cluster refuses for a minute
+ */
+export async function rejoinCluster(
+  options: JoinOptions,
+  initial: InitialCluster,
+  foundedId: bigint | undefined,
+): Promise<BootstrapResult | undefined> {
+  const { config, client, logger } = options;
+  const urls = [...initial].flatMap(([name, own]) => (name === config.name ? [] : own));
+  const cluster = await client.cluster(urls, CLUSTER_TIMEOUT_MS).catch(() => undefined);
+  if (cluster === undefined) return undefined;
+  const old = await localMember(options, initial, cluster);
+  if (old === undefined) return undefined;
+  const hasStarted = old.clientUrls.length > 0;
+  // The other members may have started a moment earlier than this one.
+  if (!hasStarted && old.id === foundedId) return undefined;
+  const remotes = cluster.members.filter(({ id }) => id !== old.id);
+  if (!(await isCompatible(options, remotes)))
+    throw new StartError('incompatible with current running cluster');
+  const { clusterId } = cluster;
+  if (!hasStarted) return { memberId: old.id, clusterId, initialMembers: [], remotes };
+  logger.warn('this member has no data, but was in the cluster; asking for a new id', {
+    'old-member-id': hex(old.id),
+  });
+  const memberId = await askForNewId(options, cluster, old);
+  logger.info('joining again as a learner', { 'old-member-id': hex(old.id), 'member-id': hex(memberId) });
+  return { memberId, clusterId, initialMembers: [], remotes };
+}
+
+async function localMember(
+  { config, dns }: JoinOptions,
+  initial: InitialCluster,
+  { members }: RemoteCluster,
+): Promise<RemoteMember | undefined> {
+  for (const member of members) {
+    const match = await nameOf(member.peerUrls, initial, dns);
+    if ('name' in match && match.name === config.name) return member;
+  }
+  return undefined;
+}
+
+/** Repeats the request, as the leader refuses until it has not heard from the old member for an election timeout. */
+async function askForNewId(
+  { client, logger }: JoinOptions,
+  { clusterId, members }: RemoteCluster,
+  { id, peerUrls }: RemoteMember,
+): Promise<bigint> {
+  const urls = members.flatMap((member) => (member.id === id ? [] : member.peerUrls));
+  const endMs = performance.now() + GIVE_UP_MS;
+  let lastReason = '';
+  for (;;) {
+    try {
+      return await client.rejoin(urls, { id, clusterId, peerUrls }, REQUEST_TIMEOUT_MS);
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (performance.now() > endMs) throw new StartError(reason);
+      if (reason !== lastReason)
+        logger.warn('waiting until the cluster lets this member join again', { error: reason });
+      lastReason = reason;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
