@@ -45,7 +45,7 @@ describe('three members whose leader is killed', () => {
     );
 
   it(
-    `goes on after each of ${rounds} kills, and loses nothing acknowledged`,
+    `serves again after each of ${rounds} kills, and loses nothing acknowledged`,
     { timeout: 120_000 },
     async () => {
       const took: number[] = [];

@@ -19,7 +19,7 @@ describe('access over TLS', () => {
       ...['--client-cert-allowed-hostname=client.test', '--peer-cert-allowed-cn=member'],
     ]);
   });
-  afterEach(() => target.letGo());
+  afterEach(() => target.release());
   afterAll(() => target.destroy());
 
   const cases: [string, 'client' | 'peer', IssueOptions, boolean][] = [
@@ -197,7 +197,7 @@ describe('two protocols on one TLS port', () => {
   beforeAll(async () => {
     target = await TlsTarget.start('tls-protocols', () => []);
   });
-  afterEach(() => target.letGo());
+  afterEach(() => target.release());
   afterAll(() => target.destroy());
 
   const SETTINGS = '\0\0\0\x04\0\0\0\0\0';

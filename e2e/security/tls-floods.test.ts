@@ -49,7 +49,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
     }
     client.close();
   });
-  afterEach(() => target.letGo());
+  afterEach(() => target.release());
   afterAll(() => target.destroy());
 
   async function attacker(): Promise<RawClient> {

@@ -124,12 +124,12 @@ export class TlsTarget {
     return residentBytes(this.member.pid);
   }
 
-  letGo(): void {
+  release(): void {
     for (const socket of this.#attackers.splice(0)) socket.destroy();
   }
 
   async destroy(): Promise<void> {
-    this.letGo();
+    this.release();
     await this.member.destroy();
   }
 }

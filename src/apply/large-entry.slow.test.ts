@@ -3,41 +3,13 @@ import { SeededRandom } from '../lib/seeded-random.ts';
 import { runSteps } from '../lib/steps.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import { allKeys } from '../mvcc/testing/range-options.ts';
-import {
-  bytes,
-  DyingEngine,
-  entries,
-  initialRequests,
-  keyText,
-  kinds,
-  LEASE,
-  Machine,
-  put,
-} from './testing/machine.ts';
+import { applyInSmallBatches, logWithLargeEntry } from './testing/large-entries.ts';
+import { bytes, DyingEngine, keyText, kinds, LEASE, Machine } from './testing/machine.ts';
 
 describe.each(Object.keys(kinds))('%s, too large for a turn', (kind) => {
-  const log = entries([
-    ...initialRequests(),
-    { ...kinds[kind] },
-    put('k9', 'later', LEASE * 0n),
-    put('a', 'last'),
-  ]);
-  const large = log.length - 2;
+  const { log, large } = logWithLargeEntry(kind);
 
-  it('writes in small batches what one large batch would write', () => {
-    const machine = new Machine();
-    machine.apply(log.slice(0, large - 1));
-    machine.engine.largestBatch = 0;
-    const before = machine.engine.writes;
-    machine.apply(log.slice(large - 1));
-    expect(machine.engine.largestBatch).toBeLessThan(700);
-    expect(machine.engine.writes - before).toBeGreaterThan(15);
-    expect(machine.store.keyCounts.total).toBe(machine.read().keys);
-    // A newly opened store, the rows of a backend and a lease's keys agree.
-    const again = new Machine(machine.engine);
-    expect(again.read()).toEqual(machine.read());
-    expect(again.store.revision).toBe(machine.store.revision);
-  });
+  it('writes in small batches what one large batch would write', () => applyInSmallBatches(kind));
 
   it('becomes visible all at once', () => {
     const machine = new Machine();

@@ -1,5 +1,6 @@
 import type { AuthInfo } from '../auth/auth-store.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { VarintHalves } from '../wire/varint.ts';
 
 const NO_LEASE = 0n;
 
@@ -37,8 +38,7 @@ export class PutEntry {
   #data: Buffer = EMPTY;
   #at = 0;
   /** The last varint, as two unsigned 32-bit halves. */
-  #low = 0;
-  #high = 0;
+  readonly #halves = new VarintHalves();
 
   get caller(): AuthInfo {
     return { username: this.username, revision: this.authRevision };
@@ -79,15 +79,15 @@ export class PutEntry {
       const tag = this.#varint();
       if (tag === HEADER_ID) {
         if (this.#varint() < 0) return false;
-        this.idPrefix = this.#high >>> 16;
-        this.idSequence = (this.#high & 0xffff) * 0x1_0000_0000 + this.#low;
+        this.idPrefix = this.#halves.high >>> 16;
+        this.idSequence = (this.#halves.high & 0xffff) * 0x1_0000_0000 + this.#halves.low;
       } else if (tag === HEADER_USERNAME) {
         const bytes = this.#bytes(end);
         if (bytes === undefined) return false;
         this.username = bytes.toString();
       } else if (tag === HEADER_AUTH_REVISION) {
         if (this.#varint() < 0) return false;
-        this.authRevision = this.#high * 0x1_0000_0000 + this.#low;
+        this.authRevision = this.#halves.number;
       } else {
         return false;
       }
@@ -117,10 +117,12 @@ export class PutEntry {
       return true;
     }
     if (this.#varint() < 0) return false;
-    const isSet = this.#low !== 0 || this.#high !== 0;
+    const isSet = this.#halves.low !== 0 || this.#halves.high !== 0;
     switch (tag) {
       case PUT_LEASE:
-        this.lease = isSet ? BigInt.asIntN(64, (BigInt(this.#high) << 32n) | BigInt(this.#low)) : NO_LEASE;
+        this.lease = isSet
+          ? BigInt.asIntN(64, (BigInt(this.#halves.high) << 32n) | BigInt(this.#halves.low))
+          : NO_LEASE;
         return true;
       case PUT_PREV_KV:
         this.prevKv = isSet;
@@ -144,27 +146,11 @@ export class PutEntry {
     return length === 0 ? EMPTY : this.#data.subarray(start, start + length);
   }
 
-  /** @returns the varint as a number if it is exact, -1 if it is malformed; both halves are also stored */
+  /** @returns the varint as a number if it is exact, -1 if it is malformed; its halves are kept */
   #varint(): number {
-    const data = this.#data;
-    let low = 0;
-    let high = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      const byte = data[this.#at];
-      if (byte === undefined) return -1;
-      this.#at++;
-      const bits = byte & 0x7f;
-      if (shift < 28) low |= bits << shift;
-      else if (shift === 28) {
-        low |= bits << 28;
-        high = bits >>> 4;
-      } else high |= bits << (shift - 32);
-      if (byte < 0x80) {
-        this.#low = low >>> 0;
-        this.#high = high >>> 0;
-        return this.#high * 0x1_0000_0000 + this.#low;
-      }
-    }
-    return -1;
+    const used = this.#halves.read(this.#data, this.#at);
+    if (used <= 0) return -1;
+    this.#at += used;
+    return this.#halves.number;
   }
 }

@@ -84,7 +84,7 @@ describe('a damaged database', () => {
     expect(reading(checksum)).toThrow('page 0 has a wrong checksum');
   });
 
-  it('is refused when it is cut off, or nothing of the kind', () => {
+  it('is refused when it is cut off, or is no database', () => {
     expect(reading(file.subarray(0, file.length - 1))).toThrow('the file is cut off');
     expect(reading(file.subarray(0, 100))).toThrow(BoltFormatError);
     expect(reading(Buffer.alloc(0))).toThrow(BoltFormatError);

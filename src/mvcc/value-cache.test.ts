@@ -45,7 +45,7 @@ it('what was handed out does not change when its memory is dropped', () => {
   expect(Buffer.concat(pieces).equals(expected(list))).toBe(true);
 });
 
-it('revisions of one transaction are told apart, and those beyond the bounds are not kept', () => {
+it('revisions of one transaction are distinct, and those beyond the bounds are not kept', () => {
   const cache = new ValueCache(8 * MIB, large);
   const { read, values } = store();
   const list = [0, 1, 4095, 4096, 5000, 9000].map((sub) => metaOf(7, 100, sub));

@@ -39,7 +39,7 @@ export class Compactor {
   readonly #queue: number[] = [];
   /** Revision of an interrupted compaction. Part of its rows are gone, so its hash would differ from other members. */
   #interruptedRevision: number | undefined;
-  #waiters: { revision: number; done: () => void }[] = [];
+  #waiting: { revision: number; done: () => void }[] = [];
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
@@ -71,7 +71,7 @@ export class Compactor {
   /** Calls back when the compaction at this revision has removed everything. */
   whenDone(revision: number, done: () => void): void {
     if (this.#options.store.meta.finishedRevision >= revision) done();
-    else this.#waiters.push({ revision, done });
+    else this.#waiting.push({ revision, done });
   }
 
   /** Registers a long read. What it sees is not removed until it is released or abandoned; see `ActiveReads.add`. */
@@ -212,8 +212,8 @@ export class Compactor {
   }
 
   #settle(finished: number): void {
-    const done = this.#waiters.filter(({ revision }) => revision <= finished);
-    this.#waiters = this.#waiters.filter(({ revision }) => revision > finished);
+    const done = this.#waiting.filter(({ revision }) => revision <= finished);
+    this.#waiting = this.#waiting.filter(({ revision }) => revision > finished);
     for (const waiter of done) waiter.done();
   }
 }

@@ -55,7 +55,7 @@ describe('a member whose store has no room', () => {
         }
         put(leader, 'aside');
         if (round === FULL_ROUNDS - 1) {
-          // The leader has gone on, and the follower answers from before.
+          // The leader has a later state than the follower that answers.
           expect(storeFaults.refusals).toBeGreaterThan(0);
           expect(store.revision).toBeLessThan(leader.member.store.revision);
           expect(store.revision).toBe(store.committedRevision);

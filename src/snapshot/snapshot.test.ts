@@ -102,7 +102,7 @@ describe('a file that cannot be imported', () => {
     await engine.close();
   });
 
-  it('is told from one of an etcd before raft state was kept in it', async () => {
+  it('may come from an etcd that did not keep raft state in it', async () => {
     const path = fresh();
     writeFileSync(`${path}.db`, database({ key: bucket([]) }));
     const engine = await RocksEngine.open(path);

@@ -6,22 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { openStorage, type Storage } from './open-storage.ts';
+import { openForTest as open } from './testing/open-for-test.ts';
 import { appliedIndex, contiguousRows, lastNoted } from './testing/crash-writer.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
 let opened = 0;
 const freshDirectory = (): string => join(root, String(opened++));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const open = (dataDirectory: string): Promise<Storage> =>
-  openStorage({
-    dataDirectory,
-    newMetadata: () => Buffer.from('metadata'),
-    onFailure: (error) => {
-      throw error;
-    },
-  });
 
 const writerPath = fileURLToPath(new URL('testing/crash-writer.ts', import.meta.url));
 

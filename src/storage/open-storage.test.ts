@@ -11,22 +11,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openStorage, type Storage } from './open-storage.ts';
+import { openForTest as open } from './testing/open-for-test.ts';
 import { beginMaking, finishMaking } from './unfinished.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
 let opened = 0;
 const freshDirectory = (): string => join(root, String(opened++));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const open = (dataDirectory: string): Promise<Storage> =>
-  openStorage({
-    dataDirectory,
-    newMetadata: () => Buffer.from('metadata'),
-    onFailure: (error) => {
-      throw error;
-    },
-  });
 
 describe('storage', () => {
   it('creates a data directory with access only for its owner', async () => {

@@ -8,10 +8,10 @@ import { messages } from './gen/descriptors.ts';
 import type { FieldDescriptor } from './json-descriptor.ts';
 import { enumText } from './json-scalar.ts';
 import { EMPTY } from './reader.ts';
+import { VarintHalves } from './varint.ts';
 
 const VARINT = 0;
 const DELIMITED = 2;
-const MAX_VARINT_BYTES = 10;
 const TWO_32 = 2 ** 32;
 const SAFE_HIGH = 2 ** 21;
 
@@ -57,8 +57,7 @@ export class JsonTranscoder {
   #position = 0;
   #out: string[] = ['{'];
   /** The halves of the last varint. */
-  #low = 0;
-  #high = 0;
+  readonly #halves = new VarintHalves();
 
   /** @param type full name, such as `etcdserverpb.RangeResponse`; @param totalBytes size of the message */
   constructor(type: string, totalBytes: number) {
@@ -106,7 +105,7 @@ export class JsonTranscoder {
     }
     const tagBytes = this.#varint(chunk, at);
     if (tagBytes === 0) return 0;
-    const tag = this.#low;
+    const tag = this.#halves.low;
     const usedBytes = this.#varint(chunk, at + tagBytes);
     if (usedBytes === 0) return 0;
     const field = top.fields?.get(tag >>> 3);
@@ -123,7 +122,7 @@ export class JsonTranscoder {
   }
 
   #scalar(top: Frame, field: FieldDescriptor): void {
-    const isDefault = this.#low === 0 && this.#high === 0;
+    const isDefault = this.#halves.low === 0 && this.#halves.high === 0;
     if (isDefault && field.oneof === undefined && field.repeated !== true) return;
     this.#name(top, field);
     this.#number(field);
@@ -131,7 +130,7 @@ export class JsonTranscoder {
 
   /** Starts a value whose length was read. Its bytes begin at `from`. */
   #begin(top: Frame, field: FieldDescriptor | undefined, from: number): void {
-    const length = this.#high * TWO_32 + this.#low;
+    const length = this.#halves.number;
     assert(from + length <= top.end, 'a field is inside its message');
     if (field === undefined) {
       if (length > 0) this.#value = { field, left: length, kept: EMPTY };
@@ -206,8 +205,8 @@ export class JsonTranscoder {
       if (!top.isEmpty) this.#out.push(',');
       top.isEmpty = false;
     }
-    const low = this.#low;
-    const high = this.#high;
+    const low = this.#halves.low;
+    const high = this.#halves.high;
     switch (field.kind) {
       case 'bool':
         this.#out.push(low === 0 && high === 0 ? 'false' : 'true');
@@ -234,26 +233,9 @@ export class JsonTranscoder {
 
   /** Reads a varint into its halves. Returns the number of bytes used, 0 if it is incomplete. */
   #varint(chunk: Buffer, at: number): number {
-    let low = 0;
-    let high = 0;
-    for (let index = 0; index < MAX_VARINT_BYTES; index++) {
-      const byte = chunk[at + index];
-      if (byte === undefined) return 0;
-      const bits = byte & 0x7f;
-      const shift = index * 7;
-      if (shift < 28) low |= bits << shift;
-      else if (shift === 28) {
-        low |= bits << 28;
-        high = bits >>> 4;
-      } else high |= bits << (shift - 32);
-      if (byte < 0x80) {
-        this.#low = low >>> 0;
-        this.#high = high >>> 0;
-        return index + 1;
-      }
-    }
-    assert(false, 'a varint of this server has at most ten bytes');
-    return 0;
+    const used = this.#halves.read(chunk, at);
+    assert(used >= 0, 'a varint of this server has at most ten bytes');
+    return used;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Varints for messages that are encoded by hand into a buffer of the right size. */
+/** Varints for messages that are encoded and decoded by hand. */
 
 const TWO_32 = 2 ** 32;
 const TWO_35 = 2 ** 35;
@@ -29,6 +29,42 @@ export function writeVarint(target: Buffer, at: number, value: number): number {
   }
   target[position++] = low;
   return position;
+}
+
+const MAX_VARINT_BYTES = 10;
+
+/** Reads varints of up to 64 bits as halves of 32 bits each, without bigints. */
+export class VarintHalves {
+  low = 0;
+  high = 0;
+
+  /** Reads the varint at a position. Returns the number of its bytes; 0 if it is cut off, -1 if it is too long. */
+  read(bytes: Uint8Array, at: number): number {
+    let low = 0;
+    let high = 0;
+    for (let index = 0; index < MAX_VARINT_BYTES; index++) {
+      const byte = bytes[at + index];
+      if (byte === undefined) return 0;
+      const bits = byte & 0x7f;
+      const shift = index * 7;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else high |= bits << (shift - 32);
+      if (byte < 0x80) {
+        this.low = low >>> 0;
+        this.high = high >>> 0;
+        return index + 1;
+      }
+    }
+    return -1;
+  }
+
+  /** The value as a number; exact up to 2^53. */
+  get number(): number {
+    return this.high * TWO_32 + this.low;
+  }
 }
 
 /** Combines and splits 64-bit integers without intermediate bigints. */

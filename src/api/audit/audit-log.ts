@@ -6,7 +6,7 @@ import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
 import { ResponseHeader, TxnRequest, WatchRequest, WatchResponse } from '../../wire/gen/etcdserverpb.ts';
 import * as services from '../../wire/services.ts';
-import { GATEWAY_MARK } from '../auth/identify.ts';
+import { GATEWAY_HEADER } from '../auth/identify.ts';
 import type { Caller, Identify } from '../service-context.ts';
 import { type AuditFields, requestFields } from './request-fields.ts';
 
@@ -158,7 +158,7 @@ class AuditedCall implements CallObserver {
       remote: this.#remote,
       user: path === AUTHENTICATE ? name : this.user,
       cn: this.#commonName === '' ? undefined : this.#commonName,
-      via: this.#call.metadata.get(GATEWAY_MARK) === undefined ? undefined : 'gateway',
+      via: this.#call.metadata.get(GATEWAY_HEADER) === undefined ? undefined : 'gateway',
       method: path.slice(1),
       ...fields,
       revision: this.#revision === 0 ? undefined : this.#revision,

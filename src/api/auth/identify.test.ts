@@ -19,7 +19,7 @@ function setUp(clientCertAuth: boolean) {
     },
     every: () => () => undefined,
   };
-  const waiters = new AppliedIndexWait(() => applied, scheduler, 1000);
+  const appliedWait = new AppliedIndexWait(() => applied, scheduler, 1000);
   const { provider, simple } = openTokens('simple', 1000, clock);
   simple?.enable();
   const logged: unknown[] = [];
@@ -27,13 +27,13 @@ function setUp(clientCertAuth: boolean) {
   const identify = makeIdentify({
     auth: { isEnabled: true, revision: 5 },
     tokens: provider,
-    context: { authRevision: () => 5, whenApplied: (index) => waiters.whenApplied(index) },
+    context: { authRevision: () => 5, whenApplied: (index) => appliedWait.whenApplied(index) },
     clientCertAuth,
     logger: { debug: log, info: log, warn: log, error: log },
   });
   const apply = (index: number): void => {
     applied = index;
-    waiters.check();
+    appliedWait.check();
   };
   return { identify, apply, simple, timers, logged, provider };
 }

@@ -23,7 +23,7 @@ export interface IdentifyOptions {
 
 const BEARER = 'Bearer ';
 /** The JSON gateway sets this on its calls. */
-export const GATEWAY_MARK = 'grpcgateway-accept';
+export const GATEWAY_HEADER = 'grpcgateway-accept';
 
 /**
  * Makes the function that identifies the user of a call. The token comes first, in etcd's header or in HTTP's. Then
@@ -57,7 +57,7 @@ function fromCertificate(
   if (!clientCertAuth || session.peerCertificate === undefined) return undefined;
   // A certificate without a common name identifies the user with the empty name, who has no permissions.
   const username = session.commonName ?? '';
-  if (metadata.get(GATEWAY_MARK) !== undefined) {
+  if (metadata.get(GATEWAY_HEADER) !== undefined) {
     logger.warn('ignoring common name in gRPC-gateway proxy request', { 'common-name': username });
     return undefined;
   }

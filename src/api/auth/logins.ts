@@ -47,8 +47,8 @@ export class Logins {
   /** Starts to follow a member. Returns the function that identifies the user of a call. */
   connect(member: Member): Identify {
     const { auth, applied, scheduler, config } = member;
-    const waiters = new AppliedIndexWait(() => applied.index, scheduler, config.requestTimeoutMs);
-    member.onTurn(() => waiters.check());
+    const appliedWait = new AppliedIndexWait(() => applied.index, scheduler, config.requestTimeoutMs);
+    member.onTurn(() => appliedWait.check());
     const { simple, provider } = this.tokens;
     if (simple !== undefined)
       this.#stopExpiring = scheduler.every(SIMPLE_TOKEN_EXPIRY_LOOP_MS, () => simple.expire());
@@ -57,7 +57,7 @@ export class Logins {
       tokens: provider,
       context: {
         authRevision: () => auth.revision,
-        whenApplied: (index) => waiters.whenApplied(index),
+        whenApplied: (index) => appliedWait.whenApplied(index),
       },
       clientCertAuth: this.#clientCertAuth,
       logger: this.logger,

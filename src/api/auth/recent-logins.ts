@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** What is remembered of a login. */
+/** A login to remember. */
 export interface RememberedLogin {
   readonly username: string;
   readonly password: string;

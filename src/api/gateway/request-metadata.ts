@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { GATEWAY_MARK } from '../auth/identify.ts';
+import { GATEWAY_HEADER } from '../auth/identify.ts';
 
 type Field = readonly [name: string, value: string];
 
 const METADATA_PREFIX = 'grpc-metadata-';
-const MARK_PREFIX = 'grpcgateway-';
+const GATEWAY_PREFIX = 'grpcgateway-';
 const BINARY_SUFFIX = '-bin';
 /** Headers of HTTP itself. Handlers see them under other names. */
 const PERMANENT = new Set([
@@ -14,7 +14,7 @@ const PERMANENT = new Set([
   ...['referer', 'user-agent', 'via', 'warning'],
 ]);
 /** The other headers of a WebSocket handshake are not passed on. */
-const OF_HANDSHAKES = new Set(['origin', 'referer']);
+const HANDSHAKE_HEADERS = new Set(['origin', 'referer']);
 
 /**
  * The metadata of the call for an HTTP request, as grpc-gateway makes it. `Authorization` is kept, `Grpc-Metadata-`
@@ -22,13 +22,13 @@ const OF_HANDSHAKES = new Set(['origin', 'referer']);
  */
 export function requestMetadata(request: IncomingMessage): Field[] {
   const { headers } = request;
-  const fields = [markOf(request)];
+  const fields = [acceptField(request)];
   for (const [name, given] of Object.entries(headers)) {
     const values = given === undefined ? [] : Array.isArray(given) ? given : [given];
     for (const value of values) {
       if (name === 'authorization') fields.push([name, value]);
       if (name.startsWith(METADATA_PREFIX)) fields.push([name.slice(METADATA_PREFIX.length), value]);
-      else if (PERMANENT.has(name) && name !== 'accept') fields.push([MARK_PREFIX + name, value]);
+      else if (PERMANENT.has(name) && name !== 'accept') fields.push([GATEWAY_PREFIX + name, value]);
     }
   }
   return fields;
@@ -36,13 +36,13 @@ export function requestMetadata(request: IncomingMessage): Field[] {
 
 /** As `requestMetadata`, for a WebSocket. Its token arrives in other ways. */
 export function socketMetadata(request: IncomingMessage): Field[] {
-  const fields = [markOf(request)];
+  const fields = [acceptField(request)];
   const authorization = socketAuthorization(request);
   if (authorization !== undefined)
-    fields.push(['authorization', authorization], [`${MARK_PREFIX}authorization`, authorization]);
-  for (const name of OF_HANDSHAKES) {
+    fields.push(['authorization', authorization], [`${GATEWAY_PREFIX}authorization`, authorization]);
+  for (const name of HANDSHAKE_HEADERS) {
     const value = request.headers[name];
-    if (typeof value === 'string') fields.push([MARK_PREFIX + name, value]);
+    if (typeof value === 'string') fields.push([GATEWAY_PREFIX + name, value]);
   }
   return fields;
 }
@@ -71,8 +71,8 @@ function socketAuthorization({ headers }: IncomingMessage): string | undefined {
 }
 
 /** Always the first field, so that no client can look like one that speaks gRPC itself. */
-function markOf({ headers }: IncomingMessage): Field {
-  return [GATEWAY_MARK, headers.accept ?? '*/*'];
+function acceptField({ headers }: IncomingMessage): Field {
+  return [GATEWAY_HEADER, headers.accept ?? '*/*'];
 }
 
 /** The position of the first byte that is not base64, with or without padding; undefined if there is none. */

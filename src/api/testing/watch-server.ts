@@ -5,7 +5,7 @@ import { keyRange } from '../../mvcc/key-range.ts';
 import { MvccStore } from '../../mvcc/store.ts';
 import { WatchHub } from '../../mvcc/watch-hub.ts';
 import type { WriteTxn } from '../../mvcc/write-txn.ts';
-import type { Scheduler } from '../../ports/scheduler.ts';
+import { timers } from '../../cli/timers.ts';
 import { WatchPump } from '../../server/watch-pump.ts';
 import { MemoryEngine } from '../../storage/memory-engine.ts';
 import {
@@ -20,18 +20,6 @@ import { KV } from '../../wire/services.ts';
 import { ResponseHeaders } from '../response-header.ts';
 import { serveWatch, type WatchDeps } from '../watch.ts';
 
-const scheduler: Scheduler = {
-  soon: (task) => void setImmediate(task),
-  after: (delayMs, task) => {
-    const timer = setTimeout(task, delayMs);
-    return () => clearTimeout(timer);
-  },
-  every: (intervalMs, task) => {
-    const timer = setInterval(task, intervalMs);
-    return () => clearInterval(timer);
-  },
-};
-
 /** A Watch service over an in-memory store, with the part of KV that is needed to change the store. */
 export class WatchServer {
   readonly engine = new MemoryEngine();
@@ -44,10 +32,10 @@ export class WatchServer {
 
   constructor(deps: Partial<WatchDeps> = {}) {
     const headers = new ResponseHeaders(1n, 2n);
-    new WatchPump(this.hub, deps.scheduler ?? scheduler);
+    new WatchPump(this.hub, deps.scheduler ?? timers);
     serveWatch(this.grpc, {
       hub: this.hub,
-      scheduler,
+      scheduler: timers,
       clock: { now: () => performance.now(), wall: () => Date.now() },
       metrics: this.metrics,
       header: (revision) => headers.field(revision, 3),
