@@ -55,7 +55,7 @@ export default tseslint.config(
   { files: ['src/wire/gen/**'], rules: { '@typescript-eslint/no-unnecessary-condition': 'off' } },
   // The Kubernetes client declares its objects as classes but takes and gives plain ones.
   {
-    files: ['e2e/k8s/**'],
+    files: ['e2e/deploy/**', 'e2e/k8s/**', 'e2e/kubeconfig/**'],
     rules: {
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       '@typescript-eslint/no-misused-spread': 'off',

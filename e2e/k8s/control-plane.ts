@@ -44,6 +44,10 @@ export class ControlPlane {
     return plane;
   }
 
+  get kubeConfigPath(): string {
+    return this.#file('kubeconfig');
+  }
+
   get apiServer(): Program {
     if (this.#apiServer === undefined) throw new Error('kube-apiserver is not running');
     return this.#apiServer;
