@@ -12,6 +12,7 @@ const missing = missingPeers('etcdctl');
 const WAIT = { timeoutMs: 90_000, everyMs: 200 };
 
 interface ListedMember {
+  readonly ID: number;
   readonly name?: string;
   readonly isLearner?: boolean;
 }
@@ -21,10 +22,12 @@ class StatefulSet {
   readonly #initial: number;
   readonly #folder = tempDir('statefulset');
   readonly #ports: { client: number; peer: number }[] = [];
+  readonly #flags: readonly string[];
   readonly pods: Program[] = [];
 
-  constructor(initial: number) {
+  constructor(initial: number, flags: readonly string[] = []) {
     this.#initial = initial;
+    this.#flags = flags;
   }
 
   get ctl(): Etcdctl {
@@ -55,6 +58,7 @@ class StatefulSet {
       ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
       ...[`--initial-cluster=${initial.join()}`, '--initial-cluster-state=new'],
       '--auto-promote-learners=true',
+      ...this.#flags,
     ]);
     this.pods[ordinal] = pod;
     return pod;
@@ -141,6 +145,25 @@ describe.skipIf(missing !== undefined)(`members of a StatefulSet ${missing ?? ''
     await set.ctl.ok(['member', 'remove', id]);
     set.start(2);
     await set.hasVoters(3);
+  });
+
+  it.each([0, 3])('come back by themselves after their volume was lost: %d', async (ordinal) => {
+    set = new StatefulSet(3, ['--keystead-rejoin=true']);
+    await set.prepare(4);
+    for (const each of [0, 1, 2]) set.start(each);
+    await set.hasVoters(3);
+    set.start(3);
+    await set.hasVoters(4);
+    await set.ctl.ok(['put', 'key', 'value']);
+    const idOf = async (): Promise<number | undefined> =>
+      (await set.members()).find(({ name }) => name === `m-${ordinal}`)?.ID;
+    const oldId = await idOf();
+    await set.pods[ordinal]?.stop('SIGKILL');
+    removeTempDir(set.dataDir(ordinal));
+    set.start(ordinal);
+    await eventually('it has a new id', async () => ![undefined, oldId].includes(await idOf()), WAIT);
+    await set.hasVoters(4);
+    expect(await set.ctl.ok(['get', 'key', '--print-value-only'])).toBe('value\n');
   });
 
   it('wait for a cluster that does not answer, and end when they are told to', async () => {

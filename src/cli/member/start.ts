@@ -41,7 +41,9 @@ export async function joiningFlags(
       if (isFounder && (await isFounding(client, isOwn))) return [];
       const members = await membersOf(client, true);
       const found = members.find(isOwn);
-      if (found !== undefined && found.name !== '') return [];
+      // The server refuses to start, or asks for a new id (`--keystead-rejoin`). It needs the present members for that.
+      if (found !== undefined && found.name !== '')
+        return isFounder || !config.rejoin ? [] : existingFlags(config.name, found.id, members);
       if (found !== undefined) return existingFlags(config.name, found.id, members);
       logger.info('joining the running cluster as a learner', { members: members.length });
       const added = await addLearner(client, urlTexts(config.advertisePeerUrls));
