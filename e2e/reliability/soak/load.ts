@@ -24,6 +24,11 @@ const PAGE = 100;
 const TIMEOUT_MS = 5_000;
 const VALUES = [200, 1 << 10, 1 << 10, 4 << 10].map((bytes) => Buffer.alloc(bytes, 'v'));
 
+interface Watcher {
+  readonly client: RpcClient;
+  readonly stream: { cancel(): void };
+}
+
 /** Sends requests of all kinds at a limited rate, and runs watchers. Reconnects after a change of certificates. */
 export class SoakLoad {
   answered = 0;
@@ -34,7 +39,7 @@ export class SoakLoad {
   readonly #cluster: SoakCluster;
   readonly #clients = new Map<Member, LoadClient>();
   readonly #running: Promise<void>;
-  #watchers: RpcClient[] = [];
+  #watchers: Watcher[] = [];
   #stopped = false;
 
   constructor(cluster: SoakCluster, perSecond: number) {
@@ -57,14 +62,23 @@ export class SoakLoad {
   }
 
   watchAnew(): void {
-    for (const client of this.#watchers) client.close();
+    this.#closeWatchers();
     this.#watchers = this.#cluster.members.map(({ endpoint }) => this.#watch(endpoint));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running;
-    for (const client of [...this.#clients.values(), ...this.#watchers]) client.close();
+    for (const client of this.#clients.values()) client.close();
+    this.#closeWatchers();
+  }
+
+  /** The client leaves a connection open for as long as it has a stream, so the stream ends first. */
+  #closeWatchers(): void {
+    for (const { client, stream } of this.#watchers) {
+      stream.cancel();
+      client.close();
+    }
   }
 
   async #run(everyMs: number): Promise<void> {
@@ -130,7 +144,7 @@ export class SoakLoad {
     return leased(client, key);
   }
 
-  #watch(endpoint: string): RpcClient {
+  #watch(endpoint: string): Watcher {
     const client = new RpcClient(endpoint, { security: this.#security() });
     const stream = client.openStream(Watch.methods.watch);
     stream.on('data', ({ events }: { events: unknown[] }) => {
@@ -139,7 +153,7 @@ export class SoakLoad {
     stream.on('error', () => undefined);
     const value = WatchCreateRequest.create({ key: Buffer.from('soak/'), rangeEnd: Buffer.from('soak0') });
     stream.write(WatchRequest.create({ requestUnion: { case: 'createRequest', value } }));
-    return client;
+    return { client, stream };
   }
 
   #security(): ChannelCredentials {
