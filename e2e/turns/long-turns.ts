@@ -11,6 +11,8 @@ const REPORTED_WITHIN_MS = 150;
 /** Of transactions, so that the store is filled fast. */
 const FLAGS = ['--max-txn-ops=1000', '--quota-backend-bytes=8000000000'];
 const PASSWORD = 'secret';
+/** Each lease's keys are read. */
+const LONG = { timeoutMs: 240_000 };
 
 export interface TurnsOptions extends StoreSize {
   /** Milliseconds of processor time. */
@@ -101,8 +103,8 @@ async function authSteps(cluster: TestCluster, member: Member, step: RunStep): P
     ctl.ok([`--user=alice:${PASSWORD}`, 'put', '/user/one', 'value', `--lease=${LARGE_LEASE.toString(16)}`]),
   );
   await step('a user renews and lists leases', async () => {
-    await ctl.ok([`--user=alice:${PASSWORD}`, 'lease', 'list']);
-    await ctl.ok([root, 'lease', 'timetolive', LARGE_LEASE.toString(16), '--keys']);
+    await ctl.ok([`--user=alice:${PASSWORD}`, '--command-timeout=240s', 'lease', 'list'], LONG);
+    await ctl.ok([root, 'lease', 'timetolive', LARGE_LEASE.toString(16), '--keys'], LONG);
   });
   await step('authentication is disabled', () => ctl.ok([root, 'auth', 'disable']));
 }

@@ -97,7 +97,7 @@ function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<
 
 /** How many leases are encoded in one step, and how many if the keys of each are read. */
 const LEASES_PER_STEP = 500;
-const CHECKED_PER_STEP = 32;
+const CHECKED_PER_STEP = 128;
 type LeaseCheck = typeof checkLeaseKeysReadable;
 
 /** The check that is also made when a request is applied, for requests that are not in the log. @throws EtcdError */

@@ -15,6 +15,7 @@ import { addressRefusal, type Resolver } from './client-address.ts';
 import { NO_CERTIFICATE, trustRefusal } from './client-trust.ts';
 import type { Credentials } from './credentials.ts';
 import { commonName, isForHost } from './host-names.ts';
+import { Refusals } from './refusals.ts';
 import type { Revocations } from './revocations.ts';
 import { fileReason } from './tls-file-error.ts';
 
@@ -56,6 +57,7 @@ export class TlsEndpoint {
   /** Options for a TLS or HTTPS server. */
   readonly options: TlsOptions;
   readonly #parts: TlsEndpointParts;
+  readonly #refusals = new Refusals();
   #outgoing: { readonly from: SecureContextOptions; readonly context: SecureContext } | undefined;
 
   constructor(parts: TlsEndpointParts) {
@@ -141,7 +143,7 @@ export class TlsEndpoint {
     server.on('tlsClientError', (error, socket) => {
       this.logRefused(socket, error);
       // Otherwise a connection whose handshake times out stays open.
-      socket.destroy();
+      this.#refusals.add(() => socket.destroy());
     });
     return server;
   }
@@ -160,13 +162,15 @@ export class TlsEndpoint {
     };
   }
 
-  /** Logs a failed handshake. */
+  /** Logs a failed handshake, soon. */
   logRefused(socket: TLSSocket, error: Error): void {
-    this.#parts.logger.warn(`rejected connection on ${this.#parts.endpoint} endpoint`, {
+    const { logger, endpoint } = this.#parts;
+    const fields = {
       'remote-addr': remoteOf(socket),
       'server-name': typeof socket.servername === 'string' ? socket.servername : '',
       error: bareReason(error),
-    });
+    };
+    this.#refusals.add(() => logger.warn(`rejected connection on ${endpoint} endpoint`, fields));
   }
 
   /** Beyond etcd's checks, a server with a revoked certificate is refused too. */
