@@ -2,8 +2,8 @@
  * The on-disk format of bbolt databases, version 2: a file of pages, all numbers little-endian.
  *
  * - Each page begins with its id (8 bytes), flags (2), number of elements (2) and number of further pages that belong
- *   to it (4, `overflow`). A node larger than a page takes a run of consecutive ones.
- * - Pages 0 and 1 are meta pages; of those intact, the one with the larger transaction id counts.
+ *   to it (4, `overflow`). A node larger than a page has several consecutive pages.
+ * - Pages 0 and 1 are meta pages. The valid one with the larger transaction id is used.
  * - Leaf elements hold flags, position, key size and value size; branch elements position, key size and child page.
  *   Positions count from the element's own first byte.
  * - A bucket is a leaf element flagged as such, whose value is its root page and sequence (16 bytes). With root 0,

@@ -39,7 +39,7 @@ export class TreeBuilder {
   /**
    * Appends an element. Key and value must stay unchanged until the tree is finished.
    *
-   * @throws RangeError for a key that does not come after the one before it, and for sizes that bbolt doesn't know
+   * @throws RangeError for a key that does not come after the one before it, and for sizes that bbolt does not support
    */
   add(key: Buffer, value: Buffer, isBucket: boolean): void {
     if (key.length === 0 || key.length > MAX_KEY_BYTES)

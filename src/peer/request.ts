@@ -14,8 +14,8 @@ export interface PeerTls {
 }
 
 /**
- * Milliseconds for a TLS handshake, on top of the connection; etcd's. A member that is busy or was stopped has many
- * handshakes to do: those that were given up meanwhile only delay the next ones.
+ * Milliseconds for a TLS handshake after the connection is established, as in etcd. A member that is busy or was stopped
+ * has many handshakes to do, and the handshakes that were given up delay the others.
  */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 
@@ -25,7 +25,7 @@ export interface RequestOptions {
   readonly tls: PeerTls | undefined;
   /** Keeps connections for further requests; undefined for a new connection. */
   readonly agents: RequestAgents | undefined;
-  /** Milliseconds in which the connection must stand, without TLS. */
+  /** Milliseconds to establish the connection, without TLS. */
   readonly dialTimeoutMs: number;
   /** Local address of the connection; undefined for the system's choice. */
   readonly localAddress?: string | undefined;
@@ -48,12 +48,12 @@ export function openRequest(place: RequestPlace, options: RequestOptions): Clien
     : httpRequest({ ...place.options, method, headers, localAddress, agent: agents?.http ?? false });
   request.setNoDelay(true);
   request.once('socket', (socket: Socket) => {
-    bound(request, socket, place.isSecure, options);
+    setTimeouts(request, socket, place.isSecure, options);
   });
   return request;
 }
 
-function bound(
+function setTimeouts(
   request: ClientRequest,
   socket: Socket,
   isSecure: boolean,
@@ -61,7 +61,7 @@ function bound(
 ): void {
   request.setTimeout(idleTimeoutMs, () => {
     const { bytesRead } = socket;
-    // After a pause of this process the timer fires before the bytes that arrived meanwhile are read.
+    // After a pause of this process the timer fires before the bytes that have arrived are read.
     setImmediate(() => {
       if (socket.bytesRead === bytesRead)
         request.destroy(new IdleTimeoutError('nothing sent or received for too long'));

@@ -3,7 +3,7 @@ import { Session } from 'node:inspector/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reply, replyError, type Headers } from './reply.ts';
 
-/** The default duration of a profile. The one of the CPU profile is Go's; Go's heap profile has none. */
+/** Default durations of profiles. That of the CPU profile is Go's. Go's heap profile has no duration. */
 const CPU_SECONDS = 30;
 const HEAP_SECONDS = 1;
 
@@ -12,7 +12,7 @@ const MAX_SECONDS = 600;
 
 const index = [
   '/debug/pprof/profile?seconds=30   processor time, as .cpuprofile for Chrome and VS Code',
-  '/debug/pprof/heap?seconds=30      allocations sampled meanwhile, as .heapprofile',
+  '/debug/pprof/heap?seconds=30      sampled allocations, as .heapprofile',
   '/debug/pprof/cmdline              the command line',
   '',
 ].join('\n');
