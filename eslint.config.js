@@ -62,7 +62,8 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.test.ts', 'e2e/**', 'scripts/**'],
+    // Tests and the code that only they use.
+    files: ['**/*.test.ts', '**/*.cases.ts', '**/testing/**', 'e2e/**', 'scripts/**'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'no-console': 'off' },
   },
 );
