@@ -11,13 +11,8 @@ const RELIABILITY = 'e2e/reliability/**/*.test.ts';
 /** A real Kubernetes node, which takes long to build and to run: `npm run e2e:node`. */
 const NODE = 'e2e/node/cluster/**/*.test.ts';
 
-/**
- * Test files of a worker share its modules, because loading them again for each file takes longer than most tests.
- * So a test must undo what it changes outside itself: fake timers, mocks, `process.env`.
- */
 const unit: TestOptions = {
   pool: 'forks',
-  isolate: false,
   setupFiles: ['src/lib/testing/buffer-equality.ts'],
 };
 
