@@ -16,7 +16,6 @@ RUN npm ci --ignore-scripts
 FROM packages AS rocksdb
 ARG ROCKSDB=prebuilt
 COPY scripts/rocksdb.mjs scripts/
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN if [ "$ROCKSDB" = source ] || ! node scripts/rocksdb.mjs --check; then \
       apt-get update \

@@ -18,6 +18,7 @@ import {
 
 /** The manifests of a cluster of its own. Those of kubeadm and its static pod run as root on the control plane. */
 const manifestFiles = ['k8s/backup.yaml', 'k8s/cluster.yaml', 'k8s/single.yaml'];
+const kubeadmFiles = ['k8s/kubeadm-stacked.yaml', 'k8s/static-pod.yaml'];
 const kindFiles = filesIn('kind', '.yaml');
 const ALERTS = 'helm/keystead/files/alerts.yaml';
 const DASHBOARD = 'helm/keystead/files/dashboard.json';
@@ -44,16 +45,19 @@ describe('the manifests in k8s', () => {
     expect((await Promise.all(serverArguments(manifests).map(refusedArguments))).filter(Boolean)).toEqual([]);
   });
 
-  it.each([...manifestFiles, ...kindFiles, 'compose.yaml'])('%s has the image of this version', (file) => {
-    const tags = [...readText(file).matchAll(/3\.7\.1-keystead\.[^\s}'"]+/g)].map(([tag]) => tag);
-    expect(tags.filter((tag) => tag !== imageTag())).toEqual([]);
-  });
+  it.each([...manifestFiles, ...kubeadmFiles, ...kindFiles, 'compose.yaml'])(
+    '%s has the image of this version',
+    (file) => {
+      const tags = [...readText(file).matchAll(/3\.7\.1-keystead\.[^\s}'"]+/g)].map(([tag]) => tag);
+      expect(tags.filter((tag) => tag !== imageTag())).toEqual([]);
+    },
+  );
 
   const missing = missingTools('kubernetes-validate');
   it.skipIf(missing !== undefined)(`match the schemas of Kubernetes ${missing ?? ''}`, async () => {
     const result = await runTool(
       'kubernetes-validate',
-      ...['-k', KUBERNETES_VERSION, '--strict', '--quiet', ...manifestFiles],
+      ...['-k', KUBERNETES_VERSION, '--strict', '--quiet', ...manifestFiles, 'k8s/static-pod.yaml'],
     );
     expect(result).toEqual({ code: 0, output: '' });
   });

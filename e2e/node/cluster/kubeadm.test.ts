@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { missingPeers } from '../../harness/paths.ts';
+import { missingPeers, repositoryRoot } from '../../harness/paths.ts';
 import { removeTempDir, tempDir } from '../../harness/temp-dir.ts';
 import { eventually } from '../../harness/wait.ts';
 import { buildImage, missingForContainers } from '../containers.ts';
@@ -30,6 +30,10 @@ describe.skipIf(missing !== undefined)(`kubeadm with Keystead as stacked etcd ${
   afterAll(async () => {
     await node.destroy();
     removeTempDir(folder);
+  });
+
+  it.each(['k8s/kubeadm-stacked.yaml', 'k8s/kubeadm-external.yaml'])('kubeadm accepts %s', async (file) => {
+    await node.kubeadm(['config', 'validate', '--config', join(repositoryRoot, file)]);
   });
 
   it('the node becomes ready', async () => {

@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { missingPeers, repositoryRoot, requirePeer } from '../../harness/paths.ts';
+import { removeTempDir, tempDir } from '../../harness/temp-dir.ts';
+import { eventually } from '../../harness/wait.ts';
+import { buildImage, missingForContainers } from '../containers.ts';
+import { NODE_PEERS, NODE_PROGRAMS, RealNode } from '../real-node.ts';
+import { allObjects } from './objects.ts';
+import { WriteProbe } from './outage.ts';
+import { askByDns, clusterReady, list, webServer } from './workload.ts';
+
+const missing =
+  missingForContainers('buildah', 'debootstrap', 'curl', ...NODE_PROGRAMS) ??
+  missingPeers(...NODE_PEERS, 'etcd', 'etcdutl');
+const ETCD_VERSION = '3.7.1';
+const CONFIG_MAPS = 200;
+
+describe.skipIf(missing !== undefined)(`kubeadm-swap.sh ${missing ?? ''}`, () => {
+  const folder = tempDir('swap');
+  let node: RealNode;
+  let image = '';
+
+  beforeAll(async () => {
+    const archive = join(folder, 'keystead.tar');
+    image = buildImage('--archive', archive, '--name', 'localhost/keystead/etcd');
+    node = await RealNode.start();
+    await node.loadImage(archive);
+    const programs = [requirePeer('etcd'), requirePeer('etcdutl')];
+    await node.loadPrograms(`localhost/etcd:${ETCD_VERSION}`, programs);
+    await node.kubeadmInit({ repository: 'localhost', tag: ETCD_VERSION });
+    await clusterReady(node);
+    await node.kubectl(['create', '-f', '-'], webServer(image));
+    await node.kubectl(['rollout', 'status', 'deployment/web', '--timeout=90s']);
+    const maps = Array.from({ length: CONFIG_MAPS }, (_, index) => configMap(`map-${index}`));
+    await node.kubectl(['create', '-f', '-'], list(configMap('probe'), ...maps));
+  });
+
+  afterAll(async () => {
+    await node.destroy();
+    removeTempDir(folder);
+  });
+
+  function swap(...args: readonly string[]): Promise<string> {
+    const script = join(repositoryRoot, 'scripts/kubeadm-swap.sh');
+    const command = 'bash "$0" "$@" 2>&1';
+    return node.ok('env', ...node.containerdEnvironment, 'bash', '-c', command, script, ...args);
+  }
+
+  /** The kubelet replaces the mirror of a static pod some time after the pod. */
+  async function memberRuns(expected: string): Promise<void> {
+    const path = 'jsonpath={.spec.containers[0].image}';
+    await eventually(
+      `a member of ${expected}`,
+      async () =>
+        (await node.kubectl(['get', 'pod', '-n', 'kube-system', 'etcd-node1', '-o', path])) === expected,
+      { timeoutMs: 90_000, everyMs: 500 },
+    );
+  }
+
+  /** Runs a swap under writes. Afterwards all objects must be the same, and no acknowledged write may be lost. */
+  async function swapUnderWrites(title: string, run: () => Promise<unknown>): Promise<void> {
+    const before = await allObjects(node);
+    const probe = new WriteProbe(node);
+    const began = performance.now();
+    const output = await run();
+    if (typeof output === 'string') console.log(output);
+    const tookMs = Math.round(performance.now() - began);
+    await clusterReady(node);
+    const { longestMs, acknowledged } = await probe.stop();
+    console.log(`${title}: took ${tookMs} ms, longest time without a write ${longestMs} ms`);
+    const number = await node.kubectl(['get', 'configmap', 'probe', '-o', 'jsonpath={.data.number}']);
+    expect(Number(number)).toBeGreaterThanOrEqual(acknowledged);
+    expect(await allObjects(node)).toEqual(before);
+  }
+
+  it('a swap that fails after etcd has stopped starts etcd again', async () => {
+    await swapUnderWrites('failed swap', () =>
+      expect(swap('to-keystead', '--skip-check', '--image', `localhost/pause:1`)).rejects.toThrow(
+        'the cluster runs as before',
+      ),
+    );
+    await memberRuns(`localhost/etcd:${ETCD_VERSION}`);
+  });
+
+  it('etcd is replaced by Keystead with all objects equal', async () => {
+    await swapUnderWrites('etcd to Keystead', () => swap('to-keystead', '--image', image));
+    await memberRuns(image);
+    expect(await askByDns(node, image, 'client-of-keystead')).toContain('hello from web-');
+  });
+
+  it('Keystead is replaced by etcd with all objects equal', async () => {
+    await node.kubectl(['create', '-f', '-'], list(configMap('written-to-keystead')));
+    await swapUnderWrites('Keystead to etcd', () => swap('to-etcd'));
+    await memberRuns(`localhost/etcd:${ETCD_VERSION}`);
+    await node.kubectl(['get', 'configmap', 'written-to-keystead']);
+    expect(await askByDns(node, image, 'client-of-etcd')).toContain('hello from web-');
+  });
+});
+
+function configMap(name: string): object {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { number: '0' } };
+}
