@@ -12,7 +12,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 
 # The storage engine is native code. Its package has a binary for linux-amd64. For all others, and with ROCKSDB=source,
-# it is built here from the sources in the package, which takes half an hour of processor time.
+# it is built here from the sources in the package, which takes about ten minutes of processor time.
 FROM packages AS rocksdb
 ARG ROCKSDB=prebuilt
 COPY scripts/rocksdb.mjs scripts/

@@ -6,7 +6,7 @@
  *   node scripts/rocksdb.mjs --from-source   builds in any case
  *   node scripts/rocksdb.mjs --check         builds nothing; the exit code is 1 if no binary loads
  *
- * A build takes half an hour of processor time. The result is kept in .cache/rocksdb, so that `npm ci` does not lose it.
+ * A build takes about ten minutes of processor time. The result is kept in .cache/rocksdb, so that `npm ci` does not lose it.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
