@@ -127,20 +127,16 @@ const sessions: Readonly<Record<string, Session>> = {
     ]);
   },
 
-  'members at odd peer URLs': async ({ client }) => {
-    const answers: Answer[] = [];
-    const seen = new Set<string>();
-    for (const { url, text } of oddUrls) {
-      // Members of one second and one URL have the same id, which cannot come back.
-      if (text !== undefined && seen.has(text)) continue;
-      seen.add(text ?? '');
-      const answer = await client.unary(memberAdd, { peerUrls: [url], isLearner: true });
-      answers.push(answer);
-      const id = 'code' in answer ? undefined : (message(answer) as MemberAddResponse).member?.id;
-      if (id !== undefined) await client.unary(memberRemove, { id });
-    }
-    return answers;
-  },
+  'members at peer URLs that Go refuses': ({ client }) =>
+    inTurn(
+      oddUrls
+        .filter(({ text }) => text === undefined)
+        .map(
+          ({ url }) =>
+            () =>
+              client.unary(memberAdd, { peerUrls: [url], isLearner: true }),
+        ),
+    ),
 
   'a learner whose URLs change': async ({ client }) => {
     const added = await client.unary(memberAdd, { peerUrls: ['http://127.0.0.1:4570'], isLearner: true });
@@ -240,4 +236,20 @@ describe.skipIf(missing !== undefined)(`Maintenance and Cluster behave as in etc
       expect(keystead).toEqual(etcd);
     });
   }
+
+  // Not on etcd: it ends if it connects to some of these URLs before their member is removed.
+  it('odd peer URLs get the normal form of Go', async () => {
+    const client = asked[1]?.client;
+    if (client === undefined) throw new Error('the server under test is the second member');
+    const seen = new Set<string>();
+    for (const { url, text } of oddUrls) {
+      // Members of one second and one URL have the same id, which cannot come back.
+      if (text === undefined || seen.has(text)) continue;
+      seen.add(text);
+      const answer = await client.unary(memberAdd, { peerUrls: [url], isLearner: true });
+      const { member } = message(answer) as MemberAddResponse;
+      expect(member?.peerUrls).toEqual([text]);
+      await client.unary(memberRemove, { id: member?.id ?? 0n });
+    }
+  });
 });
