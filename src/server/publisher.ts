@@ -21,6 +21,7 @@ export class Publisher {
     // Not within the raft turn that reported the leader.
     const begin = (): void => member.scheduler.soon(() => this.#publish());
     this.#stopWaiting = member.onLeadership(begin);
+    member.onInstalled(() => this.#checkInstalled());
     begin();
   }
 
@@ -50,6 +51,17 @@ export class Publisher {
       },
       failed: (error) => this.#retry(error),
     });
+  }
+
+  /**
+   * A snapshot may contain the entry that this member waits for. The entry is then never applied here, and the proposal
+   * would time out.
+   */
+  #checkInstalled(): void {
+    const { cluster, config, identity } = this.#member;
+    const known = cluster.member(identity.memberId);
+    const urls = config.advertiseClientUrls.map(({ text }) => text);
+    if (known?.name === config.name && known.clientUrls.join() === urls.join()) this.#done();
   }
 
   #retry(error: Error): void {
