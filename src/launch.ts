@@ -45,12 +45,10 @@ setFlagsFromString('--heap-growing-percent=300');
 /** Node.js modules that are loaded at their first use. Not every run needs them, and each takes milliseconds. */
 const lazyModules: ReadonlySet<string> = new Set([
   'node:crypto',
-  'node:dns',
   'node:dns/promises',
   'node:https',
   'node:tls',
   'node:worker_threads',
-  'node:zlib',
 ]);
 
 const modules = new Map<string, LoadedModule>();

@@ -1,11 +1,11 @@
-import type { Config, InitialCluster } from '../config/config.ts';
+import type { InitialCluster } from '../config/config.ts';
 import { bootstrapFault } from '../config/initial-cluster.ts';
 import { urlTexts } from '../config/urls.ts';
-import type { PeerClient } from '../ports/peer-client.ts';
+import type { RemoteCluster } from '../ports/peer-client.ts';
 import { type BootstrapResult, bootstrapNewCluster } from '../server/identity.ts';
-import { type InitialMembers, initialMembers, registeredMembers } from './discovery/initial-members.ts';
+import { initialMembers, registeredMembers } from './discovery/initial-members.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
-import { joinCluster, type JoinOptions } from './join-cluster.ts';
+import { joinCluster, type JoinOptions, othersUrls, runningCluster } from './join-cluster.ts';
 import { rejoinCluster } from './rejoin-cluster.ts';
 import { StartError } from './start-error.ts';
 
@@ -21,17 +21,26 @@ export async function bootstrap(options: JoinOptions): Promise<BootstrapResult> 
   if (initialClusterState === 'existing') {
     if (discovery !== undefined)
       throw new StartError('discovery URL should not be set when joining existing initial cluster');
-    const rejoined = config.rejoin ? await rejoinCluster(options, found.cluster, undefined) : undefined;
-    return rejoined ?? joinCluster(options, found.cluster);
+    const initial = found.cluster;
+    const cluster = await runningCluster(options, initial);
+    const rejoined = config.rejoin
+      ? await rejoinCluster(options, { initial, cluster, foundedId: undefined })
+      : undefined;
+    return rejoined ?? joinCluster(options, initial, cluster);
   }
   const members = await registeredMembers(config, found, logger);
   const bootstrapped = bootstrapNewCluster(name, members.cluster, members.token);
   if (discovery !== undefined || members.cluster.size === 1) return bootstrapped;
+  const cluster = await client
+    .cluster(othersUrls(config, members.cluster), REQUEST_TIMEOUT_MS)
+    .catch(() => undefined);
+  if (cluster === undefined) return bootstrapped;
+  const { memberId: foundedId } = bootstrapped;
   const rejoined = config.rejoin
-    ? await rejoinCluster(options, members.cluster, bootstrapped.memberId)
+    ? await rejoinCluster(options, { initial: members.cluster, cluster, foundedId })
     : undefined;
   if (rejoined !== undefined) return rejoined;
-  await refuseBootstrapped(config, members, { client, bootstrapped });
+  refuseBootstrapped(foundedId, cluster);
   return bootstrapped;
 }
 
@@ -45,18 +54,9 @@ async function verify({ config, dns }: JoinOptions, cluster: InitialCluster): Pr
   if (fault !== undefined) throw new StartError(fault);
 }
 
-function othersUrls(name: string, cluster: InitialCluster): string[] {
-  return [...cluster].flatMap(([member, urls]) => (member === name ? [] : urls));
-}
-
 /** A member that has lost its data must not bootstrap its cluster a second time. */
-async function refuseBootstrapped(
-  { name }: Config,
-  { cluster }: InitialMembers,
-  { client, bootstrapped }: { readonly client: PeerClient; readonly bootstrapped: BootstrapResult },
-): Promise<void> {
-  const running = await client.cluster(othersUrls(name, cluster), REQUEST_TIMEOUT_MS).catch(() => undefined);
-  const known = running?.members.find(({ id }) => id === bootstrapped.memberId);
+function refuseBootstrapped(memberId: bigint, { members }: RemoteCluster): void {
+  const known = members.find(({ id }) => id === memberId);
   if (known !== undefined && known.clientUrls.length > 0)
-    throw new StartError(`member ${bootstrapped.memberId.toString(16)} has already been bootstrapped`);
+    throw new StartError(`member ${memberId.toString(16)} has already been bootstrapped`);
 }

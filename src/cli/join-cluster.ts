@@ -1,4 +1,5 @@
 import type { Config, InitialCluster } from '../config/config.ts';
+import { areSameUrls } from '../config/urls.ts';
 import { hex, reasonOf } from '../lib/text.ts';
 import {
   clusterVersionOf,
@@ -25,9 +26,12 @@ export interface JoinOptions {
 }
 
 /** Determines the identity of a member that a running cluster has added. Rejects with StartError and etcd's text. */
-export async function joinCluster(options: JoinOptions, initial: InitialCluster): Promise<BootstrapResult> {
+export async function joinCluster(
+  options: JoinOptions,
+  initial: InitialCluster,
+  cluster: RemoteCluster,
+): Promise<BootstrapResult> {
   const { config, logger } = options;
-  const cluster = await runningCluster(options, initial);
   const local = await localMember(options, initial, cluster);
   const others = cluster.members.filter(({ id }) => id !== local.id);
   if (!(await isCompatible(options, others)))
@@ -38,11 +42,17 @@ export async function joinCluster(options: JoinOptions, initial: InitialCluster)
   return { memberId: local.id, clusterId: cluster.clusterId, initialMembers: [], remotes: others };
 }
 
-async function runningCluster(
+/** The peer URLs of the other members of the initial cluster. */
+export function othersUrls({ name }: Config, initial: InitialCluster): string[] {
+  return [...initial].flatMap(([member, urls]) => (member === name ? [] : urls));
+}
+
+/** Asks the other members for the cluster. Rejects with StartError and etcd's text if none answers. */
+export async function runningCluster(
   { config, client, logger }: JoinOptions,
   initial: InitialCluster,
 ): Promise<RemoteCluster> {
-  const urls = [...initial].flatMap(([name, memberUrls]) => (name === config.name ? [] : memberUrls));
+  const urls = othersUrls(config, initial);
   try {
     return await client.cluster(urls.sort(), CLUSTER_TIMEOUT_MS);
   } catch (error) {
@@ -84,8 +94,7 @@ export async function nameOf(
   initial: InitialCluster,
   dns: Dns,
 ): Promise<{ readonly name: string } | { readonly difference: string }> {
-  const text = urls.toSorted().join();
-  for (const [name, listed] of initial) if (listed.toSorted().join() === text) return { name };
+  for (const [name, listed] of initial) if (areSameUrls(urls, listed)) return { name };
   let difference = '';
   for (const [name, listed] of initial) {
     const found = await urlDifference(urls, listed, { dns, timeoutMs: RESOLVE_TIMEOUT_MS });

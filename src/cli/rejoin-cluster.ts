@@ -5,29 +5,31 @@ import type { BootstrapResult } from '../server/identity.ts';
 import { isCompatible, type JoinOptions, nameOf } from './join-cluster.ts';
 import { StartError } from './start-error.ts';
 
-const CLUSTER_TIMEOUT_MS = 1_000;
 /** The leader waits for two changes of the membership. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1_000;
 const GIVE_UP_MS = 60_000;
 
+export interface RejoinOptions {
+  readonly initial: InitialCluster;
+  /** The running cluster. */
+  readonly cluster: RemoteCluster;
+  /** The id that this member has in a new cluster; undefined if it joins an existing one. */
+  readonly foundedId: bigint | undefined;
+}
+
 /**
- * With `--keystead-rejoin`: if a running cluster has a member with this member's peer URLs, this member joins it under a
+ * With `--keystead-rejoin`: if the running cluster has a member with this member's peer URLs, this member joins it under a
  * new id. A member that has lost its data so comes back by itself.
  *
- * @param foundedId the id that this member has in a new cluster; undefined if it joins an existing one
- * @returns undefined if the cluster is not running, or does not know this member
+ * @returns undefined if the cluster does not know this member, or knows it as one that has not started yet
  * @throws StartError if the cluster refuses for a minute
  */
 export async function rejoinCluster(
   options: JoinOptions,
-  initial: InitialCluster,
-  foundedId: bigint | undefined,
+  { initial, cluster, foundedId }: RejoinOptions,
 ): Promise<BootstrapResult | undefined> {
-  const { config, client, logger } = options;
-  const urls = [...initial].flatMap(([name, own]) => (name === config.name ? [] : own));
-  const cluster = await client.cluster(urls, CLUSTER_TIMEOUT_MS).catch(() => undefined);
-  if (cluster === undefined) return undefined;
+  const { logger } = options;
   const old = await localMember(options, initial, cluster);
   if (old === undefined) return undefined;
   const hasStarted = old.clientUrls.length > 0;

@@ -1,15 +1,9 @@
 import { expect, it } from 'vitest';
-import { DyingEngine, entries, initialRequests, kinds, Machine } from '../apply/testing/machine.ts';
+import { killedInDelete } from '../apply/testing/large-entries.ts';
 import { verifyStore } from './verify-store.ts';
 
 it('still finds what is wrong beside an interrupted change', () => {
-  const log = entries([...initialRequests(), { ...kinds['a delete of a range'] }]);
-  const engine = new DyingEngine();
-  const machine = new Machine(engine);
-  machine.apply(log.slice(0, -1));
-  engine.writesLeft = 5;
-  expect(() => machine.apply(log.slice(-1))).toThrow('killed');
-  engine.writesLeft = Infinity;
+  const { engine } = killedInDelete();
   expect(verifyStore(engine).findings).not.toEqual([]);
   expect(verifyStore(engine, { isLogAhead: true }).findings).toEqual([]);
   const batch = engine.batch();

@@ -36,6 +36,11 @@ export function parseUrls(texts: readonly string[]): EndpointUrl[] {
   return urls.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
 }
 
+/** Whether two lists have the same URLs, in any order. */
+export function areSameUrls(a: readonly string[], b: readonly string[]): boolean {
+  return a.toSorted().join() === b.toSorted().join();
+}
+
 /** As `parseUrlList`, without duplicates. */
 export function parseUniqueUrls(text: string): EndpointUrl[] {
   const seen = new Set<string>();

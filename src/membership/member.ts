@@ -1,13 +1,8 @@
 import { sha1 } from '@noble/hashes/legacy.js';
+import type { MemberFields } from '../wire/member-json.ts';
 
 /** A member of the cluster, as all members know it. */
-export interface ClusterMember {
-  readonly id: bigint;
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly clientUrls: readonly string[];
-  readonly isLearner: boolean;
-}
+export type ClusterMember = MemberFields;
 
 /** A member publishes its name when it first starts. Until then it is not started. */
 export function isStarted(member: ClusterMember): boolean {

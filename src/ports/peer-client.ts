@@ -1,11 +1,7 @@
+import type { MemberFields } from '../wire/member-json.ts';
+
 /** A member as the peer HTTP interface returns it. */
-export interface RemoteMember {
-  readonly id: bigint;
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly clientUrls: readonly string[];
-  readonly isLearner: boolean;
-}
+export type RemoteMember = MemberFields;
 
 export interface RemoteCluster {
   readonly clusterId: bigint;

@@ -1,4 +1,5 @@
 import { isError } from '../apply/results.ts';
+import { urlTexts } from '../config/urls.ts';
 import type { Logger } from '../ports/logger.ts';
 import { ClusterMemberAttrSetRequest } from '../wire/gen/membershippb.ts';
 import type { Member } from './member.ts';
@@ -10,6 +11,8 @@ const RETRY_MS = 500;
 export class Publisher {
   readonly #member: Member;
   readonly #logger: Logger;
+  readonly #name: string;
+  readonly #clientUrls: string[];
   readonly #stopWaiting: () => void;
   #cancelRetry: () => void = () => undefined;
   #waiting: (() => void)[] = [];
@@ -18,6 +21,8 @@ export class Publisher {
   constructor(member: Member, logger: Logger) {
     this.#member = member;
     this.#logger = logger;
+    this.#name = member.config.name;
+    this.#clientUrls = urlTexts(member.config.advertiseClientUrls);
     // Not within the raft turn that reported the leader.
     const begin = (): void => member.scheduler.soon(() => this.#publish());
     this.#stopWaiting = member.onLeadership(begin);
@@ -40,10 +45,9 @@ export class Publisher {
   #publish(): void {
     if (this.#state !== 'waiting' || !this.#member.isServing) return;
     this.#state = 'publishing';
-    const { config, identity } = this.#member;
-    const clientUrls = config.advertiseClientUrls.map(({ text }) => text);
-    const memberAttributes = { name: config.name, clientUrls };
-    const body = ClusterMemberAttrSetRequest.encode({ memberId: identity.memberId, memberAttributes });
+    const { memberId } = this.#member.identity;
+    const memberAttributes = { name: this.#name, clientUrls: this.#clientUrls };
+    const body = ClusterMemberAttrSetRequest.encode({ memberId, memberAttributes });
     this.#member.propose(RaftRequestField.clusterMemberAttrSet, body, undefined, {
       settled: (result) => {
         if (isError(result)) this.#retry(result);
@@ -58,10 +62,9 @@ export class Publisher {
    * would time out.
    */
   #checkInstalled(): void {
-    const { cluster, config, identity } = this.#member;
+    const { cluster, identity } = this.#member;
     const known = cluster.member(identity.memberId);
-    const urls = config.advertiseClientUrls.map(({ text }) => text);
-    if (known?.name === config.name && known.clientUrls.join() === urls.join()) this.#done();
+    if (known?.name === this.#name && known.clientUrls.join() === this.#clientUrls.join()) this.#done();
   }
 
   #retry(error: Error): void {
@@ -74,11 +77,9 @@ export class Publisher {
   #done(): void {
     if (this.#state !== 'publishing') return;
     this.#state = 'done';
-    const { config, memberIdText } = this.#member;
-    const clientUrls = config.advertiseClientUrls.map(({ text }) => text);
     this.#logger.info('published local member to cluster through raft', {
-      'local-member-id': memberIdText,
-      'local-member-attributes': { Name: config.name, ClientURLs: clientUrls },
+      'local-member-id': this.#member.memberIdText,
+      'local-member-attributes': { Name: this.#name, ClientURLs: this.#clientUrls },
     });
     const waiting = this.#waiting;
     this.#waiting = [];

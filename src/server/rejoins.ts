@@ -1,3 +1,4 @@
+import { areSameUrls } from '../config/urls.ts';
 import { hex } from '../lib/text.ts';
 import type { ClusterMember } from '../membership/member.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -67,7 +68,7 @@ export class Rejoins {
     if (!member.isLeader) throw errors.NotLeader;
     await waitUntilApplied(member);
     const { cluster } = member;
-    const holder = cluster.members().find((known) => haveSameUrls(known, peerUrls));
+    const holder = cluster.members().find((known) => areSameUrls(known.peerUrls, peerUrls));
     if (holder !== undefined && holder.id !== id) {
       // An earlier request has added the member, and the response was lost.
       if (holder.clientUrls.length === 0) return holder.id;
@@ -110,8 +111,4 @@ export class Rejoins {
     if (!old.isLearner && healthy < needed)
       throw refused(`${healthy} of the other voters are healthy, ${needed} are needed`);
   }
-}
-
-function haveSameUrls(known: ClusterMember, urls: readonly string[]): boolean {
-  return known.peerUrls.toSorted().join() === urls.toSorted().join();
 }

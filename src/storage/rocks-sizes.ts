@@ -6,11 +6,13 @@ import { promisify } from 'node:util';
 const [readdir, stat] = [promisify(readdirOf), promisify(statOf)];
 
 const REFRESH_AFTER_MS = 2000;
+const LOG_ENDING = '.log';
 
-/** Sizes of the regular files in `directory`. Files that are removed meanwhile are omitted. */
-async function fileSizes(directory: string): Promise<Map<string, number>> {
+/** Sizes of the regular files in `directory` whose names end so. Files that are removed meanwhile are omitted. */
+async function fileSizes(directory: string, ending = ''): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   for (const name of await readdir(directory)) {
+    if (!name.endsWith(ending)) continue;
     try {
       const found = await stat(join(directory, name));
       if (found.isFile()) sizes.set(name, found.size);
@@ -52,14 +54,13 @@ export class RocksSizes {
   /** Bytes of RocksDB's log. */
   async logBytes(): Promise<number> {
     let bytes = 0;
-    for (const [name, size] of await fileSizes(this.#directory)) if (name.endsWith('.log')) bytes += size;
+    for (const size of (await fileSizes(this.#directory, LOG_ENDING)).values()) bytes += size;
     return bytes;
   }
 
   /** All memory was flushed: the current logs hold no needed data, and will be removed. */
   async logsWereFlushed(): Promise<void> {
-    const sizes = await fileSizes(this.#directory);
-    this.#flushed = new Map([...sizes].filter(([name]) => name.endsWith('.log')));
+    this.#flushed = await fileSizes(this.#directory, LOG_ENDING);
   }
 
   /** @param liveBytes live part of `tableBytes`, both of the largest column family, which determines the ratio */

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Entry } from '../../wire/gen/raftpb.ts';
-import { entries, initialRequests, kinds, LEASE, Machine, put } from './machine.ts';
+import { DyingEngine, entries, initialRequests, kinds, LEASE, Machine, put } from './machine.ts';
 
 /** A log with a large entry of a kind, at index `large`, and two puts after it. */
 export function logWithLargeEntry(kind: string): { log: Entry[]; large: number } {
@@ -28,4 +28,16 @@ export function applyInSmallBatches(kind: string): void {
   const again = new Machine(machine.engine);
   expect(again.read()).toEqual(machine.read());
   expect(again.store.revision).toBe(machine.store.revision);
+}
+
+/** A member killed between the writes of a delete of many keys, which is the last entry of its log. */
+export function killedInDelete(): { log: Entry[]; engine: DyingEngine; machine: Machine } {
+  const log = entries([...initialRequests(), { ...kinds['a delete of a range'] }]);
+  const engine = new DyingEngine();
+  const machine = new Machine(engine);
+  machine.apply(log.slice(0, -1));
+  engine.writesLeft = 5;
+  expect(() => machine.apply(log.slice(-1))).toThrow('killed');
+  engine.writesLeft = Infinity;
+  return { log, engine, machine };
 }

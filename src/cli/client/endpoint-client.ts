@@ -1,16 +1,22 @@
 import { Client, type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import type { MessageCodec } from '../../wire/codec.ts';
-import { errors } from '../../wire/errors.ts';
-import { AuthenticateRequest, SnapshotRequest, SnapshotResponse } from '../../wire/gen/etcdserverpb.ts';
-import { Auth, Maintenance } from '../../wire/services.ts';
-import { endpointCredentials, endpointTarget } from '../discovery/grpc-endpoint.ts';
+import { reasonOf } from '../../lib/text.ts';
+import {
+  AuthenticateRequest,
+  type Member,
+  MemberListRequest,
+  SnapshotRequest,
+  SnapshotResponse,
+} from '../../wire/gen/etcdserverpb.ts';
+import { Auth, Cluster, Maintenance } from '../../wire/services.ts';
+import {
+  callUnary,
+  endpointCredentials,
+  endpointTarget,
+  isAuthOff,
+  isServiceError,
+  type Method,
+} from '../discovery/grpc-endpoint.ts';
 import type { ClientSettings } from './client-flags.ts';
-
-interface Method<Q, R> {
-  readonly path: string;
-  readonly request: MessageCodec<Q>;
-  readonly response: MessageCodec<R>;
-}
 
 /** Client of one endpoint of a running server, etcd or Keystead. */
 export class EndpointClient {
@@ -63,26 +69,18 @@ export class EndpointClient {
     try {
       return (await this.#unary(Auth.methods.authenticate, request, new Metadata())).token;
     } catch (error) {
-      if (error instanceof Error && error.message.includes(errors.AuthNotEnabled.message)) return '';
+      if (isAuthOff(error)) return '';
       throw error;
     }
   }
 
-  #unary<Q, R>(method: Method<Q, R>, request: Q, metadata: Metadata): Promise<R> {
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        method.path,
-        (message: Q) => method.request.encode(message),
-        (bytes: Buffer) => method.response.decode(bytes),
-        request,
-        metadata,
-        { deadline: Date.now() + this.#settings.timeoutMs },
-        (error, response) => {
-          if (error === null && response !== undefined) resolve(response);
-          else reject(error === null ? new Error('an empty response') : failure(error));
-        },
-      );
-    });
+  async #unary<Q, R>(method: Method<Q, R>, request: Q, metadata: Metadata): Promise<R> {
+    const { timeoutMs } = this.#settings;
+    try {
+      return await callUnary(this.#client, method, request, { metadata, timeoutMs });
+    } catch (error) {
+      throw isServiceError(error) ? failure(error) : error;
+    }
   }
 }
 
@@ -105,10 +103,19 @@ export async function firstAnswer<T>(
     try {
       return await work(client);
     } catch (error) {
-      failures.push(`${client.endpoint}: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(`${client.endpoint}: ${reasonOf(error)}`);
     }
   }
   throw new Error(failures.join('; '));
+}
+
+/** @param linearizable false for the list that one member knows, which needs no majority */
+export async function listMembers(
+  clients: readonly EndpointClient[],
+  linearizable: boolean,
+): Promise<Member[]> {
+  const request = MemberListRequest.create({ linearizable });
+  return (await firstAnswer(clients, (each) => each.call(Cluster.methods.memberList, request))).members;
 }
 
 /** Opens a client for each endpoint and closes them when the work is done. */

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, Metadata, status } from '@grpc/grpc-js';
 import type { DiscoverySettings } from '../../config/config.ts';
-import type { MessageCodec } from '../../wire/codec.ts';
-import { errors } from '../../wire/errors.ts';
 import {
   AuthenticateRequest,
   PutRequest,
@@ -15,19 +13,21 @@ import {
 } from '../../wire/gen/etcdserverpb.ts';
 import { type Event, EventEventType, type KeyValue } from '../../wire/gen/mvccpb.ts';
 import { Auth, KV, Watch } from '../../wire/services.ts';
-import { endpointCredentials, endpointTarget, type TlsFiles } from './grpc-endpoint.ts';
+import {
+  callUnary,
+  endpointCredentials,
+  endpointTarget,
+  isAuthOff,
+  isServiceError,
+  type Method,
+  type TlsFiles,
+} from './grpc-endpoint.ts';
 import type { RegistryRow, RegistryStore } from './registry.ts';
 
 /** Pause between two attempts with all endpoints. */
 const RETRY_MS = 50;
 /** gRPC for Go enforces this minimum, and servers close connections with more frequent pings. */
 const MIN_KEEPALIVE_MS = 10_000;
-
-interface Method<Q, R> {
-  readonly path: string;
-  readonly request: MessageCodec<Q>;
-  readonly response: MessageCodec<R>;
-}
 
 /** Client of a discovery service. It uses the first endpoint that answers. */
 export class GrpcRegistryStore implements RegistryStore {
@@ -136,7 +136,7 @@ export class GrpcRegistryStore implements RegistryStore {
       const { token } = await this.#request(Auth.methods.authenticate, request, dialTimeoutMs);
       this.#token = token;
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.includes(errors.AuthNotEnabled.message)) throw error;
+      if (!isAuthOff(error)) throw error;
     }
   }
 
@@ -150,7 +150,7 @@ export class GrpcRegistryStore implements RegistryStore {
         if (client === undefined) break;
         try {
           await this.#ready(client);
-          return await this.#call(client, method, request, timeoutMs);
+          return await callUnary(client, method, request, { metadata: this.#metadata(), timeoutMs });
         } catch (error) {
           failure = error;
           if (codeOf(error) !== status.UNAVAILABLE && codeOf(error) !== status.DEADLINE_EXCEEDED) throw error;
@@ -169,23 +169,6 @@ export class GrpcRegistryStore implements RegistryStore {
         if (error === undefined) resolve();
         else reject(Object.assign(new Error('no connection'), { code: status.UNAVAILABLE }));
       });
-    });
-  }
-
-  #call<Q, R>(client: Client, method: Method<Q, R>, request: Q, timeoutMs: number): Promise<R> {
-    return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        method.path,
-        (message: Q) => method.request.encode(message),
-        (bytes: Buffer) => method.response.decode(bytes),
-        request,
-        this.#metadata(),
-        { deadline: Date.now() + timeoutMs },
-        (error, response) => {
-          if (error === null && response !== undefined) resolve(response);
-          else reject(error ?? new Error('an empty response'));
-        },
-      );
     });
   }
 
@@ -223,7 +206,7 @@ function putOf({ type, kv }: Event): RegistryRow | undefined {
 }
 
 function codeOf(error: unknown): number | undefined {
-  return error instanceof Error && 'code' in error ? (error as ServiceError).code : undefined;
+  return isServiceError(error) ? error.code : undefined;
 }
 
 function tlsFiles({ cert, key, caCert, insecureSkipVerify, insecureTransport }: DiscoverySettings): TlsFiles {

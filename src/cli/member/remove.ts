@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hex, reasonOf } from '../../lib/text.ts';
-import { type Member, MemberListRequest, MemberRemoveRequest } from '../../wire/gen/etcdserverpb.ts';
+import { type Member, MemberRemoveRequest } from '../../wire/gen/etcdserverpb.ts';
 import { Cluster } from '../../wire/services.ts';
 import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
-import { type EndpointClient, firstAnswer, withClients } from '../client/endpoint-client.ts';
+import { type EndpointClient, firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 
 export interface RemoveOptions {
   readonly client: ClientSettings;
@@ -25,7 +25,7 @@ const RETRY_MS = 1_000;
  */
 export async function removeMembers(options: RemoveOptions): Promise<void> {
   await withClients(options.client, async (clients) => {
-    const leaving = (await membersOf(clients))
+    const leaving = (await listMembers(clients, true))
       .map((member) => ({ member, ordinal: ordinalOf(member, options.namePrefix) }))
       .filter(({ ordinal }) => ordinal !== undefined && ordinal >= options.fromOrdinal)
       .toSorted((a, b) => (b.ordinal ?? 0) - (a.ordinal ?? 0));
@@ -35,11 +35,6 @@ export async function removeMembers(options: RemoveOptions): Promise<void> {
       options.report(`removed member ${options.namePrefix}${ordinal ?? ''} (${hex(member.id)})`);
     }
   });
-}
-
-async function membersOf(clients: readonly EndpointClient[]): Promise<Member[]> {
-  const request = MemberListRequest.create({ linearizable: true });
-  return (await firstAnswer(clients, (each) => each.call(Cluster.methods.memberList, request))).members;
 }
 
 /** A member that never started has no name, so the host of its peer URL counts as well. */
@@ -66,7 +61,7 @@ async function removeOne(
       return;
     } catch (error) {
       // The removal may have succeeded although its answer was lost.
-      const members = await membersOf(clients).catch(() => undefined);
+      const members = await listMembers(clients, true).catch(() => undefined);
       if (members !== undefined && members.every((member) => member.id !== id)) return;
       if (performance.now() > until) throw error;
       await sleep(RETRY_MS);

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
 import { loadConfig } from '../../config/load.ts';
-import { urlTexts } from '../../config/urls.ts';
+import { areSameUrls, urlTexts } from '../../config/urls.ts';
 import { hex, reasonOf } from '../../lib/text.ts';
 import { Logging } from '../../logging/logging.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { dataDirectory } from '../../storage/data-dir.ts';
 import { logExists } from '../../storage/wal/open-log.ts';
-import { type Member, MemberAddRequest, MemberListRequest } from '../../wire/gen/etcdserverpb.ts';
+import { type Member, MemberAddRequest } from '../../wire/gen/etcdserverpb.ts';
 import { Cluster } from '../../wire/services.ts';
 import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
-import { firstAnswer, withClients } from '../client/endpoint-client.ts';
+import { firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 import type { CliInput } from '../dispatch.ts';
 import { runServer } from '../run-server.ts';
 
@@ -33,8 +33,8 @@ export async function joiningFlags(
 ): Promise<readonly string[]> {
   if (logExists(dataDirectory(config.dataDir, config.walDir).wal)) return [];
   const isFounder = config.initialCluster.has(config.name);
-  const own = urlTexts(config.advertisePeerUrls).toSorted().join();
-  const isOwn = ({ peerUrls }: Member): boolean => peerUrls.toSorted().join() === own;
+  const own = urlTexts(config.advertisePeerUrls);
+  const isOwn = ({ peerUrls }: Member): boolean => areSameUrls(peerUrls, own);
   let loggedAt = -REPEAT_MS;
   for (;;) {
     try {
@@ -46,7 +46,7 @@ export async function joiningFlags(
         return isFounder || !config.rejoin ? [] : existingFlags(config.name, found.id, members);
       if (found !== undefined) return existingFlags(config.name, found.id, members);
       logger.info('joining the running cluster as a learner', { members: members.length });
-      const added = await addLearner(client, urlTexts(config.advertisePeerUrls));
+      const added = await addLearner(client, own);
       const id = added.find(isOwn)?.id;
       if (id !== undefined) return existingFlags(config.name, id, added);
     } catch (error) {
@@ -70,11 +70,7 @@ async function isFounding(client: ClientSettings, isOwn: (member: Member) => boo
 }
 
 function membersOf(client: ClientSettings, linearizable: boolean): Promise<Member[]> {
-  const request = MemberListRequest.create({ linearizable });
-  return withClients(client, async (clients) => {
-    const response = await firstAnswer(clients, (each) => each.call(Cluster.methods.memberList, request));
-    return response.members;
-  });
+  return withClients(client, (clients) => listMembers(clients, linearizable));
 }
 
 /** Returns the members with the new one. */

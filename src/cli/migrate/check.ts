@@ -4,13 +4,11 @@ import {
   AlarmRequestAlarmAction,
   AlarmType,
   type Member,
-  MemberListRequest,
-  type MemberListResponse,
   StatusRequest,
 } from '../../wire/gen/etcdserverpb.ts';
-import { Cluster, Maintenance } from '../../wire/services.ts';
+import { Maintenance } from '../../wire/services.ts';
 import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
-import { EndpointClient, firstAnswer, withClients } from '../client/endpoint-client.ts';
+import { EndpointClient, firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 import { fileFindings, urlFindings } from './certificate-findings.ts';
 import { clusterFindings, type ClusterState, type MemberState } from './cluster-findings.ts';
 import { dataFindings, readFindings } from './data-findings.ts';
@@ -59,14 +57,10 @@ async function liveFindings(client: ClientSettings, nowMs: number): Promise<Find
 
 function readCluster(settings: ClientSettings): Promise<ClusterState> {
   return withClients(settings, async (clients) => {
-    const list = (linearizable: boolean): Promise<MemberListResponse> =>
-      firstAnswer(clients, (each) =>
-        each.call(Cluster.methods.memberList, MemberListRequest.create({ linearizable })),
-      );
     let unconfirmed: string | undefined;
-    const { members } = await list(true).catch((error: unknown) => {
+    const members = await listMembers(clients, true).catch((error: unknown) => {
       unconfirmed = reasonOf(error);
-      return list(false);
+      return listMembers(clients, false);
     });
     return {
       ...(unconfirmed === undefined ? {} : { unconfirmed }),
