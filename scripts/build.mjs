@@ -1,19 +1,10 @@
-// Bundles src/main.ts and each worker of src/workers into dist, because a few files load faster than hundreds of modules.
-// Code that only some runs need (YAML, tools) is in separate chunks, which are loaded on demand. dist/keystead.js is the
-// command. It loads the server with src/launch.ts and the V8 code cache that is created at the end of this build.
+// Bundles src/main.ts and each worker of src/workers into one file each in dist, because one file loads faster than
+// hundreds of modules. dist/keystead.js is the command. It loads the server with src/launch.ts and the V8 code cache that
+// is created at the end of this build.
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -34,39 +25,24 @@ for (const name of existsSync(workers) ? readdirSync(workers) : [])
     entryPoints[name.replace(/\.ts$/, '')] = join(workers, name);
 
 rmSync(dist, { recursive: true, force: true });
-let bundled;
-const temporary = mkdtempSync(join(tmpdir(), 'keystead-build-'));
-try {
-  // esbuild can split a bundle into chunks only as ECMAScript modules. In Node.js 20 the V8 code cache works only for
-  // scripts, so each chunk is then converted to a CommonJS module.
-  const { metafile } = await build({
-    ...common,
-    entryPoints,
-    metafile: true,
-    outdir: temporary,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    sourcemap: true,
-    // The native module finds its binary relative to its own files.
-    external: ['@nxtedition/rocksdb'],
-    chunkNames: 'chunks/[name]-[hash]',
-  });
-  bundled = packagesOf(Object.keys(metafile.inputs));
-  await build({
-    ...common,
-    entryPoints: javascriptFiles(temporary),
-    outbase: temporary,
-    outdir: dist,
-    format: 'cjs',
-    sourcemap: 'external',
-    supported: { 'dynamic-import': false },
-    define: { 'import.meta.url': '__fileUrl' },
-    banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
-  });
-} finally {
-  rmSync(temporary, { recursive: true, force: true });
-}
+const { metafile } = await build({
+  ...common,
+  entryPoints,
+  metafile: true,
+  outdir: dist,
+  bundle: true,
+  // In Node.js 20 the V8 code cache works only for scripts, not for ECMAScript modules. There is one script and no chunks:
+  // in CommonJS, each use of a function of another chunk would call a getter. Code that only some runs need (YAML, tools)
+  // is evaluated when it is first imported, and V8 compiles it then.
+  format: 'cjs',
+  sourcemap: 'external',
+  // The native module finds its binary relative to its own files.
+  external: ['@nxtedition/rocksdb'],
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': '__fileUrl' },
+  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+});
+const bundled = packagesOf(Object.keys(metafile.inputs));
 
 const contents = createHash('sha256');
 for (const file of javascriptFiles(dist).sort())

@@ -1,16 +1,16 @@
 /**
- * Loads the modules of the bundle with the code cache that V8 created at build time. Without it, each start compiles a
+ * Loads the server's bundle with the code cache that V8 created at build time. Without it, each start compiles a
  * megabyte of source, which takes half of its processor time. The cache is in the folder of the bundle. A start only
  * reads it and uses no cache from another place, because V8 runs cached code without checks. If the cache is of another
  * Node.js version or other V8 flags, the source is compiled instead.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 
-/** Hash of all modules, set by the build. It is needed because V8 compares only the length of a source. */
+/** Hash of the bundle, set by the build. It is needed because V8 compares only the length of a source. */
 declare const BUILD_ID: string;
 
 type Require = (specifier: string) => unknown;
@@ -51,25 +51,16 @@ const lazyModules: ReadonlySet<string> = new Set([
   'node:worker_threads',
 ]);
 
-const modules = new Map<string, LoadedModule>();
-
 /** The loaded scripts by file name in the bundle. The build stores their code cache. */
 export const scripts = new Map<string, Script>();
 
 /** The folder of the code cache of this bundle for this Node.js version. */
 export const codeFolder = join(__dirname, 'code', `${BUILD_ID}-${process.version}-${process.arch}`);
 
-/** Loads a module of the bundle once and returns its exports. @param path absolute path */
-export function load(path: string): unknown {
-  const known = modules.get(path);
-  if (known !== undefined) return known.exports;
+/** Runs a file of the bundle. @param path absolute path */
+export function load(path: string): void {
   const module: LoadedModule = { exports: {} };
-  modules.set(path, module);
-  const folder = dirname(path);
-  const requireFrom: Require = (specifier) =>
-    specifier.startsWith('.') ? load(resolve(folder, specifier)) : fromOutside(specifier);
-  compile(path)(module.exports, requireFrom, module, path, folder);
-  return module.exports;
+  compile(path)(module.exports, fromOutside, module, path, dirname(path));
 }
 
 function fromOutside(specifier: string): unknown {
