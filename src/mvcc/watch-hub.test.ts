@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { SeededRandom } from '../lib/seeded-random.ts';
 import { moveBackBetweenDeliveries, moveBackForSlower } from './testing/catch-up-histories.ts';
-import { decode, key, randomHistory, range, Recorder, World } from './testing/watch-world.ts';
+import { decode, key, range, Recorder, World } from './testing/watch-world.ts';
 import type { EventBatch } from './watch-event.ts';
 
 describe('WatchHub', () => {
@@ -249,11 +248,4 @@ describe('WatchHub whose receivers call it during a delivery', () => {
     world.put('a', '1');
     expect(order).toEqual(['delivered', 'resumed, full: false']);
   });
-});
-
-describe('WatchHub against a simple model', () => {
-  it.each([1])('random history %i', (seed) => randomHistory(new SeededRandom(seed), false));
-  it.each([1])('random history %i with calls during deliveries', (seed) =>
-    randomHistory(new SeededRandom(seed), true),
-  );
 });
