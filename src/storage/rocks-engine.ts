@@ -3,12 +3,14 @@ import { assert, defined } from '../lib/assert.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import {
   EngineFailedError,
+  EngineFullError,
   EngineReopenedError,
   type Column,
   type EngineControl,
   type WriteBatch,
 } from '../ports/engine.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { type DeletedKey, DeletedRuns } from './deleted-runs.ts';
 import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogBound } from './rocks-log-bound.ts';
@@ -35,15 +37,18 @@ class RocksBatch implements WriteBatch {
   readonly #binding = rocksBinding();
   readonly #current: () => OpenColumns;
   readonly #columns: OpenColumns;
+  readonly #runs: DeletedRuns;
+  readonly #deleted: DeletedKey[] = [];
   #handle: BatchHandle | undefined;
   #length = 0;
   #bytes = 0;
 
   /** @param current returns the columns of the open store; throws if it is closed */
-  constructor(current: () => OpenColumns, handle: BatchHandle) {
+  constructor(current: () => OpenColumns, handle: BatchHandle, runs: DeletedRuns) {
     this.#current = current;
     this.#columns = current();
     this.#handle = handle;
+    this.#runs = runs;
   }
 
   get length(): number {
@@ -53,6 +58,11 @@ class RocksBatch implements WriteBatch {
   /** Bytes of the keys and values put. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Some of the deleted keys. */
+  get deleted(): readonly DeletedKey[] {
+    return this.#deleted;
   }
 
   put(column: Column, key: Uint8Array, value: Uint8Array): void {
@@ -68,8 +78,10 @@ class RocksBatch implements WriteBatch {
 
   del(column: Column, key: Uint8Array): void {
     const place = this.#place(column);
-    this.#binding.batch_del(this.#open(), storedKey(place, key), place.choice);
+    const stored = storedKey(place, key);
+    this.#binding.batch_del(this.#open(), stored, place.choice);
     this.#length++;
+    if (this.#runs.isNext()) this.#deleted.push({ choice: place.choice, key: Buffer.from(stored) });
   }
 
   /** Returns the native batch for writing. This object can't be used again. */
@@ -133,6 +145,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     () => this.#sizes,
     () => this.#flushFew(),
   );
+  readonly #deletedRuns = new DeletedRuns(() => this.database);
   #spareBatch: BatchHandle | undefined;
   readonly #recalls = new Set<() => Promise<void>>();
   readonly #currentColumns = (): OpenColumns => this.columns;
@@ -186,6 +199,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   async #release(): Promise<void> {
     this.shut();
     this.#spareBatch = undefined;
+    this.#deletedRuns.clear();
     await Promise.all([...this.#recalls].map((recall) => recall()));
     this.#recalls.clear();
     await this.#logSync.idle();
@@ -216,7 +230,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   batch(): WriteBatch {
     const handle = this.#spareBatch ?? this.binding.batch_init();
     this.#spareBatch = undefined;
-    return new RocksBatch(this.#currentColumns, handle);
+    return new RocksBatch(this.#currentColumns, handle, this.#deletedRuns);
   }
 
   write(batch: WriteBatch): void {
@@ -226,6 +240,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     const startedMs = performance.now();
     try {
       this.#commit(handle);
+      this.#markRuns(batch.deleted);
       this.#logBound.wrote(batch.bytes);
       this.#onWrite?.(performance.now() - startedMs);
     } finally {
@@ -235,8 +250,21 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
   }
 
   #commit(handle: BatchHandle): void {
+    this.#guarded(() => this.binding.batch_write(this.database, handle, undefined));
+  }
+
+  /** The batch is written: a full disk is not its failure. The next write reports it. */
+  #markRuns(deleted: readonly DeletedKey[]): void {
     try {
-      this.binding.batch_write(this.database, handle, undefined);
+      if (deleted.length > 0) this.#guarded(() => this.#deletedRuns.deleted(deleted));
+    } catch (error) {
+      if (!(error instanceof EngineFullError)) throw error;
+    }
+  }
+
+  #guarded(write: () => void): void {
+    try {
+      write();
     } catch (error) {
       if (error instanceof EngineReopenedError) throw error;
       const failure = storeError(error);

@@ -74,6 +74,11 @@ export interface RocksBinding {
   /** The number of the last write that readers see. */
   db_get_latest_sequence(database: DatabaseHandle): number;
   db_get_property(database: DatabaseHandle, property: string): string;
+  /** Deletes all rows of a range with one mark. The call does not read them. */
+  db_clear(
+    database: DatabaseHandle,
+    range: { readonly column: ColumnHandle | undefined; readonly gte: Uint8Array; readonly lt: Uint8Array },
+  ): void;
   iterator_init(database: DatabaseHandle, options: NativeIteratorOptions): IteratorHandle;
   /** Moves an iterator within the view it was made with. */
   iterator_seek(iterator: IteratorHandle, target: Uint8Array): void;

@@ -1,0 +1,59 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { WriteBatch } from '../ports/engine.ts';
+import { EMPTY } from '../wire/reader.ts';
+import { RocksEngine } from './rocks-engine.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'keystead-runs-'));
+let opened = 0;
+const freshDirectory = (): string => join(root, String(opened++));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** Milliseconds of processor time of this thread. */
+function threadMs(): number {
+  const [nanoseconds = '0'] = readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ');
+  return Number(nanoseconds) / 1e6;
+}
+
+describe.skipIf(process.platform !== 'linux')('rows deleted a short time ago', () => {
+  const rows = 100_000;
+  const perBatch = 500;
+  const rowKey = (n: number): Buffer => Buffer.from(`/registry/pods/${String(n).padStart(8, '0')}`);
+  const inBatches = (engine: RocksEngine, change: (batch: WriteBatch, n: number) => void): void => {
+    for (let n = 0; n < rows;) {
+      const batch = engine.batch();
+      for (const end = n + perBatch; n < end; n += 1) change(batch, n);
+      engine.write(batch);
+    }
+  };
+  const orders: Record<string, (n: number) => number> = {
+    'in order': (n) => n,
+    backwards: (n) => rows - 1 - n,
+    'in mixed order': (n) => (n * 7919) % rows,
+  };
+
+  for (const column of ['latest', 'version'] as const) {
+    for (const [name, order] of Object.entries(orders)) {
+      it(`are passed in a few milliseconds: ${column} ${name}`, async () => {
+        const engine = await RocksEngine.open(freshDirectory());
+        const ends = [Buffer.from('+'), Buffer.from('z')];
+        const atEnds = engine.batch();
+        for (const end of ends) atEnds.put(column, end, end);
+        engine.write(atEnds);
+        inBatches(engine, (batch, n) => batch.put(column, rowKey(n), Buffer.alloc(20, 1)));
+        inBatches(engine, (batch, n) => batch.del(column, rowKey(order(n))));
+        const readMs = [1, 2, 3].map(() => {
+          const startMs = threadMs();
+          const iterator = engine.iterate(column, { gte: EMPTY });
+          expect(iterator.next(10).map(String)).toEqual(['+', '+', 'z', 'z']);
+          iterator.close();
+          return threadMs() - startMs;
+        });
+        expect(Math.min(...readMs)).toBeLessThan(10);
+        await engine.close();
+      });
+    }
+  }
+});

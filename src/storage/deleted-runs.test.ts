@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { SeededRandom } from '../lib/seeded-random.ts';
+import { EMPTY } from '../wire/reader.ts';
+import { RocksEngine } from './rocks-engine.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'keystead-runs-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const columns = ['latest', 'version', 'lease'] as const;
+const keys = 2000;
+const keyOf = (n: number): Buffer => Buffer.from(`k${String(n).padStart(5, '0')}`);
+
+describe('runs of deleted rows', () => {
+  it('never contain a row that exists', async () => {
+    const random = new SeededRandom(7);
+    let engine = await RocksEngine.open(join(root, 'store'));
+    const expected = columns.map(() => new Map<string, string>());
+    for (let round = 0; round < 40; round += 1) {
+      const batch = engine.batch();
+      const isDeleting = random.chance(0.6);
+      for (const [at, column] of columns.entries()) {
+        const from = random.int(keys);
+        const to = Math.min(keys, from + random.int(1500));
+        for (let n = from; n < to; n += 1) {
+          if (random.chance(0.01)) continue;
+          const key = keyOf(n);
+          if (isDeleting) batch.del(column, key);
+          else batch.put(column, key, Buffer.from(`${round}`));
+          if (isDeleting) expected[at]?.delete(key.toString());
+          else expected[at]?.set(key.toString(), `${round}`);
+        }
+      }
+      engine.write(batch);
+      if (round % 20 === 19) await engine.reopen();
+    }
+    await engine.close();
+    engine = await RocksEngine.open(join(root, 'store'));
+    for (const [at, column] of columns.entries()) {
+      const iterator = engine.iterate(column, { gte: EMPTY });
+      const rows = iterator.next(keys + 1).map(String);
+      iterator.close();
+      const wanted = [...(expected[at] ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
+      expect(wanted.length).toBeGreaterThan(0);
+      expect(rows).toEqual(wanted);
+      for (let n = 0; n < keys; n += 37)
+        expect(engine.get(column, keyOf(n))?.toString()).toBe(expected[at]?.get(keyOf(n).toString()));
+    }
+    await engine.close();
+  });
+});
