@@ -36,6 +36,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-snapshot-streams': 'snapshots sent to clients at the same time; others wait in a queue',
   'keystead-max-hashes': 'store hashes computed for clients at the same time; others wait in a queue',
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more in flight; above it they are refused',
+  'keystead-catchup-bytes':
+    'log entries that a leader keeps in memory for members that lag; members that lag further get a snapshot',
   'audit-log-path': 'one line of JSON per request; `-` means standard output',
   'audit-log-level': '`write`; `all` logs reads as well',
   'audit-log-max-size': 'size in megabytes at which the audit log file is rotated',

@@ -5,6 +5,7 @@ import { serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
+import { snapshotsReceived } from './snapshots-received.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const missing = missingPeers('etcdctl');
@@ -49,7 +50,13 @@ function p99(times: readonly number[]): number {
 describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''}`, () => {
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest]);
+    // The follower shall need a snapshot, as with etcd.
+    const environment = { ETCD_KEYSTEAD_CATCHUP_BYTES: '0' };
+    cluster = await TestCluster.create(
+      [serverUnderTest, serverUnderTest, serverUnderTest],
+      [],
+      () => environment,
+    );
   }, 60_000);
   afterAll(() => cluster.destroy());
 
@@ -90,3 +97,33 @@ describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''
     },
   );
 });
+
+// Under load, such a member needed a snapshot of the whole store, and then the entries written meanwhile.
+describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
+  `a follower that was away for a short time ${missing ?? ''}`,
+  () => {
+    let cluster: TestCluster;
+    beforeAll(async () => {
+      const flags = ['--snapshot-count=100', '--snapshot-catchup-entries=20'];
+      cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest], flags);
+    }, 60_000);
+    afterAll(() => cluster.destroy());
+
+    it.each(['a follower', 'the leader'])(
+      'gets the entries that it lacks and no snapshot: %s',
+      { timeout: 120_000 },
+      async (who) => {
+        const leader = await cluster.leader();
+        const follower = cluster.members.find((member) => member !== leader);
+        if (follower === undefined) throw new Error('a cluster of three has followers');
+        const away = who === 'the leader' ? leader : follower;
+        await load(leader.endpoint, upTo(1000));
+        await away.kill();
+        await load((await cluster.leader()).endpoint, upTo(1000));
+        await away.start();
+        await cluster.settled();
+        expect(await snapshotsReceived(away)).toBe(0);
+      },
+    );
+  },
+);

@@ -48,7 +48,12 @@ describe.skipIf(serverUnderTest === 'etcd')('an interrupted snapshot transfer', 
     const listenPort = await freePort();
     proxy = cutter(listenPort);
     await new Promise<void>((resolve) => proxy.listen(ports[2], '127.0.0.1', resolve));
-    const flags = [`--initial-cluster=${cluster}`, '--snapshot-count=100', '--snapshot-catchup-entries=10'];
+    const flags = [
+      `--initial-cluster=${cluster}`,
+      '--snapshot-count=100',
+      '--snapshot-catchup-entries=10',
+      '--keystead-catchup-bytes=0',
+    ];
     const starts = ports.map((peerPort, at) =>
       Member.start({
         kind: serverUnderTest,

@@ -85,6 +85,7 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'keystead-max-connections': '50',
     'keystead-max-held-bytes': '10000000',
     'keystead-max-inflight-bytes': '10000000',
+    'keystead-catchup-bytes': '10000000',
     'keystead-max-snapshot-streams': '1',
     'keystead-max-hashes': '1',
     'audit-log-path': join(folder, 'audit'),

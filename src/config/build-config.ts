@@ -58,6 +58,7 @@ export function buildConfig({
     maxSnapshotStreams: values['keystead-max-snapshot-streams'],
     maxHashes: values['keystead-max-hashes'],
     maxInflightBytes: values['keystead-max-inflight-bytes'],
+    catchupBytes: values['keystead-catchup-bytes'],
   } satisfies Config);
 }
 

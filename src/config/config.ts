@@ -187,4 +187,6 @@ export interface Config {
   /** Hash requests of clients that are computed at the same time; at least one. */
   readonly maxHashes: number;
   readonly maxInflightBytes: number;
+  /** Bytes of log entries that a leader keeps in memory for members that lag; 0 keeps none. */
+  readonly catchupBytes: number;
 }

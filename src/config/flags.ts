@@ -197,6 +197,7 @@ const own = [
   { name: 'keystead-max-snapshot-streams', kind: 'uint', default: '4', group: 'Keystead', help: 'Maximum number of snapshots sent to clients at the same time, each by its own thread; others wait.' },
   { name: 'keystead-max-hashes', kind: 'uint', default: '2', group: 'Keystead', help: 'Maximum number of store hashes computed for clients at the same time; others wait.' },
   { name: 'keystead-max-inflight-bytes', kind: 'uint', default: '268435456', group: 'Keystead', help: 'Maximum number of bytes of requests that are proposed and not applied yet; above it new requests are refused.' },
+  { name: 'keystead-catchup-bytes', kind: 'uint', default: '134217728', group: 'Keystead', help: 'Maximum number of bytes of log entries that a leader keeps in memory, beyond --snapshot-catchup-entries, for members that lag; members that lag further get a snapshot. 0 keeps none.' },
   { name: 'audit-log-path', kind: 'string', default: '', group: 'Keystead', help: 'File of the audit log, with one line of JSON per request; - means standard output; empty turns it off.' },
   { name: 'audit-log-level', kind: 'string', default: 'write', group: 'Keystead', help: 'write: logs changes, logins and refused requests; all: logs reads as well.' },
   { name: 'audit-log-max-size', kind: 'uint', default: '100', group: 'Keystead', help: 'Size in megabytes at which the audit log file is rotated; 0 means never.' },

@@ -8,29 +8,40 @@ const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learners
 function keeper(
   isAlone = false,
   syncLog: () => Promise<void> = () => Promise.resolve(),
+  catchupBytes = 0,
 ): {
   keeper: LogCompactor;
   memory: MemoryStorage;
   metrics: Metrics;
   /** The applied index that raft knows. */
-  node: { applied: number };
+  node: { applied: number; term: number; matches: number[] };
   applied: { index: number };
   release: Mock;
   apply: (index: number, raftApplied?: number) => Promise<void>;
 } {
   const memory = new MemoryStorage();
   const metrics = new Metrics();
-  const node = { applied: 0 };
+  const node = { applied: 0, term: 1, matches: [] as number[] };
+  const status = () => ({
+    hardState: { term: node.term },
+    progress: new Map(node.matches.map((match, id) => [id, { match }])),
+  });
   const applied = { index: 0, term: 1, confState };
   const release = vi.fn(() => Promise.resolve());
   const options = {
     memory,
     applied,
-    consensus: node,
+    consensus: {
+      get applied() {
+        return node.applied;
+      },
+      status,
+    },
     log: { release },
     engine: { syncLog },
     snapshotCount: 10,
     catchupEntries: 2,
+    catchupBytes,
     isAlone: () => isAlone,
     clock: { now: () => 0 },
     metrics,
@@ -97,6 +108,49 @@ describe('the log in memory', () => {
       expect(memory.firstIndex()).toBeGreaterThan(2000);
     },
   );
+
+  describe('of a leader whose member lags', () => {
+    /** Enough for about a hundred entries of one byte. */
+    const BYTES = 20_000;
+    const leader = () => keeper(false, undefined, BYTES);
+
+    it('keeps the entries that the member lacks', async () => {
+      const { memory, node, apply } = leader();
+      node.matches = [30, 7, 30];
+      await apply(30);
+      expect(memory.firstIndex()).toBe(8);
+      node.matches = [60, 55, 60];
+      await apply(60);
+      expect(memory.firstIndex()).toBe(56);
+      node.matches = [80, 80, 80];
+      await apply(80);
+      expect(memory.firstIndex()).toBe(79);
+    });
+
+    it('keeps no more than the limit, and then nothing more for that member', async () => {
+      const { memory, node, apply } = leader();
+      node.matches = [50, 7, 50];
+      await apply(50);
+      expect(memory.firstIndex()).toBe(8);
+      await apply(200);
+      expect(memory.firstIndex()).toBe(199);
+      await apply(220);
+      expect(memory.firstIndex()).toBe(219);
+    });
+
+    it('keeps its entries since the election for a member that has not answered yet', async () => {
+      const { memory, node, apply } = leader();
+      await apply(20);
+      expect(memory.firstIndex()).toBe(19);
+      node.term = 2;
+      node.matches = [40, 40, 0];
+      await apply(40);
+      expect(memory.firstIndex()).toBe(19);
+      await apply(200);
+      await apply(220);
+      expect(memory.firstIndex()).toBe(219);
+    });
+  });
 
   it('takes no step back when a snapshot is installed while the log is being released', async () => {
     let synced: () => void = () => undefined;

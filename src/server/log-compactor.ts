@@ -6,9 +6,10 @@ import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { Consensus } from './consensus.ts';
+import { LaggingMembers } from './lagging-members.ts';
 
 export interface LogCompactorOptions {
-  readonly consensus: Pick<Consensus, 'applied'>;
+  readonly consensus: Pick<Consensus, 'applied' | 'status'>;
   readonly memory: MemoryStorage;
   readonly log: LogStore;
   readonly engine: EngineControl;
@@ -17,6 +18,8 @@ export interface LogCompactorOptions {
   readonly snapshotCount: number;
   /** Entries kept in memory before that, for slow followers. */
   readonly catchupEntries: number;
+  /** Maximum bytes of further entries that a leader keeps for members that lag. */
+  readonly catchupBytes: number;
   /** Whether the cluster has only this member, so that no other can need entries. */
   readonly isAlone: () => boolean;
   readonly clock: Clock;
@@ -34,6 +37,7 @@ const KEPT_ALONE = 512;
  */
 export class LogCompactor {
   readonly #options: LogCompactorOptions;
+  readonly #lagging: LaggingMembers;
   #releasedIndex: number;
   #releasing = false;
   /** Number of snapshots in transfer. Their receivers will need the entries after the snapshot. */
@@ -41,7 +45,9 @@ export class LogCompactor {
 
   constructor(options: LogCompactorOptions) {
     this.#options = options;
-    this.#releasedIndex = options.memory.firstIndex() - 1;
+    const { consensus, memory, catchupBytes } = options;
+    this.#lagging = new LaggingMembers({ consensus, memory, maxBytes: catchupBytes });
+    this.#releasedIndex = memory.firstIndex() - 1;
   }
 
   /**
@@ -89,7 +95,8 @@ export class LogCompactor {
     await log.release({ index, term, confState });
     metrics.disk.snapSaveTotal.observe((clock.now() - startedMs) / 1000);
     memory.createSnapshot(index, confState, undefined);
-    if (index > catchupEntries && this.#holds === 0) this.#compact(index - catchupEntries);
+    if (index > catchupEntries && this.#holds === 0)
+      this.#compact(this.#lagging.removable(index - catchupEntries));
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
   }

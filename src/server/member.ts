@@ -213,6 +213,7 @@ export class Member {
       metrics,
       snapshotCount: config.snapshotCount,
       catchupEntries: config.snapshotCatchupEntries,
+      catchupBytes: config.catchupBytes,
       isAlone: () => this.cluster.members().length === 1,
       logger: options.logger('server/log-compactor.ts'),
       failed: (error) => this.#fail(error.message),

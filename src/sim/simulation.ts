@@ -54,6 +54,7 @@ const WATCHERS = 4;
 /** Entries between two releases of the log: few, so that slow members need snapshots. */
 const SNAPSHOT_COUNT = 60;
 const CATCHUP_ENTRIES = 30;
+const CATCHUP_BYTES = 64 << 10;
 /** Time after all faults in which the members must have the same data and accept writes. */
 const HEALING_MS = 20_000;
 /** Members with the same data may differ for that long, while an entry travels. */
@@ -126,6 +127,8 @@ class Simulation {
       initialCluster,
       snapshotCount: SNAPSHOT_COUNT,
       snapshotCatchupEntries: CATCHUP_ENTRIES,
+      // Most histories shall have many snapshots.
+      catchupBytes: options.seed % 4 === 0 ? CATCHUP_BYTES : 0,
       autoCompaction: { mode: 'periodic', retentionMs: RETENTION_MS },
       autoPromoteLearners: true,
       corruptCheckTimeMs: CORRUPT_CHECK_MS,
