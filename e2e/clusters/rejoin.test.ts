@@ -80,6 +80,23 @@ describe.skipIf(missing !== undefined)(
       },
     );
 
+    it('do not start the cluster again when the others answer late', { timeout: 120_000 }, async () => {
+      // A member that lost its volume gave up after a second, took part under its old id, and ended again and again.
+      cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
+      const [lost, ...others] = cluster.members;
+      const [other] = others;
+      if (lost === undefined || other === undefined) throw new Error('there are three members');
+      const oldId = await cluster.idOf(lost);
+      await loseDisk(lost);
+      for (const member of others) member.program.signal('SIGSTOP');
+      const start = lost.start();
+      await lost.program.sees('waiting until it is certain whether the cluster runs already');
+      for (const member of others) member.program.signal('SIGCONT');
+      await start;
+      await eventually('it is a voter again', async () => (await voters(other)) === 3, { timeoutMs: 60_000 });
+      expect(await cluster.idOf(lost)).not.toBe(oldId);
+    });
+
     it('stay out while no quorum is left', { timeout: 120_000 }, async () => {
       cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
       const [left, ...lost] = cluster.members;

@@ -6,7 +6,7 @@ import { type BootstrapResult, bootstrapNewCluster } from '../server/identity.ts
 import { initialMembers, registeredMembers } from './discovery/initial-members.ts';
 import { RESOLVE_TIMEOUT_MS, urlDifference } from './discovery/same-urls.ts';
 import { joinCluster, type JoinOptions, othersUrls, runningCluster } from './join-cluster.ts';
-import { rejoinCluster } from './rejoin-cluster.ts';
+import { certainCluster, rejoinCluster } from './rejoin-cluster.ts';
 import { StartError } from './start-error.ts';
 
 /** Running members answer at once, so a short timeout is enough. */
@@ -31,9 +31,10 @@ export async function bootstrap(options: JoinOptions): Promise<BootstrapResult> 
   const members = await registeredMembers(config, found, logger);
   const bootstrapped = bootstrapNewCluster(name, members.cluster, members.token);
   if (discovery !== undefined || members.cluster.size === 1) return bootstrapped;
-  const cluster = await client
-    .cluster(othersUrls(config, members.cluster), REQUEST_TIMEOUT_MS)
-    .catch(() => undefined);
+  const urls = othersUrls(config, members.cluster);
+  const cluster = config.rejoin
+    ? await certainCluster(options, urls)
+    : await client.cluster(urls, REQUEST_TIMEOUT_MS).catch(() => undefined);
   if (cluster === undefined) return bootstrapped;
   const { memberId: foundedId } = bootstrapped;
   const rejoined = config.rejoin

@@ -1,12 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { InitialCluster } from '../config/config.ts';
 import { hex, reasonOf } from '../lib/text.ts';
-import type { RemoteCluster, RemoteMember } from '../ports/peer-client.ts';
+import { PeerRequestError, type RemoteCluster, type RemoteMember } from '../ports/peer-client.ts';
 import type { BootstrapResult } from '../server/identity.ts';
 import { isCompatible, type JoinOptions, nameOf } from './join-cluster.ts';
 import { StartError } from './start-error.ts';
 
 /** The leader waits for two changes of the membership. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Of one question to one member. */
+const CLUSTER_TIMEOUT_MS = 5_000;
 const RETRY_MS = 1_000;
 const GIVE_UP_MS = 60_000;
 
@@ -48,6 +51,44 @@ export async function rejoinCluster(
   return { memberId, clusterId, initialMembers: [], remotes };
 }
 
+/**
+ * Asks the other members of a new cluster whether it runs already, until that is certain. A member that lost its data
+ * must not start the cluster a second time because the others were slow: it would vote again, and would acknowledge
+ * entries that it does not have.
+ *
+ * @returns undefined if none of the other members runs
+ * @throws StartError if it is not certain after a minute
+ */
+export async function certainCluster(
+  { client, logger }: JoinOptions,
+  urls: readonly string[],
+): Promise<RemoteCluster | undefined> {
+  const endMs = performance.now() + GIVE_UP_MS;
+  let lastReason = '';
+  for (;;) {
+    const answers = await Promise.all(
+      urls.map((url) => client.cluster([url], CLUSTER_TIMEOUT_MS).catch((error: unknown) => error)),
+    );
+    const cluster = answers.find(isCluster);
+    if (cluster !== undefined) return cluster;
+    const unclear = answers.find((error) => !(error instanceof PeerRequestError && error.isNotRunning));
+    if (unclear === undefined) return undefined;
+    const reason = reasonOf(unclear);
+    if (performance.now() > endMs)
+      throw new StartError(
+        `cannot find out whether the cluster runs already: ${reason}; if it is a new one, start it without --keystead-rejoin`,
+      );
+    if (reason !== lastReason)
+      logger.warn('waiting until it is certain whether the cluster runs already', { error: reason });
+    lastReason = reason;
+    await sleep(RETRY_MS);
+  }
+}
+
+function isCluster(answer: unknown): answer is RemoteCluster {
+  return !(answer instanceof Error);
+}
+
 async function localMember(
   { config, dns }: JoinOptions,
   initial: InitialCluster,
@@ -78,7 +119,7 @@ async function askForNewId(
       if (reason !== lastReason)
         logger.warn('waiting until the cluster lets this member join again', { error: reason });
       lastReason = reason;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await sleep(RETRY_MS);
     }
   }
 }

@@ -82,7 +82,15 @@ export interface RemoteRejoin {
 /** The request to a member failed, or its response is invalid. */
 export class PeerRequestError extends Error {
   override readonly name = 'PeerRequestError';
+
+  /** Whether nothing runs at the address: its host refused the connection, or it has no name. */
+  get isNotRunning(): boolean {
+    const { cause } = this;
+    return cause instanceof Error && 'code' in cause && NOT_RUNNING.has(cause.code);
+  }
 }
+
+const NOT_RUNNING: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOTFOUND']);
 
 /** Why a request about a lease is refused. */
 export type LeaseRefusal =
