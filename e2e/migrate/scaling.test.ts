@@ -85,6 +85,15 @@ class StatefulSet {
     );
   }
 
+  /** Makes a member the leader. */
+  async lead(ordinal: number): Promise<void> {
+    const own = new Etcdctl(`127.0.0.1:${this.#ports[ordinal]?.client ?? 0}`);
+    await eventually('a member that answers', () => own.ok(['get', 'key']), WAIT);
+    const id = new RegExp(`(\\w+), started, m-${ordinal},`).exec(await own.ok(['member', 'list']))?.[1] ?? '';
+    const all = new Etcdctl(this.#ports.map(({ client }) => `127.0.0.1:${client}`).join());
+    await eventually('the leader', () => all.ok(['move-leader', id]), WAIT);
+  }
+
   async destroy(): Promise<void> {
     await Promise.all(this.pods.map((pod) => pod.stop('SIGKILL')));
     removeTempDir(this.#folder);
@@ -109,11 +118,14 @@ describe.skipIf(missing !== undefined)(`members of a StatefulSet ${missing ?? ''
     set.start(4);
     await set.hasVoters(5);
 
+    await set.lead(4);
     const endpoint = `--endpoints=${set.ctl.endpoint}`;
     const removed = await runCommand(process.execPath, [
       ...[keysteadBundle(), 'member', 'remove', '--name-prefix=m-', '--from-ordinal=3', endpoint],
     ]);
     expect(removed).toMatchObject({ code: 0, stderr: '' });
+    // A leader that is removed takes the writes in progress with it.
+    await set.pods[4]?.sees('starts to transfer leadership to');
     for (const pod of set.pods.splice(3)) await pod.stop();
     await set.hasVoters(3);
 

@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hex, reasonOf } from '../../lib/text.ts';
-import { type Member, MemberRemoveRequest } from '../../wire/gen/etcdserverpb.ts';
-import { Cluster } from '../../wire/services.ts';
+import {
+  type Member,
+  MemberRemoveRequest,
+  MoveLeaderRequest,
+  StatusRequest,
+} from '../../wire/gen/etcdserverpb.ts';
+import { Cluster, Maintenance } from '../../wire/services.ts';
 import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
 import { type EndpointClient, firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 
@@ -30,7 +35,9 @@ export async function removeMembers(options: RemoveOptions): Promise<void> {
       .filter(({ ordinal }) => ordinal !== undefined && ordinal >= options.fromOrdinal)
       .toSorted((a, b) => (b.ordinal ?? 0) - (a.ordinal ?? 0));
     if (leaving.length === 0) options.report('no member to remove');
+    const members = leaving.map(({ member }) => member);
     for (const { member, ordinal } of leaving) {
+      await handOver(options, members, member);
       await removeOne(clients, member, options.patienceMs);
       options.report(`removed member ${options.namePrefix}${ordinal ?? ''} (${hex(member.id)})`);
     }
@@ -45,6 +52,40 @@ function ordinalOf({ name, peerUrls }: Member, prefix: string): number | undefin
     if (/^\d+$/.test(digits)) return Number(digits);
   }
   return undefined;
+}
+
+/**
+ * Transfers the leadership of a member that is about to be removed, to one that stays. Otherwise requests in progress
+ * would be lost with it, and nothing could be written until the others have elected a leader. The removal works without
+ * it, so a failure is only reported.
+ */
+async function handOver(
+  { client, report }: RemoveOptions,
+  leaving: readonly Member[],
+  { id }: Member,
+): Promise<void> {
+  try {
+    await withClients(client, async (clients) => {
+      const { leader } = await firstAnswer(clients, (each) =>
+        each.call(Maintenance.methods.status, StatusRequest.create()),
+      );
+      if (leader !== id) return;
+      const members = await listMembers(clients, true);
+      const target = members.find(
+        (each) => !each.isLearner && leaving.every(({ id: other }) => other !== each.id),
+      );
+      const endpoints = members.find((each) => each.id === id)?.clientUrls ?? [];
+      if (target === undefined || endpoints.length === 0) return;
+      // Only the leader takes this request.
+      await withClients({ ...client, endpoints }, (own) =>
+        firstAnswer(own, (each) =>
+          each.call(Maintenance.methods.moveLeader, MoveLeaderRequest.create({ targetId: target.id })),
+        ),
+      );
+    });
+  } catch (error) {
+    report(`the leadership of member ${hex(id)} was not transferred: ${reasonOf(error)}`);
+  }
 }
 
 async function removeOne(
