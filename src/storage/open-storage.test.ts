@@ -10,9 +10,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { RocksEngine } from './rocks-engine.ts';
 import { openForTest as open } from './testing/open-for-test.ts';
 import { beginMaking, finishMaking } from './unfinished.ts';
+import { nodeDisk } from './wal/node-disk.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-storage-'));
 let opened = 0;
@@ -42,6 +44,28 @@ describe('storage', () => {
     const used = await open(directory);
     expect(used.isNew).toBe(false);
     await used.close();
+  });
+
+  it('reads the log while the store is being opened', async () => {
+    const directory = freshDirectory();
+    await (await open(directory)).close();
+    const order: string[] = [];
+    const openStore = RocksEngine.open.bind(RocksEngine);
+    const store = vi.spyOn(RocksEngine, 'open').mockImplementation(async (path, options) => {
+      const engine = await openStore(path, options);
+      order.push('the store is open');
+      return engine;
+    });
+    const openToRead = nodeDisk.openToRead;
+    const log = vi.spyOn(nodeDisk, 'openToRead').mockImplementation((path) => {
+      order.push('the log is read');
+      return openToRead(path);
+    });
+    const storage = await open(directory);
+    expect(order.slice(0, 2)).toEqual(['the log is read', 'the store is open']);
+    store.mockRestore();
+    log.mockRestore();
+    await storage.close();
   });
 
   it('refuses a directory in use, before it touches the log', async () => {

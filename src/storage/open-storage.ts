@@ -9,6 +9,7 @@ import { RocksEngine } from './rocks-engine.ts';
 import { removeLeftovers, settleReplacement, storeExists } from './replacement.ts';
 import { checkFinished } from './unfinished.ts';
 import { segmentBytesFor, type FileLog, type FileLogOptions } from './wal/file-log.ts';
+import { EarlyLog } from './wal/early-log.ts';
 import { createLog, logExists, openLog } from './wal/open-log.ts';
 
 export interface StorageOptions extends Pick<FileLogOptions, 'onFailure' | 'onSync'> {
@@ -37,8 +38,8 @@ export interface Storage {
 }
 
 /**
- * Opens a data directory, and creates it if it is missing. The engine is opened first: its lock keeps a second process
- * away from the log.
+ * Opens a data directory, and creates it if it is missing. The log is opened after the engine, whose lock keeps a second
+ * process away from the log. It is read meanwhile.
  *
  * @throws DataDirectoryError if it is in use, belongs to etcd, is incomplete or can't be used, CorruptLogError if the
  * log is damaged
@@ -49,7 +50,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   prepareDataDirectory(directory);
   settleReplacement(directory.rocksdb);
   const space = await DiskSpace.watch(directory.root);
-  const engine = await openEngine(directory, options);
+  const opening = openEngine(directory, options);
+  // An error is thrown below, after the log was read.
+  opening.catch(() => undefined);
+  const early = EarlyLog.read(directory.wal);
+  const engine = await opening;
   try {
     removeLeftovers(directory.rocksdb);
     const hasLog = logExists(directory.wal);
@@ -65,7 +70,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
         options.onSync?.(durationMs, bytes, bufferMs);
       },
     };
-    const { log, contents } = hasLog ? openLog(logOptions) : createLog(logOptions, options.newMetadata());
+    const { log, contents } = hasLog
+      ? openLog(logOptions, early?.unchanged())
+      : createLog(logOptions, options.newMetadata());
     const isNew = isBlank(contents) && isEngineEmpty;
     const close = async (): Promise<void> => {
       space.stop();

@@ -7,13 +7,13 @@ import { Snapshot } from '../../wire/gen/walpb.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
 import { FileLog, type FileLogOptions } from './file-log.ts';
 import { zeros } from './file-window.ts';
-import { emptyConfState, scanLog } from './log-scan.ts';
+import { emptyConfState, type LogScan, scanLog } from './log-scan.ts';
 import { nodeDisk } from './node-disk.ts';
 import { RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { DEFAULT_SLICE_BYTES, SegmentFile } from './segment-file.ts';
 import type { SegmentScan } from './segment-scan.ts';
-import { listSegments, segmentName } from './segment-name.ts';
+import { listSegments, type SegmentName, segmentName } from './segment-name.ts';
 import { TermRuns } from './term-runs.ts';
 
 export const logExists = (directory: string, disk?: LogDisk): boolean =>
@@ -67,15 +67,34 @@ export function createLog(
   return { log, contents: { metadata, hardState, snapshot, entries: [], repaired: undefined } };
 }
 
+/** A log as `readLog` found it. */
+export interface ReadLog {
+  readonly names: SegmentName[];
+  readonly scan: LogScan;
+}
+
+/**
+ * Reads and checks an existing log, and changes nothing.
+ *
+ * @throws CorruptLogError with file and offset if it is damaged other than by a torn write
+ */
+export function readLog({ directory, disk = nodeDisk }: Pick<FileLogOptions, 'directory' | 'disk'>): ReadLog {
+  const names = listSegments(directory, disk);
+  return { names, scan: scanLog(directory, names, { keepsEntries: true, disk }) };
+}
+
 /**
  * Opens an existing log: checks all of it, cuts off a torn write, and reads the state that raft restarts from.
  *
+ * @param found what `readLog` returned, if nobody has written to the log since
  * @throws CorruptLogError with file and offset if it is damaged otherwise; nothing is changed then
  */
-export function openLog(options: FileLogOptions): { log: FileLog; contents: LogContents } {
+export function openLog(
+  options: FileLogOptions,
+  found = readLog(options),
+): { log: FileLog; contents: LogContents } {
   const { directory, disk = nodeDisk } = options;
-  const names = listSegments(directory, disk);
-  const scan = scanLog(directory, names, { keepsEntries: true, disk });
+  const { names, scan } = found;
   const { metadata, hardState, snapshot, entries, terms, end } = scan;
   const lastName = names.at(-1);
   if (lastName === undefined || metadata === undefined) {
