@@ -10,7 +10,7 @@ const root = mkdtempSync(join(tmpdir(), 'keystead-runs-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const columns = ['latest', 'version', 'lease'] as const;
-const keys = 2000;
+const KEYS = 2000;
 const keyOf = (n: number): Buffer => Buffer.from(`k${String(n).padStart(5, '0')}`);
 
 describe('runs of deleted rows', () => {
@@ -22,8 +22,8 @@ describe('runs of deleted rows', () => {
       const batch = engine.batch();
       const isDeleting = random.chance(0.6);
       for (const [at, column] of columns.entries()) {
-        const from = random.int(keys);
-        const to = Math.min(keys, from + random.int(1500));
+        const from = random.int(KEYS);
+        const to = Math.min(KEYS, from + random.int(1500));
         for (let n = from; n < to; n += 1) {
           if (random.chance(0.01)) continue;
           const key = keyOf(n);
@@ -40,12 +40,12 @@ describe('runs of deleted rows', () => {
     engine = await RocksEngine.open(join(root, 'store'));
     for (const [at, column] of columns.entries()) {
       const iterator = engine.iterate(column, { gte: EMPTY });
-      const rows = iterator.next(keys + 1).map(String);
+      const rows = iterator.next(KEYS + 1).map(String);
       iterator.close();
       const wanted = [...(expected[at] ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
       expect(wanted.length).toBeGreaterThan(0);
       expect(rows).toEqual(wanted);
-      for (let n = 0; n < keys; n += 37)
+      for (let n = 0; n < KEYS; n += 37)
         expect(engine.get(column, keyOf(n))?.toString()).toBe(expected[at]?.get(keyOf(n).toString()));
     }
     await engine.close();

@@ -2,16 +2,16 @@ import { EMPTY } from '../wire/reader.ts';
 import {
   type ColumnChoice,
   type DatabaseHandle,
-  type NativeIteratorOptions,
+  type IteratorHandle,
   rocksBinding,
 } from './rocksdb-binding.ts';
 
 /** Of the deleted keys, one in so many is noted. */
 const NOTED_EVERY = 64;
-/** Rows between which so many keys are noted have a run: about 256 deleted rows. */
-const NOTES_PER_RUN = 4;
-/** Of more notes in a family, every other one is dropped. */
-const MAX_NOTES = 4096;
+/** A family is looked through when so many of its keys are noted: after 4096 deletions. */
+const NOTES_PER_PASS = 64;
+/** Rows between which so many keys are noted have a run: about 512 deleted rows. */
+const NOTES_PER_RUN = 8;
 
 const ZERO = Buffer.alloc(1);
 
@@ -20,10 +20,17 @@ export interface DeletedKey {
   readonly key: Buffer;
 }
 
-/** A place without rows: bounds of a range, the lower one included, the upper one not. */
-interface Gap {
+/** Bounds of a place without rows, the lower one included, the upper one not. */
+interface Range {
   readonly from: Buffer;
   readonly to: Buffer;
+}
+
+/** The deletions of one column family. */
+interface Family {
+  readonly notes: Buffer[];
+  /** The range that was deleted last. Rows may have been put there since. */
+  last: Range | undefined;
 }
 
 /**
@@ -35,11 +42,14 @@ interface Gap {
  *
  * A range is deleted only between two rows that exist, in the turn of the event loop that looked for them. All writes
  * come from this thread, so no row can appear there in between, and no contents change.
+ *
+ * A run that grows, as when a range is deleted in many batches, is marked again as a whole: a range in a newer part of
+ * RocksDB lets a read jump over all that is older. It looks only forwards, since going backwards over deleted rows takes
+ * RocksDB ten times as long.
  */
 export class DeletedRuns {
   readonly #database: () => DatabaseHandle;
-  /** Noted keys that are in no deleted range yet, ascending. */
-  readonly #notes = new Map<ColumnChoice, Buffer[]>();
+  readonly #families = new Map<ColumnChoice, Family>();
   #deletions = 0;
 
   constructor(database: () => DatabaseHandle) {
@@ -54,83 +64,80 @@ export class DeletedRuns {
 
   /** The families have other handles now. */
   clear(): void {
-    this.#notes.clear();
+    this.#families.clear();
   }
 
-  /** The rows of these noted keys were deleted. Marks the runs that they are in. @throws the error of RocksDB */
+  /** The rows of these noted keys were deleted. Sometimes marks the runs. @throws the error of RocksDB */
   deleted(keys: readonly DeletedKey[]): void {
-    for (const { choice, key } of keys) this.#note(choice, key);
-    let last: (Gap & { choice: ColumnChoice }) | undefined;
     for (const { choice, key } of keys) {
-      if (last !== undefined && last.choice === choice && isWithin(last, key)) continue;
-      last = { ...this.#gapAround(choice, key), choice };
-      if (this.#takeNotes(choice, last))
-        rocksBinding().db_clear(this.#database(), { column: choice?.column, gte: last.from, lt: last.to });
+      const family = this.#families.get(choice);
+      if (family === undefined) this.#families.set(choice, { notes: [key], last: undefined });
+      else family.notes.push(key);
+    }
+    for (const [choice, family] of this.#families)
+      if (family.notes.length >= NOTES_PER_PASS) this.#mark(choice, family);
+  }
+
+  #mark(choice: ColumnChoice, family: Family): void {
+    const notes = family.notes.splice(0).sort((a, b) => Buffer.compare(a, b));
+    const rows = this.#rowsFrom(choice, notes[0]);
+    try {
+      for (let at = 0; at < notes.length;) {
+        const start = notes[at] ?? EMPTY;
+        const next = firstRow(rows, start);
+        const first = at;
+        while (at < notes.length && isBefore(notes[at] ?? EMPTY, next)) at += 1;
+        if (at - first < NOTES_PER_RUN) {
+          // A key that was put again is a row itself.
+          at = Math.max(at, first + 1);
+          continue;
+        }
+        const { last } = family;
+        const grows =
+          last !== undefined &&
+          Buffer.compare(last.from, start) <= 0 &&
+          this.#isEmpty(choice, last.from, start);
+        const range = { from: grows ? last.from : start, to: next ?? after(notes[at - 1] ?? EMPTY) };
+        rocksBinding().db_clear(this.#database(), { column: choice?.column, gte: range.from, lt: range.to });
+        family.last = range;
+      }
+    } finally {
+      rocksBinding().iterator_close(rows);
     }
   }
 
-  #note(choice: ColumnChoice, key: Buffer): void {
-    let notes = this.#notes.get(choice) ?? [];
-    if (notes.length >= MAX_NOTES) notes = notes.filter((_, at) => at % 2 === 0);
-    notes.splice(placeOf(notes, key), 0, key);
-    this.#notes.set(choice, notes);
+  #isEmpty(choice: ColumnChoice, from: Buffer, to: Buffer): boolean {
+    const rows = this.#rowsFrom(choice, from, to);
+    const isEmpty = rocksBinding().iterator_nextv_sync(rows, 1).rows.length === 0;
+    rocksBinding().iterator_close(rows);
+    return isEmpty;
   }
 
-  /** Removes the notes of a gap if they are enough for a run. */
-  #takeNotes(choice: ColumnChoice, { from, to }: Gap): boolean {
-    const notes = this.#notes.get(choice) ?? [];
-    const first = placeOf(notes, from);
-    const count = placeOf(notes, to) - first;
-    if (count < NOTES_PER_RUN) return false;
-    notes.splice(first, count);
-    return true;
-  }
-
-  /** The place between the rows before and after a key; up to the key itself if there is none. */
-  #gapAround(choice: ColumnChoice, key: Buffer): Gap {
-    const previous = this.#firstRow(choice, { lt: key, reverse: true });
-    const next = this.#firstRow(choice, { gte: key });
-    return { from: previous === undefined ? key : after(previous), to: next ?? after(key) };
-  }
-
-  #firstRow(
-    choice: ColumnChoice,
-    range: Partial<Pick<NativeIteratorOptions, 'gte' | 'lt' | 'reverse'>>,
-  ): Buffer | undefined {
-    const rows = rocksBinding().iterator_init(this.#database(), {
+  #rowsFrom(choice: ColumnChoice, gte: Buffer | undefined, lt?: Buffer): IteratorHandle {
+    return rocksBinding().iterator_init(this.#database(), {
       column: choice?.column,
-      gte: range.gte,
-      lt: range.lt,
-      reverse: range.reverse === true,
+      gte,
+      lt,
+      reverse: false,
       values: false,
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
       asyncIO: false,
     });
-    try {
-      return rocksBinding().iterator_nextv_sync(rows, 1).rows[0];
-    } finally {
-      rocksBinding().iterator_close(rows);
-    }
   }
 }
 
-function isWithin({ from, to }: Gap, key: Buffer): boolean {
-  return Buffer.compare(from, key) <= 0 && Buffer.compare(key, to) < 0;
+/** The first row from `key` on. */
+function firstRow(rows: IteratorHandle, key: Buffer): Buffer | undefined {
+  rocksBinding().iterator_seek(rows, key);
+  return rocksBinding().iterator_nextv_sync(rows, 1).rows[0];
+}
+
+/** Undefined is the end, after all keys. */
+function isBefore(key: Buffer, other: Buffer | undefined): boolean {
+  return other === undefined || Buffer.compare(key, other) < 0;
 }
 
 function after(key: Buffer): Buffer {
   return Buffer.concat([key, ZERO]);
-}
-
-/** The number of notes before a key. */
-function placeOf(notes: readonly Buffer[], key: Buffer): number {
-  let low = 0;
-  let high = notes.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (Buffer.compare(notes[middle] ?? EMPTY, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
