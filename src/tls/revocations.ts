@@ -1,5 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
-import { bareSerial, revokedSerials } from './revocation-list.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { runSteps, type Steps } from '../lib/steps.ts';
+import { bareSerial, readRevocationList, SerialNumbers } from './revocation-list.ts';
 import { fileReason, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
@@ -10,45 +12,81 @@ import { WatchedFiles } from './watched-files.ts';
 export class Revocations {
   readonly #file: string;
   readonly #watched: WatchedFiles;
-  #serials: ReadonlySet<string> = new Set();
+  #serials = new SerialNumbers();
+  /** A reading over several turns that is under way, with the reason if the list cannot be read. Never rejects. */
+  #reading: Promise<string | undefined> | undefined;
+  /** Number of readings begun. */
+  #begun = 0;
 
   /** @throws TlsFileError */
   constructor(file: string) {
     this.#file = file;
     this.#watched = new WatchedFiles([file]);
-    this.#refresh();
+    runSteps(this.#refresh());
   }
 
   /**
    * Why one of the certificates is refused; undefined if none is revoked. If the list cannot be read, all
-   * certificates are refused. A damaged file must not make a revoked certificate valid again.
+   * certificates are refused. A damaged file must not make a revoked certificate valid again. A list that has changed
+   * is read at once: a long one holds the event loop.
    */
   refusal(certificates: readonly X509Certificate[]): string | undefined {
-    if (this.#watched.haveChanged) {
+    if (!this.isCurrent) {
       try {
-        this.#refresh();
+        runSteps(this.#refresh());
       } catch (error) {
         this.#watched.forget();
         return fileReason(error);
       }
     }
+    return this.#revoked(certificates);
+  }
+
+  /** As `refusal`, but reads a list that has changed over several turns of the event loop. Never rejects. */
+  async refusalSoon(certificates: readonly X509Certificate[]): Promise<string | undefined> {
+    // It may have begun before the last change of the file. One that begins later sees that change.
+    await this.#reading;
+    if (this.#watched.haveChanged) this.#reading ??= this.#readInTurns();
+    return (await this.#reading) ?? this.#revoked(certificates);
+  }
+
+  /** Whether `refusal` reads nothing. */
+  get isCurrent(): boolean {
+    return this.#reading === undefined && !this.#watched.haveChanged;
+  }
+
+  /** @returns why the list cannot be read */
+  async #readInTurns(): Promise<string | undefined> {
+    try {
+      await nextTurn();
+      const steps = this.#refresh();
+      while (steps.next().done !== true) await nextTurn();
+      return undefined;
+    } catch (error) {
+      this.#watched.forget();
+      return fileReason(error);
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  #revoked(certificates: readonly X509Certificate[]): string | undefined {
     const revoked = certificates.find(({ serialNumber }) => this.#serials.has(bareSerial(serialNumber)));
     return revoked === undefined
       ? undefined
       : `certificate serial ${revoked.serialNumber.toLowerCase()} revoked`;
   }
 
-  #refresh(): void {
+  *#refresh(): Steps<void> {
+    this.#begun += 1;
+    const begun = this.#begun;
     const [bytes = Buffer.alloc(0)] = this.#watched.read();
     try {
-      this.#serials = revokedSerials(derOf(bytes));
+      const serials = yield* readRevocationList(bytes);
+      // Another reading that began later may have ended earlier.
+      if (begun === this.#begun) this.#serials = serials;
     } catch (error) {
       throw new TlsFileError(this.#file, `not a certificate revocation list (${fileReason(error)})`);
     }
   }
-}
-
-function derOf(bytes: Buffer): Buffer {
-  const base64 = /-----BEGIN X509 CRL-----([^-]*)-----END X509 CRL-----/.exec(bytes.toString('latin1'))?.[1];
-  return base64 === undefined ? bytes : Buffer.from(base64, 'base64');
 }

@@ -92,7 +92,7 @@ export class TlsEndpoint {
 
   /** Calls back if a connection passes the checks after the handshake. Otherwise logs and closes the connection. */
   admit(socket: TLSSocket, admitted: () => void): void {
-    const { resolver, requiresClientCertificate } = this.#parts;
+    const { requiresClientCertificate } = this.#parts;
     const chain = chainOf(socket.getPeerX509Certificate());
     const leaf = chain[0];
     if (requiresClientCertificate) {
@@ -106,24 +106,38 @@ export class TlsEndpoint {
       admitted();
       return;
     }
-    const refusal = this.#nameRefusal(leaf) ?? this.#parts.revocations?.refusal(chain);
+    const refusal = this.#nameRefusal(leaf);
     if (refusal !== undefined) {
       this.#refuse(socket, refusal);
       return;
     }
+    const { revocations } = this.#parts;
+    const admitFrom = (): void => this.#admitFrom(socket, leaf, admitted);
+    if (revocations === undefined) admitFrom();
+    else if (revocations.isCurrent) this.#judge(socket, revocations.refusal(chain), admitFrom);
+    else this.#judgeLater(socket, revocations.refusalSoon(chain), admitFrom);
+  }
+
+  /** The check of the address that a certificate is shown from. */
+  #admitFrom(socket: TLSSocket, leaf: X509Certificate, admitted: () => void): void {
+    const { resolver } = this.#parts;
     const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
-    if (resolver === undefined || address === undefined) {
-      admitted();
-      return;
-    }
+    if (resolver === undefined || address === undefined) admitted();
+    else this.#judgeLater(socket, addressRefusal(leaf, address, resolver), admitted);
+  }
+
+  #judge(socket: TLSSocket, refusal: string | undefined, admitted: () => void): void {
+    if (refusal === undefined) admitted();
+    else this.#refuse(socket, refusal);
+  }
+
+  #judgeLater(socket: TLSSocket, refusal: Promise<string | undefined>, admitted: () => void): void {
     const ignore = (): void => undefined;
     socket.on('error', ignore);
-    addressRefusal(leaf, address, resolver)
+    refusal
       .then((reason) => {
         socket.off('error', ignore);
-        if (socket.destroyed) return;
-        if (reason === undefined) admitted();
-        else this.#refuse(socket, reason);
+        if (!socket.destroyed) this.#judge(socket, reason, admitted);
       })
       .catch((error: unknown) => this.#refuse(socket, fileReason(error)));
   }
