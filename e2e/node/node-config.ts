@@ -13,6 +13,14 @@ export interface EtcdImage {
   tag: string;
 }
 
+/** An etcd outside of the cluster, with paths on the node. */
+export interface ExternalEtcd {
+  endpoints: readonly string[];
+  caFile: string;
+  certFile: string;
+  keyFile: string;
+}
+
 export const KUBERNETES_VERSION = 'v1.35.4';
 export const COREDNS_VERSION = 'v1.14.7';
 
@@ -67,8 +75,11 @@ export const NETWORK_CONFIG = {
   ],
 };
 
-/** What `kubeadm init --config` reads. kubeadm/stacked.yaml of the project is the same for a usual machine. */
-export function kubeadmConfig(place: NodePlace, etcd: EtcdImage): string {
+/**
+ * What `kubeadm init --config` reads. k8s/kubeadm-stacked.yaml and k8s/kubeadm-external.yaml of the project are the same
+ * for a usual machine.
+ */
+export function kubeadmConfig(place: NodePlace, etcd: EtcdImage | ExternalEtcd): string {
   const documents = [
     {
       apiVersion: 'kubeadm.k8s.io/v1beta4',
@@ -88,9 +99,10 @@ export function kubeadmConfig(place: NodePlace, etcd: EtcdImage): string {
       imageRepository: 'localhost',
       networking: { podSubnet: '10.244.0.0/24', serviceSubnet: '10.96.0.0/16' },
       dns: { imageRepository: 'localhost', imageTag: COREDNS_VERSION },
-      etcd: {
-        local: { imageRepository: etcd.repository, imageTag: etcd.tag, dataDir: '/var/lib/etcd' },
-      },
+      etcd:
+        'endpoints' in etcd
+          ? { external: etcd }
+          : { local: { imageRepository: etcd.repository, imageTag: etcd.tag, dataDir: '/var/lib/etcd' } },
     },
     {
       apiVersion: 'kubelet.config.k8s.io/v1beta1',

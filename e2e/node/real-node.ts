@@ -13,6 +13,7 @@ import {
   containerdSocket,
   COREDNS_VERSION,
   type EtcdImage,
+  type ExternalEtcd,
   kubeadmConfig,
   kubeletLoop,
   KUBERNETES_VERSION,
@@ -101,7 +102,7 @@ export class RealNode {
     const files: Record<string, string> = {
       'setup.sh': setupScript(this.#place),
       'kubelet.sh': kubeletLoop(requirePeer('kubelet')),
-      'resolv.conf': `nameserver ${this.address.replace(/1$/, '2')}\n`,
+      'resolv.conf': `nameserver ${this.hostAddress}\n`,
       'containerd.toml': containerdConfig(this.#place, ociRuntime()),
       'cni/10-pods.conflist': JSON.stringify(NETWORK_CONFIG),
     };
@@ -111,15 +112,14 @@ export class RealNode {
   /** A link between the host and the node. It ends with the network namespace. */
   async #connect(): Promise<void> {
     const link = `ks${this.#init}`;
-    const host = this.address.replace(/1$/, '2');
     await must(
       runCommand('ip', [...`link add ${link} type veth peer name eth0 netns ${this.#init}`.split(' ')]),
     );
-    await must(runCommand('ip', ['address', 'add', `${host}/24`, 'dev', link]));
+    await must(runCommand('ip', ['address', 'add', `${this.hostAddress}/24`, 'dev', link]));
     await must(runCommand('ip', ['link', 'set', link, 'up']));
     await this.ok('ip', 'address', 'add', `${this.address}/24`, 'dev', 'eth0');
     await this.ok('ip', 'link', 'set', 'eth0', 'up');
-    await this.ok('ip', 'route', 'add', 'default', 'via', host);
+    await this.ok('ip', 'route', 'add', 'default', 'via', this.hostAddress);
   }
 
   async #loadKubernetes(): Promise<void> {
@@ -153,8 +153,8 @@ export class RealNode {
     await must(this.#ctr('images', 'import', archive));
   }
 
-  /** Runs `kubeadm init` with this image as etcd, and the proxy of services. */
-  async kubeadmInit(etcd: EtcdImage): Promise<void> {
+  /** Runs `kubeadm init` with this image as etcd or with an etcd that runs already, and the proxy of services. */
+  async kubeadmInit(etcd: EtcdImage | ExternalEtcd): Promise<void> {
     const config = join(this.folder, 'kubeadm.yaml');
     writeFileSync(config, kubeadmConfig(this.#place, etcd));
     const init = [
@@ -195,6 +195,11 @@ export class RealNode {
   async ok(...args: readonly string[]): Promise<string> {
     const command = this.#enter(...args);
     return must(runCommand(command[0], command.slice(1), { timeoutMs: 300_000 }));
+  }
+
+  /** Where the node and its pods find servers of the host. */
+  get hostAddress(): string {
+    return this.address.replace(/1$/, '2');
   }
 
   /** Where the host finds a file that the node has written below /etc, /var or /opt. */

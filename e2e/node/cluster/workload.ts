@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { runCommand } from '../../harness/command.ts';
+import { repositoryRoot } from '../../harness/paths.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RealNode } from '../real-node.ts';
 
@@ -70,18 +73,34 @@ export async function askByDns(node: RealNode, image: string, name: string): Pro
   return node.kubectl(['logs', name]);
 }
 
-/** The node is ready, and all pods of the control plane and of the cluster DNS. */
-export async function clusterReady(node: RealNode): Promise<void> {
+/** The node is ready, and all pods of the control plane and of the cluster DNS, which are one less without etcd. */
+export async function clusterReady(node: RealNode, systemPods = 6): Promise<void> {
   await eventually(
     'a ready node and ready system pods',
     async () => {
       if (!(await node.kubectl(['get', 'nodes'])).includes(' Ready ')) return false;
       const pods = await node.kubectl(['get', 'pods', '-n', 'kube-system', '--no-headers']);
       const lines = pods.trim().split('\n');
-      return lines.length >= 6 && lines.every((line) => /\s1\/1\s+Running\s/.test(line));
+      return lines.length >= systemPods && lines.every((line) => /\s1\/1\s+Running\s/.test(line));
     },
     { timeoutMs: 180_000, everyMs: 500 },
   );
+}
+
+/** Runs `npm run e2e:kubeconfig` against the cluster. Returns its output, or throws with it. */
+export async function runClusterSuite(node: RealNode): Promise<string> {
+  const vitest = join(repositoryRoot, 'node_modules/vitest/vitest.mjs');
+  const { code, stdout, stderr } = await runCommand(
+    process.execPath,
+    [vitest, 'run', '--project', 'e2e', 'e2e/kubeconfig'],
+    {
+      cwd: repositoryRoot,
+      env: { KEYSTEAD_KUBECONFIG: node.kubeconfig, KEYSTEAD_POD_IMAGE: 'localhost/pause:1' },
+      timeoutMs: 600_000,
+    },
+  );
+  if (code !== 0) throw new Error(stdout + stderr);
+  return stdout;
 }
 
 export async function restartsOfEtcd(node: RealNode): Promise<number> {
