@@ -3,7 +3,8 @@ import { rangeOptions, refuseRevision } from '../apply/kv-context.ts';
 import { type AuthInfo, NOBODY } from '../auth/auth-store.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import { keyRange } from '../mvcc/key-range.ts';
-import type { RangeOptions, RangeResult } from '../mvcc/range-scan.ts';
+import type { RangeOptions } from '../mvcc/range-options.ts';
+import type { RangeResult } from '../mvcc/range-scan.ts';
 import { EtcdError, GrpcCode } from '../wire/errors.ts';
 import { RangeRequest, RangeRequestSortOrder, RangeRequestSortTarget } from '../wire/gen/etcdserverpb.ts';
 import { EMPTY } from '../wire/reader.ts';
@@ -244,7 +245,7 @@ class ChunkedRange {
     failed?: () => void,
   ): void {
     const { member } = this.#context;
-    const scan = member.store.scan(options, withTotalCount);
+    const scan = member.store.scan(options, { totalCount: withTotalCount, keys: true });
     const step = (): void => {
       try {
         if (this.#call.ended) {

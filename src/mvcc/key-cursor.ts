@@ -9,6 +9,7 @@ const CHUNK_ROWS = 128;
 
 /** A key that is live at the revision read, with its index entry. */
 export interface KeyEntry {
+  /** Empty if the cursor does not read keys. */
   readonly key: Buffer;
   readonly meta: IndexMeta;
 }
@@ -26,13 +27,13 @@ function bounds(range: KeyRange): { gte: Buffer; lt: Buffer | undefined } {
   return { gte: range.start, lt: range.end };
 }
 
-/** The current live keys. */
+/** The current live keys; without `withKeys` only their index entries. */
 export class CurrentKeys implements KeyCursor {
   readonly #rows: EngineIterator;
   #isDone = false;
 
-  constructor(engine: Engine, range: KeyRange) {
-    this.#rows = engine.iterate('latest', bounds(range));
+  constructor(engine: Engine, range: KeyRange, withKeys = true) {
+    this.#rows = engine.iterate('latest', { ...bounds(range), valuesOnly: !withKeys });
   }
 
   next(count: number): KeyEntry[] {

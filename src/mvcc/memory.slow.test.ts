@@ -5,7 +5,7 @@ import { IndexMeta } from './index-meta.ts';
 import { KeyChanges } from './key-changes.ts';
 import { everything, keyRange } from './key-range.ts';
 import { MetaCache } from './meta-cache.ts';
-import type { RangeOptions } from './range-scan.ts';
+import type { RangeOptions } from './range-options.ts';
 import { MvccStore } from './store.ts';
 import { allKeys } from './testing/range-options.ts';
 import { heldBytes } from './testing/held-bytes.ts';

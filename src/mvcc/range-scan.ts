@@ -10,24 +10,8 @@ import {
 } from '../wire/gen/etcdserverpb.ts';
 import type { IndexMeta } from './index-meta.ts';
 import type { KeyCursor, KeyEntry } from './key-cursor.ts';
-import type { KeyRange } from './key-range.ts';
+import { hasFilters, isDefaultOrder, passes, type RangeOptions } from './range-options.ts';
 import { joinFields, type ReadValues } from './value-cache.ts';
-
-export interface RangeOptions {
-  readonly range: KeyRange;
-  /** 0 or less reads the current revision. */
-  readonly revision: number;
-  /** 0 means no limit. */
-  readonly limit: number;
-  readonly keysOnly: boolean;
-  readonly countOnly: boolean;
-  readonly sortOrder: number;
-  readonly sortTarget: number;
-  readonly minModRevision: number;
-  readonly maxModRevision: number;
-  readonly minCreateRevision: number;
-  readonly maxCreateRevision: number;
-}
 
 /** Values by revision. @throws RevisionGoneError */
 export interface ValueReads {
@@ -79,10 +63,10 @@ export class RangeResult {
     return this.#at >= this.length;
   }
 
-  /** The key at a place. */
+  /** The key at a place, if the scan was to return keys. */
   keyAt(at: number): Buffer {
     const entry = this.#entries[at];
-    assert(entry !== undefined, 'a range result has a key for each KeyValue');
+    assert(entry !== undefined && entry.key.length > 0, 'a range result has a key for each KeyValue');
     return entry.key;
   }
 
@@ -159,29 +143,6 @@ export class RangeResult {
 
 function fieldSize(size: number): number {
   return 1 + varintSize(size) + size;
-}
-
-function isDefaultOrder(options: RangeOptions): boolean {
-  return (
-    options.sortOrder === SortOrder.NONE ||
-    (options.sortTarget === SortTarget.KEY && options.sortOrder === SortOrder.ASCEND)
-  );
-}
-
-function hasFilters(options: RangeOptions): boolean {
-  return (
-    options.minModRevision !== 0 ||
-    options.maxModRevision !== 0 ||
-    options.minCreateRevision !== 0 ||
-    options.maxCreateRevision !== 0
-  );
-}
-
-function passes(options: RangeOptions, meta: IndexMeta): boolean {
-  if (options.maxModRevision !== 0 && meta.mod > options.maxModRevision) return false;
-  if (options.minModRevision !== 0 && meta.mod < options.minModRevision) return false;
-  if (options.maxCreateRevision !== 0 && meta.create > options.maxCreateRevision) return false;
-  return options.minCreateRevision === 0 || meta.create >= options.minCreateRevision;
 }
 
 type Order = (a: KeyEntry, b: KeyEntry) => number;

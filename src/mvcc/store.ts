@@ -28,7 +28,8 @@ import { CurrentKeys, type KeyCursor, PastKeys, noKeys, oneKey } from './key-cur
 import { type KeyRange, isEmptyRange, keyString } from './key-range.ts';
 import { StoreMeta } from './store-meta.ts';
 import { MetaCache } from './meta-cache.ts';
-import { type RangeOptions, RangeResult, RangeScan, type ValueReads } from './range-scan.ts';
+import { type RangeOptions, type ScanNeeds, usesKeys } from './range-options.ts';
+import { RangeResult, RangeScan, type ValueReads } from './range-scan.ts';
 import { RowStager } from './row-stager.ts';
 import type { StoreEvent } from './store-event.ts';
 import { defaultStoreOptions, type StoreOptions } from './store-options.ts';
@@ -370,11 +371,9 @@ export class MvccStore {
   /**
    * Begins a range read, which the caller steps. `refusal` must have accepted the revision. Outside of a batch it sees
    * what is committed; inside of a batch also the pending changes.
-   *
-   * @param withTotalCount whether the count must include the keys beyond the limit
    */
-  scan(options: RangeOptions, withTotalCount = true): RangeScan {
-    const scan = this.#beginScan(options, withTotalCount);
+  scan(options: RangeOptions, needs: ScanNeeds = {}): RangeScan {
+    const scan = this.#beginScan(options, needs);
     const seen = options.revision > 0 ? options.revision : this.revision;
     scan.hold = () => this.#heldRevisions.hold(seen);
     return scan;
@@ -385,7 +384,7 @@ export class MvccStore {
     return this.#heldRevisions.hasBelow(revision);
   }
 
-  #beginScan(options: RangeOptions, withTotalCount: boolean): RangeScan {
+  #beginScan(options: RangeOptions, needs: ScanNeeds): RangeScan {
     const past = options.revision > 0 && options.revision < this.revision;
     const reads = this.#reads;
     const { range } = options;
@@ -397,10 +396,11 @@ export class MvccStore {
         'a past revision is read once its batch is committed',
       );
       const cursor = new PastKeys(this.engine, range, options.revision);
-      return new RangeScan(options, cursor, reads, this.#pastCount(options, withTotalCount));
+      return new RangeScan(options, cursor, reads, this.#pastCount(options, needs.totalCount ?? true));
     }
     const overlay = this.#overlayOf(range);
-    const current = new CurrentKeys(this.engine, range);
+    const withKeys = needs.keys === true || overlay !== undefined || usesKeys(options);
+    const current = new CurrentKeys(this.engine, range, withKeys);
     const keys = overlay === undefined ? current : overlay.over(current);
     // A scan that reads all keys counts them itself.
     if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, reads, undefined);

@@ -6,7 +6,8 @@ import { varintSize } from '../wire/varint.ts';
 import { beginEventRow, encodeEventRow } from './event-row.ts';
 import { IndexMeta } from './index-meta.ts';
 import { type KeyRange, keyString } from './key-range.ts';
-import type { RangeOptions, RangeResult, RangeScan } from './range-scan.ts';
+import type { RangeOptions } from './range-options.ts';
+import type { RangeResult, RangeScan } from './range-scan.ts';
 import type { MvccStore } from './store.ts';
 
 /** Keys deleted in one step. */

@@ -19,6 +19,8 @@ export interface EngineRange {
   readonly reverse?: boolean;
   /** Omits values, so that they are not read. Rows then have empty buffers in their place. */
   readonly keysOnly?: boolean;
+  /** Omits keys: each costs a buffer. Rows then have empty buffers in their place. */
+  readonly valuesOnly?: boolean;
 }
 
 /** A cursor over a frozen view of one column: later writes are not seen. Must be closed. */

@@ -119,6 +119,7 @@ export class DeletedRuns {
       gte,
       lt,
       reverse: false,
+      keys: true,
       values: false,
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',

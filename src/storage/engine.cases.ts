@@ -118,6 +118,7 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       expect(list(engine, column, { ...range('b', 'd'), reverse: true })).toEqual(['c=3', 'b=2']);
       expect(list(engine, column, { ...everything, reverse: true })).toEqual(['d=4', 'c=3', 'b=2', 'a=1']);
       expect(list(engine, column, { ...range('b', 'c'), keysOnly: true })).toEqual(['b=']);
+      expect(list(engine, column, { ...range('b', 'd'), valuesOnly: true })).toEqual(['=2', '=3']);
       expect(list(engine, column, range('c', 'b'))).toEqual([]);
       expect(list(engine, column, range('x'))).toEqual([]);
     });

@@ -64,12 +64,12 @@ interface Opening {
 
 class MemoryIterator implements EngineIterator {
   #cursor: RowsCursor | undefined;
-  readonly #keysOnly: boolean;
+  readonly #range: EngineRange;
   readonly #opening: Opening;
 
-  constructor(cursor: RowsCursor, keysOnly: boolean, opening: Opening) {
+  constructor(cursor: RowsCursor, range: EngineRange, opening: Opening) {
     this.#cursor = cursor;
-    this.#keysOnly = keysOnly;
+    this.#range = range;
     this.#opening = opening;
     opening.reads += 1;
   }
@@ -81,7 +81,8 @@ class MemoryIterator implements EngineIterator {
     for (let n = 0; n < count; n++) {
       const row = this.#cursor.next();
       if (row === undefined) break;
-      rows.push(Buffer.from(row.key), this.#keysOnly ? EMPTY : Buffer.from(row.value));
+      const { keysOnly = false, valuesOnly = false } = this.#range;
+      rows.push(valuesOnly ? EMPTY : Buffer.from(row.key), keysOnly ? EMPTY : Buffer.from(row.value));
     }
     return rows;
   }
@@ -107,7 +108,7 @@ export class MemoryEngine implements EngineControl {
   }
 
   iterate(column: Column, range: EngineRange): EngineIterator {
-    return new MemoryIterator(this.#rows(column).cursor(range), range.keysOnly === true, this.#opened());
+    return new MemoryIterator(this.#rows(column).cursor(range), range, this.#opened());
   }
 
   batch(): WriteBatch {

@@ -31,6 +31,7 @@ function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange):
     gte: gte.length === 0 ? undefined : gte,
     lt: upperBound(place, range.lt),
     reverse: range.reverse === true,
+    keys: range.valuesOnly !== true,
     values: range.keysOnly !== true,
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
@@ -59,7 +60,8 @@ class RocksIterator implements EngineIterator {
     const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
     this.#finished = finished;
     for (let n = 0; n < rows.length; n += 2) {
-      if (this.#prefixBytes > 0) rows[n] = rows[n]?.subarray(this.#prefixBytes);
+      rows[n] = this.#prefixBytes > 0 ? rows[n]?.subarray(this.#prefixBytes) : rows[n];
+      rows[n] ??= EMPTY;
       rows[n + 1] ??= EMPTY;
     }
     return rows as Buffer[];

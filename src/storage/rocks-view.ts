@@ -60,6 +60,7 @@ export class RocksView implements StoreView {
       gte: undefined,
       lt: undefined,
       reverse: false,
+      keys: true,
       values: true,
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',

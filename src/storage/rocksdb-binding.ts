@@ -47,6 +47,7 @@ export interface NativeIteratorOptions {
   readonly gte: Uint8Array | undefined;
   readonly lt: Uint8Array | undefined;
   readonly reverse: boolean;
+  readonly keys: boolean;
   readonly values: boolean;
   readonly keyEncoding: 'buffer';
   readonly valueEncoding: 'buffer';

@@ -1,7 +1,7 @@
 import { AuthStore } from '../../auth/auth-store.ts';
 import { Lessor } from '../../lease/lessor.ts';
 import { Cluster } from '../../membership/cluster.ts';
-import type { RangeOptions } from '../../mvcc/range-scan.ts';
+import type { RangeOptions } from '../../mvcc/range-options.ts';
 import { allKeys } from '../../mvcc/testing/range-options.ts';
 import { MvccStore, type StoreEvent } from '../../mvcc/store.ts';
 import { type Engine, columns } from '../../ports/engine.ts';

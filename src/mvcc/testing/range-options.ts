@@ -1,5 +1,5 @@
 import { everything } from '../key-range.ts';
-import type { RangeOptions } from '../range-scan.ts';
+import type { RangeOptions } from '../range-options.ts';
 
 /** A range over all keys at the current revision, without limits, filters or an order. */
 export const allKeys: RangeOptions = {

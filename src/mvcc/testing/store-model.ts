@@ -5,7 +5,7 @@ import { MemoryEngine } from '../../storage/memory-engine.ts';
 import { KeyValue } from '../../wire/gen/mvccpb.ts';
 import { CompactionJob } from '../compaction.ts';
 import { keyRange } from '../key-range.ts';
-import type { RangeOptions } from '../range-scan.ts';
+import type { RangeOptions } from '../range-options.ts';
 import { MvccStore } from '../store.ts';
 import { allKeys } from './range-options.ts';
 
