@@ -56,7 +56,7 @@ describe('storage', () => {
       order.push('the store is open');
       return engine;
     });
-    const openToRead = nodeDisk.openToRead;
+    const openToRead = nodeDisk.openToRead.bind(nodeDisk);
     const log = vi.spyOn(nodeDisk, 'openToRead').mockImplementation((path) => {
       order.push('the log is read');
       return openToRead(path);
