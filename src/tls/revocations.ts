@@ -5,6 +5,8 @@ import { bareSerial, readRevocationList, SerialNumbers } from './revocation-list
 import { fileReason, TlsFileError } from './tls-file-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
+type Certificate = Pick<X509Certificate, 'serialNumber'>;
+
 /**
  * The serial numbers of a certificate revocation list, in DER or PEM. As in etcd, only the serial number counts. The
  * signature and the validity of the list are not checked, because the administrator writes the file.
@@ -30,7 +32,7 @@ export class Revocations {
    * certificates are refused. A damaged file must not make a revoked certificate valid again. A list that has changed
    * is read at once: a long one holds the event loop.
    */
-  refusal(certificates: readonly X509Certificate[]): string | undefined {
+  refusal(certificates: readonly Certificate[]): string | undefined {
     if (!this.isCurrent) {
       try {
         runSteps(this.#refresh());
@@ -43,7 +45,7 @@ export class Revocations {
   }
 
   /** As `refusal`, but reads a list that has changed over several turns of the event loop. Never rejects. */
-  async refusalSoon(certificates: readonly X509Certificate[]): Promise<string | undefined> {
+  async refusalSoon(certificates: readonly Certificate[]): Promise<string | undefined> {
     // It may have begun before the last change of the file. One that begins later sees that change.
     await this.#reading;
     if (this.#watched.haveChanged) this.#reading ??= this.#readInTurns();
@@ -70,7 +72,7 @@ export class Revocations {
     }
   }
 
-  #revoked(certificates: readonly X509Certificate[]): string | undefined {
+  #revoked(certificates: readonly Certificate[]): string | undefined {
     const revoked = certificates.find(({ serialNumber }) => this.#serials.has(bareSerial(serialNumber)));
     return revoked === undefined
       ? undefined

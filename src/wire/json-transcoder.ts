@@ -55,6 +55,7 @@ export class JsonTranscoder {
   #rest: Buffer = EMPTY;
   /** Number of processed bytes of the message. */
   #position = 0;
+  #fields = 0;
   #out: string[] = ['{'];
   /** The halves of the last varint. */
   readonly #halves = new VarintHalves();
@@ -62,6 +63,11 @@ export class JsonTranscoder {
   /** @param type full name, such as `etcdserverpb.RangeResponse`; @param totalBytes size of the message */
   constructor(type: string, totalBytes: number) {
     this.#frames = [frame(fieldsOf(type), totalBytes)];
+  }
+
+  /** Number of fields and elements so far. Many small ones take more time than few large ones of the same size. */
+  get fields(): number {
+    return this.#fields;
   }
 
   /** Returns the text for the next bytes. After the last bytes the text is complete; an empty message has no text. */
@@ -97,6 +103,7 @@ export class JsonTranscoder {
 
   /** Reads a tag with its number or length. Returns the number of bytes used, 0 if they are incomplete. */
   #field(chunk: Buffer, at: number): number {
+    this.#fields += 1;
     const top = defined(this.#frames.at(-1), 'bytes after the end of a message');
     if (top.packed !== undefined) {
       const used = this.#varint(chunk, at);

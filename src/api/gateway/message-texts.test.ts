@@ -40,6 +40,26 @@ function response(values: number, bytes: number): Buffer {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+it.each([
+  ['in one part', 100_000, (message: Buffer): Buffer[] => [message]],
+  [
+    'in parts of one byte',
+    10_000,
+    (message: Buffer): Buffer[] => [...message].map((byte) => Buffer.of(byte)),
+  ],
+])('a message of many small fields %s is converted in many turns', async (_name, values, split) => {
+  const writer = new RecordingWriter();
+  const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);
+  const message = response(values, 1);
+  texts.add(split(message), message.length);
+  let turns = 0;
+  for (; writer.ended === 0; turns++) await turn();
+  // Each KeyValue has six fields. A turn converts at most 8192, and the rest of its last 8 KB.
+  const pieces = split(message).length > 1 ? message.length : 6 * values;
+  expect(turns).toBeGreaterThan(pieces / (8192 + 4096) - 1);
+  expect((JSON.parse(writer.text) as { kvs: unknown[] }).kvs).toHaveLength(values);
+});
+
 it('a long message is converted in many turns of the event loop', async () => {
   const writer = new RecordingWriter();
   const texts = new MessageTexts(TYPE, writer, PLAIN, () => undefined);

@@ -5,8 +5,11 @@ import { HIGH_WATER_BYTES, type ResponseWriter } from './response-writer.ts';
 
 /** How many bytes of a message are converted at a time: about half a millisecond of work. */
 const SLICE_BYTES = 64 * 1024;
-/** After this many bytes the event loop gets a turn. */
+/** After this many bytes or fields the event loop gets a turn. */
 const SLICES_PER_TURN = 4;
+const FIELDS_PER_TURN = 8192;
+/** How many bytes are converted before fields are counted. A field has at least two bytes. */
+const CHUNK_BYTES = 8 * 1024;
 
 /** The text around each message. */
 export interface Framing {
@@ -35,6 +38,8 @@ export class MessageTexts {
   readonly #parts: Buffer[] = [];
   #queuedBytes = 0;
   #isScheduled = false;
+  /** Fields that this turn may still convert. */
+  #fieldsLeft = 0;
   #onEmpty: (() => void) | undefined;
 
   /** @param onProgress called when the client has read some of the queued bytes */
@@ -69,9 +74,10 @@ export class MessageTexts {
   goOn(): void {
     if (this.#isScheduled) return;
     let slices = 0;
+    this.#fieldsLeft = FIELDS_PER_TURN;
     for (let message = this.#queue[0]; message !== undefined; message = this.#queue[0]) {
       if (this.#writer.queuedBytes >= HIGH_WATER_BYTES) return;
-      if (slices === SLICES_PER_TURN) {
+      if (slices === SLICES_PER_TURN || this.#fieldsLeft <= 0) {
         this.#isScheduled = true;
         setImmediate(() => {
           this.#isScheduled = false;
@@ -108,12 +114,15 @@ export class MessageTexts {
     message.begun = true;
     let bytes = 0;
     if (message.left === 0) text += message.transcoder.push(EMPTY);
-    while (message.left > 0 && bytes < SLICE_BYTES) {
-      const part = this.#next(message, SLICE_BYTES - bytes);
+    while (message.left > 0 && bytes < SLICE_BYTES && this.#fieldsLeft > 0) {
+      const part = this.#next(message, Math.min(CHUNK_BYTES, SLICE_BYTES - bytes));
       if (part === undefined) break;
       bytes += part.length;
       message.left -= part.length;
+      const { fields } = message.transcoder;
       text += message.transcoder.push(part);
+      // A part counts too, as it may be smaller than a field.
+      this.#fieldsLeft -= message.transcoder.fields - fields + (part.length > 0 ? 1 : 0);
     }
     const isLast = message.left === 0;
     if (!isLast && bytes === 0) {
