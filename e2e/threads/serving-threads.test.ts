@@ -1,0 +1,99 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../src/wire/services.ts';
+import { runCommand } from '../harness/command.ts';
+import { Member, serverUnderTest } from '../harness/member.ts';
+import { keysteadBundle } from '../harness/paths.ts';
+import { RpcClient } from '../harness/rpc-client.ts';
+import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
+import { eventually } from '../harness/wait.ts';
+import { hasReusePort } from '../../src/config/unsupported-flags.ts';
+
+/** Further tests of serving threads are all other suites with KEYSTEAD_E2E_SERVING_THREADS; see docs/testing.md. */
+describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', () => {
+  const cleanups: (() => Promise<void> | void)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  async function start(env: NodeJS.ProcessEnv = {}): Promise<Member> {
+    const member = await Member.start({
+      kind: 'keystead',
+      flags: ['--keystead-serving-threads=1'],
+      env,
+    });
+    cleanups.push(() => member.destroy());
+    return member;
+  }
+
+  function clientOf(member: Member): RpcClient {
+    const client = new RpcClient(member.endpoint);
+    cleanups.push(() => client.close());
+    return client;
+  }
+
+  const put = PutRequest.create({ key: Buffer.from('key'), value: Buffer.alloc(1_000_000, 'v') });
+
+  it('serves gRPC, JSON and metrics, and counts the calls', async () => {
+    const member = await start();
+    const client = clientOf(member);
+    expect(await client.unary(KV.methods.put, put)).toHaveProperty('messages');
+    const range = RangeRequest.create({ key: Buffer.from('key') });
+    expect(await client.unary(KV.methods.range, range)).toHaveProperty('messages');
+    const json = await fetch(`${member.clientUrl}/v3/kv/range`, {
+      method: 'POST',
+      body: JSON.stringify({ key: Buffer.from('key').toString('base64'), count_only: true }),
+    });
+    expect(await json.json()).toMatchObject({ count: '1' });
+    const metrics = await (await fetch(`${member.clientUrl}/metrics`)).text();
+    expect(metrics).toMatch(/grpc_server_handled_total\{grpc_code="OK",grpc_method="Put"[^}]*\} 1\n/);
+    expect(metrics).toMatch(/grpc_server_handled_total\{grpc_code="OK",grpc_method="Range"[^}]*\} 2\n/);
+  });
+
+  it('counts calls that end before they reach the core', async () => {
+    const member = await start();
+    const tooLarge = PutRequest.create({ key: Buffer.from('key'), value: Buffer.alloc(4_000_000) });
+    expect(await clientOf(member).unary(KV.methods.put, tooLarge)).toMatchObject({ code: 8 });
+    const counted = /grpc_server_handled_total\{grpc_code="ResourceExhausted",grpc_method="Put"[^}]*\} 1\n/;
+    await eventually('the refused call in the metrics', async () =>
+      counted.test(await (await fetch(`${member.clientUrl}/metrics`)).text()),
+    );
+  });
+
+  it('ends with a message when the thread fails, and loses nothing', async () => {
+    const folder = tempDir('thread-fault');
+    cleanups.push(() => removeTempDir(folder));
+    const fault = join(folder, 'fault');
+    const preload = join(import.meta.dirname, 'thread-fault-preload.mjs');
+    const member = await start({
+      NODE_OPTIONS: `--import ${preload}`,
+      KEYSTEAD_TEST_FAULT_FILE: fault,
+    });
+    expect(await clientOf(member).unary(KV.methods.put, put)).toHaveProperty('messages');
+    writeFileSync(fault, '');
+    const { program } = member;
+    await eventually('the end of the process', () => !program.alive);
+    expect(program.exitCode).toBe(2);
+    expect(program.tail()).toContain('a serving thread has ended');
+    expect(program.tail()).toContain('a planted fault');
+    await member.stop();
+    removeTempDir(folder);
+    await member.start();
+    const range = RangeRequest.create({ key: Buffer.from('key') });
+    expect(await clientOf(member).unary(KV.methods.range, range)).toMatchObject({
+      messages: [{ count: 1 }],
+    });
+  });
+
+  it.skipIf(hasReusePort(process.versions.node))(
+    'more than one thread is refused, because this Node.js cannot share a port',
+    async () => {
+      const args = [keysteadBundle(), '--keystead-serving-threads=2'];
+      const { code, stderr } = await runCommand(process.execPath, args);
+      expect(code).toBe(1);
+      expect(stderr).toContain('--keystead-serving-threads above 1 needs Node.js 22.12 or later');
+    },
+  );
+});
