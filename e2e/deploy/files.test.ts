@@ -1,8 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { EventLoopDelay } from '../../src/metrics/event-loop.ts';
-import { Metrics } from '../../src/metrics/metrics.ts';
-import { Registry } from '../../src/metrics/registry.ts';
 import {
   filesIn,
   imageTag,
@@ -20,8 +17,6 @@ import {
 const manifestFiles = ['k8s/backup.yaml', 'k8s/cluster.yaml', 'k8s/single.yaml'];
 const kubeadmFiles = ['k8s/kubeadm-stacked.yaml', 'k8s/static-pod.yaml'];
 const kindFiles = filesIn('kind', '.yaml');
-const ALERTS = 'helm/keystead/files/alerts.yaml';
-const DASHBOARD = 'helm/keystead/files/dashboard.json';
 
 interface ComposeService {
   readonly image: string;
@@ -106,38 +101,12 @@ describe('compose.yaml', () => {
   });
 });
 
-describe('alerts and dashboard', () => {
-  it('use metrics that the server has', () => {
-    const eventLoop = new EventLoopDelay();
-    eventLoop.stop();
-    const versions = { server: '', runtime: '' };
-    const registry = new Registry({ metrics: new Metrics(), versions, eventLoop, extensive: false });
-    const known = new Set([...registry.families()].map(({ name }) => name));
-    const used = [...`${readText(ALERTS)}${readText(DASHBOARD)}`.matchAll(/\b(\w+)\{[^}]*job[=~]/g)]
-      .map(([, name = '']) => name.replace(/_bucket$/, ''))
-      .filter((name) => name !== 'up');
-    expect(used.length).toBeGreaterThan(20);
-    expect([...new Set(used)].filter((name) => !known.has(name))).toEqual([]);
-  });
-
-  const missing = missingTools('promtool');
-  it.skipIf(missing !== undefined)(`are valid, and fire when they should ${missing ?? ''}`, async () => {
-    expect(await runTool('promtool', 'check', 'rules', ALERTS)).toMatchObject({ code: 0 });
-    expect(
-      await runTool('promtool', 'check', 'config', '--syntax-only', 'compose/prometheus.yaml'),
-    ).toMatchObject({ code: 0 });
-    expect(await runTool('promtool', 'test', 'rules', 'e2e/deploy/alerts-cases.yaml')).toMatchObject({
-      code: 0,
-    });
-  });
-});
-
 describe('style', () => {
   const missingYamllint = missingTools('yamllint');
   it.skipIf(missingYamllint !== undefined)(`of YAML files ${missingYamllint ?? ''}`, async () => {
     const result = await runTool(
       'yamllint',
-      ...['--strict', '-c', '.yamllint.yaml', 'compose.yaml', 'compose', 'helm', 'k8s', 'kind', 'e2e/deploy'],
+      ...['--strict', '-c', '.yamllint.yaml', 'compose.yaml', 'compose', 'helm', 'k8s', 'kind', 'monitoring'],
     );
     expect(result).toEqual({ code: 0, output: '' });
   });

@@ -10,7 +10,7 @@ export type DeployTool = 'helm' | 'kubernetes-validate' | 'promtool' | 'shellche
 
 /** Path of a tool: one that scripts/check-deploy.sh has made, or one in PATH. */
 export function toolPath(name: DeployTool): string | undefined {
-  const built = name === 'helm' ? peerBinary('helm') : undefined;
+  const built = name === 'helm' || name === 'promtool' ? peerBinary(name) : undefined;
   if (built !== undefined) return built;
   const folders = [
     join(repositoryRoot, '.cache/deploy/bin'),
