@@ -129,7 +129,7 @@ describe('simple tokens', () => {
     );
     const list = await call(methods.userList.path, Buffer.alloc(0), root);
     expect(AuthUserListResponse.decode(list.message ?? Buffer.alloc(0))).toMatchObject({
-      header: { raftTerm: 2 },
+      header: { raftTerm: server.member.term },
       users: ['root', 'u'],
     });
   });

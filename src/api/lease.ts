@@ -20,6 +20,7 @@ import type { LeaderMonitor } from './leader-monitor.ts';
 import type { Leases } from '../server/leases.ts';
 import { runYielding } from '../server/run-yielding.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
+import { traceGrant, traceRenewal, traceRevoke } from './traced-operations.ts';
 import { admitStream, endStream, streamIdentity, endWithoutLeader } from './stream-calls.ts';
 
 /** The Lease service. */
@@ -28,17 +29,19 @@ export function registerLease(context: ServiceContext, leases: Leases, leaders: 
   const { methods } = Lease;
 
   context.unary(methods.leaseGrant, (call, request, bytes) => {
-    withQuota(context, call, LEASE_GRANT_COST, () =>
+    withQuota(context, call, LEASE_GRANT_COST, () => {
+      const id = request.id === 0n ? member.ids.leaseId() : request.id;
+      traceGrant(call, id, request.ttl);
       context.asCaller(call, (who) => {
         requireUser(context, who);
-        const body =
-          request.id === 0n ? LeaseGrantRequest.encode({ ...request, id: member.ids.leaseId() }) : bytes;
+        const body = request.id === 0n ? LeaseGrantRequest.encode({ ...request, id }) : bytes;
         context.propose(call, RaftRequestField.leaseGrant, body, who);
-      }),
-    );
+      });
+    });
   });
 
-  context.unary(methods.leaseRevoke, (call, _request, bytes) => {
+  context.unary(methods.leaseRevoke, (call, request, bytes) => {
+    traceRevoke(call, request.id);
     context.asCaller(call, (who) => {
       requireUser(context, who);
       context.propose(call, RaftRequestField.leaseRevoke, bytes, who);
@@ -179,7 +182,9 @@ function renewOnce(context: ServiceContext, call: StreamCall, { leases, bytes, d
   const { id } = LeaseKeepAliveRequest.decode(bytes);
   // Taken before the renewal: the client must not see a revision at which the lease may already be gone.
   const header = context.header();
+  const traced = traceRenewal(call, id);
   const answer = (ttl: number): void => {
+    traced?.end();
     call.write([header, LeaseKeepAliveResponse.encode({ header: undefined, id, ttl })]);
     done();
   };

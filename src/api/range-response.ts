@@ -10,6 +10,7 @@ import type { Member } from '../server/member.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
+import type { TimedRead } from './timed-read.ts';
 
 /** Keys visited in one slice: some tenths of a millisecond. */
 export const KEYS_PER_SLICE = 128;
@@ -21,22 +22,32 @@ const AT_ONCE_BYTES = 128 * 1024;
 const MORE_FIELD = Buffer.from([0x18, 0x01]);
 const COUNT_TAG = 0x20;
 
+interface AnsweredRange {
+  readonly options: RangeOptions;
+  readonly caller: AuthInfo;
+  readonly timed: TimedRead;
+}
+
 /** Scans in slices and sends the result. If users or roles have changed during the scan, it fails instead. */
 export function answerRange(
   context: ServiceContext,
   call: UnaryCall,
-  options: RangeOptions,
-  caller: AuthInfo,
+  { options, caller, timed }: AnsweredRange,
 ): void {
   const { member } = context;
   const header = context.header();
   member.metrics.mvcc.rangeTotal++;
-  const startedMs = member.clock.now();
+  const { revision } = member.store;
+  timed.permitted();
   const scan = member.store.scan(options);
   const seen = readRevision(member, options.revision);
+  const scanned = (): void => {
+    const result = scan.result();
+    member.durations.range(timed.found({ count: result.length, revision }) / 1000, true);
+    respond(context, call, { header, seen, result });
+  };
   if (scan.step(KEYS_PER_SLICE)) {
-    member.durations.range((member.clock.now() - startedMs) / 1000, true);
-    respond(context, call, { header, seen, result: scan.result() });
+    scanned();
     return;
   }
   const step = (): void => {
@@ -45,8 +56,7 @@ export function answerRange(
       else if (scan.step(KEYS_PER_SLICE)) {
         const refused = member.auth.checkCurrent(caller);
         if (refused !== undefined) throw refused;
-        member.durations.range((member.clock.now() - startedMs) / 1000, true);
-        respond(context, call, { header, seen, result: scan.result() });
+        scanned();
       } else {
         member.longReads.soon(step);
       }
@@ -107,7 +117,7 @@ function respondLarge(
       hold.release();
       // The announced message cannot be completed. If the store was replaced, only the end of the connection shows that.
       if (member.storeGeneration === generation) call.abort();
-      else call.session.socket.destroy();
+      else call.session.destroy();
     },
     used: () => hold.used(),
     isOver: () => member.storeGeneration !== generation,

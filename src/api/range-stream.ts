@@ -13,6 +13,7 @@ import { fieldHead } from '../wire/splice.ts';
 import { ResponseBody } from '../apply/response-body.ts';
 import { KEYS_PER_SLICE, SlicedResponse } from './range-response.ts';
 import type { ServiceContext } from './service-context.ts';
+import { traceRangeStream } from './traced-operations.ts';
 import { admitStream, endStream, type StreamIdentity, streamIdentity } from './stream-calls.ts';
 
 /** How many keys the first message has. Later messages have more or fewer, to reach the target size. */
@@ -27,6 +28,7 @@ export function registerRangeStream(context: ServiceContext): void {
       try {
         const request = RangeRequest.decode(bytes);
         checkRangeStream(request);
+        traceRangeStream(call, request);
         start(context, call, request);
       } catch (error) {
         endStream(call, error);

@@ -5,11 +5,12 @@ import {
   PutRequest,
   RangeResponse,
   TxnRequest,
-  TxnResponse,
   type RequestOp,
 } from '../wire/gen/etcdserverpb.ts';
 import * as messages from '../wire/gen/etcdserverpb.ts';
 import { enums, messages as descriptors } from '../wire/gen/descriptors.ts';
+import { Reader } from '../wire/reader.ts';
+import { FAILURE, hasSucceeded, operationsOf, SUCCESS } from './txn-operations.ts';
 import { formatGoDuration } from '../config/go-syntax.ts';
 
 /** Larger responses are not decoded for a log line, because that would delay all other calls. */
@@ -76,7 +77,7 @@ function statsOf({ path, request, response, responseBytes }: SlowCall): Stats | 
         return { requestCount: 0, requestSize, responseCount, content: cut(content) };
       }
       case '/etcdserverpb.KV/Txn':
-        return txnStats(TxnRequest.decode(request), answer);
+        return txnStats(request, answer);
       default:
         return undefined;
     }
@@ -86,12 +87,19 @@ function statsOf({ path, request, response, responseBytes }: SlowCall): Stats | 
   }
 }
 
-function txnStats(txn: TxnRequest, answer: Buffer | undefined): Stats {
-  const content = cut(txnText(txn));
+function txnStats(request: Buffer, answer: Buffer | undefined): Stats {
+  const content = txnContent(request);
   if (answer === undefined) return { requestCount: 0, requestSize: 0, responseCount: 0, content };
-  const run = TxnResponse.decode(answer).succeeded ? txn.success : txn.failure;
-  const requestSize = run.reduce((bytes, op) => bytes + messages.RequestOp.size(op), 0);
-  return { requestCount: run.length, requestSize, responseCount: 0, content };
+  const run = operationsOf(request, hasSucceeded(answer) ? SUCCESS : FAILURE);
+  return { requestCount: run.count, requestSize: run.bytes, responseCount: 0, content };
+}
+
+/** Decodes only the first operations of a large transaction. */
+function txnContent(request: Buffer): string {
+  const reader = new Reader(request);
+  const end = reader.endOfFields(MAX_DECODED_BYTES);
+  const shownPart = txnText(TxnRequest.read(reader, end));
+  return end === request.length ? cut(shownPart) : `${shownPart.slice(0, MAX_CONTENT_CHARS)}...`;
 }
 
 function joined(response: Buffer | readonly Buffer[] | undefined): Buffer | undefined {

@@ -9,12 +9,17 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { RaftRequestField } from '../server/raft-request.ts';
 import type { Member } from '../server/member.ts';
 import type { Waiter } from '../server/pending-proposals.ts';
+import { SLOW_MS } from '../server/slow-requests.ts';
 import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
-import type { MessageCodec } from '../wire/codec.ts';
+import { LongReads } from '../server/long-reads.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
+import { runYielding } from '../server/run-yielding.ts';
+import { decodeInSteps, type MessageCodec } from '../wire/codec.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { WireError } from '../wire/wire-error.ts';
-import { ResponseHeaders } from './response-header.ts';
+import { ResponseHeaders } from '../wire/response-header.ts';
+import { reportSlowProposal } from './slow-proposals.ts';
 
 /** The parts of a call that identify its user. */
 export interface Caller {
@@ -43,9 +48,20 @@ export interface UnaryMethod<Request> {
 export interface MethodOptions {
   /** Whether a learner serves it. */
   readonly learner?: boolean;
+  /** Of each list of messages in a large request so many are kept. A request with more must be refused. */
+  readonly mostItems?: number;
 }
 
+/**
+ * A larger request is decoded in steps. A step ends after some kilobytes, because these may have thousands of fields.
+ * With large values a step has one field and takes a microsecond, so the steps of a turn are limited by time.
+ */
+const LARGE_REQUEST_BYTES = 16 * 1024;
+
 export const STORE_REPLACED = 'etcdserver: the store was replaced by a newer one';
+/** etcd's events of a traced request. */
+export const PROPOSAL_SENT = 'Send raft proposal';
+export const RESULT_RECEIVED = 'Receive raft result';
 const HAS_LEADER = 'hasleader';
 const DECODE_FAULT = 'grpc: error unmarshalling request: ';
 
@@ -55,12 +71,16 @@ export class ServiceContext {
   readonly member: Member;
   readonly identify: Identify;
   readonly headers: ResponseHeaders;
+  /** The decoding of large requests: about a millisecond per turn of the event loop for all clients together. */
+  readonly #decoding: LongReads;
 
   constructor(server: GrpcServer, member: Member, identify: Identify) {
     this.server = server;
     this.member = member;
     this.identify = identify;
     this.headers = new ResponseHeaders(member.identity.clusterId, member.identity.memberId);
+    const { clock, scheduler } = member;
+    this.#decoding = new LongReads({ clock, scheduler, isBusy: () => false });
   }
 
   /** The header field of a response with this revision. */
@@ -91,8 +111,17 @@ export class ServiceContext {
       } else handle(call, bytes);
     });
     const handle = (call: UnaryCall, bytes: Buffer): void => {
+      if (bytes.length > LARGE_REQUEST_BYTES) {
+        runYielding(this.#decoding, decodeInSteps(codec, bytes, options.mostItems), {
+          isOver: () => call.ended,
+          done: (request) => member.whenOpen(() => serve(call, bytes, () => request)),
+          failed: (error) => failCall(call, error),
+        });
+      } else serve(call, bytes, () => codec.decode(bytes));
+    };
+    const serve = (call: UnaryCall, bytes: Buffer, decode: () => Request): void => {
       try {
-        const request = codec.decode(bytes);
+        const request = decode();
         if (!learner && member.cluster.isLocalLearner) throw errors.NotSupportedForLearner;
         if (!member.hasLeader && call.metadata.get(HAS_LEADER) === 'true') throw errors.NoLeader;
         handler(call, request, bytes);
@@ -100,6 +129,35 @@ export class ServiceContext {
         failCall(call, error);
       }
     };
+  }
+
+  /**
+   * Does work for a request that grows with its size, then calls back: at once for a small request, else over several
+   * turns of the event loop. The call fails with an error that is thrown.
+   */
+  inSteps<Result>(
+    call: UnaryCall,
+    bytes: Buffer,
+    steps: Steps<Result>,
+    next: (result: Result) => void,
+  ): void {
+    if (bytes.length <= LARGE_REQUEST_BYTES) {
+      next(runSteps(steps));
+      return;
+    }
+    runYielding(this.#decoding, steps, {
+      isOver: () => call.ended,
+      done: (result) => {
+        this.member.whenOpen(() => {
+          try {
+            next(result);
+          } catch (error) {
+            failCall(call, error);
+          }
+        });
+      },
+      failed: (error) => failCall(call, error),
+    });
   }
 
   /** Calls back with the user of the call. Without auth it calls back at once, without a user. */
@@ -128,7 +186,8 @@ export class ServiceContext {
 
   /** Proposes the request unchanged and answers with the result. */
   propose(call: UnaryCall, field: RaftRequestField, body: Buffer, who: AuthInfo | undefined): void {
-    this.member.propose(field, body, who, new Answer(this, call));
+    call.trace?.event(PROPOSAL_SENT);
+    this.member.propose(field, body, who, new Answer(this, call, field, body));
   }
 
   /** Answers a call with the result of an applied request. */
@@ -148,17 +207,27 @@ export class ServiceContext {
 class Answer implements Waiter<ApplyResult> {
   readonly #context: ServiceContext;
   readonly #call: UnaryCall;
+  readonly #field: RaftRequestField;
+  readonly #request: Buffer;
 
-  constructor(context: ServiceContext, call: UnaryCall) {
+  constructor(context: ServiceContext, call: UnaryCall, field: RaftRequestField, request: Buffer) {
     this.#context = context;
     this.#call = call;
+    this.#field = field;
+    this.#request = request;
   }
 
   settled(result: ApplyResult): void {
+    this.#call.trace?.event(RESULT_RECEIVED);
+    const { durations } = this.#context.member;
+    // As in etcd, refused requests are not logged.
+    if (durations.proposalMs > SLOW_MS && !isError(result))
+      reportSlowProposal(durations, this.#field, this.#request, result);
     this.#context.answer(this.#call, result);
   }
 
   failed(error: Error): void {
+    this.#call.trace?.failed(error);
     failCall(this.#call, error);
   }
 }

@@ -46,17 +46,31 @@ export function fragments(head: readonly Buffer[], batch: EventBatch, limit: num
   const responses: ResponseParts[] = [];
   let parts = [...head, FRAGMENT];
   let bytes = marked;
-  let events = 0;
-  for (const field of batch.fields) {
-    if (events > 0 && bytes + field.length >= limit) {
-      responses.push({ parts, bytes });
-      parts = [...head, FRAGMENT];
-      bytes = marked;
-      events = 0;
-    }
-    parts.push(field);
-    bytes += field.length;
-    events += 1;
+  const add = (part: Buffer): void => {
+    if (part.length === 0) return;
+    parts.push(part);
+    bytes += part.length;
+  };
+  const { fieldsPerPart } = batch;
+  let field = 0;
+  for (const [at, part] of batch.parts.entries()) {
+    const end = field + (fieldsPerPart[at] ?? 0);
+    let from = 0;
+    // Only a part that does not fit as a whole is looked at field by field.
+    if (bytes + part.length >= limit)
+      for (let to = 0, next = field; next < end; next += 1) {
+        const { length } = batch.fields[next] ?? EMPTY;
+        if (bytes + to - from + length >= limit && bytes + to - from > marked) {
+          add(part.subarray(from, to));
+          responses.push({ parts, bytes });
+          parts = [...head, FRAGMENT];
+          bytes = marked;
+          from = to;
+        }
+        to += length;
+      }
+    add(from === 0 ? part : part.subarray(from));
+    field = end;
   }
   parts.splice(head.length, 1);
   responses.push({ parts, bytes: bytes - FRAGMENT.length });

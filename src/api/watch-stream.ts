@@ -1,3 +1,4 @@
+import type { TracedOperation } from '../grpc/call-trace.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import { keyRange } from '../mvcc/key-range.ts';
 import type { EventBatch } from '../mvcc/watch-event.ts';
@@ -10,6 +11,7 @@ import {
   type WatchResponse,
 } from '../wire/gen/etcdserverpb.ts';
 import { WireError } from '../wire/wire-error.ts';
+import { traceWatch } from './traced-operations.ts';
 import type { WatchDeps } from './watch.ts';
 import { controlBody, denialReason, fragments, NO_WATCH, watchIdField } from './watch-responses.ts';
 
@@ -20,6 +22,9 @@ const RESPONSE_OVERHEAD_BYTES = 512 * 1024;
 const MIN_PROGRESS_MS = 100;
 /** The smallest key. An empty key means this one. */
 const SMALLEST_KEY = Buffer.from([0]);
+
+/** Requests of one stream that are handled in one turn. A created watch takes about 0.1 ms. */
+const REQUESTS_PER_TURN = 32;
 
 const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 const EMPTY_RANGE = 'mvcc: watcher range is empty';
@@ -35,6 +40,7 @@ class Watch implements WatchReceiver {
    */
   progressDue: boolean | undefined;
   watcher: Watcher | undefined;
+  traced: TracedOperation | undefined;
   readonly #stream: WatchStream;
 
   constructor(stream: WatchStream, id: bigint, { fragment, progressNotify }: WatchCreateRequest) {
@@ -67,6 +73,7 @@ export class WatchStream {
   readonly #stops: (() => void)[] = [];
   #nextId = 0n;
   #checking = false;
+  #requestsOfTurn = 0;
   #closed = false;
 
   constructor(call: StreamCall, deps: WatchDeps) {
@@ -151,10 +158,12 @@ export class WatchStream {
   }
 
   #readOn(): void {
-    if (!this.#outlet.isFull && !this.#checking) this.#call.resume();
+    const isDone = this.#requestsOfTurn >= REQUESTS_PER_TURN;
+    if (!this.#outlet.isFull && !this.#checking && !isDone) this.#call.resume();
   }
 
   #receive(bytes: Buffer): void {
+    this.#countRequest();
     let request: WatchRequest;
     try {
       request = WatchRequest.decode(bytes);
@@ -167,6 +176,17 @@ export class WatchStream {
     if (union?.case === 'createRequest') this.#create(union.value);
     else if (union?.case === 'cancelRequest') this.#cancel(union.value.watchId);
     else if (union?.case === 'progressRequest') this.#answerProgress();
+  }
+
+  /** A chunk of the connection may contain hundreds of requests. Other clients must not wait for all of them. */
+  #countRequest(): void {
+    this.#requestsOfTurn += 1;
+    if (this.#requestsOfTurn === REQUESTS_PER_TURN) this.#call.pause();
+    if (this.#requestsOfTurn > 1) return;
+    this.#deps.scheduler.soon(() => {
+      this.#requestsOfTurn = 0;
+      if (!this.#closed) this.#readOn();
+    });
   }
 
   #create(request: WatchCreateRequest): void {
@@ -228,6 +248,7 @@ export class WatchStream {
       return;
     }
     const watch = new Watch(this, id, request);
+    watch.traced = traceWatch(this.#call, request);
     this.#watches.set(id, watch);
     this.#control({ watchId: id, created: true });
     const { startRevision, prevKv, filters } = request;
@@ -254,7 +275,8 @@ export class WatchStream {
     this.#control({ watchId: id, canceled: true });
   }
 
-  #drop({ watcher }: Watch): void {
+  #drop({ watcher, traced }: Watch): void {
+    traced?.end();
     if (watcher !== undefined) this.#deps.hub.remove(watcher);
   }
 

@@ -223,6 +223,21 @@ describe('Watch', () => {
     ]);
   });
 
+  // 250 watches that arrived in one chunk were created in one turn of 20 ms.
+  it('creates at most 32 watches of a stream in a turn, and all of them in order', async () => {
+    const turns: (() => void)[] = [];
+    const { open } = await setUp({ scheduler: idleScheduler({ soon: (task) => turns.push(task) }) });
+    const stream = open();
+    for (let n = 0; n < 100; n += 1) stream.create({ key: bytes(`k${n}`) });
+    stream.call.end();
+    for (const created of [32, 64, 96, 100]) {
+      await stream.told(created);
+      await vi.waitFor(() => expect(turns.length).toBeGreaterThan(0));
+      expect(stream.responses.map(({ watchId }) => Number(watchId))).toEqual([...Array(created).keys()]);
+      for (const turn of turns.splice(0)) turn();
+    }
+  });
+
   it('reports progress periodically when there are no events', async () => {
     const { server, open } = await setUp({ progressIntervalMs: 1 });
     const stream = open();
@@ -299,7 +314,7 @@ describe('Watch', () => {
       await stream.told(1);
     }
     slow.call.pause();
-    const count = 300;
+    const count = 100;
     for (let n = 0; n < count; n += 1) {
       server.put('a', `${n}`.padEnd(50_000, '.'));
       if (n % 10 === 0) await new Promise((wake) => setImmediate(wake));

@@ -626,7 +626,7 @@ it('transactions with many keys are applied over several turns', () => {
     return machine.entry({ txn: TxnRequest.create({ success }) });
   });
   const { turns, results } = applyInTurns(txns);
-  expect(turns).toBe(8);
+  expect(turns).toBe(16);
   expect(results).toMatchObject(Array.from({ length: 8 }, (_, txn) => ({ revision: 2 + txn })));
 });
 

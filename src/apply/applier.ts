@@ -33,7 +33,11 @@ import {
   writeRangeBody,
 } from './kv-context.ts';
 import { applyCheckpoint, applyGrant, applyRevoke } from './lease-requests.ts';
-import { LargeEntry, mayBeLarge, mayPutBeLarge } from './large-entry.ts';
+import { LargeEntry } from './large-entry.ts';
+import { BatchDecoder, type Decoded } from './batch-decoder.ts';
+import { GuardedEntry } from './guarded-entry.ts';
+import { applyGuarded } from './guarded-txn.ts';
+import { LargeRequest } from './large-request.ts';
 import { PutEntry } from './put-entry.ts';
 import { LEASE_GRANT_COST, putCost, type Quota, txnCost } from './quota.ts';
 import { ResponseBody } from './response-body.ts';
@@ -41,10 +45,7 @@ import { type Applied, type ApplyResult, headerOnly, isError } from './results.t
 import type { ApplyListener, ConfChangeResult } from './apply-listener.ts';
 import { ApplyCounts } from './apply-counts.ts';
 import { hasPinnedRange, runTxn } from './txn.ts';
-import { touchedKeys } from './touched-keys.ts';
 
-/** A batch of several entries has at most so many keys: it is applied in one turn of the event loop. */
-const KEYS_PER_BATCH = 512;
 const LOW_48_BITS = 0xffff_ffff_ffffn;
 
 export interface ApplierOptions {
@@ -65,9 +66,6 @@ export interface ApplierOptions {
   readonly applyToRaft: (change: ConfChange) => ConfState;
 }
 
-/** A decoded entry of the current batch that is not applied yet. */
-type Decoded = PutEntry | InternalRaftRequest | ConfChange | undefined;
-
 /**
  * Applies committed entries. The result depends only on the state before and the entry, so that it is the same on
  * each member. A batch of entries becomes one engine batch together with the applied index. So after a crash each
@@ -76,9 +74,7 @@ type Decoded = PutEntry | InternalRaftRequest | ConfChange | undefined;
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #listener: ApplyListener;
-  readonly #puts: PutEntry[] = [];
-  readonly #decoded: Decoded[] = [];
-  readonly #prefetch: Buffer[] = [];
+  readonly #decoder: BatchDecoder;
   /** Rare calls to the listener, by the entry's position in the batch. */
   readonly #announcements = new Map<number, () => void>();
   readonly #resultPrefixes: number[] = [];
@@ -95,6 +91,7 @@ export class Applier {
 
   constructor(options: ApplierOptions, listener: ApplyListener) {
     this.#options = options;
+    this.#decoder = new BatchDecoder(options);
     this.#listener = listener;
   }
 
@@ -125,9 +122,10 @@ export class Applier {
     while (first < entries.length && defined(entries[first], 'entries have no holes').index <= applied.index)
       first++;
     if (first === entries.length) return first;
-    const count = this.#decodeAll(entries, first);
+    const { decoded } = this.#decoder;
+    const count = this.#decoder.decode(entries, first);
     if (count === 0) {
-      const request = this.#decoded[0] as PutEntry | InternalRaftRequest;
+      const request = decoded[0] as PutEntry | LargeRequest | InternalRaftRequest;
       const entry = defined(entries[first], 'entries have no holes');
       this.#large = new LargeEntry(this.#options, first + 1, (large) =>
         this.#applyLarge(large, entry, request),
@@ -136,7 +134,7 @@ export class Applier {
     }
     for (let i = 0; i < count; i++) {
       const entry = defined(entries[first + i], 'entries have no holes');
-      this.#results[i] = this.#applyEntry(entry, this.#decoded[i], i);
+      this.#results[i] = this.#applyEntry(entry, decoded[i], i);
       applied.advance(entry.index, entry.term);
     }
     this.#commit();
@@ -167,66 +165,19 @@ export class Applier {
     return large.entries;
   }
 
-  *#applyLarge(large: LargeEntry, entry: Entry, request: PutEntry | InternalRaftRequest): Steps<void> {
-    this.#results[0] =
-      request instanceof PutEntry
-        ? yield* this.#applyLargePut(request, 0)
-        : yield* this.#applyRequest(request, 0);
+  *#applyLarge(
+    large: LargeEntry,
+    entry: Entry,
+    request: PutEntry | LargeRequest | InternalRaftRequest,
+  ): Steps<void> {
+    if (request instanceof PutEntry) this.#results[0] = yield* this.#applyLargePut(request, 0);
+    else {
+      const decoded = request instanceof LargeRequest ? yield* request.decode() : request;
+      this.#results[0] = yield* this.#applyRequest(decoded, 0);
+    }
     yield* large.commit(entry, (batch) => this.#write(batch), this.#listener);
     this.#deliver(1);
     this.#finish();
-  }
-
-  /**
-   * Decodes up to the first large entry or the limit of keys; the next batch starts there.
-   *
-   * @returns 0 if the first entry is large
-   */
-  #decodeAll(entries: readonly Entry[], first: number): number {
-    let puts = 0;
-    let count = 0;
-    for (let at = first; at < entries.length; at++) {
-      const { type, data } = defined(entries[at], 'entries have no holes');
-      const place = at - first;
-      if (type === EntryType.EntryConfChange) {
-        this.#decoded[place] = ConfChange.decode(data ?? EMPTY);
-        count += 1;
-        continue;
-      }
-      assert(type === EntryType.EntryNormal, 'a committed entry is a request or a configuration change');
-      if (data === undefined || data.length === 0) {
-        this.#decoded[place] = undefined;
-        count += 1;
-        continue;
-      }
-      const put = (this.#puts[puts] ??= new PutEntry());
-      if (put.read(data)) {
-        const isLarge = mayPutBeLarge(this.#options, put);
-        if (isLarge && place > 0) break;
-        puts++;
-        this.#decoded[place] = put;
-        if (isLarge) return 0;
-        this.#prefetch.push(put.key);
-      } else {
-        const request = InternalRaftRequest.decode(data);
-        const isLarge = mayBeLarge(this.#options, request);
-        if (isLarge && place > 0) break;
-        this.#decoded[place] = request;
-        if (isLarge) return 0;
-        const keysBefore = this.#prefetch.length;
-        touchedKeys(request, this.#prefetch);
-        if (place > 0 && this.#prefetch.length > KEYS_PER_BATCH) {
-          this.#prefetch.length = keysBefore;
-          this.#decoded.length = place;
-          break;
-        }
-      }
-      count += 1;
-      if (this.#prefetch.length >= KEYS_PER_BATCH) break;
-    }
-    this.#options.store.prefetch(this.#prefetch);
-    this.#prefetch.length = 0;
-    return count;
   }
 
   #applyEntry(entry: Entry, decoded: Decoded, place: number): ApplyResult | undefined {
@@ -240,11 +191,21 @@ export class Applier {
       this.counts.countPut(isError(result));
       return wanted ? result : undefined;
     }
+    if (decoded instanceof GuardedEntry) return this.#applyGuarded(entry, decoded, place);
     if (entry.type === EntryType.EntryConfChange) {
       this.#applyConfChange(decoded as ConfChange, place);
       return undefined;
     }
     return runSteps(this.#applyRequest(decoded as InternalRaftRequest, place));
+  }
+
+  #applyGuarded(entry: Entry, txn: GuardedEntry, place: number): ApplyResult | undefined {
+    const wanted = this.#name(place, txn.idPrefix, txn.idSequence);
+    const result = applyGuarded(this.#options, txn, wanted);
+    if (result === undefined)
+      return runSteps(this.#applyRequest(InternalRaftRequest.decode(entry.data ?? EMPTY), place));
+    this.counts.guarded += 1;
+    return wanted ? result : undefined;
   }
 
   /** A put whose lease has so many keys that they are checked over several turns. */
@@ -482,8 +443,7 @@ export class Applier {
   #finish(): void {
     this.#delivered = 0;
     this.#announcements.clear();
-    for (const decoded of this.#decoded) if (decoded instanceof PutEntry) decoded.release();
-    this.#decoded.length = 0;
+    this.#decoder.release();
   }
 }
 

@@ -47,6 +47,7 @@ export function requestName(kind: string): string {
 export class ApplyCounts {
   puts = 0;
   refusedPuts = 0;
+  guarded = 0;
   readonly #others = new Map<string, { done: number; refused: number }>();
 
   countPut(isRefused: boolean): void {
@@ -66,8 +67,10 @@ export class ApplyCounts {
   drain(each: (name: string, isRefused: boolean, count: number) => void): void {
     if (this.puts > 0) each('Put', false, this.puts);
     if (this.refusedPuts > 0) each('Put', true, this.refusedPuts);
+    if (this.guarded > 0) each('Txn', false, this.guarded);
     this.puts = 0;
     this.refusedPuts = 0;
+    this.guarded = 0;
     if (this.#others.size === 0) return;
     for (const [kind, { done, refused }] of this.#others) {
       if (done > 0) each(requestName(kind), false, done);

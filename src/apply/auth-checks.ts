@@ -69,7 +69,8 @@ export function* checkTxnAllowed(
 ): Steps<EtcdError | undefined> {
   const { auth } = context;
   if (!auth.isEnabled) return undefined;
-  for (const { key, rangeEnd } of request.compare) {
+  for (const [at, { key, rangeEnd }] of request.compare.entries()) {
+    if (at % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
     const error = auth.checkRange(who, key, rangeEnd);
     if (error !== undefined) return error;
   }

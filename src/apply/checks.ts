@@ -1,4 +1,5 @@
 import { KeyIntervals } from '../lib/key-intervals.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import { type EtcdError, errors } from '../wire/errors.ts';
 import {
   type DeleteRangeRequest,
@@ -34,9 +35,21 @@ export function checkDelete(request: DeleteRangeRequest): EtcdError | undefined 
   return request.key.length === 0 ? errors.EmptyKey : undefined;
 }
 
-/** @param maxTxnOps the most operations in one list; nested transactions share what their parent does not use */
+/** How many writes are compared with the others in one step. */
+const WRITES_PER_STEP = 512;
+
+/** As `checkTxnInSteps`, for a transaction that is known to be small. */
 export function checkTxn(request: TxnRequest, maxTxnOps: number): EtcdError | undefined {
-  return checkOps(request, maxTxnOps) ?? checkDuplicates(request.success) ?? checkDuplicates(request.failure);
+  return runSteps(checkTxnInSteps(request, maxTxnOps));
+}
+
+/** @param maxTxnOps the most operations in one list; nested transactions share what their parent does not use */
+export function* checkTxnInSteps(request: TxnRequest, maxTxnOps: number): Steps<EtcdError | undefined> {
+  return (
+    checkOps(request, maxTxnOps) ??
+    (yield* checkDuplicates(request.success)) ??
+    (yield* checkDuplicates(request.failure))
+  );
 }
 
 function checkOps(request: TxnRequest, maxTxnOps: number): EtcdError | undefined {
@@ -76,8 +89,8 @@ interface Writes {
 }
 
 /** No key may be put twice, or both put and deleted, on one path through the transaction. */
-function checkDuplicates(ops: readonly RequestOp[]): EtcdError | undefined {
-  return isTrivial(ops) || collectWrites(ops) !== undefined ? undefined : errors.DuplicateKey;
+function* checkDuplicates(ops: readonly RequestOp[]): Steps<EtcdError | undefined> {
+  return isTrivial(ops) || (yield* collectWrites(ops)) !== undefined ? undefined : errors.DuplicateKey;
 }
 
 /** At most one operation, which is not a nested transaction: the usual compare-and-set. */
@@ -86,17 +99,21 @@ function isTrivial(ops: readonly RequestOp[]): boolean {
 }
 
 /** @returns undefined if a key is written twice */
-function collectWrites(ops: readonly RequestOp[]): Writes | undefined {
+function* collectWrites(ops: readonly RequestOp[]): Steps<Writes | undefined> {
   const deletes = new KeyIntervals();
-  for (const { request } of ops)
-    if (request?.case === 'requestDeleteRange') addDelete(deletes, request.value);
-
+  for (const { request } of ops) {
+    if (request?.case !== 'requestDeleteRange') continue;
+    if (deletes.size % WRITES_PER_STEP === WRITES_PER_STEP - 1) yield;
+    addDelete(deletes, request.value);
+  }
   const puts = new Set<string>();
   for (const { request } of ops) {
-    if (request?.case === 'requestTxn' && !collectNested(request.value, puts, deletes)) return undefined;
+    if (request?.case === 'requestTxn' && !(yield* collectNested(request.value, puts, deletes)))
+      return undefined;
   }
   for (const { request } of ops) {
     if (request?.case !== 'requestPut') continue;
+    if (puts.size % WRITES_PER_STEP === WRITES_PER_STEP - 1) yield;
     const key = request.value.key.toString('latin1');
     if (puts.has(key) || deletes.has(request.value.key)) return undefined;
     puts.add(key);
@@ -112,16 +129,20 @@ function addDelete(deletes: KeyIntervals, { key, rangeEnd }: DeleteRangeRequest)
 }
 
 /** Adds the writes of both branches to those of the level above. Only one of the branches is taken. */
-function collectNested(txn: TxnRequest, puts: Set<string>, deletes: KeyIntervals): boolean {
-  const then = collectWrites(txn.success);
+function* collectNested(txn: TxnRequest, puts: Set<string>, deletes: KeyIntervals): Steps<boolean> {
+  const then = yield* collectWrites(txn.success);
   if (then === undefined) return false;
-  const otherwise = collectWrites(txn.failure);
+  const otherwise = yield* collectWrites(txn.failure);
   if (otherwise === undefined) return false;
+  // Nested transactions may have one put each.
+  yield;
   for (const key of then.puts) {
+    if (puts.size % WRITES_PER_STEP === WRITES_PER_STEP - 1) yield;
     if (puts.has(key) || deletes.has(Buffer.from(key, 'latin1'))) return false;
     puts.add(key);
   }
   for (const key of otherwise.puts) {
+    if (puts.size % WRITES_PER_STEP === WRITES_PER_STEP - 1) yield;
     if ((puts.has(key) && !then.puts.has(key)) || deletes.has(Buffer.from(key, 'latin1'))) return false;
     puts.add(key);
   }

@@ -32,12 +32,15 @@ export function* decideBranches(
   branches: boolean[] = [],
 ): Steps<boolean[]> {
   let succeeded = true;
-  for (const compare of request.compare) {
+  for (const [at, compare] of request.compare.entries()) {
+    if (at % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
     succeeded = compare.rangeEnd.length > 0 ? yield* holdsForAll(store, compare) : holds(store, compare);
     if (!succeeded) break;
   }
   branches.push(succeeded);
   for (const { request: op } of succeeded ? request.success : request.failure) {
+    // Nested transactions may have one compare each.
+    if (op?.case === 'requestTxn' && branches.length % KEYS_PER_STEP === KEYS_PER_STEP - 1) yield;
     if (op?.case === 'requestTxn') yield* decideBranches(store, op.value, branches);
   }
   return branches;

@@ -21,7 +21,10 @@ const BYTES_PER_STEP = 256 * 1024;
 export type PutFields = Pick<
   PutRequest,
   'key' | 'value' | 'lease' | 'prevKv' | 'ignoreValue' | 'ignoreLease'
->;
+> & {
+  /** The key as a string, if it is known. */
+  readonly name?: string | undefined;
+};
 
 /** The store and the leases of its keys. They change together. */
 export interface KvContext {
@@ -48,7 +51,7 @@ export function put(context: KvContext, txn: WriteTxn, request: PutFields): Inde
     if (request.ignoreValue) value = present === undefined ? EMPTY : view.read(txn.read(present)).value;
     if (request.ignoreLease) lease = present?.lease ?? NO_LEASE;
   }
-  const previous = txn.put(request.key, value, lease);
+  const previous = txn.put(request.key, value, lease, request.name);
   const oldLease = previous === undefined ? NO_LEASE : previous.lease;
   if (oldLease !== lease) {
     if (oldLease !== NO_LEASE) context.lessor.detach(oldLease, request.key);

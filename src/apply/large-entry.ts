@@ -11,7 +11,7 @@ import { mayBeLarge as mayTxnBeLarge } from './txn.ts';
 /** How many steps of about a millisecond run in one turn of the event loop. */
 const STEPS_PER_TURN = 3;
 /** A change of more keys than this is written in parts. */
-const LARGE_CHANGES = 1024;
+const LARGE_CHANGES = 512;
 /** How many changes a part has. */
 const PART_CHANGES = 128;
 /** How many keys of a lease are deleted in one turn. */

@@ -9,6 +9,9 @@ import type { ApplyResult } from './results.ts';
 import { refuseTxnRevision } from './txn.ts';
 
 const RESPONSE_RANGE = 1;
+/** Ranges that are checked or read in one step. */
+const CHECKS_PER_STEP = 1024;
+const RANGES_PER_STEP = 32;
 
 /**
  * Answers a read-only transaction over several turns of the event loop. All its reads are at one revision, also if
@@ -21,22 +24,22 @@ export function* readTxnAt(store: MvccStore, request: TxnRequest, revision: numb
   const ops = (succeeded === true ? request.success : request.failure).flatMap(({ request: op }) =>
     op?.case === 'requestRange' ? [op.value] : [],
   );
-  for (const range of ops) {
+  for (const [at, range] of ops.entries()) {
+    if (at % CHECKS_PER_STEP === CHECKS_PER_STEP - 1) yield;
     const refusal = range.revision === 0 ? undefined : refuseTxnRevision({ store }, range.revision);
     if (refusal !== undefined) return refusal;
   }
   const body = new ResponseBody();
   body.varint(2, succeeded === true ? 1 : 0);
-  for (const range of ops) {
+  for (const [at, range] of ops.entries()) {
+    if (at % RANGES_PER_STEP === RANGES_PER_STEP - 1) yield;
     const options = rangeOptions(range);
     const asked = options.revision > 0 ? options.revision : revision;
     const result: RangeResult = yield* scanRange(store.scan({ ...options, revision: asked }));
     const response = new ResponseBody();
     response.nestedHeader(revision);
     yield* writeRangeBody(response, result);
-    const wrapped = new ResponseBody();
-    wrapped.message(RESPONSE_RANGE, response);
-    body.message(3, wrapped);
+    body.wrapped(3, RESPONSE_RANGE, response);
   }
   return { revision, body };
 }

@@ -17,13 +17,16 @@ import {
   writePutBody,
   writeRangeBody,
 } from './kv-context.ts';
+import { touchedByOps } from './touched-keys.ts';
 import { EMPTY_BODY, ResponseBody } from './response-body.ts';
 import type { ApplyResult } from './results.ts';
 
 type Op = RequestOp['request'];
 
-/** How many operations run in one step. */
+/** How many operations run in one step, of those that read or write the store. */
 const OPS_PER_STEP = 64;
+/** How many operations are checked in one step. */
+const CHECKS_PER_STEP = 1024;
 
 /**
  * Runs a transaction in three passes over the branches it takes. The compares decide the branches. Then everything
@@ -34,7 +37,7 @@ const OPS_PER_STEP = 64;
  */
 export function* runTxn(context: KvContext, request: TxnRequest, wanted: boolean): Steps<ApplyResult> {
   const branches = yield* decideBranches(context.store, request);
-  const refusal = new Branches(branches).check(context, request);
+  const refusal = yield* new Branches(branches).check(context, request);
   if (refusal !== undefined) return refusal;
   const pinned: RangeResult[] = [];
   if (wanted) yield* new Branches(branches).readPinned(context, request, pinned);
@@ -52,6 +55,8 @@ class Branches {
   readonly #pinned: readonly RangeResult[];
   #at = 0;
   #pinnedAt = 0;
+  #checked = 0;
+  #executed = 0;
 
   constructor(decided: readonly boolean[], pinned: readonly RangeResult[] = []) {
     this.#decided = decided;
@@ -66,9 +71,11 @@ class Branches {
     return defined(this.#pinned[this.#pinnedAt++], 'reads at a revision were made before the writes');
   }
 
-  check(context: KvContext, request: TxnRequest): EtcdError | undefined {
+  *check(context: KvContext, request: TxnRequest): Steps<EtcdError | undefined> {
     for (const { request: op } of this.#next() ? request.success : request.failure) {
-      const refusal = this.#checkOp(context, op);
+      if (this.#checked++ % CHECKS_PER_STEP === CHECKS_PER_STEP - 1) yield;
+      const refusal =
+        op?.case === 'requestTxn' ? yield* this.check(context, op.value) : this.#checkOp(context, op);
       if (refusal !== undefined) return refusal;
     }
     return undefined;
@@ -81,7 +88,6 @@ class Branches {
       case 'requestPut':
         return refusePut(context, op.value);
       case 'requestTxn':
-        return this.check(context, op.value);
       case 'requestDeleteRange':
       case undefined:
         return undefined;
@@ -93,6 +99,7 @@ class Branches {
     for (const { request: op } of this.#next() ? request.success : request.failure) {
       if (op?.case === 'requestTxn') yield* this.readPinned(context, op.value, results);
       else if (op?.case === 'requestRange' && op.value.revision > 0) {
+        if (results.length % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
         results.push(yield* scanRange(context.store.scan(rangeOptions(op.value))));
       }
     }
@@ -107,9 +114,10 @@ class Branches {
   ): Steps<void> {
     const succeeded = this.#next();
     body?.varint(2, succeeded ? 1 : 0);
-    let ops = 0;
-    for (const { request: op } of succeeded ? request.success : request.failure) {
-      if (ops++ % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
+    const ops = succeeded ? request.success : request.failure;
+    for (const [at, { request: op }] of ops.entries()) {
+      if (this.#executed++ % OPS_PER_STEP === OPS_PER_STEP - 1) yield;
+      if (at > 0 && at % OPS_PER_STEP === 0) prefetch(context, ops.slice(at, at + OPS_PER_STEP));
       assert(op !== undefined, 'operations of a logged transaction name a request');
       if (body === undefined) {
         yield* this.#executeOp(context, txn, op, undefined);
@@ -117,9 +125,7 @@ class Branches {
       }
       const response = new ResponseBody();
       const field = yield* this.#executeOp(context, txn, op, response);
-      const wrapped = new ResponseBody();
-      wrapped.message(field, response);
-      body.message(3, wrapped);
+      body.wrapped(3, field, response);
     }
   }
 
@@ -162,6 +168,13 @@ class Branches {
   }
 }
 
+/** Reads what the next operations look up at once. What they delete is read again. */
+function prefetch({ store }: KvContext, ops: readonly RequestOp[]): void {
+  const keys: Buffer[] = [];
+  touchedByOps(ops, keys);
+  store.prefetch(keys);
+}
+
 /** A negative revision counts as compacted, except -1 before any compaction. In a plain range it does not. */
 export function refuseTxnRevision(
   { store }: Pick<KvContext, 'store'>,
@@ -187,7 +200,7 @@ export function mayBeLarge(request: TxnRequest): boolean {
 }
 
 /** The most keys that are looked up and written in one turn. */
-const SMALL_KEYS = 512;
+const SMALL_KEYS = 128;
 
 function countKeys({ compare, success, failure }: TxnRequest): number {
   let keys = compare.length + success.length + failure.length;

@@ -1,5 +1,5 @@
-import { runSteps } from '../lib/steps.ts';
 import { assert } from '../lib/assert.ts';
+import type { Steps } from '../lib/steps.ts';
 import type { EngineIterator } from '../ports/engine.ts';
 import { KeyValueView } from '../wire/key-value.ts';
 import { decodeEventRow } from './event-row.ts';
@@ -119,11 +119,12 @@ export class CatchUp {
   }
 
   /**
-   * Reads about `count` changes, and delivers them if they are whole revisions.
+   * Reads about `count` changes, and delivers them if they are whole revisions. The delivery of very many events takes
+   * several steps, in which no watcher may join or leave.
    *
    * @returns watchers whose outlet is full. They have left, and have the revision to resume from.
    */
-  step(count: number, counters: WatchCounters): readonly Watcher[] {
+  *step(count: number, counters: WatchCounters, eventsPerStep: number): Steps<readonly Watcher[]> {
     this.#rows ??= this.#open();
     let visited = 0;
     for (;;) {
@@ -138,10 +139,11 @@ export class CatchUp {
         if (this.#fill(count - visited)) continue;
         this.#rows.close();
         this.#rows = undefined;
-        return this.#deliver(this.#upTo, counters);
+        return yield* this.#deliver(this.#upTo, counters, eventsPerStep);
       }
       const main = readMain(key, 0);
-      if (main >= this.#position && this.#hasEnough(count)) return this.#deliver(main - 1, counters);
+      if (main >= this.#position && this.#hasEnough(count))
+        return yield* this.#deliver(main - 1, counters, eventsPerStep);
       this.#look(main, row);
       this.#position = main + 1;
       this.#at += 2;
@@ -186,10 +188,11 @@ export class CatchUp {
     this.#bytes += event.bytes;
   }
 
-  #deliver(revision: number, counters: WatchCounters): readonly Watcher[] {
+  *#deliver(revision: number, counters: WatchCounters, eventsPerStep: number): Steps<readonly Watcher[]> {
     this.#prepare();
     this.#clear(revision + 1);
-    const blocked = runSteps(deliver(this.#index, revision, counters, Infinity));
+    const pace = { responsesPerStep: Infinity, eventsPerStep };
+    const blocked = yield* deliver(this.#index, revision, counters, pace);
     const open = blocked.filter(({ state }) => state !== 'closed');
     for (const watcher of open) this.leave(watcher);
     return open;

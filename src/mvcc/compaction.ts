@@ -4,7 +4,10 @@ import { KeyValueView } from '../wire/key-value.ts';
 import { encodeRevision, eventRevision } from './revision.ts';
 import { decodeIndexMeta } from './index-meta.ts';
 import { type MvccStore, REVISION_OVERHEAD_BYTES } from './store.ts';
-import { versionKey } from './version-key.ts';
+import { versionKey, versionUserKey } from './version-key.ts';
+
+/** Gets the key and the bytes of the KeyValue of a removed revision. */
+export type RemovalObserver = (key: Buffer, size: number) => void;
 
 /**
  * Removes in slices what a compaction made unreachable: superseded revisions and tombstones below the compacted
@@ -20,11 +23,14 @@ export class CompactionJob {
   readonly #rows: EngineIterator;
   readonly #view = new KeyValueView();
   readonly #versionKeys: Buffer[] = [];
+  readonly #observer: RemovalObserver | undefined;
   #removed = 0;
 
-  constructor(store: MvccStore, revision: number) {
+  /** @param observer called for each revision whose removal is staged */
+  constructor(store: MvccStore, revision: number, observer?: RemovalObserver) {
     this.#store = store;
     this.#revision = revision;
+    this.#observer = observer;
     const from = Math.max(store.meta.finishedRevision, 0);
     this.#rows = store.engine.iterate('event', {
       gte: encodeRevision(from, 0),
@@ -74,8 +80,13 @@ export class CompactionJob {
   #stageSize(batch: WriteBatch): void {
     if (this.#versionKeys.length === 0) return;
     let bytes = 0;
-    for (const row of this.#store.engine.getMany('version', this.#versionKeys)) {
-      if (row !== undefined) bytes += decodeIndexMeta(row).size + REVISION_OVERHEAD_BYTES;
+    const rows = this.#store.engine.getMany('version', this.#versionKeys);
+    for (let at = 0; at < rows.length; at += 1) {
+      const [key, row] = [this.#versionKeys[at], rows[at]];
+      if (key === undefined || row === undefined) continue;
+      const { size } = decodeIndexMeta(row);
+      bytes += size + REVISION_OVERHEAD_BYTES;
+      this.#observer?.(versionUserKey(key), size);
     }
     this.#versionKeys.length = 0;
     this.#store.meta.stageSize(batch, -bytes);

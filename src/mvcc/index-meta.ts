@@ -77,3 +77,8 @@ export function decodeIndexMeta(row: Buffer): IndexMeta {
 export function indexRowMod(row: Buffer): number {
   return readMain(row, 0);
 }
+
+/** The bytes of the KeyValue of an index row, for scans that need no more. */
+export function indexRowSize(row: Buffer): number {
+  return row.readUInt32BE(24);
+}

@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.ts';
 import type { Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
 import { type KeyRange, keyString } from './key-range.ts';
+import { KeyRanks } from './key-ranks.ts';
 
 /** A block with more keys is split; half of that is what a split leaves. It bounds the keys a count has to visit. */
 const MAX_BLOCK_KEYS = 256;
@@ -11,6 +12,11 @@ const MERGE_BLOCK_KEYS = 64;
 const SPLITS_PER_BATCH = 4;
 /** Blocks read in one step. */
 const ROWS_PER_STEP = 1000;
+
+/** More than the prefixes of a Kubernetes cluster have ends. */
+const KNOWN_RANKS = 256;
+/** The ends of ranges come from clients. Longer ones are not kept in memory. */
+const MAX_RANK_KEY_BYTES = 1024;
 
 /** Rows of `meta`: the key is this prefix and the first possible key of a block, the value its number of keys. */
 const PREFIX = Buffer.from('fence/');
@@ -28,7 +34,8 @@ function rowValue(count: number): Buffer {
 
 /**
  * The number of live keys in each block of adjacent keys. The exact count of a range is then the sum over its whole
- * blocks, and a scan of the blocks at both ends.
+ * blocks, and a scan of the blocks at both ends. For the ends of ranges that were counted before, the number of keys
+ * before them is known.
  *
  * Changed counts are written in the same batch as the keys. So counts and keys always agree on disk, and a restart
  * reads only the counts.
@@ -41,6 +48,7 @@ export class KeyCounts {
   readonly #dirty = new Set<string>();
   readonly #removed = new Set<string>();
   readonly #oversized = new Set<string>();
+  readonly #ranks = new KeyRanks(KNOWN_RANKS);
   #total = 0;
 
   private constructor(engine: Engine) {
@@ -101,6 +109,7 @@ export class KeyCounts {
     assert(count >= 0, 'the number of keys in a block is not negative');
     this.#counts[block] = count;
     this.#total += delta;
+    this.#ranks.change(key, delta);
     const start = this.#starts[block] ?? '';
     this.#dirty.add(start);
     if (count > MAX_BLOCK_KEYS) this.#oversized.add(start);
@@ -187,39 +196,30 @@ export class KeyCounts {
   count(range: KeyRange): number {
     if (range.single) return this.#engine.get('latest', range.start) === undefined ? 0 : 1;
     const start = keyString(range.start);
-    const end = range.end === undefined ? undefined : keyString(range.end);
-    if (end !== undefined && end <= start) return 0;
-    const first = this.#blockOf(start);
-    const last = end === undefined ? this.#starts.length - 1 : this.#blockOf(end);
-    if (first === last) return this.#countPart(first, range.start, range.end);
-    let total =
-      this.#starts[first] === start ? (this.#counts[first] ?? 0) : this.#countFrom(first, range.start);
-    for (let block = first + 1; block < last; block += 1) total += this.#counts[block] ?? 0;
-    if (range.end === undefined) return total + (this.#counts[last] ?? 0);
-    return this.#starts[last] === end ? total : total + this.#countTo(last, range.end);
+    if (range.end === undefined) return this.#total - this.#rank(start, range.start);
+    const end = keyString(range.end);
+    if (end <= start) return 0;
+    const block = this.#blockOf(start);
+    // Both ends in one block: the keys between them are fewer than those before each.
+    if (block === this.#blockOf(end))
+      return this.#counts[block] === 0 ? 0 : this.#visit(range.start, range.end);
+    return this.#rank(end, range.end) - this.#rank(start, range.start);
   }
 
-  #countPart(block: number, start: Buffer, end: Buffer | undefined): number {
-    if (end === undefined && keyString(start) === this.#starts[block]) return this.#counts[block] ?? 0;
-    if (this.#counts[block] === 0) return 0;
-    return end === undefined ? this.#countFrom(block, start) : this.#visit(start, end);
+  /** The number of keys before `key`, whose bytes are `bytes`. */
+  #rank(key: string, bytes: Buffer): number {
+    const known = this.#ranks.get(key);
+    if (known !== undefined) return known;
+    const block = this.#blockOf(key);
+    let rank = 0;
+    for (let before = 0; before < block; before += 1) rank += this.#counts[before] ?? 0;
+    const start = this.#starts[block] ?? '';
+    if (start !== key && this.#counts[block] !== 0) rank += this.#visit(Buffer.from(start, 'latin1'), bytes);
+    if (key.length <= MAX_RANK_KEY_BYTES) this.#ranks.add(key, rank);
+    return rank;
   }
 
-  /**
-   * Counts the keys before `start` and subtracts them: most ranges begin at the first key of a block, so that there are
-   * none.
-   */
-  #countFrom(block: number, start: Buffer): number {
-    const count = this.#counts[block] ?? 0;
-    if (count === 0 || this.#starts[block] === keyString(start)) return count;
-    return count - this.#visit(Buffer.from(this.#starts[block] ?? '', 'latin1'), start);
-  }
-
-  #countTo(block: number, end: Buffer): number {
-    return this.#counts[block] === 0 ? 0 : this.#visit(Buffer.from(this.#starts[block] ?? '', 'latin1'), end);
-  }
-
-  #visit(gte: Buffer, lt: Buffer | undefined): number {
+  #visit(gte: Buffer, lt: Buffer): number {
     const rows = this.#engine.iterate('latest', { gte, lt, keysOnly: true });
     let keys = 0;
     for (let chunk = rows.next(MAX_BLOCK_KEYS); chunk.length > 0; chunk = rows.next(MAX_BLOCK_KEYS)) {

@@ -117,6 +117,19 @@ export function rangeScanCases({ deleted, revisions, sorted }: Sizes): void {
     expect(steps).toBeGreaterThan(sorted / 100);
   });
 
+  it('reads no keys beyond the limit if the total count is not needed', () => {
+    const world = new World();
+    world.change((txn) => {
+      for (let n = 0; n < 500; n += 1) txn.put(Buffer.from(`k${text(n)}`), Buffer.from('v'), 0n);
+    });
+    const range = { ...allKeys.range, start: Buffer.from(`k${text(100)}`) };
+    world.engine.rows = 0;
+    const scan = world.store.scan({ ...allKeys, range, limit: 10 }, { totalCount: false });
+    expect(scan.step(KEYS_PER_STEP)).toBe(true);
+    expect(world.engine.rows).toBeLessThanOrEqual(11);
+    expect(scan.result()).toMatchObject({ more: true, length: 10 });
+  });
+
   it('finds few keys in one step', () => {
     const world = new World();
     for (const key of ['a', 'b', 'c']) world.put(key, 'v');

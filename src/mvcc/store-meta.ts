@@ -81,6 +81,19 @@ export class StoreMeta {
   }
 }
 
+/** The rows that a read outside of `MvccStore` needs; see `settledRevision`. */
+export const REVISION_ROWS: readonly Buffer[] = [REVISION, UNSETTLED];
+
+/**
+ * The revision that `latest` shows. Undefined if `latest` lacks changes of the committed revision, or before the first
+ * commit.
+ *
+ * @param rows those of `REVISION_ROWS`
+ */
+export function settledRevision([revision, unsettled]: readonly (Buffer | undefined)[]): number | undefined {
+  return revision === undefined || unsettled !== undefined ? undefined : decode(revision, 1);
+}
+
 /** The committed revision whose changes were not all in `latest` when the process ended; undefined if there is none. */
 export function unsettledRevision(engine: Engine): number | undefined {
   const row = engine.get('meta', UNSETTLED);

@@ -175,16 +175,16 @@ export class MvccStore {
     return new WriteTxn(this, this.#revision + 1);
   }
 
-  /** Reads the index entries of all `keys` at once, for the log entries that are applied next. */
-  prefetch(keys: readonly Buffer[]): void {
+  /** Reads the index entries of all `keys` at once, for the log entries applied next. `keyNames` are their strings. */
+  prefetch(keys: readonly Buffer[], keyNames: readonly string[] = []): void {
     const missing: Buffer[] = [];
     const names: string[] = [];
-    for (const key of keys) {
-      const name = keyString(key);
-      if (this.#pending.has(name) || this.#cache.get(name) !== undefined) continue;
+    keys.forEach((key, at) => {
+      const name = keyNames[at] ?? keyString(key);
+      if (this.#pending.has(name) || this.#absent.has(name) || this.#cache.get(name) !== undefined) return;
       missing.push(key);
       names.push(name);
-    }
+    });
     if (missing.length === 0) return;
     const rows = this.engine.getMany('latest', missing);
     for (let at = 0; at < rows.length; at += 1) {
@@ -404,7 +404,8 @@ export class MvccStore {
     const keys = overlay === undefined ? current : overlay.over(current);
     // A scan that reads all keys counts them itself.
     if (options.limit === 0 && !options.countOnly) return new RangeScan(options, keys, reads, undefined);
-    return new RangeScan(options, keys, reads, this.#count(range, overlay));
+    const isCounted = options.countOnly || needs.totalCount !== false;
+    return new RangeScan(options, keys, reads, isCounted ? this.#count(range, overlay) : Infinity);
   }
 
   /** A range read in one step, for small ranges and for transactions. */
@@ -414,9 +415,9 @@ export class MvccStore {
     return scan.result();
   }
 
-  /** The encoded KeyValue of a live key, now. */
-  get(key: Buffer): IndexMeta | undefined {
-    return this.lookup(key, keyString(key));
+  /** The index entry of a live key, now. */
+  get(key: Buffer, name = keyString(key)): IndexMeta | undefined {
+    return this.lookup(key, name);
   }
 
   /** The index entry of the key at a past revision. */

@@ -4,6 +4,7 @@ import { decodeEventRow, eventKeyValue } from './event-row.ts';
 import { encodeRevision } from './revision.ts';
 import { type EventBatch, makeBatches, type Superseded, type WatchEvent } from './watch-event.ts';
 import type { WatchForm, WatchIndex } from './watch-index.ts';
+import type { WatchPacing } from './watch-pacing.ts';
 import type { Watcher } from './watcher.ts';
 
 /** Plain numbers for the metrics. */
@@ -67,36 +68,37 @@ function beforeRevision(
 
 const NOTHING_BEFORE = { isCreate: true, previous: undefined } as const;
 
+/** How much one step of a delivery does. */
+type DeliveryPace = Pick<Required<WatchPacing>, 'responsesPerStep' | 'eventsPerStep'>;
+
 /**
  * Delivers the gathered events to the watchers of an index. Between the steps no watcher may enter or leave the index,
  * and nothing may be gathered.
  *
  * @param revision the last revision gathered; all changes up to it were matched
- * @param responsesPerStep after about so many responses a step ends
  * @returns watchers whose outlet is full, each with the revision to resume from. They are still in the index.
  */
 export function* deliver(
   index: WatchIndex,
   revision: number,
   counters: WatchCounters,
-  responsesPerStep: number,
+  pace: DeliveryPace,
 ): Steps<readonly Watcher[]> {
   const blocked: Watcher[] = [];
-  const round = { revision, counters, blocked };
+  const round = { revision, counters, blocked, eventsPerStep: pace.eventsPerStep };
   let tried = 0;
   for (const group of index.takeTouched()) {
     const { events } = group;
     group.events = [];
     for (const form of group.forms) {
-      const selected = form.select(events);
-      const [first] = selected;
+      const batches = yield* makeBatches(events, form, revision, pace.eventsPerStep);
+      const [first] = batches;
       if (first === undefined) continue;
-      const batches = makeBatches(selected, form.prevKv, revision);
       for (const watcher of form.watchers) {
-        if (watcher.nextRevision <= first.main) send(watcher, batches, round);
-        else deliverRest(watcher, form, selected, round);
+        if (watcher.nextRevision <= first.firstRevision) send(watcher, batches, round);
+        else yield* deliverRest(watcher, form, events, round);
         tried += batches.length;
-        if (tried < responsesPerStep) continue;
+        if (tried < pace.responsesPerStep) continue;
         tried = 0;
         yield;
       }
@@ -109,12 +111,19 @@ interface Round {
   readonly revision: number;
   readonly counters: WatchCounters;
   readonly blocked: Watcher[];
+  readonly eventsPerStep: number;
 }
 
 /** Delivers to a watcher that starts or resumes in the middle of the events. */
-function deliverRest(watcher: Watcher, form: WatchForm, events: readonly WatchEvent[], round: Round): void {
+function* deliverRest(
+  watcher: Watcher,
+  form: WatchForm,
+  events: readonly WatchEvent[],
+  round: Round,
+): Steps<void> {
   const rest = events.filter(({ main }) => main >= watcher.nextRevision);
-  if (rest.length > 0) send(watcher, makeBatches(rest, form.prevKv, round.revision), round);
+  const batches = yield* makeBatches(rest, form, round.revision, round.eventsPerStep);
+  if (batches.length > 0) send(watcher, batches, round);
 }
 
 function send(watcher: Watcher, batches: readonly EventBatch[], { counters, blocked }: Round): void {

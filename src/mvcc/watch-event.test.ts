@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { SeededRandom } from '../lib/seeded-random.ts';
+import { runSteps } from '../lib/steps.ts';
 import { WatchResponse } from '../wire/gen/etcdserverpb.ts';
 import { Event, KeyValue } from '../wire/gen/mvccpb.ts';
 import { makeBatches, WatchEvent } from './watch-event.ts';
@@ -45,14 +46,13 @@ it('a batch holds whole revisions, stays near the size limit and has few pieces'
     const changes = Array.from({ length: 60 }, (_, n) =>
       change(2 + Math.floor(n / 3), random.pick([10, 2_000, 50_000])),
     );
-    const batches = makeBatches(
-      changes.map(({ event }) => event),
-      true,
-      99,
-    );
+    const events = changes.map(({ event }) => event);
+    const form = { prevKv: true, noPut: false, noDelete: false };
+    const batches = runSteps(makeBatches(events, form, 99, random.between(1, 100)));
     const bytes = Buffer.concat(batches.flatMap(({ parts }) => parts));
-    const events = changes.map(({ message }) => message);
-    expect(bytes.equals(WatchResponse.encode(WatchResponse.create({ events })))).toBe(true);
+    const messages = changes.map(({ message }) => message);
+    const expected = WatchResponse.encode(WatchResponse.create({ events: messages }));
+    expect(bytes.equals(expected)).toBe(true);
     expect(batches.at(-1)!.revision).toBe(99);
     for (const [at, batch] of batches.entries()) {
       const next = batches[at + 1];

@@ -1,4 +1,4 @@
-import { EMPTY } from '../wire/reader.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 
 const TAG_TYPE = 0x08;
@@ -15,6 +15,14 @@ export interface Superseded {
   readonly mod: number;
   readonly sub: number;
   readonly kv: Buffer | undefined;
+}
+
+/** Which events a watcher gets, and with what. */
+export interface EventForm {
+  /** With previous values. */
+  readonly prevKv: boolean;
+  readonly noPut: boolean;
+  readonly noDelete: boolean;
 }
 
 /**
@@ -96,6 +104,8 @@ function nestedSize(bytes: number): number {
 
 /** Fields up to this size are joined into larger pieces. */
 const JOIN_LIMIT_BYTES = 4096;
+/** At most so many fields make one piece. */
+const FIELDS_PER_PIECE = 1024;
 
 /** The events of one response: whole revisions in order. It is shared by all watchers that get the same events. */
 export class EventBatch {
@@ -107,6 +117,7 @@ export class EventBatch {
   /** Size of all fields. */
   readonly bytes: number;
   #parts: readonly Buffer[] | undefined;
+  #fieldsPerPart: readonly number[] = [];
 
   constructor(revision: number, firstRevision: number, fields: readonly Buffer[], bytes: number) {
     this.revision = revision;
@@ -117,47 +128,73 @@ export class EventBatch {
 
   /** The fields, with small ones joined into larger buffers. */
   get parts(): readonly Buffer[] {
-    return (this.#parts ??= this.fields.length === 1 ? this.fields : join(this.fields));
+    if (this.#parts === undefined) runSteps(this.join());
+    return this.#parts ?? [];
   }
-}
 
-function join(fields: readonly Buffer[]): Buffer[] {
-  const parts: Buffer[] = [];
-  let run: Buffer[] = [];
-  const endRun = (): void => {
-    if (run.length > 0) parts.push(run.length === 1 ? (run[0] ?? EMPTY) : Buffer.concat(run));
-    run = [];
-  };
-  for (const field of fields) {
-    if (field.length <= JOIN_LIMIT_BYTES) run.push(field);
-    else {
-      endRun();
-      parts.push(field);
-    }
+  /** How many fields are joined in each part. */
+  get fieldsPerPart(): readonly number[] {
+    if (this.#parts === undefined) runSteps(this.join());
+    return this.#fieldsPerPart;
   }
-  endRun();
-  return parts;
+
+  /** Makes `parts` in steps, of one piece each. */
+  *join(): Steps<void> {
+    const parts: Buffer[] = [];
+    const counts: number[] = [];
+    let run: Buffer[] = [];
+    const endRun = (): void => {
+      const [only] = run;
+      if (only === undefined) return;
+      parts.push(run.length === 1 ? only : Buffer.concat(run));
+      counts.push(run.length);
+      run = [];
+    };
+    for (const field of this.fields) {
+      const isSmall = field.length <= JOIN_LIMIT_BYTES;
+      if (!isSmall) endRun();
+      run.push(field);
+      if (!isSmall) endRun();
+      if (run.length < FIELDS_PER_PIECE) continue;
+      endRun();
+      yield;
+    }
+    endRun();
+    this.#parts = parts;
+    this.#fieldsPerPart = counts;
+  }
 }
 
 /** A response of this size gets no events of further revisions. */
 const BATCH_BYTES = 256 * 1024;
 
 /**
- * Gathers events into batches of whole revisions.
+ * Gathers events into batches of whole revisions. A batch of very many events, which only one revision can have, is made
+ * in steps, and so are its parts.
  *
+ * @param form events that it does not want are left out
  * @param revision the last revision that a watcher has seen after the last batch
+ * @param eventsPerStep after so many events a step ends
  */
-export function makeBatches(
+export function* makeBatches(
   events: readonly WatchEvent[],
-  withPrevious: boolean,
+  form: EventForm,
   revision: number,
-): readonly EventBatch[] {
+  eventsPerStep: number,
+): Steps<readonly EventBatch[]> {
   const batches: EventBatch[] = [];
   let fields: Buffer[] = [];
   let bytes = 0;
   let first = 0;
   let last = 0;
+  let left = eventsPerStep;
   for (const event of events) {
+    left -= 1;
+    if (left < 0) {
+      left = eventsPerStep - 1;
+      yield;
+    }
+    if (event.isDelete ? form.noDelete : form.noPut) continue;
     if (bytes >= BATCH_BYTES && event.main !== last) {
       batches.push(new EventBatch(event.main - 1, first, fields, bytes));
       fields = [];
@@ -165,10 +202,11 @@ export function makeBatches(
     }
     if (fields.length === 0) first = event.main;
     last = event.main;
-    const field = event.field(withPrevious);
+    const field = event.field(form.prevKv);
     fields.push(field);
     bytes += field.length;
   }
   if (fields.length > 0) batches.push(new EventBatch(revision, first, fields, bytes));
+  for (const batch of batches) if (batch.fields.length > eventsPerStep) yield* batch.join();
   return batches;
 }

@@ -112,6 +112,55 @@ describe('WatchHub', () => {
     expect(recorders[98]?.events).toHaveLength(4);
   });
 
+  // The response with 100,000 events of one revision was made in one turn of 30 ms.
+  it('makes a response with very many events in steps, for watchers that have seen all before or not', () => {
+    const world = new World({ eventsPerStep: 10, largeEvents: 10_000, stepChanges: 10_000 });
+    const outlet = world.hub.open();
+    const early = new Recorder(world, outlet, range('k', 'l'));
+    const changes = Array.from({ length: 200 }, (_, n) => ({ key: `k${n}`, value: 'v' }));
+    world.apply([changes]);
+    expect(early.events).toHaveLength(0);
+    let steps = 0;
+    while (world.hub.step()) steps += 1;
+    expect(steps).toBeGreaterThan(15);
+    const late = new Recorder(world, outlet, { ...range('k', 'l'), startRevision: 2 });
+    // What the pause of one watcher gathers is delivered even if it ends during the delivery to another.
+    world.hub.step();
+    expect(late.events).toHaveLength(0);
+    world.put('k', 'meanwhile');
+    world.hub.flush(true);
+    steps = 0;
+    while (world.hub.step()) steps += 1;
+    expect(steps).toBeGreaterThan(15);
+    for (const recorder of [early, late]) recorder.check(world, 3);
+    expect(early.events).toHaveLength(201);
+  });
+
+  // A pause that ended during a long delivery of history left the events that it had gathered.
+  it('delivers what a pause has gathered if it ends during the delivery of a history', () => {
+    const world = new World({
+      eventsPerStep: 10,
+      largeEvents: 10_000,
+      stepChanges: 200,
+      responsesPerPauseMs: 1,
+    });
+    world.apply([Array.from({ length: 200 }, (_, n) => ({ key: `k${n}`, value: 'v' }))]);
+    const pauses: number[] = [];
+    world.hub.onPause = (pauseMs) => pauses.push(pauseMs);
+    const outlet = world.hub.open();
+    const synced = new Recorder(world, outlet, key('a'));
+    world.put('a', 'first');
+    expect(pauses).toHaveLength(1);
+    world.put('a', 'second');
+    const late = new Recorder(world, outlet, { ...range('k', 'l'), startRevision: 2 });
+    world.hub.step();
+    world.hub.step();
+    expect(late.events).toHaveLength(0);
+    world.hub.flush(true);
+    world.settle();
+    for (const recorder of [synced, late]) recorder.check(world, world.hub.revision);
+  });
+
   it('pauses after many responses, and gathers events during the pause', () => {
     const world = new World({ responsesPerPauseMs: 2 });
     const pauses: number[] = [];

@@ -1,38 +1,21 @@
 import { assert } from '../lib/assert.ts';
 import type { Steps } from '../lib/steps.ts';
 import { CatchUp } from './catch-up.ts';
+import type { KeyRange } from './key-range.ts';
 import type { MvccStore, StoreEvent } from './store.ts';
 import { deliver, prepare, readPrevious } from './watch-delivery.ts';
 import { WatchEvent } from './watch-event.ts';
 import { WatchIndex } from './watch-index.ts';
+import { DEFAULT_PACING, type WatchPacing } from './watch-pacing.ts';
 import { type WatchOptions, WatchOutlet, type WatchReceiver, Watcher, type WatcherState } from './watcher.ts';
 
 /** Catch-ups that read the history at the same time. Further watchers that are behind share them. */
 const MAX_CATCH_UPS = 4;
 /** A watcher this close ahead of a running catch-up waits for it, instead of starting another one. */
 const NEAR_REVISIONS = 1024;
-/** Changes read in one step of one catch-up. */
-const STEP_CHANGES = 512;
-/** A pause lasts one millisecond for each this many responses sent before it. */
-const RESPONSES_PER_PAUSE_MS = 64;
 const MAX_PAUSE_MS = 16;
-/** More events than this are gathered over several steps. */
-const LARGE_EVENTS = 1024;
-/** A delivery of more responses than this takes several steps, each of some milliseconds. */
-const RESPONSES_PER_STEP = 1024;
 /** So much gathered is delivered without waiting further. */
 const MAX_GATHERED_BYTES = 2 ** 20;
-
-export interface WatchPacing {
-  /** Responses made at once for which deliveries then pause a millisecond. */
-  readonly responsesPerPauseMs?: number;
-  /** Changes read at least in one step for watchers that are behind. */
-  readonly stepChanges?: number;
-  /** Events announced at once beyond which they are gathered in steps. */
-  readonly largeEvents?: number;
-  /** Responses of one step of a delivery. */
-  readonly responsesPerStep?: number;
-}
 
 /**
  * All watchers with their keys, and how far each one has seen the history.
@@ -47,8 +30,8 @@ export interface WatchPacing {
  * Very many events at once, as of a delete of many keys, are gathered in steps, each a `step` of the hub. What is
  * announced meanwhile waits behind them.
  *
- * A delivery to very many watchers takes several steps too. Calls that move watchers between indexes are deferred until
- * its last step.
+ * A delivery to very many watchers, or of very many events, takes several steps too. Calls that move watchers between
+ * indexes are deferred until its last step.
  *
  * Both ways are exact: each event goes to each of its watchers once, in order, and all events of a revision together.
  *
@@ -61,6 +44,8 @@ export class WatchHub {
   onBacklog: (() => void) | undefined;
   /** Called after many responses: `flush` must be called after this many milliseconds. */
   onPause: ((pauseMs: number) => void) | undefined;
+  /** Called when a watcher of the range is added (1) or removed (-1). */
+  onWatcher: ((range: KeyRange, change: 1 | -1) => void) | undefined;
   readonly counters = { watchers: 0, slowWatchers: 0, outlets: 0, eventsTotal: 0, responses: 0 };
 
   #store: MvccStore;
@@ -88,26 +73,11 @@ export class WatchHub {
   /** Calls deferred until the end of the delivery, in order. */
   readonly #deferred: (() => void)[] = [];
 
-  readonly #responsesPerPauseMs: number;
+  readonly #pacing: Required<WatchPacing>;
 
-  readonly #stepChanges: number;
-  readonly #largeEvents: number;
-  readonly #responsesPerStep: number;
-
-  constructor(
-    store: MvccStore,
-    {
-      responsesPerPauseMs = RESPONSES_PER_PAUSE_MS,
-      stepChanges = STEP_CHANGES,
-      largeEvents = LARGE_EVENTS,
-      responsesPerStep = RESPONSES_PER_STEP,
-    }: WatchPacing = {},
-  ) {
+  constructor(store: MvccStore, pacing: WatchPacing = {}) {
     this.#store = store;
-    this.#stepChanges = stepChanges;
-    this.#largeEvents = largeEvents;
-    this.#responsesPerStep = responsesPerStep;
-    this.#responsesPerPauseMs = responsesPerPauseMs;
+    this.#pacing = { ...DEFAULT_PACING, ...pacing };
     this.#revision = store.committedRevision;
     this.#gatheredRevision = this.#revision;
   }
@@ -143,6 +113,7 @@ export class WatchHub {
     const watcher = new Watcher(options, outlet, receiver, next);
     watcher.state = 'behind';
     this.counters.watchers += 1;
+    this.onWatcher?.(options.range, 1);
     this.counters.slowWatchers += 1;
     this.#afterDelivery(() => this.#assign(watcher));
     return watcher;
@@ -154,6 +125,7 @@ export class WatchHub {
     if (state === 'closed') return;
     watcher.state = 'closed';
     this.counters.watchers -= 1;
+    this.onWatcher?.(watcher.options.range, -1);
     if (isSlow(state)) this.counters.slowWatchers -= 1;
     outlet.parked.delete(watcher);
     this.#afterDelivery(() => this.#detach(watcher));
@@ -194,8 +166,8 @@ export class WatchHub {
     this.#revision = last.main;
     // One large revision was made over many turns.
     const isOne = events[0]?.main === last.main;
-    this.#changes += isOne ? Math.min(events.length, this.#largeEvents) : events.length;
-    const isLarge = events.length > this.#largeEvents && this.#synced.size > 0;
+    this.#changes += isOne ? Math.min(events.length, this.#pacing.largeEvents) : events.length;
+    const isLarge = events.length > this.#pacing.largeEvents && this.#synced.size > 0;
     if (this.#waiting.length > 0 || this.#underWay() || isLarge) {
       const isFirst = !this.#hasBacklog;
       this.#waiting.push(events);
@@ -285,7 +257,7 @@ export class WatchHub {
 
   *#deliveryOf(revision: number): Steps<void> {
     const before = this.counters.responses;
-    const blocked = yield* deliver(this.#synced, revision, this.counters, this.#responsesPerStep);
+    const blocked = yield* deliver(this.#synced, revision, this.counters, this.#pacing);
     for (const watcher of blocked) {
       if (watcher.state === 'closed') continue;
       this.#synced.delete(watcher);
@@ -293,7 +265,7 @@ export class WatchHub {
       park(watcher);
     }
     const made = this.counters.responses - before;
-    const pauseMs = Math.min(MAX_PAUSE_MS, Math.floor(made / this.#responsesPerPauseMs));
+    const pauseMs = Math.min(MAX_PAUSE_MS, Math.floor(made / this.#pacing.responsesPerPauseMs));
     if (pauseMs === 0 || this.#pausing || this.onPause === undefined) return;
     this.#pausing = true;
     this.onPause(pauseMs);
@@ -308,9 +280,11 @@ export class WatchHub {
   step(): boolean {
     if (this.#underWay()) {
       this.#continueDelivery();
+      // The pause may have ended during the delivery.
+      if (!this.#pausing) this.#deliver();
       return this.#hasBacklog;
     }
-    for (let left = this.#stepChanges; left > 0 && this.#waiting.length > 0;) {
+    for (let left = this.#pacing.stepChanges; left > 0 && this.#waiting.length > 0;) {
       const before = (this.#waiting[0]?.length ?? 0) - this.#waitingFrom;
       this.#gatherWaiting(left);
       left -= before;
@@ -320,9 +294,10 @@ export class WatchHub {
     if (catchUp === undefined) return this.#hasBacklog;
     this.#catchUps.push(catchUp);
     // At least twice the changes since its last step, so that the history does not grow faster than it is read.
-    const count = Math.max(this.#stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
+    const count = Math.max(this.#pacing.stepChanges, 2 * (this.#changes - catchUp.changesAtStep));
     catchUp.changesAtStep = this.#changes;
-    this.#exclusively(() => this.#advance(catchUp, count));
+    this.#delivery = this.#advance(catchUp, count);
+    this.#continueDelivery();
     return this.#hasBacklog;
   }
 
@@ -447,7 +422,7 @@ export class WatchHub {
     return earliest;
   }
 
-  #advance(catchUp: CatchUp, count: number): void {
+  *#advance(catchUp: CatchUp, count: number): Steps<void> {
     const { compactRevision } = this.#store;
     for (const watcher of catchUp.takeCompacted(compactRevision)) {
       // The notification of one watcher may close another one.
@@ -458,7 +433,8 @@ export class WatchHub {
     }
     this.#dropIfEmpty(catchUp);
     if (catchUp.size === 0) return;
-    for (const watcher of catchUp.step(count, this.counters)) park(watcher);
+    for (const watcher of yield* catchUp.step(count, this.counters, this.#pacing.eventsPerStep))
+      if (watcher.state !== 'closed') park(watcher);
     if (catchUp.isDone) {
       for (const watcher of this.#endCatchUp(catchUp)) {
         this.counters.slowWatchers -= 1;

@@ -1,11 +1,11 @@
 import { assert } from '../lib/assert.ts';
 import { IntervalMap, NO_END } from '../lib/interval-map.ts';
 import { type KeyRange, keyString } from './key-range.ts';
-import type { WatchEvent } from './watch-event.ts';
+import type { EventForm, WatchEvent } from './watch-event.ts';
 import type { Watcher, WatchOptions } from './watcher.ts';
 
 /** Watchers of one range with the same options, which get the same events. */
-export class WatchForm {
+export class WatchForm implements EventForm {
   readonly prevKv: boolean;
   readonly noPut: boolean;
   readonly noDelete: boolean;
@@ -19,11 +19,6 @@ export class WatchForm {
 
   matches({ prevKv, noPut, noDelete }: WatchOptions): boolean {
     return this.prevKv === prevKv && this.noPut === noPut && this.noDelete === noDelete;
-  }
-
-  select(events: readonly WatchEvent[]): readonly WatchEvent[] {
-    if (!this.noPut && !this.noDelete) return events;
-    return events.filter((event) => (event.isDelete ? !this.noDelete : !this.noPut));
   }
 }
 

@@ -47,10 +47,12 @@ export class WriteTxn {
     return this.#store.readValue(meta);
   }
 
-  /** @returns the previous index entry; undefined if the key did not exist */
-  put(key: Buffer, value: Buffer, lease: bigint): IndexMeta | undefined {
+  /**
+   * @param name the key as a string
+   * @returns the previous index entry; undefined if the key did not exist
+   */
+  put(key: Buffer, value: Buffer, lease: bigint, name = keyString(key)): IndexMeta | undefined {
     assert(!this.#ended, 'a transaction that has ended makes no changes');
-    const name = keyString(key);
     const previous = this.#store.lookup(key, name);
     const main = this.#main;
     const sub = this.#changes;

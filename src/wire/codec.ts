@@ -1,3 +1,4 @@
+import type { Steps } from '../lib/steps.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
@@ -45,4 +46,24 @@ export function encodeWith<T>(codec: MessageCodec<T>, message: T): Buffer {
 export function decodeWith<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
   const reader = new Reader(bytes);
   return codec.read(reader, reader.length);
+}
+
+/** One step reads fields of about so many bytes: some thousand of the shortest. */
+const STEP_BYTES = 8 * 1024;
+
+/**
+ * Decodes a message in steps, as it may have hundreds of thousands of fields.
+ *
+ * @param mostItems of a list of messages so many are kept; the others are only checked
+ * @throws WireError as `decode`
+ */
+export function* decodeInSteps<T>(codec: MessageCodec<T>, bytes: Uint8Array, mostItems = Infinity): Steps<T> {
+  const reader = new Reader(bytes);
+  reader.mostItems = mostItems;
+  let message = codec.read(reader, reader.endOfFields(STEP_BYTES));
+  while (reader.position < reader.length) {
+    yield;
+    message = codec.read(reader, reader.endOfFields(STEP_BYTES), message);
+  }
+  return message;
 }

@@ -28,6 +28,8 @@ export class Reader {
   readonly buffer: Buffer;
   readonly length: number;
   position = 0;
+  /** Further messages of a list are read and checked, but not kept. */
+  mostItems = Infinity;
   #depth = 0;
   /** The halves of the last varint that took more than one byte. */
   #low = 0;
@@ -186,6 +188,23 @@ export class Reader {
     }
     if (tag < 8) throw new WireError('invalid field number');
     return tag;
+  }
+
+  /**
+   * The end of the next whole fields of the outermost message: so many that they have about `bytes` bytes. If they are
+   * invalid, the end of the input: reading them finds the fault.
+   */
+  endOfFields(bytes: number): number {
+    const start = this.position;
+    try {
+      while (this.position < this.length && this.position - start < bytes) this.skip(this.tag());
+      return this.position;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      return this.length;
+    } finally {
+      this.position = start;
+    }
   }
 
   /** Skips an unknown field, or a known field with another wire type. */

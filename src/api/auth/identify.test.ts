@@ -38,12 +38,10 @@ function setUp(clientCertAuth: boolean) {
   return { identify, apply, simple, timers, logged, provider };
 }
 
-const certificate = {} as NonNullable<Caller['session']['peerCertificate']>;
-
 function caller(metadata: Record<string, string>, commonName?: string): Caller {
   return {
     metadata: { get: (name: string) => metadata[name] },
-    session: { commonName, peerCertificate: commonName === undefined ? undefined : certificate },
+    session: { commonName, hasCertificate: commonName !== undefined },
   };
 }
 

@@ -9,7 +9,7 @@ import type { TokenContext, TokenProvider } from './token-provider.ts';
 /** The parts of a call that identify its user. */
 export interface Caller {
   readonly metadata: Pick<Metadata, 'get'>;
-  readonly session: Pick<Session, 'commonName' | 'peerCertificate'>;
+  readonly session: Pick<Session, 'commonName' | 'hasCertificate'>;
 }
 
 export interface IdentifyOptions {
@@ -54,7 +54,7 @@ function fromCertificate(
   { auth, clientCertAuth, logger }: IdentifyOptions,
   { metadata, session }: Caller,
 ): AuthInfo | undefined {
-  if (!clientCertAuth || session.peerCertificate === undefined) return undefined;
+  if (!clientCertAuth || !session.hasCertificate) return undefined;
   // A certificate without a common name identifies the user with the empty name, who has no permissions.
   const username = session.commonName ?? '';
   if (metadata.get(GATEWAY_HEADER) !== undefined) {

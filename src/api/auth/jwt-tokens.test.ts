@@ -34,7 +34,10 @@ function keyFiles(name: string, pair: { publicKey: KeyObject; privateKey: KeyObj
   };
 }
 
-const rsa = (): KeyFiles => keyFiles('rsa', generateKeyPairSync('rsa', { modulusLength: 2048 }));
+/** One pair for all methods: a new one takes up to half a second. */
+let rsaFiles: KeyFiles | undefined;
+const rsa = (): KeyFiles =>
+  (rsaFiles ??= keyFiles('rsa', generateKeyPairSync('rsa', { modulusLength: 2048 })));
 const ec = (namedCurve: string): KeyFiles => keyFiles(namedCurve, generateKeyPairSync('ec', { namedCurve }));
 
 function open(text: string): JwtTokens {

@@ -3,7 +3,7 @@ import { defined } from '../../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../../wire/errors.ts';
 import type { PasswordOutcome, PasswordTask } from './password-task.ts';
 import { RecentLogins } from './recent-logins.ts';
-import { startPasswordWorker } from './worker-file.ts';
+import { startWorker } from '../../threads/start-worker.ts';
 
 export interface PasswordHasherOptions {
   /** The bcrypt cost of new hashes: 4 to 31. */
@@ -60,7 +60,7 @@ export class PasswordHasher {
     this.#cost = options.cost;
     this.#threads = options.threads;
     this.#recent = options.recent ?? new RecentLogins();
-    this.#startWorker = options.startWorker ?? startPasswordWorker;
+    this.#startWorker = options.startWorker ?? (() => startWorker('password-worker'));
   }
 
   /**

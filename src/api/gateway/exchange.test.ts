@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { GrpcServer } from '../../grpc/server.ts';
 import { Lease } from '../../wire/services.ts';
 import { Exchange } from './exchange.ts';
@@ -90,6 +90,18 @@ it('a body with very many requests is read in many turns of the event loop, with
   }
   expect(seen).toEqual({ requests: REQUESTS, isPaused: false });
   expect(most).toBeLessThan(REQUESTS / 5);
+});
+
+// A large text is decoded by a thread. What comes after it waits.
+it('requests after a large one are taken after it, in order', async () => {
+  const { exchange, writer, seen } = begin();
+  const large = `{"ID":"1","unknown":[${'0,'.repeat(9_000)}0]}`;
+  exchange.receive(Buffer.from(`{"ID":"1"}${large}{"ID":"1"}`));
+  exchange.receive(Buffer.from('{"ID":"1"}{"ID":"1"}'));
+  exchange.receiveEnd();
+  expect(seen).toEqual({ requests: 1, isPaused: true });
+  await vi.waitFor(() => expect(writer.hasEnded).toBe(true), { timeout: 10_000, interval: 5 });
+  expect(seen).toEqual({ requests: 5, isPaused: false });
 });
 
 it('reading stops when the client disconnects', async () => {

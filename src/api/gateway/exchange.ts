@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { LocalCall, LocalSink } from '../../grpc/local-call.ts';
 import type { GrpcServer } from '../../grpc/server.ts';
+import { HeaderField } from '../../http2/header-field.ts';
 import type { HeldAccount } from '../../http2/held-bytes.ts';
 import type { ByteSource } from '../../http2/stream.ts';
 import type { MethodDescriptor } from '../../wire/codec.ts';
@@ -8,6 +9,7 @@ import { GrpcCode } from '../../wire/errors.ts';
 import { decodeJson, JsonError } from '../../wire/json.ts';
 import { EMPTY } from '../../wire/reader.ts';
 import { JsonTooLongError, JsonSplitter } from './json-splitter.ts';
+import { decodeLargeJson, isLargeJson } from './large-json.ts';
 import { MessageTexts } from './message-texts.ts';
 import type { ResponseWriter } from './response-writer.ts';
 
@@ -60,8 +62,11 @@ export class Exchange implements LocalSink {
   #hasArrivedWhole = false;
   #isReading = false;
   #isScheduled = false;
-  /** The request of a unary method, kept until the body ends. */
+  /** The encoded request of a unary method, kept until the body ends. */
   #first: Buffer | undefined;
+  /** A large text that a thread decodes, and the values after it. */
+  #decoding: { readonly text: Buffer; readonly behind: Buffer[] } | undefined;
+  #tookRest = false;
   #isHalfClosed = false;
   #isPaused = false;
   #isDone = false;
@@ -155,11 +160,14 @@ export class Exchange implements LocalSink {
 
   /** The rest of the body is not needed. */
   get #hasEnough(): boolean {
-    return this.#isDone || this.#isHalfClosed || this.#first !== undefined;
+    const hasRequest =
+      this.#first !== undefined || (this.#decoding !== undefined && !this.#call.method.clientStreaming);
+    return this.#isDone || this.#isHalfClosed || hasRequest;
   }
 
   get #isFull(): boolean {
-    return !this.#isDone && (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
+    if (this.#isDone) return false;
+    return this.#decoding !== undefined || (this.#local?.pendingBytes ?? 0) >= MAX_PENDING_BYTES;
   }
 
   /** Reads a slice of the arrived body. */
@@ -208,34 +216,74 @@ export class Exchange implements LocalSink {
 
   /** The body has been read to its end. */
   #finish(): void {
-    if (this.#isHalfClosed) return;
+    if (this.#isHalfClosed || this.#decoding !== undefined) return;
     try {
-      const rest = this.#first === undefined ? this.#values.rest() : undefined;
+      const rest = this.#first === undefined && !this.#tookRest ? this.#values.rest() : undefined;
+      this.#tookRest = true;
       if (rest !== undefined) this.#take(rest);
+      if (this.#isDecoding()) return;
       // For a unary method an empty body is an empty message.
-      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? EMPTY);
+      if (!this.#call.method.clientStreaming) this.#callOnce(this.#first ?? this.#encode(EMPTY));
       else this.#halfClose();
     } catch (error) {
       this.#refuse(error);
     }
   }
 
+  #isDecoding(): boolean {
+    return this.#decoding !== undefined;
+  }
+
   /** A connection that holds too much memory is closed, as on HTTP/2 connections. */
   #account(): void {
-    const requestBytes = this.#arrivedBytes + this.#values.pendingBytes + (this.#first?.length ?? 0);
+    const requestBytes =
+      this.#arrivedBytes +
+      this.#values.pendingBytes +
+      (this.#first?.length ?? this.#decoding?.text.length ?? 0);
     this.#held.set(requestBytes + this.#texts.queuedBytes);
     if (this.#held.isTooMuch) this.#writer.destroy();
   }
 
   #take(value: Buffer): void {
-    if (this.#hasEnough) return;
-    if (this.#call.method.clientStreaming) this.#local?.send(this.#encode(value));
-    else if (this.#input.callsAtOnce) this.#callOnce(value);
-    else {
-      // An error is answered at once. A valid request waits for the end of the body.
-      this.#encode(value);
-      this.#first = value;
+    if (this.#decoding !== undefined && this.#call.method.clientStreaming) this.#decoding.behind.push(value);
+    else if (this.#hasEnough) return;
+    else if (isLargeJson(value)) this.#decode(value);
+    else this.#taken(this.#encode(value));
+  }
+
+  /** Has a large text decoded by a thread, and reads nothing more meanwhile. */
+  #decode(text: Buffer): void {
+    this.#decoding = { text, behind: [] };
+    decodeLargeJson(this.#call.method.request, text, () => !this.#isDone)
+      .then(
+        (message) => this.#decoded(() => message !== undefined && !this.#hasEnough && this.#taken(message)),
+        (error: unknown) => this.#decoded(() => this.#refuse(error)),
+      )
+      .catch((error: unknown) => {
+        throw error;
+      });
+  }
+
+  #decoded(use: () => void): void {
+    const { behind = [] } = this.#decoding ?? {};
+    this.#decoding = undefined;
+    this.#isReading = true;
+    try {
+      use();
+      for (const value of behind) this.#take(value);
+    } catch (error) {
+      this.#refuse(error);
     }
+    this.#isReading = false;
+    this.#account();
+    this.#goOn();
+  }
+
+  /** An error is answered at once. A valid request waits for the end of the body, unless it is called at once. */
+  #taken(message: Buffer): void {
+    if (this.#call.method.clientStreaming) this.#local?.send(message);
+    else if (this.#input.callsAtOnce) this.#callOnce(message);
+    else this.#first = message;
   }
 
   #encode(value: Buffer): Buffer {
@@ -243,8 +291,7 @@ export class Exchange implements LocalSink {
     return request.encode(decodeJson(request.typeName, value));
   }
 
-  #callOnce(value: Buffer): void {
-    const message = this.#encode(value);
+  #callOnce(message: Buffer): void {
     if (!this.#open()) return;
     this.#local?.send(message);
     this.#halfClose();
@@ -252,7 +299,9 @@ export class Exchange implements LocalSink {
 
   #open(): boolean {
     const { server, method, metadata, timeoutMs, socket, authority } = this.#call;
-    this.#local = server.callLocally({ path: method.path, metadata, socket, authority, timeoutMs }, this);
+    const fields = metadata.map(([name, value]) => new HeaderField(name, value));
+    const session = server.httpSession(socket);
+    this.#local = server.callLocally({ path: method.path, fields, session, authority, timeoutMs }, this);
     if (this.#local !== undefined) return true;
     this.#isHalfClosed = true;
     this.end(GrpcCode.Unimplemented, `unknown method ${method.name}`);

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type PeerCertificate, TLSSocket } from 'node:tls';
 import type { GrpcServer } from '../../grpc/server.ts';
 import { parseTimeout } from '../../grpc/timeout.ts';
 import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
@@ -129,7 +128,7 @@ export class Gateway {
 
   /** Whether a connection is refused because of its certificate. */
   refuses(socket: Socket): boolean {
-    return this.#certificatesNameUsers() && namesUser(socket);
+    return this.#certificatesNameUsers() && Boolean(this.#server.httpSession(socket).commonName);
   }
 
   /** Closes the WebSockets. The HTTP server does not know them. */
@@ -168,13 +167,6 @@ export class Gateway {
       authority,
     };
   }
-}
-
-function namesUser(socket: Socket): boolean {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return false;
-  // A closed connection has no certificate any more, whatever the types say.
-  const certificate = socket.getPeerCertificate() as PeerCertificate | null;
-  return certificate !== null && Boolean(certificate.subject.CN);
 }
 
 function methodsByRoute(): ReadonlyMap<string, MethodDescriptor> {

@@ -31,6 +31,7 @@ export function addCorsHeaders(
  */
 export function refusedHost(request: IncomingMessage, { hostWhitelist }: AccessRules): string | undefined {
   if (hostWhitelist.length === 0 || hostWhitelist.includes('*')) return undefined;
+  if ('encrypted' in request.socket && request.socket.encrypted === true) return undefined;
   const host = hostName(request.headers.host ?? '');
   return hostWhitelist.includes(host) ? undefined : host;
 }

@@ -44,7 +44,7 @@ export interface ClientHttpOptions extends MetricsHttpOptions, AccessRules {
 /** The HTTP/1.1 handler of the client addresses. */
 export function createClientHttpHandler(options: ClientHttpOptions): HttpHandler {
   return (request, response) => {
-    const refused = isSecure(request) ? undefined : refusedHost(request, options);
+    const refused = refusedHost(request, options);
     if (refused !== undefined) {
       options.logger.warn('rejecting HTTP request to prevent DNS rebinding attacks', { host: refused });
       replyError(response, 421, refusedHostText(refused));
@@ -70,10 +70,6 @@ function run(response: ServerResponse, logger: Logger, work: Promise<void>): voi
     if (response.headersSent) response.destroy();
     else replyError(response, 500, 'Internal Server Error');
   });
-}
-
-function isSecure(request: IncomingMessage): boolean {
-  return 'encrypted' in request.socket && request.socket.encrypted === true;
 }
 
 async function serveClient(

@@ -16,12 +16,11 @@ export interface UpgradeTarget {
 export function serveUpgrades(server: Server, target: UpgradeTarget, rules: AccessRules): void {
   server.on('upgrade', (request: IncomingMessage, _socket: unknown, head: Buffer) => {
     const { socket } = request;
-    const isSecure = 'encrypted' in socket && socket.encrypted === true;
     const { path } = requestUrl(request);
     const resolved = resolvePath(path);
     const isOfGateway =
       resolved !== undefined && resolved.plain === resolved.clean && /^\/v3(beta)?\//.test(resolved.plain);
-    const isAllowed = (isSecure || refusedHost(request, rules) === undefined) && !target.refuses(socket);
+    const isAllowed = refusedHost(request, rules) === undefined && !target.refuses(socket);
     if (isWebSocket(request) && isOfGateway && isAllowed) {
       request.url = resolved.plain.replace('/v3beta/', '/v3/');
       target.upgrade(request, head);

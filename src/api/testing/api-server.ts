@@ -83,6 +83,10 @@ export class ApiServer {
     this.member.onTurn(() => this.grpc.flushAll());
   }
 
+  get store(): Storage['engine'] {
+    return this.#storage.engine;
+  }
+
   get member(): Member {
     return this.whole.member;
   }

@@ -24,6 +24,7 @@ export const noOtherMembers: PeerPorts = {
   client: {
     cluster: unreachable,
     versions: unreachable,
+    status: unreachable,
     downgradeEnabled: unreachable,
     promote: unreachable,
     rejoin: unreachable,

@@ -17,7 +17,7 @@ import {
   PutResponse,
 } from '../../wire/gen/etcdserverpb.ts';
 import { KV } from '../../wire/services.ts';
-import { ResponseHeaders } from '../response-header.ts';
+import { ResponseHeaders } from '../../wire/response-header.ts';
 import { serveWatch, type WatchDeps } from '../watch.ts';
 
 /** A Watch service over an in-memory store, with the part of KV that is needed to change the store. */

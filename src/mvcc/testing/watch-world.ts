@@ -7,7 +7,8 @@ import { CompactionJob } from '../compaction.ts';
 import { inRange, keyRange } from '../key-range.ts';
 import { MvccStore } from '../store.ts';
 import type { EventBatch } from '../watch-event.ts';
-import { WatchHub, type WatchPacing } from '../watch-hub.ts';
+import { WatchHub } from '../watch-hub.ts';
+import type { WatchPacing } from '../watch-pacing.ts';
 import type { WatchOptions, WatchOutlet, WatchReceiver, Watcher } from '../watcher.ts';
 
 /** An event in the form that model and watchers are compared in. */
@@ -187,6 +188,7 @@ export function randomHistory(random: SeededRandom, isReentrant: boolean): void 
     ...(random.chance(0.5) ? { stepChanges: random.between(1, 4) } : {}),
     ...(random.chance(0.5) ? { largeEvents: random.int(4) } : {}),
     ...(random.chance(0.5) ? { responsesPerStep: random.between(1, 3) } : {}),
+    ...(random.chance(0.5) ? { eventsPerStep: random.between(1, 3) } : {}),
   });
   let pauses = 0;
   world.hub.onPause = () => (pauses += 1);

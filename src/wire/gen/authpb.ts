@@ -156,7 +156,7 @@ export const Role: MessageCodec<Role> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.name = r.bytes(); break;
-        case 18: m.keyPermission.push(Permission.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = Permission.read(r, r.nested()); if (m.keyPermission.length < r.mostItems) m.keyPermission.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }

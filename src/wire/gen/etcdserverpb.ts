@@ -498,7 +498,7 @@ export const RangeResponse: MessageCodec<RangeResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.kvs.push(mvccpb.KeyValue.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = mvccpb.KeyValue.read(r, r.nested()); if (m.kvs.length < r.mostItems) m.kvs.push(v); r.leave(); break; }
         case 24: m.more = r.bool(); break;
         case 32: m.count = r.int64(); break;
         default: r.skip(tag);
@@ -676,7 +676,7 @@ export const DeleteRangeResponse: MessageCodec<DeleteRangeResponse> = {
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
         case 16: m.deleted = r.int64(); break;
-        case 26: m.prevKvs.push(mvccpb.KeyValue.read(r, r.nested())); r.leave(); break;
+        case 26: { const v = mvccpb.KeyValue.read(r, r.nested()); if (m.prevKvs.length < r.mostItems) m.prevKvs.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -844,9 +844,9 @@ export const TxnRequest: MessageCodec<TxnRequest> = {
     while (r.position < end) {
       const tag = r.tag();
       switch (tag) {
-        case 10: m.compare.push(Compare.read(r, r.nested())); r.leave(); break;
-        case 18: m.success.push(RequestOp.read(r, r.nested())); r.leave(); break;
-        case 26: m.failure.push(RequestOp.read(r, r.nested())); r.leave(); break;
+        case 10: { const v = Compare.read(r, r.nested()); if (m.compare.length < r.mostItems) m.compare.push(v); r.leave(); break; }
+        case 18: { const v = RequestOp.read(r, r.nested()); if (m.success.length < r.mostItems) m.success.push(v); r.leave(); break; }
+        case 26: { const v = RequestOp.read(r, r.nested()); if (m.failure.length < r.mostItems) m.failure.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -888,7 +888,7 @@ export const TxnResponse: MessageCodec<TxnResponse> = {
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
         case 16: m.succeeded = r.bool(); break;
-        case 26: m.responses.push(ResponseOp.read(r, r.nested())); r.leave(); break;
+        case 26: { const v = ResponseOp.read(r, r.nested()); if (m.responses.length < r.mostItems) m.responses.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -1397,7 +1397,7 @@ export const WatchResponse: MessageCodec<WatchResponse> = {
         case 40: m.compactRevision = r.int64(); break;
         case 50: m.cancelReason = r.string(); break;
         case 56: m.fragment = r.bool(); break;
-        case 90: m.events.push(mvccpb.Event.read(r, r.nested())); r.leave(); break;
+        case 90: { const v = mvccpb.Event.read(r, r.nested()); if (m.events.length < r.mostItems) m.events.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -1621,7 +1621,7 @@ export const LeaseCheckpointRequest: MessageCodec<LeaseCheckpointRequest> = {
     while (r.position < end) {
       const tag = r.tag();
       switch (tag) {
-        case 10: m.checkpoints.push(LeaseCheckpoint.read(r, r.nested())); r.leave(); break;
+        case 10: { const v = LeaseCheckpoint.read(r, r.nested()); if (m.checkpoints.length < r.mostItems) m.checkpoints.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -1917,7 +1917,7 @@ export const LeaseLeasesResponse: MessageCodec<LeaseLeasesResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.leases.push(LeaseStatus.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = LeaseStatus.read(r, r.nested()); if (m.leases.length < r.mostItems) m.leases.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2047,7 +2047,7 @@ export const MemberAddResponse: MessageCodec<MemberAddResponse> = {
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
         case 18: m.member = Member.read(r, r.nested(), m.member); r.leave(); break;
-        case 26: m.members.push(Member.read(r, r.nested())); r.leave(); break;
+        case 26: { const v = Member.read(r, r.nested()); if (m.members.length < r.mostItems) m.members.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2119,7 +2119,7 @@ export const MemberRemoveResponse: MessageCodec<MemberRemoveResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.members.push(Member.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = Member.read(r, r.nested()); if (m.members.length < r.mostItems) m.members.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2195,7 +2195,7 @@ export const MemberUpdateResponse: MessageCodec<MemberUpdateResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.members.push(Member.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = Member.read(r, r.nested()); if (m.members.length < r.mostItems) m.members.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2267,7 +2267,7 @@ export const MemberListResponse: MessageCodec<MemberListResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.members.push(Member.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = Member.read(r, r.nested()); if (m.members.length < r.mostItems) m.members.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2339,7 +2339,7 @@ export const MemberPromoteResponse: MessageCodec<MemberPromoteResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.members.push(Member.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = Member.read(r, r.nested()); if (m.members.length < r.mostItems) m.members.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -2585,7 +2585,7 @@ export const AlarmResponse: MessageCodec<AlarmResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.alarms.push(AlarmMember.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = AlarmMember.read(r, r.nested()); if (m.alarms.length < r.mostItems) m.alarms.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -3851,7 +3851,7 @@ export const AuthRoleGetResponse: MessageCodec<AuthRoleGetResponse> = {
       const tag = r.tag();
       switch (tag) {
         case 10: m.header = ResponseHeader.read(r, r.nested(), m.header); r.leave(); break;
-        case 18: m.perm.push(authpb.Permission.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = authpb.Permission.read(r, r.nested()); if (m.perm.length < r.mostItems) m.perm.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }

@@ -210,14 +210,14 @@ export const Message: MessageCodec<Message> = {
         case 32: m.term = r.uint64(); break;
         case 40: m.logTerm = r.uint64(); break;
         case 48: m.index = r.uint64(); break;
-        case 58: m.entries.push(Entry.read(r, r.nested())); r.leave(); break;
+        case 58: { const v = Entry.read(r, r.nested()); if (m.entries.length < r.mostItems) m.entries.push(v); r.leave(); break; }
         case 64: m.commit = r.uint64(); break;
         case 74: m.snapshot = Snapshot.read(r, r.nested(), m.snapshot); r.leave(); break;
         case 80: m.reject = r.bool(); break;
         case 88: m.rejectHint = r.uint64(); break;
         case 98: m.context = r.bytes(); break;
         case 104: m.vote = r.uint64Big(); break;
-        case 114: m.responses.push(Message.read(r, r.nested())); r.leave(); break;
+        case 114: { const v = Message.read(r, r.nested()); if (m.responses.length < r.mostItems) m.responses.push(v); r.leave(); break; }
         default: r.skip(tag);
       }
     }
@@ -438,7 +438,7 @@ export const ConfChangeV2: MessageCodec<ConfChangeV2> = {
       const tag = r.tag();
       switch (tag) {
         case 8: m.transition = r.int32() as ConfChangeTransition; break;
-        case 18: m.changes.push(ConfChangeSingle.read(r, r.nested())); r.leave(); break;
+        case 18: { const v = ConfChangeSingle.read(r, r.nested()); if (m.changes.length < r.mostItems) m.changes.push(v); r.leave(); break; }
         case 26: m.context = r.bytes(); break;
         default: r.skip(tag);
       }

@@ -1,5 +1,5 @@
-import { EMPTY } from '../wire/reader.ts';
-import { writeVarint } from '../wire/varint.ts';
+import { EMPTY } from './reader.ts';
+import { writeVarint } from './varint.ts';
 
 const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
