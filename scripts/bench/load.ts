@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type ProcessorTime, ranBetween, threadTimes } from './processor-time.ts';
+import { type ProcessorTime, ranBetween, type ThreadTimes, threadTimes } from './processor-time.ts';
 import { requirePeer } from '../../e2e/harness/paths.ts';
 
 /** The figures of `scripts/bench/load-generator`; latencies in ms. */
@@ -18,16 +18,22 @@ export interface LoadFigures {
 export interface LoadResult extends LoadFigures {
   /** Processor time of each group of processes, in the given order. */
   readonly processorTime: readonly ProcessorTime[];
+  /** Processor time of the given thread, in microseconds. */
+  readonly threadUs: number | undefined;
 }
 
 /**
  * Runs a scenario of the load generator. The processor time of each group of processes in `pids` is read directly before
  * and after the measured part.
+ *
+ * @param during what runs beside the measured part. Its end is the second line of input, which ends `steady-put`.
  */
 export async function runLoad(
   endpoint: string,
   args: readonly string[],
   pids: readonly (readonly number[])[],
+  thread?: { readonly pid: number; readonly thread: number },
+  during?: () => Promise<unknown>,
 ): Promise<LoadResult> {
   const child = spawn(requirePeer('load'), ['--endpoints', endpoint, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -42,11 +48,22 @@ export async function runLoad(
   await next();
   const before = pids.map(threadTimes);
   child.stdin.write('\n');
+  if (during !== undefined) {
+    await during();
+    child.stdin.write('\n');
+  }
   const figures = (await next()) as LoadFigures;
   const after = pids.map(threadTimes);
   await ended;
   return {
     ...figures,
+    threadUs: thread && threadUs(before, after, `${thread.pid}/${thread.thread}`),
     processorTime: pids.map((_, at) => ranBetween(before[at] ?? new Map(), after[at] ?? new Map())),
   };
+}
+
+function threadUs(before: readonly ThreadTimes[], after: readonly ThreadTimes[], thread: string): number {
+  const ran = (times: readonly ThreadTimes[]): number =>
+    times.reduce((all, each) => all + (each.get(thread) ?? 0), 0);
+  return (ran(after) - ran(before)) / 1000;
 }

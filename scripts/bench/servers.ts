@@ -8,7 +8,7 @@ import { endpointStatuses, leaderEndpoint } from '../../e2e/harness/endpoint-sta
 import { Etcdctl } from '../../e2e/harness/etcdctl.ts';
 import { keysteadBundle, requirePeer } from '../../e2e/harness/paths.ts';
 import { freePort } from '../../e2e/harness/ports.ts';
-import { residentBytes } from '../../e2e/harness/processes.ts';
+import { peakResidentBytes, residentBytes } from '../../e2e/harness/processes.ts';
 import { programEnvironment } from '../../e2e/harness/program.ts';
 
 export type System = 'etcd' | 'keystead';
@@ -30,7 +30,10 @@ function directoryBytes(path: string): number {
   let total = 0;
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const full = join(path, entry.name);
-    total += entry.isDirectory() ? directoryBytes(full) : statSync(full).blocks * 512;
+    // A running server removes files meanwhile.
+    total += entry.isDirectory()
+      ? directoryBytes(full)
+      : (statSync(full, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
   }
   return total;
 }
@@ -107,9 +110,11 @@ export class BenchCluster {
   }
 }
 
-function launch(system: System, flags: readonly string[]): ChildProcess {
-  const [command, args] =
-    system === 'etcd' ? [requirePeer('etcd'), flags] : [process.execPath, [keysteadBundle(), ...flags]];
+/** @param cores the processors that the server may use, as in `taskset -c` */
+function launch(system: System, flags: readonly string[], cores?: string): ChildProcess {
+  const program = system === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+  const prefix = cores === undefined ? [] : ['taskset', '-c', cores];
+  const [command = '', ...args] = [...prefix, ...program, ...flags];
   return spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
@@ -124,6 +129,7 @@ export class BenchServer {
   constructor(
     readonly system: System,
     readonly flags: readonly string[] = [],
+    readonly cores?: string,
   ) {
     this.#isSecure = flags.includes('--cert-file');
   }
@@ -147,7 +153,7 @@ export class BenchServer {
       ...['--listen-metrics-urls', `http://127.0.0.1:${healthPort}`],
     ];
     const began = performance.now();
-    const child = launch(this.system, flags);
+    const child = launch(this.system, flags, this.cores);
     this.#process = child;
     while (!(await healthy(healthPort))) {
       if (child.exitCode !== null) throw new Error(`${this.system} exited with code ${child.exitCode}`);
@@ -163,6 +169,11 @@ export class BenchServer {
   /** Resident set size in bytes. */
   rss(): number {
     return residentBytes(this.pid);
+  }
+
+  /** The largest resident set size since the last start, in bytes. */
+  peakRss(): number {
+    return peakResidentBytes(this.pid);
   }
 
   /** Disk usage of the data directory in bytes. */

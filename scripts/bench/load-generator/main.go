@@ -36,6 +36,8 @@ type options struct {
 	valueSize int
 	keys      int
 	storm     int
+	rate      int
+	filled    bool
 	streams   bool
 	user      string
 	cacert    string
@@ -70,7 +72,13 @@ var scenarios = map[string]scenario{
 	"large-txn":  largeTransactions,
 	"storm":      putsBesideLists,
 	"users":      users,
+	"fill":       fill,
+	"pages":      pages,
+	"count":      counts,
+	"steady-put": steadyPuts,
 }
+
+var input = bufio.NewReader(os.Stdin)
 
 type load struct {
 	options
@@ -90,6 +98,8 @@ func main() {
 	flag.IntVar(&o.valueSize, "value-size", 256, "bytes of a value")
 	flag.IntVar(&o.keys, "keys", 100000, "keys of the data set")
 	flag.IntVar(&o.storm, "storm", 1, "clients that list without pause (storm)")
+	flag.IntVar(&o.rate, "rate", 1000, "puts per second (steady-put)")
+	flag.BoolVar(&o.filled, "filled", false, "the objects exist already, by fill")
 	flag.BoolVar(&o.streams, "streams", false, "list by RangeStream")
 	flag.StringVar(&o.user, "user", "", "name:password")
 	flag.StringVar(&o.cacert, "cacert", "", "CA of the servers' certificates; turns TLS on")
@@ -104,7 +114,7 @@ func main() {
 	l.makeValues()
 	measured := chosen(l)
 	fmt.Println(`{"phase":"ready"}`)
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+	if _, err := input.ReadString('\n'); err != nil {
 		fail(err)
 	}
 	result := measured()

@@ -13,7 +13,9 @@ import (
 const listPrefix = "/registry/pods/"
 
 func gets(l *load) func() figures {
-	l.objects(l.keys)
+	if !l.filled {
+		l.objects(l.keys)
+	}
 	get := func(client, at int) error {
 		answer, err := l.client(client).Get(background(), objectKey(int(uint64(at)*2654435761%uint64(l.keys))))
 		if err == nil && len(answer.Kvs) != 1 {

@@ -9,6 +9,9 @@ import (
 
 func (l *load) randomKey(at int) string {
 	// A multiplicative hash distributes the keys without a shared generator and its lock.
+	if l.filled {
+		return objectKey(int(uint64(at) * 2654435761 % uint64(l.keys)))
+	}
 	return fmt.Sprintf("/registry/configmaps/default/%08d", uint64(at)*2654435761%uint64(l.keys))
 }
 
