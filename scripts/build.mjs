@@ -4,12 +4,21 @@
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const dist = join(root, 'dist');
+const COMPILE_ATTEMPTS = 3;
 const common = {
   absWorkingDir: root,
   platform: 'node',
@@ -18,8 +27,19 @@ const common = {
   logLevel: 'warning',
 };
 
+/** Large parts that few servers need, as files of their own: `dist/<name>.js` for each name. */
+const optionalParts = { tracing: join(root, 'src/tracing/otel-tracing.ts') };
+const loadOptionalParts = {
+  name: 'optional-parts',
+  setup({ onResolve }) {
+    onResolve({ filter: /otel-tracing\.ts$/ }, ({ kind }) =>
+      kind === 'entry-point' ? undefined : { path: './tracing.js', external: true },
+    );
+  },
+};
+
 const workers = join(root, 'src/workers');
-const entryPoints = { server: join(root, 'src/main.ts') };
+const entryPoints = { server: join(root, 'src/main.ts'), ...optionalParts };
 for (const name of existsSync(workers) ? readdirSync(workers) : [])
   if (name.endsWith('.ts') && !name.endsWith('.test.ts'))
     entryPoints[name.replace(/\.ts$/, '')] = join(workers, name);
@@ -34,6 +54,7 @@ const { metafile } = await build({
   // In Node.js 20 the V8 code cache works only for scripts, not for ECMAScript modules. There is one script and no chunks:
   // in CommonJS, each use of a function of another chunk would call a getter. Code that only some runs need (YAML, tools)
   // is evaluated when it is first imported, and V8 compiles it then.
+  plugins: [loadOptionalParts],
   format: 'cjs',
   sourcemap: 'external',
   // The native module finds its binary relative to its own files.
@@ -55,6 +76,23 @@ await build({
   format: 'cjs',
   define: { BUILD_ID: JSON.stringify(contents.digest('hex').slice(0, 16)) },
 });
+// The status page: its script for browsers, and the other files as they are.
+const page = join(root, 'src/status/browser');
+const pageFolder = join(dist, 'status-page');
+await build({
+  absWorkingDir: root,
+  entryPoints: [join(page, 'page.ts')],
+  outdir: pageFolder,
+  bundle: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  charset: 'utf8',
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+for (const name of ['index.html', 'page.css', 'icon.svg'])
+  copyFileSync(join(page, name), join(pageFolder, name));
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
 writeFileSync(join(dist, 'packages.json'), `${JSON.stringify(bundled, undefined, 2)}\n`);
 
@@ -66,9 +104,21 @@ writeFileSync(
 );
 chmodSync(command, 0o755);
 
-execFileSync(process.execPath, [join(root, 'scripts/compile-bundle.cjs')], {
-  stdio: ['ignore', 'inherit', 'inherit'],
-});
+compileBundle();
+
+/** It runs two members on free ports, which another process may take in between: then it is repeated. */
+function compileBundle() {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      execFileSync(process.execPath, [join(root, 'scripts/compile-bundle.cjs')], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      return;
+    } catch (error) {
+      if (attempt === COMPILE_ATTEMPTS) throw error;
+    }
+  }
+}
 
 function javascriptFiles(folder) {
   return readdirSync(folder, { recursive: true })

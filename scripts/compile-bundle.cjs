@@ -1,42 +1,132 @@
-// Stores the V8 code cache of the bundle after a server has started, so that it contains the functions that a start
-// needs. scripts/build.mjs runs it. Run it again with each other Node.js version with which the bundle should start fast.
+// Stores the V8 code cache of the bundle, with the functions that a server in use needs. For this, this process is one of
+// two members: it is started again after a kill, reads its log, takes part in elections, catches up with the other
+// member, serves requests as a follower and becomes the leader. A function that is not in the cache is compiled when it
+// is first called, which takes several times as long as reading it from the cache, and the members of a cluster that are
+// started at the same time share the processors.
+// scripts/build.mjs runs it. Run it again with each other Node.js version with which the bundle should start fast.
+const { execFile, spawn } = require('node:child_process');
 const { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } = require('node:fs');
+const { createServer } = require('node:net');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { promisify } = require('node:util');
 
 const dist = join(__dirname, '../dist');
 const { codeFile, codeFolder, load, scripts } = require(join(dist, 'launch.js'));
-const READY = 'ready to serve client requests';
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 300_000;
 
 // Compiled code that is there already would be kept as it is.
 rmSync(codeFolder, { recursive: true, force: true });
+for (const name of Object.keys(process.env)) if (name.startsWith('ETCD')) delete process.env[name];
 const folder = mkdtempSync(join(tmpdir(), 'keystead-compile-'));
-const log = join(folder, 'log');
-const url = 'http://127.0.0.1:0';
-process.argv.splice(
-  2,
-  process.argv.length,
-  ...[
-    `--data-dir=${join(folder, 'data')}`,
-    `--listen-client-urls=${url}`,
-    '--advertise-client-urls=http://127.0.0.1:1',
-  ],
-  ...[`--listen-peer-urls=${url}`, '--initial-advertise-peer-urls=http://127.0.0.1:2'],
-  ...['--initial-cluster=default=http://127.0.0.1:2', `--log-outputs=${log}`],
-);
-for (const name of Object.keys(process.env)) if (name.startsWith('ETCD_')) delete process.env[name];
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const children = new Set();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+setTimeout(() => fail(`not finished within ${LIMIT_MS} ms`), LIMIT_MS);
+run().catch((error) => fail(error.stack));
 
-const tooLong = setTimeout(() => fail(`no "${READY}" within ${LIMIT_MS} ms`), LIMIT_MS);
-const poll = setInterval(() => {
-  if (readLog().includes(READY)) store();
-}, 10);
-load(join(dist, 'server.js'));
+async function run() {
+  const members = await Promise.all(['this', 'other'].map(async (name) => ({ name, ...(await freeUrls()) })));
+  const cluster = members.map(({ name, peer }) => `${name}=${peer}`).join(',');
+  const [own, other] = members;
+  const before = start(own, cluster);
+  start(other, cluster);
+  await Promise.all(members.map(healthy));
+  await bench(other, 'put', '--total=100', '--value-size=20000');
+  const ended = new Promise((resolve) => before.once('exit', resolve));
+  before.kill('SIGKILL');
+  await ended;
+
+  process.argv.splice(2, process.argv.length, ...flagsOf(own, cluster));
+  load(join(dist, 'server.js'));
+  // The other member has no quorum now, so these requests may time out.
+  await bench(other, 'put', '--total=200', '--value-size=20000').catch(() => undefined);
+  await healthy(own);
+  await bench(own, 'put', '--total=50', '--value-size=60000');
+  await bench(own, 'watch', '--total=100');
+  await bench(own, 'list', '--total=5', '--keys=1000');
+  await lead(members);
+  await bench(own, 'txn', '--total=200');
+  await healthy(other);
+  store();
+}
+
+function flagsOf({ name, client, peer }, cluster) {
+  return [
+    ...[`--name=${name}`, `--data-dir=${join(folder, name)}`, `--log-outputs=${join(folder, `${name}.log`)}`],
+    ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
+    ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
+    `--initial-cluster=${cluster}`,
+  ];
+}
+
+function start(member, cluster) {
+  const child = spawn(process.execPath, [join(dist, 'keystead.js'), ...flagsOf(member, cluster)], {
+    stdio: 'ignore',
+  });
+  children.add(child);
+  return child;
+}
+
+/** Makes this process the leader. */
+async function lead([own, other]) {
+  const { header } = await post(own, 'maintenance/status');
+  for (;;) {
+    // Refused if the other member is not the leader.
+    await post(other, 'maintenance/transfer-leadership', { targetID: header.member_id }).catch(
+      () => undefined,
+    );
+    for (let checks = 0; checks < 50; checks++) {
+      const { leader } = await post(own, 'maintenance/status');
+      if (leader === header.member_id) return;
+      await sleep(20);
+    }
+  }
+}
+
+async function post({ client }, path, message = {}) {
+  const response = await fetch(`${client}/v3/${path}`, { method: 'POST', body: JSON.stringify(message) });
+  const text = await response.text();
+  if (!response.ok) throw new Error(text);
+  return JSON.parse(text);
+}
+
+/** Runs in a process of its own, so that only what a server uses is compiled here. */
+async function bench({ client }, operation, ...flags) {
+  const args = ['bench', operation, `--endpoints=${client}`, '--command-timeout=60', ...flags];
+  await promisify(execFile)(process.execPath, [join(dist, 'keystead.js'), ...args]);
+}
+
+async function healthy({ client }) {
+  for (;;) {
+    try {
+      const { health } = await (await fetch(`${client}/health`)).json();
+      if (health === 'true') return;
+    } catch {
+      // Not listening yet.
+    }
+    await sleep(20);
+  }
+}
+
+async function freeUrls() {
+  const [client, peer] = await Promise.all([freePort(), freePort()]);
+  return { client: `http://127.0.0.1:${client}`, peer: `http://127.0.0.1:${peer}` };
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
 
 function store() {
-  clearTimeout(tooLong);
-  clearInterval(poll);
   // Files of the server are private, but these must be readable for every user that runs the bundle.
   process.umask(0o022);
   mkdirSync(codeFolder, { recursive: true });
@@ -47,9 +137,9 @@ function store() {
   process.exit(0);
 }
 
-function readLog() {
+function logOf(name) {
   try {
-    return readFileSync(log, 'utf8');
+    return readFileSync(join(folder, `${name}.log`), 'utf8');
   } catch {
     // Not there yet.
     return '';
@@ -57,6 +147,6 @@ function readLog() {
 }
 
 function fail(reason) {
-  process.stdout.write(`${readLog()}\ncompile-bundle: ${reason}\n`);
+  process.stdout.write(`${logOf('this')}\ncompile-bundle: ${reason}\n`);
   process.exit(1);
 }

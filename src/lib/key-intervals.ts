@@ -29,7 +29,7 @@ export class KeyIntervals {
 
   addAll(other: KeyIntervals): void {
     if (other.#added.length === 0) return;
-    this.#added.push(...other.#added);
+    for (const interval of other.#added) this.#added.push(interval);
     this.#merged = undefined;
   }
 

@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import type { ResumableExport } from '../ports/snapshot.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import { ConfState } from '../wire/gen/raftpb.ts';
-import { startSnapshotWorker } from './worker-file.ts';
+import { startWorker } from '../threads/start-worker.ts';
 import type { ExportMessage, MoreMessage, SeekMessage, WorkerTask } from './worker-messages.ts';
 
 const CHUNK_BYTES = 256 << 10;
@@ -25,7 +25,7 @@ type Opened = Extract<ExportMessage, { type: 'opened' }>;
 export async function exportSnapshot(store: SharedStore): Promise<ResumableExport> {
   const loan = store.lend(() => snapshot.close());
   const task: WorkerTask = { kind: 'export', sharedHandle: loan.handle, chunkBytes: CHUNK_BYTES };
-  const snapshot = new WorkerExport(startSnapshotWorker(task), loan);
+  const snapshot = new WorkerExport(startWorker('snapshot-worker', { workerData: task }), loan);
   try {
     await snapshot.opened();
   } catch (error) {

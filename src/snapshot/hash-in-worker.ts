@@ -1,6 +1,6 @@
 import type { HashScope, StoreHash } from '../mvcc/hash.ts';
 import type { SharedStore } from '../ports/store-view.ts';
-import { startSnapshotWorker } from './worker-file.ts';
+import { startWorker } from '../threads/start-worker.ts';
 import type { HashMessage, WorkerTask } from './worker-messages.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function hashInWorker(
     finishedRevision,
     isCompaction,
   };
-  const worker = startSnapshotWorker(task);
+  const worker = startWorker('snapshot-worker', { workerData: task });
   try {
     return await new Promise<StoreHash>((resolve, reject) => {
       worker.on('message', (message: HashMessage) => {

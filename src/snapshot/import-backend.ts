@@ -7,6 +7,7 @@ import { reasonOf } from '../lib/text.ts';
 import { rows as memberRows } from '../membership/rows.ts';
 import { parseVersion } from '../membership/version.ts';
 import { MvccStore } from '../mvcc/store.ts';
+import type { EntryId } from '../ports/applied-log.ts';
 import type { Column, Engine, WriteBatch } from '../ports/engine.ts';
 import type { ConfState } from '../wire/gen/raftpb.ts';
 import { confStateFromJson } from './conf-state-json.ts';
@@ -96,6 +97,21 @@ export function importBackend(
 /** The index of the last entry that is applied to a database. */
 export function readAppliedIndex(reader: BoltReader): number {
   return readMeta(reader.root.bucket(Bucket.meta)).index;
+}
+
+/**
+ * The latest revision in a database, the compacted one, which is -1 if nothing was compacted, and the last entry that is
+ * applied. Its term is 0 before etcd 3.5.
+ */
+export function readPosition(reader: BoltReader): {
+  revision: number;
+  compactRevision: number;
+  applied: EntryId;
+} {
+  const { compactRevision, index, term } = readMeta(reader.root.bucket(Bucket.meta));
+  const last = reader.root.bucket(Bucket.key)?.last();
+  const main = last === undefined ? 0 : (parseRevisionKey(last.key)?.main ?? 0);
+  return { revision: Math.max(main, compactRevision, 1), compactRevision, applied: { index, term } };
 }
 
 interface BackendMeta {

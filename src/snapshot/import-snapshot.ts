@@ -1,7 +1,7 @@
 import { promises as fs } from 'node:fs';
 import { ConfState } from '../wire/gen/raftpb.ts';
 import type { ImportedState } from './import-backend.ts';
-import { startSnapshotWorker } from './worker-file.ts';
+import { startWorker } from '../threads/start-worker.ts';
 import type { ImportMessage, WorkerTask } from './worker-messages.ts';
 
 export interface ImportSnapshotOptions {
@@ -55,7 +55,7 @@ function importOnWorker(
   onProgress: ImportSnapshotOptions['onProgress'],
 ): Promise<ImportedState> {
   return new Promise((resolve, reject) => {
-    const worker = startSnapshotWorker(task);
+    const worker = startWorker('snapshot-worker', { workerData: task });
     let imported: ImportedState | undefined;
     worker.on('message', (message: ImportMessage) => {
       if (message.type === 'progress') return onProgress?.(message.events);

@@ -1,5 +1,6 @@
 import { EMPTY } from '../wire/reader.ts';
 import {
+  ALL_ROWS,
   type ColumnChoice,
   type DatabaseHandle,
   type IteratorHandle,
@@ -8,8 +9,8 @@ import {
 
 /** Of the deleted keys, one in so many is noted. */
 const NOTED_EVERY = 64;
-/** A family is looked through when so many of its keys are noted: after 4096 deletions. */
-const NOTES_PER_PASS = 64;
+/** A family is looked through when so many of its keys are noted: after 2048 deletions. */
+const NOTES_PER_PASS = 32;
 /** Rows between which so many keys are noted have a run: about 512 deleted rows. */
 const NOTES_PER_RUN = 8;
 
@@ -115,15 +116,11 @@ export class DeletedRuns {
 
   #rowsFrom(choice: ColumnChoice, gte: Buffer | undefined, lt?: Buffer): IteratorHandle {
     return rocksBinding().iterator_init(this.#database(), {
+      ...ALL_ROWS,
       column: choice?.column,
       gte,
       lt,
-      reverse: false,
-      keys: true,
       values: false,
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-      asyncIO: false,
     });
   }
 }

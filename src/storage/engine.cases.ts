@@ -5,6 +5,7 @@ import {
   type EngineControl,
   type EngineRange,
   EngineReopenedError,
+  ROWS_BYTES,
 } from '../ports/engine.ts';
 import { EMPTY } from '../wire/reader.ts';
 
@@ -165,6 +166,20 @@ export function engineCases(name: string, open: () => Promise<EngineControl>): v
       const sorted = [...expected].sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => `${k}=${v}`);
       expect(list(engine, 'latest', everything, 97)).toEqual(sorted);
       expect(list(engine, 'latest', { ...everything, reverse: true }, 97)).toEqual(sorted.reverse());
+    });
+
+    // A compaction read 200 rows of any size in one call: with large values hundreds of megabytes.
+    it('an iterator reads a bounded number of bytes at once', () => {
+      const value = 'v'.repeat(ROWS_BYTES / 8);
+      const names = Array.from({ length: 50 }, (_, n) => `k${String(n).padStart(2, '0')}`);
+      put(engine, 'event', Object.fromEntries(names.map((name) => [name, value])));
+      const iterator = engine.iterate('event', everything);
+      expect(iterator.next(50)).toHaveLength(2 * 8);
+      iterator.close();
+      expect(list(engine, 'event', everything, 50)).toEqual(names.map((name) => `${name}=${value}`));
+      const keys = engine.iterate('event', { ...everything, keysOnly: true });
+      expect(keys.next(50)).toHaveLength(2 * 50);
+      keys.close();
     });
 
     it('counts the reads that are not closed yet', () => {

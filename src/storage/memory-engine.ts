@@ -5,6 +5,7 @@ import {
   type EngineControl,
   type EngineIterator,
   EngineReopenedError,
+  ROWS_BYTES,
   type EngineRange,
   type WriteBatch,
 } from '../ports/engine.ts';
@@ -77,12 +78,15 @@ class MemoryIterator implements EngineIterator {
   next(count: number): Buffer[] {
     if (this.#cursor === undefined || this.#opening.isOver)
       throw new EngineReopenedError('the store was closed during a read');
+    const { keysOnly = false, valuesOnly = false } = this.#range;
     const rows: Buffer[] = [];
-    for (let n = 0; n < count; n++) {
+    for (let n = 0, bytes = 0; n < count && bytes <= ROWS_BYTES; n++) {
       const row = this.#cursor.next();
       if (row === undefined) break;
-      const { keysOnly = false, valuesOnly = false } = this.#range;
-      rows.push(valuesOnly ? EMPTY : Buffer.from(row.key), keysOnly ? EMPTY : Buffer.from(row.value));
+      const key = valuesOnly ? EMPTY : Buffer.from(row.key);
+      const value = keysOnly ? EMPTY : Buffer.from(row.value);
+      rows.push(key, value);
+      bytes += key.length + value.length;
     }
     return rows;
   }

@@ -33,6 +33,10 @@ export class MemoryLog implements LogStore {
     return this.#firstIndex + this.#entries.length - 1;
   }
 
+  get unreleasedBytes(): number {
+    return 0;
+  }
+
   append({ entries, hardState }: LogAppend, done: () => void): void {
     for (const entry of entries) {
       assert(entry.index <= this.lastIndex + 1 && entry.index > 0, 'entries are appended without a gap');
@@ -46,6 +50,10 @@ export class MemoryLog implements LogStore {
   }
 
   flush(): void {
+    // Appends are done at once.
+  }
+
+  writeNow(): void {
     // Appends are done at once.
   }
 

@@ -81,7 +81,9 @@ class RocksBatch implements WriteBatch {
     const stored = storedKey(place, key);
     this.#binding.batch_del(this.#open(), stored, place.choice);
     this.#length++;
-    if (this.#runs.isNext()) this.#deleted.push({ choice: place.choice, key: Buffer.from(stored) });
+    // No read on this thread passes deleted events: it starts after them.
+    if (column !== 'event' && this.#runs.isNext())
+      this.#deleted.push({ choice: place.choice, key: Buffer.from(stored) });
   }
 
   /** Returns the native batch for writing. This object can't be used again. */

@@ -1,6 +1,7 @@
 import { defined } from '../lib/assert.ts';
 import {
   EngineReopenedError,
+  ROWS_BYTES,
   type Column,
   type Engine,
   type EngineIterator,
@@ -18,6 +19,7 @@ import {
 } from './open-columns.ts';
 import { RocksView } from './rocks-view.ts';
 import {
+  ALL_ROWS,
   rocksBinding,
   type DatabaseHandle,
   type IteratorHandle,
@@ -27,15 +29,14 @@ import {
 function iteratorOptions(place: OpenColumn, column: Column, range: EngineRange): NativeIteratorOptions {
   const gte = lowerBound(place, column, range.gte);
   return {
+    ...ALL_ROWS,
     column: place.choice?.column,
     gte: gte.length === 0 ? undefined : gte,
     lt: upperBound(place, range.lt),
     reverse: range.reverse === true,
     keys: range.valuesOnly !== true,
     values: range.keysOnly !== true,
-    keyEncoding: 'buffer',
-    valueEncoding: 'buffer',
-    asyncIO: false,
+    highWaterMarkBytes: ROWS_BYTES,
   };
 }
 
@@ -60,7 +61,7 @@ class RocksIterator implements EngineIterator {
     const { rows, finished } = this.#binding.iterator_nextv_sync(handle, count);
     this.#finished = finished;
     for (let n = 0; n < rows.length; n += 2) {
-      rows[n] = this.#prefixBytes > 0 ? rows[n]?.subarray(this.#prefixBytes) : rows[n];
+      if (this.#prefixBytes > 0) rows[n] = rows[n]?.subarray(this.#prefixBytes);
       rows[n] ??= EMPTY;
       rows[n + 1] ??= EMPTY;
     }
@@ -102,6 +103,16 @@ export class RocksReader implements Pick<Engine, 'get' | 'getMany' | 'iterate'> 
   protected get database(): DatabaseHandle {
     if (this.#columns === undefined) throw new EngineReopenedError('the store is closed');
     return this.handle;
+  }
+
+  /** The number of the last write that reads see. Two reads between which it does not change see the same state. */
+  get sequence(): number {
+    return this.binding.db_get_latest_sequence(this.database);
+  }
+
+  /** Ends the use of a shared database. */
+  detach(): void {
+    this.shut();
   }
 
   /** Called before the database is closed. From now on no call reaches it, and all native iterators are closed. */

@@ -4,6 +4,7 @@ import type { StoreView, ViewColumn, ViewRange } from '../ports/store-view.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { lowerBound, type OpenColumns, upperBound } from './open-columns.ts';
 import {
+  ALL_ROWS,
   type ColumnChoice,
   type DatabaseHandle,
   type IteratorHandle,
@@ -56,15 +57,8 @@ export class RocksView implements StoreView {
 
   #iterator(choice: ColumnChoice): IteratorHandle {
     return this.#binding.iterator_init(this.#database, {
+      ...ALL_ROWS,
       column: choice?.column,
-      gte: undefined,
-      lt: undefined,
-      reverse: false,
-      keys: true,
-      values: true,
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-      asyncIO: false,
       highWaterMarkBytes: BATCH_BYTES,
     });
   }

@@ -56,6 +56,19 @@ export interface NativeIteratorOptions {
   readonly highWaterMarkBytes?: number;
 }
 
+/** All rows of the default column, as buffers. */
+export const ALL_ROWS: NativeIteratorOptions = {
+  column: undefined,
+  gte: undefined,
+  lt: undefined,
+  reverse: false,
+  keys: true,
+  values: true,
+  keyEncoding: 'buffer',
+  valueEncoding: 'buffer',
+  asyncIO: false,
+};
+
 type Callback<T> = (error: Error | null, result: T) => void;
 
 export interface RocksBinding {

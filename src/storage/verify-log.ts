@@ -26,11 +26,15 @@ export interface LogVerification {
   readonly termOf: (index: number) => number | undefined;
 }
 
+const ENTRIES_PER_REPORT = 1_000;
+
 /**
  * Reads a whole log without changing it: checksums, the sequence of segments, and raft's order of entries, terms
  * and states.
+ *
+ * @param onEntries called now and then with the number of entries read so far
  */
-export function verifyLog(directory: string): LogVerification {
+export function verifyLog(directory: string, onEntries?: (entries: number) => void): LogVerification {
   let entries = 0;
   let scan: LogScan | undefined;
   const findings: Finding[] = [];
@@ -40,7 +44,12 @@ export function verifyLog(directory: string): LogVerification {
     segments = names.length;
     if (segments === 0) findings.push({ where: directory, what: 'there is no log' });
     else {
-      scan = scanLog(directory, names, { onEntry: () => entries++ });
+      scan = scanLog(directory, names, {
+        onEntry: () => {
+          entries += 1;
+          if (entries % ENTRIES_PER_REPORT === 0) onEntries?.(entries);
+        },
+      });
       if (scan.metadata === undefined)
         findings.push({ where: directory, what: 'there is no metadata record' });
       if (scan.snapshot === undefined)

@@ -4,6 +4,7 @@ import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
 import type { LogAppend, LogSnapshot, LogStore } from '../../ports/log-store.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
+import { InlineWrites } from './inline-writes.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { nodeDisk } from './node-disk.ts';
@@ -13,12 +14,15 @@ import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
 import type { TermRuns } from './term-runs.ts';
 
-/** etcd's size of a segment. */
-export const DEFAULT_SEGMENT_BYTES = 64_000_000;
+/**
+ * Smaller than etcd's segments of 64 MB. A start reads whole segments, and only whole segments are removed. So the size
+ * limits what a start reads of entries that the store already has.
+ */
+export const DEFAULT_SEGMENT_BYTES = 16_000_000;
 const MIN_SEGMENT_BYTES = 1 << 20;
 
 /**
- * Size of segments on a disk of `capacity` bytes: etcd's size, or less on a small disk, where two segments would take
+ * Size of segments on a disk of `capacity` bytes: less than the default on a small disk, where two segments would take
  * too much.
  */
 export const segmentBytesFor = (capacity: number): number =>
@@ -30,6 +34,8 @@ export const segmentBytesFor = (capacity: number): number =>
 const DEFAULT_AHEAD_BYTES = 8 << 20;
 /** Waiting appends are written together up to this size. */
 const MAX_WRITE_BYTES = 4 << 20;
+/** Larger writes are never inline. */
+const MAX_INLINE_BYTES = 64 << 10;
 /** Reserved space that proposals can't use, so that raft's own entries never wait for a full disk. */
 const MAX_RESERVE_BYTES = 4 << 20;
 /** Maximum size of an entry's fields without its data. */
@@ -84,6 +90,7 @@ export class FileLog implements LogStore {
   readonly #preparer: SegmentPreparer;
   readonly #remover: SegmentRemover;
   readonly #disk: LogDisk;
+  readonly #inline: InlineWrites;
   readonly #directory: OpenDirectory;
   readonly #segments: SegmentName[];
   /** Terms of the entries passed to `append`. */
@@ -102,6 +109,7 @@ export class FileLog implements LogStore {
   #encodedState: HardState;
   #encodedIndex: number;
   #snapshotIndex: number;
+  #unreleasedBytes: number;
   #failed = false;
   #closing: (() => void) | undefined;
 
@@ -111,6 +119,7 @@ export class FileLog implements LogStore {
     this.#encoder = new RecordEncoder(opened.crc);
     const { directory, sliceBytes = DEFAULT_SLICE_BYTES, disk = nodeDisk } = options;
     this.#disk = disk;
+    this.#inline = new InlineWrites(disk.times);
     this.#directory = disk.openDirectory(directory);
     this.#remover = new SegmentRemover(disk, this.#directory, (error) => this.#fail(error));
     this.#segments = opened.segments;
@@ -121,6 +130,7 @@ export class FileLog implements LogStore {
     this.#encodedState = opened.hardState;
     this.#encodedIndex = opened.terms.lastIndex;
     this.#snapshotIndex = opened.snapshotIndex;
+    this.#unreleasedBytes = (opened.segments.length - 1) * options.segmentBytes + opened.tailOffset;
     this.#preparer = new SegmentPreparer(
       { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? DEFAULT_AHEAD_BYTES },
       {
@@ -139,6 +149,10 @@ export class FileLog implements LogStore {
 
   get lastIndex(): number {
     return this.#terms.lastIndex;
+  }
+
+  get unreleasedBytes(): number {
+    return this.#unreleasedBytes;
   }
 
   append(batch: LogAppend, done: () => void): void {
@@ -162,6 +176,21 @@ export class FileLog implements LogStore {
     this.#flush();
   }
 
+  writeNow(): void {
+    const bytes = this.#queuedBytes + maxFrameBytes(ENTRY_FIELD_BYTES);
+    if (this.#isWriting || this.#failed || this.#queue.length === 0 || bytes > MAX_INLINE_BYTES) return;
+    if (this.#tailOffset + bytes > this.#tail.ready || !this.#inline.isNext()) return;
+    const { records, bufferMs } = this.#takeQueue(this.#tail, this.#tailOffset);
+    let took: number;
+    try {
+      took = this.#inline.run(() => this.#tail.writeNow(records, this.#tailOffset));
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
+    this.#options.onSync?.(took, records.length, bufferMs);
+    this.#finishWrite(records.length);
+  }
+
   appendable(bytes: number): boolean {
     if (!this.#preparer.isDiskFull) return true;
     const reserve = Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
@@ -175,6 +204,7 @@ export class FileLog implements LogStore {
     if (this.#closing !== undefined || snapshot.index < this.#snapshotIndex) return Promise.resolve();
     return new Promise((resolve) => {
       this.#snapshotIndex = snapshot.index;
+      this.#unreleasedBytes = 0;
       const isVoiding = this.#terms.settle(snapshot.index, snapshot.term);
       // Everything up to a snapshot record is committed, and the state of the log must agree.
       if (this.#state.commit < snapshot.index) this.#state = { ...this.#state, commit: snapshot.index };
@@ -294,11 +324,29 @@ export class FileLog implements LogStore {
     this.#writeQueue(next, 0);
   }
 
-  /** Encodes what fits from the queue and writes it with one call. */
+  /** Writes what fits from the queue with one call in the background. */
   #writeQueue(segment: SegmentFile, offset: number): void {
+    const { records, bufferMs } = this.#takeQueue(segment, offset);
+    const { times } = this.#disk;
+    const startedMs = times.now();
+    segment.write(records, offset, (error) => {
+      if (error !== null) return this.#fail(error);
+      const took = times.now() - startedMs;
+      if (records.length <= MAX_INLINE_BYTES) this.#inline.noteBackground(took);
+      this.#options.onSync?.(took, records.length, bufferMs);
+      if (segment === this.#tail) this.#finishWrite(records.length);
+      else this.#installSegment(segment, records.length);
+    });
+  }
+
+  /** Encodes what fits from the queue, which is then being written. @returns the records and the time it took */
+  #takeQueue(segment: SegmentFile, offset: number): { records: Buffer; bufferMs: number } {
     const encoder = this.#encoder;
-    const begunMs = performance.now();
+    const { times } = this.#disk;
+    const begunMs = times.now();
     const room = Math.min(MAX_WRITE_BYTES, segment.ready - offset - maxFrameBytes(ENTRY_FIELD_BYTES));
+    const stateBytes = maxFrameBytes(ENTRY_FIELD_BYTES);
+    encoder.reserve(Math.min(this.#queuedBytes, Math.max(room, this.#queue[0]?.bytes ?? 0)) + stateBytes);
     let count = 0;
     for (const item of this.#queue) {
       if (count > 0 && encoder.length + item.bytes > room) break;
@@ -310,14 +358,7 @@ export class FileLog implements LogStore {
     this.#writing = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
     this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
     this.#isWriting = true;
-    const startedMs = performance.now();
-    const bytes = encoder.buffer.subarray(0, encoder.length);
-    segment.write(bytes, offset, (error) => {
-      if (error !== null) return this.#fail(error);
-      this.#options.onSync?.(performance.now() - startedMs, bytes.length, startedMs - begunMs);
-      if (segment === this.#tail) this.#finishWrite(bytes.length);
-      else this.#installSegment(segment, bytes.length);
-    });
+    return { records: encoder.buffer.subarray(0, encoder.length), bufferMs: times.now() - begunMs };
   }
 
   #encodeItem({ entries, hardState, snapshot, isVoiding }: QueuedAppend): void {
@@ -370,6 +411,7 @@ export class FileLog implements LogStore {
 
   #finishWrite(bytes: number): void {
     this.#tailOffset += bytes;
+    this.#unreleasedBytes += bytes;
     this.#encoder.clear();
     this.#isWriting = false;
     const written = this.#writing;

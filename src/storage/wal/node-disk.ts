@@ -17,14 +17,17 @@ import {
   write,
   writeSync,
 } from 'node:fs';
+import { threadTimes } from './thread-times.ts';
 import type { DiskDone, LogDisk, OpenDirectory, ReadableFile, WritableFile } from '../../ports/log-disk.ts';
+
+const NOTHING_WRITTEN = 'the disk took none of the bytes';
 
 /** Writes all of `bytes`, in as many calls as it takes. */
 function writeFully(file: number, bytes: Buffer, position: number, done: DiskDone): void {
   write(file, bytes, 0, bytes.length, position, (error, written) => {
     if (error !== null) done(error);
     else if (written === bytes.length) done(null);
-    else if (written === 0) done(new Error('the disk took none of the bytes'));
+    else if (written === 0) done(new Error(NOTHING_WRITTEN));
     else writeFully(file, bytes.subarray(written), position + written, done);
   });
 }
@@ -49,8 +52,11 @@ class SyncedFile implements WritableFile {
   }
 
   writeNow(bytes: Buffer, position: number): void {
-    for (let at = 0; at < bytes.length;)
-      at += writeSync(this.#file, bytes, at, bytes.length - at, position + at);
+    for (let at = 0; at < bytes.length;) {
+      const written = writeSync(this.#file, bytes, at, bytes.length - at, position + at);
+      if (written === 0) throw new Error(NOTHING_WRITTEN);
+      at += written;
+    }
   }
 
   syncNow(): void {
@@ -113,6 +119,7 @@ function syncDirectoryNow(path: string): void {
 
 /** The file system of the machine. */
 export const nodeDisk: LogDisk = {
+  times: threadTimes,
   list: listNames,
   openToRead: (path) => new OpenFile(path),
   create: (path) => new SyncedFile(path, constants.O_CREAT | constants.O_EXCL),

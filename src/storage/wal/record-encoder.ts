@@ -1,12 +1,17 @@
 import { assert } from '../../lib/assert.ts';
-import { crc32c } from '../../lib/crc32c.ts';
+import { crc32c as crc32cOfShort } from '../../lib/crc32c.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { writeBigVarint, writeVarint } from '../../wire/varint.ts';
+import { crc32c } from './checksum.ts';
 import { FRAME_HEADER_BYTES, maxFrameBytes, paddingOf, RecordType } from './record.ts';
 
 const INITIAL_BYTES = 256 << 10;
-/** A buffer that grew beyond this size for a large batch is freed afterwards. */
-const MAX_KEPT_BYTES = 4 << 20;
+/**
+ * A buffer that grew beyond this size for a large batch is freed afterwards. It is a little more than the log writes at
+ * once. Otherwise a member that catches up would allocate and free a buffer for every 4 MB, and the kernel would clear
+ * each of its pages again.
+ */
+const MAX_KEPT_BYTES = (4 << 20) + (64 << 10);
 /** Maximum size of the fields of an entry or a state, without the entry's data. */
 const MAX_FIELD_BYTES = 48;
 
@@ -40,9 +45,19 @@ export class RecordEncoder {
     if (this.#buffer.length > MAX_KEPT_BYTES) this.#buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
+  /** Makes space for `bytes` more at once, so that the buffer is not copied several times while it grows. */
+  reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const doubled = Math.min(this.#buffer.length * 2, MAX_KEPT_BYTES);
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, doubled));
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#buffer = grown;
+  }
+
   /** The checksum record that links two segments; the first record of each segment. */
   chain(): void {
-    this.#begin(0);
+    this.reserve(maxFrameBytes(0));
     const at = this.#writeHead(RecordType.crc);
     this.#finish(at);
   }
@@ -86,8 +101,8 @@ export class RecordEncoder {
   #record(type: RecordType, fieldBytes: number, data: Buffer | undefined): void {
     const fields = this.#fields;
     const dataBytes = fieldBytes + (data?.length ?? 0);
-    this.#begin(dataBytes);
-    this.#crc = crc32c(this.#crc, fields, 0, fieldBytes);
+    this.reserve(maxFrameBytes(dataBytes));
+    this.#crc = crc32cOfShort(this.#crc, fields, 0, fieldBytes);
     if (data !== undefined) this.#crc = crc32c(this.#crc, data);
     const buffer = this.#buffer;
     let at = this.#writeHead(type);
@@ -99,14 +114,6 @@ export class RecordEncoder {
       at += data.length;
     }
     this.#finish(at);
-  }
-
-  #begin(dataBytes: number): void {
-    const needed = this.#length + maxFrameBytes(dataBytes);
-    if (needed <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
-    this.#buffer.copy(grown, 0, 0, this.#length);
-    this.#buffer = grown;
   }
 
   #writeHead(type: RecordType): number {

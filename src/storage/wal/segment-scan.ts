@@ -1,4 +1,4 @@
-import { crc32c } from '../../lib/crc32c.ts';
+import { crc32c } from './checksum.ts';
 import { CorruptLogError } from './corrupt-log-error.ts';
 import type { FileWindow } from './file-window.ts';
 import { FRAME_HEADER_BYTES, readFrameSize, readRecord, RecordType } from './record.ts';
