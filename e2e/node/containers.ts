@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,15 +25,16 @@ export function missingForContainers(...programs: readonly string[]): string | u
 /** The store of the images that `scripts/build-image.sh --stand-in` makes. */
 const storage = { CONTAINERS_STORAGE_CONF: join(repositoryRoot, '.cache/image/storage.conf') };
 
+/** An image is built within this many milliseconds, on a busy machine and without cached layers. */
+const BUILD_LIMIT_MS = 840_000;
+
 /** Builds the image with stand-in bases and returns its name. The layers are cached. */
-export function buildImage(...args: readonly string[]): string {
+export async function buildImage(...args: readonly string[]): Promise<string> {
   const script = join(repositoryRoot, 'scripts/build-image.sh');
-  const output = execFileSync(script, ['--stand-in', ...args], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  return output.trim();
+  const result = await runCommand(script, ['--stand-in', ...args], { timeoutMs: BUILD_LIMIT_MS });
+  if (result.code !== 0)
+    throw new Error(`${script} failed with ${result.code}: ${result.stderr.slice(-4096)}`);
+  return result.stdout.trim();
 }
 
 /** Runs podman on the images of {@link buildImage}. */

@@ -11,9 +11,9 @@ import { RealNode } from './real-node.ts';
 
 const archives = tempDir('archives');
 const archive = join(archives, 'keystead.tar');
-const [repository = '', tag = ''] = buildImage('--archive', archive, '--name', 'localhost/etcd').split(
-  '/etcd:',
-);
+const [repository = '', tag = ''] = (
+  await buildImage('--archive', archive, '--name', 'localhost/etcd')
+).split('/etcd:');
 const interrupted = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
 const started = performance.now();
 const node = await RealNode.start();

@@ -37,9 +37,9 @@ describe.skipIf(missing !== undefined)(`the chart on a real node ${missing ?? ''
 
   beforeAll(async () => {
     const archive = join(folder, 'keystead.tar');
-    const [repository = '', tag = ''] = buildImage('--archive', archive, '--name', 'localhost/etcd').split(
-      /\/etcd:/,
-    );
+    const [repository = '', tag = ''] = (
+      await buildImage('--archive', archive, '--name', 'localhost/etcd')
+    ).split(/\/etcd:/);
     node = await RealNode.start();
     await node.loadImage(archive);
     await node.kubeadmInit({ repository, tag });

@@ -22,7 +22,7 @@ describe.skipIf(missing !== undefined)(`kubeadm with Keystead as external etcd $
 
   beforeAll(async () => {
     const archive = join(folder, 'keystead.tar');
-    image = buildImage('--archive', archive, '--name', 'localhost/keystead');
+    image = await buildImage('--archive', archive, '--name', 'localhost/keystead');
     const node = await RealNode.start();
     parts.node = node;
     await node.loadImage(archive);

@@ -22,7 +22,7 @@ describe.skipIf(missing !== undefined)(`kubeadm with Keystead as stacked etcd ${
 
   beforeAll(async () => {
     const archive = join(folder, 'keystead.tar');
-    image = buildImage('--archive', archive, '--name', 'localhost/etcd');
+    image = await buildImage('--archive', archive, '--name', 'localhost/etcd');
     node = await RealNode.start();
     await node.loadImage(archive);
   });

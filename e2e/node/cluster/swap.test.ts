@@ -24,7 +24,7 @@ describe.skipIf(missing !== undefined)(`kubeadm-swap.sh ${missing ?? ''}`, () =>
 
   beforeAll(async () => {
     const archive = join(folder, 'keystead.tar');
-    image = buildImage('--archive', archive, '--name', 'localhost/keystead/etcd');
+    image = await buildImage('--archive', archive, '--name', 'localhost/keystead/etcd');
     node = await RealNode.start();
     await node.loadImage(archive);
     const programs = [requirePeer('etcd'), requirePeer('etcdutl')];
