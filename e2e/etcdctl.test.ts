@@ -1,13 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { StatusResponse } from '../src/wire/gen/etcdserverpb.ts';
-import { Maintenance } from '../src/wire/services.ts';
 import { chapters } from './etcdctl-session.ts';
 import { Member, serverUnderTest, type MemberKind } from './harness/member.ts';
 import { missingPeers } from './harness/paths.ts';
 import { freePort } from './harness/ports.ts';
-import { RpcClient } from './harness/rpc-client.ts';
+import { withClient } from './harness/rpc-client.ts';
 import { Session } from './harness/session.ts';
-import { eventually } from './harness/wait.ts';
+import { storageVersionKnown } from './harness/status.ts';
 
 const missing = missingPeers('etcd', 'etcdctl', 'etcdutl');
 
@@ -23,7 +21,7 @@ describe.skipIf(missing !== undefined)(`etcdctl prints the same as with etcd ${m
     const ports = { clientPort: await freePort(), peerPort: await freePort() };
     expected = await transcripts('etcd', ports);
     actual = await transcripts(serverUnderTest, ports);
-  }, 300_000);
+  });
 
   for (const [chapterIndex, { title, steps }] of chapters.entries()) {
     describe(title, () => {
@@ -42,7 +40,7 @@ async function transcripts(
 ): Promise<string[][]> {
   const member = await Member.start({ kind, name: 'session', ...ports });
   try {
-    await storageVersionKnown(member);
+    await withClient(member.endpoint, storageVersionKnown);
     const session = new Session(member);
     const all: string[][] = [];
     for (const { steps } of chapters) {
@@ -57,18 +55,5 @@ async function transcripts(
     return all;
   } finally {
     await member.destroy();
-  }
-}
-
-/** etcd reports storage version 3.5.0 until it has looked at the version of the cluster, seconds after its start. */
-async function storageVersionKnown(member: Member): Promise<void> {
-  const client = new RpcClient(member.endpoint);
-  try {
-    await eventually('the storage version', async () => {
-      const answer = await client.unary(Maintenance.methods.status, {});
-      return 'messages' in answer && (answer.messages[0] as StatusResponse).storageVersion === '3.7.0';
-    });
-  } finally {
-    client.close();
   }
 }

@@ -1,15 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type {
-  LeaseKeepAliveResponse,
-  LeaseTimeToLiveResponse,
-  StatusResponse,
-} from '../src/wire/gen/etcdserverpb.ts';
+import type { LeaseKeepAliveResponse, LeaseTimeToLiveResponse } from '../src/wire/gen/etcdserverpb.ts';
 import { PutRequest } from '../src/wire/gen/etcdserverpb.ts';
-import { KV, Lease, Maintenance } from '../src/wire/services.ts';
+import { KV, Lease } from '../src/wire/services.ts';
 import { Member } from './harness/member.ts';
 import { freePort } from './harness/ports.ts';
-import { type Answer, RpcClient } from './harness/rpc-client.ts';
+import { RpcClient } from './harness/rpc-client.ts';
+import { messageOf, statusOf } from './harness/status.ts';
 import { eventually } from './harness/wait.ts';
 
 const NAMES = ['a', 'b', 'c'];
@@ -17,11 +14,6 @@ const ID = 7n;
 /** Shorter than the time for which the leader hangs. */
 const TTL_SECONDS = 4;
 const HANGING_MS = 7_000;
-
-function message(answer: Answer): unknown {
-  if ('code' in answer) throw new Error(answer.details);
-  return answer.messages[0];
-}
 
 describe('leases of a cluster', () => {
   let members: Member[] = [];
@@ -48,14 +40,9 @@ describe('leases of a cluster', () => {
     for (const member of members) await member.destroy();
   });
 
-  async function statusOf(client: RpcClient): Promise<StatusResponse> {
-    return message(await client.unary(Maintenance.methods.status, {})) as StatusResponse;
-  }
-
   async function leaderAt(): Promise<number> {
     for (const [at, client] of clients.entries()) {
-      const answer = await client.unary(Maintenance.methods.status, {});
-      const { header, leader } = message(answer) as StatusResponse;
+      const { header, leader } = await statusOf(client);
       if (header?.memberId === leader) return at;
     }
     throw new Error('no leader');
@@ -64,7 +51,7 @@ describe('leases of a cluster', () => {
   async function keepAlive(client: RpcClient, until: number): Promise<void> {
     while (Date.now() < until) {
       const answer = await client.exchange(Lease.methods.leaseKeepAlive, { id: ID });
-      expect((message(answer) as LeaseKeepAliveResponse).ttl).toBe(TTL_SECONDS);
+      expect((messageOf(answer) as LeaseKeepAliveResponse).ttl).toBe(TTL_SECONDS);
       await sleep(500);
     }
   }
@@ -74,9 +61,9 @@ describe('leases of a cluster', () => {
     const follower = clients[(leader + 1) % clients.length];
     const hanging = members[leader];
     if (follower === undefined || hanging === undefined) throw new Error('three members');
-    message(await follower.unary(Lease.methods.leaseGrant, { id: ID, ttl: TTL_SECONDS }));
+    messageOf(await follower.unary(Lease.methods.leaseGrant, { id: ID, ttl: TTL_SECONDS }));
     const put = PutRequest.create({ key: Buffer.from('k'), lease: ID });
-    message(await follower.unary(KV.methods.put, put));
+    messageOf(await follower.unary(KV.methods.put, put));
     process.kill(hanging.pid, 'SIGSTOP');
     try {
       await keepAlive(follower, Date.now() + HANGING_MS);
@@ -90,6 +77,6 @@ describe('leases of a cluster', () => {
     });
     await keepAlive(follower, Date.now() + 1_000);
     const left = await follower.unary(Lease.methods.leaseTimeToLive, { id: ID, keys: true });
-    expect((message(left) as LeaseTimeToLiveResponse).keys).toEqual([Buffer.from('k')]);
+    expect((messageOf(left) as LeaseTimeToLiveResponse).keys).toEqual([Buffer.from('k')]);
   });
 });

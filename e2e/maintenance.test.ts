@@ -13,6 +13,7 @@ import { plain } from './differential/plain.ts';
 import { Member } from './harness/member.ts';
 import { missingPeers, repositoryRoot } from './harness/paths.ts';
 import { type Answer, RpcClient } from './harness/rpc-client.ts';
+import { messageOf, storageVersionKnown } from './harness/status.ts';
 import { eventually } from './harness/wait.ts';
 
 const missing = missingPeers('etcd');
@@ -30,15 +31,6 @@ async function inTurn(asks: readonly (() => Promise<Answer>)[]): Promise<Answer[
   const answers: Answer[] = [];
   for (const ask of asks) answers.push(await ask());
   return answers;
-}
-
-function message(answer: Answer): unknown {
-  if ('code' in answer) throw new Error(answer.details);
-  return answer.messages[0];
-}
-
-async function statusOf(client: RpcClient): Promise<StatusResponse> {
-  return message(await client.unary(status, {})) as StatusResponse;
 }
 
 const NOBODY = 77n;
@@ -101,7 +93,7 @@ const sessions: Readonly<Record<string, Session>> = {
     const until = (version: string): Promise<Answer> =>
       eventually(`version ${version}`, async () => {
         const answer = await client.unary(status, {});
-        return (message(answer) as StatusResponse).storageVersion === version && answer;
+        return (messageOf(answer) as StatusResponse).storageVersion === version && answer;
       });
     const before = await inTurn(asks);
     const lower = await until('3.6.0');
@@ -140,7 +132,7 @@ const sessions: Readonly<Record<string, Session>> = {
 
   'a learner whose URLs change': async ({ client }) => {
     const added = await client.unary(memberAdd, { peerUrls: ['http://127.0.0.1:4570'], isLearner: true });
-    const id = (message(added) as MemberAddResponse).member?.id ?? 0n;
+    const id = (messageOf(added) as MemberAddResponse).member?.id ?? 0n;
     const update =
       (...peerUrls: string[]) =>
       () =>
@@ -159,10 +151,10 @@ const sessions: Readonly<Record<string, Session>> = {
     // An address that nothing can be connected to. No other step adds it: members of one second and one URL have the
     // same id, which cannot come back.
     const odd = await add('http://:2');
-    const oddId = (message(odd) as MemberAddResponse).member?.id ?? 0n;
+    const oddId = (messageOf(odd) as MemberAddResponse).member?.id ?? 0n;
     const gone = await client.unary(memberRemove, { id: oddId });
     const added = await add('http://127.0.0.1:4567', 'http://127.0.0.1:4566');
-    const id = (message(added) as MemberAddResponse).member?.id ?? 0n;
+    const id = (messageOf(added) as MemberAddResponse).member?.id ?? 0n;
     const peerUrls = ['http://127.0.0.1:4569'];
     return [
       ...[odd, gone, added, await add('http://127.0.0.1:4568'), await add('http://127.0.0.1:4567')],
@@ -209,10 +201,7 @@ describe.skipIf(missing !== undefined)(`Maintenance and Cluster behave as in etc
       const member = await Member.start({ kind });
       const client = new RpcClient(member.endpoint);
       members.push(member);
-      const { leader } = await eventually('a version', async () => {
-        const now = await statusOf(client);
-        return now.storageVersion === '3.7.0' && now;
-      });
+      const { leader } = await storageVersionKnown(client);
       asked.push({ client, self: leader });
     }
   });
@@ -247,7 +236,7 @@ describe.skipIf(missing !== undefined)(`Maintenance and Cluster behave as in etc
       if (text === undefined || seen.has(text)) continue;
       seen.add(text);
       const answer = await client.unary(memberAdd, { peerUrls: [url], isLearner: true });
-      const { member } = message(answer) as MemberAddResponse;
+      const { member } = messageOf(answer) as MemberAddResponse;
       expect(member?.peerUrls).toEqual([text]);
       await client.unary(memberRemove, { id: member?.id ?? 0n });
     }

@@ -18,6 +18,7 @@ import {
 } from '../src/wire/gen/etcdserverpb.ts';
 import { Auth, Cluster, KV, Lease, Maintenance, Watch } from '../src/wire/services.ts';
 import { Member } from './harness/member.ts';
+import { metricsOf } from './harness/metrics.ts';
 import { missingPeers } from './harness/paths.ts';
 import { RpcClient } from './harness/rpc-client.ts';
 
@@ -99,13 +100,9 @@ const COUNTS = [
   /^etcd_server_(has_leader|is_leader|is_learner|version|cluster_version|proposals_failed_total|quota_backend_bytes)/,
 ];
 
-async function scrape(member: Member): Promise<string> {
-  return (await fetch(`${member.clientUrl}/metrics`)).text();
-}
-
 /** Families that have a sample other than 0. */
 async function nonZero(member: Member): Promise<Set<string>> {
-  const samples = (await scrape(member)).split('\n').filter((line) => /^[^#].* (?!0$)/.test(line));
+  const samples = (await metricsOf(member)).split('\n').filter((line) => /^[^#].* (?!0$)/.test(line));
   return new Set(
     samples.filter((line) => !/_bucket\{/.test(line)).map((line) => line.replace(/(_sum|_count)?[{ ].*/, '')),
   );
@@ -124,7 +121,7 @@ function alwaysZero(): Set<string> {
 }
 
 async function counts(member: Member): Promise<Map<string, number>> {
-  const text = await scrape(member);
+  const text = await metricsOf(member);
   const lines = text.split('\n').filter((line) => COUNTS.some((pattern) => pattern.test(line)));
   return new Map(
     lines.map((line) => {
@@ -157,7 +154,7 @@ describe.skipIf(missing !== undefined)(`metrics ${missing ?? ''}`, () => {
           ],
         }),
       );
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(members.map((member) => member.destroy()));
   });
@@ -181,7 +178,7 @@ describe.skipIf(missing !== undefined)(`metrics ${missing ?? ''}`, () => {
       const bytes = async (direction: string): Promise<number> =>
         Number(
           new RegExp(`^etcd_network_client_grpc_${direction}_bytes_total (.*)$`, 'm').exec(
-            await scrape(member),
+            await metricsOf(member),
           )?.[1],
         );
       const before = [await bytes('received'), await bytes('sent')] as const;

@@ -54,11 +54,10 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     expect(await failure('keystead', ['--name=late', ...flags])).toEqual(theirs);
   };
 
-  it('without its own name among the members', { timeout: 120_000 }, () =>
-    expectSame([...address(), ...cluster(there())], `couldn't find local name "late"`),
-  );
+  it('without its own name among the members', () =>
+    expectSame([...address(), ...cluster(there())], `couldn't find local name "late"`));
 
-  it('with other URLs than it advertises', { timeout: 120_000 }, async () => {
+  it('with other URLs than it advertises', async () => {
     await expectSame(
       [...address(), ...cluster(`late=${url(1)}`, 'new')],
       `missing from --initial-advertise-peer-urls=${url(peerPort)} (resolved urls: `,
@@ -73,28 +72,25 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     );
   });
 
-  it('with one URL for two members', { timeout: 120_000 }, () =>
-    expectSame([...address(), ...cluster(`${late()},other=${url(peerPort)}`, 'new')], 'has duplicate url'),
-  );
+  it('with one URL for two members', () =>
+    expectSame([...address(), ...cluster(`${late()},other=${url(peerPort)}`, 'new')], 'has duplicate url'));
 
-  it('with a discovery service for a cluster that exists', { timeout: 120_000 }, () =>
+  it('with a discovery service for a cluster that exists', () =>
     expectSame(
       [
         ...[...address(), '--initial-cluster-state=existing'],
         ...['--discovery-endpoints=http://127.0.0.1:1', '--discovery-token=x'],
       ],
       'discovery URL should not be set',
-    ),
-  );
+    ));
 
-  it('without a response from the other members', { timeout: 120_000 }, () =>
+  it('without a response from the other members', () =>
     expectSame(
       [...address(), ...cluster(`${late()},gone=${url(1)}`)],
       'could not retrieve cluster information',
-    ),
-  );
+    ));
 
-  it('that were not added, or with other URLs', { timeout: 120_000 }, async () => {
+  it('that were not added, or with other URLs', async () => {
     await expectSame([...address(), ...cluster(`${there()},${late()}`)], 'member count is unequal');
     const ctl = new Etcdctl(running.endpoint);
     await ctl.ok(['member', 'add', 'l1', `--peer-urls=${url(peerPort)}`, '--learner']);
@@ -118,7 +114,7 @@ describe.skipIf(missing !== undefined)(`members that cannot start end as etcd do
     );
   });
 
-  it('that were members before and lost their data', { timeout: 120_000 }, async () => {
+  it('that were members before and lost their data', async () => {
     const places = [await freePort(), await freePort()];
     const initial = `a=${url(places[0] ?? 0)},late=${url(places[1] ?? 0)}`;
     const members = await Promise.all(

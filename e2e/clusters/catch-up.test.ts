@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''
       [],
       () => environment,
     );
-  }, 60_000);
+  });
   afterAll(() => cluster.destroy());
 
   it(
@@ -106,12 +106,11 @@ describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
     beforeAll(async () => {
       const flags = ['--snapshot-count=100', '--snapshot-catchup-entries=20'];
       cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest], flags);
-    }, 60_000);
+    });
     afterAll(() => cluster.destroy());
 
     it.each(['a follower', 'the leader'])(
       'gets the entries that it lacks and no snapshot: %s',
-      { timeout: 120_000 },
       async (who) => {
         const leader = await cluster.leader();
         const follower = cluster.members.find((member) => member !== leader);

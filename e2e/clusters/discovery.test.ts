@@ -68,7 +68,6 @@ async function failedStart(
 describe.skipIf(missing !== undefined)(`v3 discovery ${missing ?? ''}`, () => {
   it.each(['etcd', 'keystead'] as const)(
     'members of both kinds find each other at a service that is %s',
-    { timeout: 120_000 },
     async (kind) => {
       const service = await Member.start({ kind, name: 'service' });
       started.push(service);
@@ -90,7 +89,7 @@ describe.skipIf(missing !== undefined)(`v3 discovery ${missing ?? ''}`, () => {
     },
   );
 
-  it('uses TLS and logs in if the service requires it', { timeout: 120_000 }, async () => {
+  it('uses TLS and logs in if the service requires it', async () => {
     const directory = tempDir('discovery-tls');
     const authority = new Authority();
     const path = (name: string): string => join(directory, name);
@@ -185,14 +184,14 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
   it.each([
     ['of the usual service', []],
     ['of a service with a suffix', ['--discovery-srv-name=blue']],
-  ])('members of both kinds found one cluster by the records %s', { timeout: 120_000 }, async (_, suffix) => {
+  ])('members of both kinds found one cluster by the records %s', async (_, suffix) => {
     const members = await found(['--discovery-srv=cluster.test', ...suffix], { ports, prefix: ownNames });
     await isOneCluster(members);
     const urls = await new Etcdctl(members[0]?.endpoint ?? '').ok(['member', 'list']);
     for (const at of kinds.keys()) expect(urls).toContain(`http://m${at}.cluster.test:${ports[at]}`);
   });
 
-  it('over TLS, the certificates of members must match the domain', { timeout: 120_000 }, async () => {
+  it('over TLS, the certificates of members must match the domain', async () => {
     const directory = tempDir('srv-tls');
     const path = (name: string): string => join(directory, name);
     const authority = new Authority();
@@ -222,36 +221,32 @@ describe.skipIf(noNames !== undefined)(`discovery by SRV records ${noNames ?? ''
     removeTempDir(directory);
   });
 
-  it.each(['etcd', 'keystead'] as const)(
-    '%s says so when it is not among them',
-    { timeout: 60_000 },
-    async (kind) => {
-      const [command = '', ...before] = ownNames;
-      const port = await freePort();
-      const directory = tempDir('stranger');
-      const binary = kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
-      const run = (domain: string): Program =>
-        new Program(kind, command, [
-          ...[...before, ...binary, '--name=stranger', `--data-dir=${directory}`],
-          ...[`--listen-peer-urls=http://127.0.0.1:${port}`, '--listen-client-urls=http://127.0.0.1:0'],
-          ...[
-            `--initial-advertise-peer-urls=http://127.0.0.1:${port}`,
-            '--advertise-client-urls=http://127.0.0.1:1',
-          ],
-          `--discovery-srv=${domain}`,
-        ]);
-      const stranger = run('cluster.test');
-      await stranger.sees(
-        'error setting up initial cluster: cannot find local etcd member \\"stranger\\" in SRV records',
-      );
-      const nowhere = run('nowhere.test');
-      const service = (name: string): string =>
-        `error querying DNS SRV records for _${name} lookup _${name}._tcp.nowhere.test on ${NAME_SERVER}:53: no such host`;
-      await nowhere.sees(
-        `error setting up initial cluster: ${service('etcd-server-ssl')}\\n${service('etcd-server')}"`,
-      );
-      await eventually('both have ended', () => !stranger.alive && !nowhere.alive);
-      removeTempDir(directory);
-    },
-  );
+  it.each(['etcd', 'keystead'] as const)('%s says so when it is not among them', async (kind) => {
+    const [command = '', ...before] = ownNames;
+    const port = await freePort();
+    const directory = tempDir('stranger');
+    const binary = kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+    const run = (domain: string): Program =>
+      new Program(kind, command, [
+        ...[...before, ...binary, '--name=stranger', `--data-dir=${directory}`],
+        ...[`--listen-peer-urls=http://127.0.0.1:${port}`, '--listen-client-urls=http://127.0.0.1:0'],
+        ...[
+          `--initial-advertise-peer-urls=http://127.0.0.1:${port}`,
+          '--advertise-client-urls=http://127.0.0.1:1',
+        ],
+        `--discovery-srv=${domain}`,
+      ]);
+    const stranger = run('cluster.test');
+    await stranger.sees(
+      'error setting up initial cluster: cannot find local etcd member \\"stranger\\" in SRV records',
+    );
+    const nowhere = run('nowhere.test');
+    const service = (name: string): string =>
+      `error querying DNS SRV records for _${name} lookup _${name}._tcp.nowhere.test on ${NAME_SERVER}:53: no such host`;
+    await nowhere.sees(
+      `error setting up initial cluster: ${service('etcd-server-ssl')}\\n${service('etcd-server')}"`,
+    );
+    await eventually('both have ended', () => !stranger.alive && !nowhere.alive);
+    removeTempDir(directory);
+  });
 });

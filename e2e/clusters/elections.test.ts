@@ -102,12 +102,12 @@ class Burners {
   }
 }
 
-describe('elections of three members', { timeout: 240_000 }, () => {
+describe('elections of three members', () => {
   let places: Place[] = [];
   const figures: string[] = [];
   beforeAll(async () => {
     places = await found();
-  }, 90_000);
+  });
   afterAll(async () => {
     console.log(`${serverUnderTest}, longest time without a successful put:\n${figures.join('\n')}`);
     for (const { relay } of places) relay.close();

@@ -8,7 +8,6 @@ const KEYS = 50;
 
 it.skipIf(missing !== undefined)(
   `a member goes on alone with --force-new-cluster when the others are lost, and takes in new ones ${missing ?? ''}`,
-  { timeout: 120_000 },
   async () => {
     const cluster = await TestCluster.create([serverUnderTest, serverUnderTest, serverUnderTest]);
     const survivors: Member[] = [];

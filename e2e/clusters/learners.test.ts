@@ -46,25 +46,19 @@ function valueOf(answer: Answer): string {
 }
 
 describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
-  it.each(['etcd', 'keystead'] as const)(
-    'that are %s answer serializable reads alone',
-    { timeout: 120_000 },
-    async (kind) => {
-      cluster = await TestCluster.create(['keystead']);
-      await put(connect(await cluster.leader()), 'first');
-      const learner = connect(await cluster.addLearner(kind, 'learner'));
-      await eventually('the learner has the key', async () => valueOf(await get(learner, true)) === 'first');
-      const empty = RangeRequest.create();
-      expect(await learner.unary(KV.methods.range, empty)).toEqual(refused);
-      for (const answer of [get(learner), put(learner, 'x'), txn(learner, 'read'), txn(learner, 'write')])
-        expect(await answer).toEqual(refused);
-      expect(await learner.serverStream(KV.methods.rangeStream, RangeRequest.create({ key }))).toEqual(
-        refused,
-      );
-    },
-  );
+  it.each(['etcd', 'keystead'] as const)('that are %s answer serializable reads alone', async (kind) => {
+    cluster = await TestCluster.create(['keystead']);
+    await put(connect(await cluster.leader()), 'first');
+    const learner = connect(await cluster.addLearner(kind, 'learner'));
+    await eventually('the learner has the key', async () => valueOf(await get(learner, true)) === 'first');
+    const empty = RangeRequest.create();
+    expect(await learner.unary(KV.methods.range, empty)).toEqual(refused);
+    for (const answer of [get(learner), put(learner, 'x'), txn(learner, 'read'), txn(learner, 'write')])
+      expect(await answer).toEqual(refused);
+    expect(await learner.serverStream(KV.methods.rangeStream, RangeRequest.create({ key }))).toEqual(refused);
+  });
 
-  it('with --learner-reads serve linearizable reads under any leader', { timeout: 120_000 }, async () => {
+  it('with --learner-reads serve linearizable reads under any leader', async () => {
     cluster = await TestCluster.create(['keystead', 'etcd']);
     const voters = [...cluster.members];
     const learner = connect(await cluster.addLearner('keystead', 'learner', ['--learner-reads']));
@@ -85,38 +79,34 @@ describe.skipIf(missing !== undefined)(`learners ${missing ?? ''}`, () => {
     expect(await txn(learner, 'write')).toEqual(refused);
   });
 
-  it(
-    'are promoted by a leader with --auto-promote-learners once they have caught up',
-    { timeout: 120_000 },
-    async () => {
-      cluster = await TestCluster.create(['keystead'], ['--auto-promote-learners']);
-      const first = await cluster.leader();
-      const client = connect(first);
-      for (let round = 0; round < 50; round += 1) await put(client, `${round}`);
-      // It is added but not started, so it stays a learner.
-      const port = await freePort();
-      const added = await cluster
-        .ctl(first)
-        .ok(['member', 'add', 'absent', `--peer-urls=http://127.0.0.1:${port}`, '--learner']);
-      await first.program.sees('no response from a peer URL of the added member');
-      const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(added)?.[1] ?? '';
-      const learners = async (): Promise<number> =>
-        (await cluster?.ctl(first).ok(['member', 'list']))?.match(/true$/gm)?.length ?? 0;
-      await new Promise((resolve) => setTimeout(resolve, 2_500));
-      expect(await learners()).toBe(1);
-      const late = await Member.start({
-        kind: 'etcd',
-        name: 'absent',
-        peerPort: port,
-        flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing'],
-      });
-      cluster.members.push(late);
-      await eventually('it is promoted', async () => (await learners()) === 0, { timeoutMs: 60_000 });
-      expect(valueOf(await get(connect(late)))).toBe('49');
-    },
-  );
+  it('are promoted by a leader with --auto-promote-learners once they have caught up', async () => {
+    cluster = await TestCluster.create(['keystead'], ['--auto-promote-learners']);
+    const first = await cluster.leader();
+    const client = connect(first);
+    for (let round = 0; round < 50; round += 1) await put(client, `${round}`);
+    // It is added but not started, so it stays a learner.
+    const port = await freePort();
+    const added = await cluster
+      .ctl(first)
+      .ok(['member', 'add', 'absent', `--peer-urls=http://127.0.0.1:${port}`, '--learner']);
+    await first.program.sees('no response from a peer URL of the added member');
+    const initial = /ETCD_INITIAL_CLUSTER="([^"]+)"/.exec(added)?.[1] ?? '';
+    const learners = async (): Promise<number> =>
+      (await cluster?.ctl(first).ok(['member', 'list']))?.match(/true$/gm)?.length ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(await learners()).toBe(1);
+    const late = await Member.start({
+      kind: 'etcd',
+      name: 'absent',
+      peerPort: port,
+      flags: [`--initial-cluster=${initial}`, '--initial-cluster-state=existing'],
+    });
+    cluster.members.push(late);
+    await eventually('it is promoted', async () => (await learners()) === 0, { timeoutMs: 60_000 });
+    expect(valueOf(await get(connect(late)))).toBe('49');
+  });
 
-  it('of another cluster cause a warning when they are added', { timeout: 120_000 }, async () => {
+  it('of another cluster cause a warning when they are added', async () => {
     cluster = await TestCluster.create(['keystead']);
     const [first] = cluster.members;
     const stranger = await Member.start({ kind: 'etcd', name: 'stranger' });

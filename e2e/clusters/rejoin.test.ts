@@ -50,37 +50,33 @@ const voters = async (one: Member): Promise<number> =>
 describe.skipIf(missing !== undefined)(
   `members without data, with --keystead-rejoin ${missing ?? ''}`,
   () => {
-    it.each(['a follower', 'the leader'])(
-      'come back by themselves: %s',
-      { timeout: 180_000 },
-      async (which) => {
-        cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
-        const leader = await cluster.leader();
-        const lost = which === 'the leader' ? leader : cluster.members.find((member) => member !== leader);
-        const other = cluster.members.find((member) => member !== lost && member !== leader);
-        if (lost === undefined || other === undefined) throw new Error('there are three members');
-        const oldId = await cluster.idOf(lost);
-        const stop = putAll(other);
-        await loseDisk(lost);
-        await lost.start();
-        await eventually('it is a voter again', async () => (await voters(other)) === 3, {
-          timeoutMs: 60_000,
-        });
-        const acknowledged = await stop();
-        expect(acknowledged).toBeGreaterThan(0);
-        expect(await cluster.idOf(lost)).not.toBe(oldId);
-        expect(await cluster.ctl(other).ok(['member', 'list'])).not.toContain(oldId);
-        await cluster.settled();
-        const count = await cluster.ctl(lost).ok(['get', 'key-', '--prefix', '--count-only', '-w', 'fields']);
-        expect(Number(/"Count" : (\d+)/.exec(count)?.[1])).toBeGreaterThanOrEqual(acknowledged);
-        // Its next start has data.
-        await lost.stop('SIGTERM');
-        await lost.start();
-        await cluster.settled();
-      },
-    );
+    it.each(['a follower', 'the leader'])('come back by themselves: %s', async (which) => {
+      cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
+      const leader = await cluster.leader();
+      const lost = which === 'the leader' ? leader : cluster.members.find((member) => member !== leader);
+      const other = cluster.members.find((member) => member !== lost && member !== leader);
+      if (lost === undefined || other === undefined) throw new Error('there are three members');
+      const oldId = await cluster.idOf(lost);
+      const stop = putAll(other);
+      await loseDisk(lost);
+      await lost.start();
+      await eventually('it is a voter again', async () => (await voters(other)) === 3, {
+        timeoutMs: 60_000,
+      });
+      const acknowledged = await stop();
+      expect(acknowledged).toBeGreaterThan(0);
+      expect(await cluster.idOf(lost)).not.toBe(oldId);
+      expect(await cluster.ctl(other).ok(['member', 'list'])).not.toContain(oldId);
+      await cluster.settled();
+      const count = await cluster.ctl(lost).ok(['get', 'key-', '--prefix', '--count-only', '-w', 'fields']);
+      expect(Number(/"Count" : (\d+)/.exec(count)?.[1])).toBeGreaterThanOrEqual(acknowledged);
+      // Its next start has data.
+      await lost.stop('SIGTERM');
+      await lost.start();
+      await cluster.settled();
+    });
 
-    it('do not start the cluster again when the others answer late', { timeout: 120_000 }, async () => {
+    it('do not start the cluster again when the others answer late', async () => {
       // A member that lost its volume gave up after a second, took part under its old id, and ended again and again.
       cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
       const [lost, ...others] = cluster.members;
@@ -97,7 +93,7 @@ describe.skipIf(missing !== undefined)(
       expect(await cluster.idOf(lost)).not.toBe(oldId);
     });
 
-    it('stay out while no quorum is left', { timeout: 120_000 }, async () => {
+    it('stay out while no quorum is left', async () => {
       cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], ['--keystead-rejoin']);
       const [left, ...lost] = cluster.members;
       if (left === undefined) throw new Error('there are three members');
@@ -114,7 +110,7 @@ describe.skipIf(missing !== undefined)(
       expect(members).toHaveLength(before.trim().split('\n').length);
     });
 
-    it('stay out if the leader does not have the flag', { timeout: 120_000 }, async () => {
+    it('stay out if the leader does not have the flag', async () => {
       cluster = await TestCluster.create(['keystead', 'keystead', 'keystead'], [], () => ({}), [
         { flags: ['--keystead-rejoin'] },
       ]);

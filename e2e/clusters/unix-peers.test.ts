@@ -10,7 +10,6 @@ const kinds: readonly MemberKind[] = ['keystead', 'etcd', 'keystead'];
 
 it.skipIf(missing !== undefined)(
   `members of both kinds talk over unix sockets, after a kill too ${missing ?? ''}`,
-  { timeout: 120_000 },
   async () => {
     // etcd's socket is a file with the name host:port in the working directory.
     const cwd = tempDir('sockets');

@@ -24,7 +24,7 @@ describe.skipIf(missing !== undefined)(
         } finally {
           await Promise.all(members.map((member) => member.destroy()));
         }
-      }, 300_000);
+      });
     }
   },
 );

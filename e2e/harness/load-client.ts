@@ -74,6 +74,8 @@ export class LoadClient {
       ...this.#tls?.(),
     });
     session.once('connect', () => {
+      // The session may have ended between the connection and this event.
+      if (session.destroyed) return;
       this.#reached.add(session);
       session.setLocalWindowSize(WINDOW);
     });

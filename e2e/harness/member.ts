@@ -13,6 +13,13 @@ export type MemberKind = 'etcd' | 'keystead';
 export const serverUnderTest: MemberKind =
   process.env['KEYSTEAD_E2E_SERVER'] === 'etcd' ? 'etcd' : 'keystead';
 
+/**
+ * KEYSTEAD_E2E_SERVING_THREADS=N starts every Keystead member with so many serving threads. More than one need Node.js
+ * 22.12; KEYSTEAD_E2E_NODE names the Node.js that runs the members.
+ */
+export const servingThreads = process.env['KEYSTEAD_E2E_SERVING_THREADS'] ?? '';
+export const nodePath = process.env['KEYSTEAD_E2E_NODE'] ?? process.execPath;
+
 export interface MemberOptions {
   kind: MemberKind;
   name?: string;
@@ -98,7 +105,7 @@ export class Member {
 
   async start(): Promise<void> {
     const [command, ...before] = this.#command();
-    const args = [...before, ...this.#addressFlags(), ...this.#flags];
+    const args = [...before, ...this.#addressFlags(), ...this.#threadFlags(), ...this.#flags];
     const program = new Program(`${this.kind} ${this.name}`, command, args, {
       env: this.#env,
       ...(this.#cwd === undefined ? {} : { cwd: this.#cwd }),
@@ -141,9 +148,14 @@ export class Member {
   }
 
   #command(): [string, ...string[]] {
-    const own = this.kind === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+    const own = this.kind === 'etcd' ? [requirePeer('etcd')] : [nodePath, keysteadBundle()];
     const [command = '', ...args] = [...this.#prefix, ...own];
     return [command, ...args];
+  }
+
+  #threadFlags(): string[] {
+    if (this.kind === 'etcd' || servingThreads === '') return [];
+    return [`--keystead-serving-threads=${servingThreads}`];
   }
 
   #addressFlags(): string[] {

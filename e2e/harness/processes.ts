@@ -2,7 +2,16 @@ import { readFileSync } from 'node:fs';
 
 /** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): number {
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return memoryBytes(pid, /^VmRSS:\s+(\d+) kB$/m);
+}
+
+/** The largest resident memory that a process has had, in bytes. */
+export function peakResidentBytes(pid: number): number {
+  return memoryBytes(pid, /^VmHWM:\s+(\d+) kB$/m);
+}
+
+function memoryBytes(pid: number, line: RegExp): number {
+  const kibibytes = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   if (kibibytes === undefined) throw new Error(`process ${pid} has ended`);
   return Number(kibibytes) * 1024;
 }

@@ -25,10 +25,12 @@ export class RpcClient {
   readonly #client: Client;
   readonly #timeoutMs: number;
   readonly #metadata = new Metadata();
+  readonly #traced = new Metadata();
 
   /**
    * @param options.channel settings of grpc-js besides those of message sizes
    * @param options.token of a login, sent with unary calls
+   * @param options.traceparent the trace that calls belong to, in the format of W3C
    */
   constructor(
     endpoint: string,
@@ -37,10 +39,19 @@ export class RpcClient {
       channel = {},
       security = credentials.createInsecure(),
       token,
-    }: { timeoutMs?: number; channel?: ChannelOptions; security?: ChannelCredentials; token?: string } = {},
+      traceparent,
+    }: {
+      timeoutMs?: number;
+      channel?: ChannelOptions;
+      security?: ChannelCredentials;
+      token?: string;
+      traceparent?: string;
+    } = {},
   ) {
     this.#timeoutMs = timeoutMs;
     if (token !== undefined) this.#metadata.set('token', token);
+    if (traceparent !== undefined) this.#traced.set('traceparent', traceparent);
+    this.#metadata.merge(this.#traced);
     this.#client = new Client(endpoint, security, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
@@ -73,6 +84,7 @@ export class RpcClient {
         encoder(method),
         decoder(method),
         request,
+        this.#traced,
         this.#deadline(),
       );
       call.on('data', (message: R) => messages.push(message));
@@ -88,6 +100,7 @@ export class RpcClient {
         method.path,
         encoder(method),
         decoder(method),
+        this.#traced,
         this.#deadline(),
       );
       call.once('data', (message: R) => {
@@ -105,7 +118,7 @@ export class RpcClient {
   }
 
   openStream<Q, R>(method: Method<Q, R>): ClientDuplexStream<Q, R> {
-    return this.#client.makeBidiStreamRequest(method.path, encoder(method), decoder(method));
+    return this.#client.makeBidiStreamRequest(method.path, encoder(method), decoder(method), this.#traced);
   }
 
   #deadline(): { deadline: number } {

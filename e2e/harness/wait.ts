@@ -14,7 +14,7 @@ export interface WaitOptions {
 export async function eventually<T>(
   what: string,
   attempt: () => Promise<T | undefined | false> | T | undefined | false,
-  { timeoutMs = 15_000, everyMs = 25 }: WaitOptions = {},
+  { timeoutMs = 60_000, everyMs = 25 }: WaitOptions = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;

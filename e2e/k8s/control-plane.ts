@@ -1,12 +1,13 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { requirePeer } from '../harness/paths.ts';
 import { freePort } from '../harness/ports.ts';
 import { Program } from '../harness/program.ts';
 import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
+import { RetryingKubeConfig } from './retrying-kube-config.ts';
 import { RestClient } from './rest-client.ts';
 
 export interface ControlPlaneOptions {
@@ -34,7 +35,7 @@ export class ControlPlane {
     this.#options = options;
     this.#writeFiles();
     this.rest = new RestClient(port, this.#token);
-    this.kubeConfig = new KubeConfig();
+    this.kubeConfig = new RetryingKubeConfig();
     this.kubeConfig.loadFromString(this.#kubeConfigText());
   }
 
@@ -83,17 +84,27 @@ export class ControlPlane {
     this.#apiServer = undefined;
   }
 
-  /** Starts the real controller manager and scheduler. */
-  startControllers(): void {
+  /**
+   * Starts the real controller manager and scheduler.
+   *
+   * @param flags further flags of both
+   */
+  startControllers(flags: readonly string[] = []): void {
     const kubeconfig = `--kubeconfig=${this.#file('kubeconfig')}`;
     this.#controllers.push(
       new Program('kube-controller-manager', requirePeer('kube-controller-manager'), [
         kubeconfig,
         '--secure-port=0',
         `--service-account-private-key-file=${this.#file('service-account.key')}`,
+        ...flags,
       ]),
-      new Program('kube-scheduler', requirePeer('kube-scheduler'), [kubeconfig, '--secure-port=0']),
+      new Program('kube-scheduler', requirePeer('kube-scheduler'), [kubeconfig, '--secure-port=0', ...flags]),
     );
+  }
+
+  /** @throws Error with its output if a controller has ended */
+  controllersMustBeAlive(): void {
+    for (const program of this.#controllers) program.mustBeAlive();
   }
 
   /** The last output of all programs, for error messages. */

@@ -87,7 +87,7 @@ describe.skipIf(path === undefined)(`the cluster of KEYSTEAD_KUBECONFIG ${missin
       },
       { timeoutMs: 180_000, everyMs: 500 },
     );
-  }, 200_000);
+  });
 
   it('has controllers that work', async () => {
     const batch = kubeConfig.makeApiClient(BatchV1Api);

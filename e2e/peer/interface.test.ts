@@ -132,6 +132,7 @@ describe.skipIf(missing !== undefined)(`the peer interface against etcd ${missin
       reconnectTimeoutMs: TIMEOUT_MS,
       handler: {
         onMessages: () => undefined,
+        isLogBehind: () => false,
         isIdRemoved: () => false,
         reportUnreachable: silent,
         reportSnapshot: silent,

@@ -153,6 +153,10 @@ export class RaftMember implements PeerTransportHandler {
     this.schedule();
   }
 
+  isLogBehind(): boolean {
+    return false;
+  }
+
   isIdRemoved(): boolean {
     return false;
   }

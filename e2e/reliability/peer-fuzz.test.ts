@@ -8,14 +8,13 @@ import {
   MemberListRequest,
   PutRequest,
   RangeRequest,
-  StatusRequest,
-  type StatusResponse,
 } from '../../src/wire/gen/etcdserverpb.ts';
 import { ConfChange, Entry, EntryType, Message, MessageType } from '../../src/wire/gen/raftpb.ts';
-import { Cluster, KV, Maintenance } from '../../src/wire/services.ts';
+import { Cluster, KV } from '../../src/wire/services.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { freePort } from '../harness/ports.ts';
-import { RpcClient } from '../harness/rpc-client.ts';
+import { RpcClient, withClient } from '../harness/rpc-client.ts';
+import { statusOf } from '../harness/status.ts';
 import { eventually } from '../harness/wait.ts';
 import { RandomMessages } from './random-message.ts';
 import { residentBytes } from '../harness/processes.ts';
@@ -97,14 +96,6 @@ async function fakePeer(random: SeededRandom, port: number): Promise<FakePeer> {
   const fake: FakePeer = { server, append: undefined };
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return fake;
-}
-
-async function statusOf(member: Member): Promise<StatusResponse> {
-  const client = new RpcClient(member.endpoint);
-  const answer = await client.unary(Maintenance.methods.status, StatusRequest.create());
-  client.close();
-  if (!('messages' in answer)) throw new Error(JSON.stringify(answer));
-  return answer.messages[0] as StatusResponse;
 }
 
 describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from seed ${seed}`, () => {
@@ -207,7 +198,7 @@ describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from s
 
   it('cannot make a member store what it could never apply', { timeout: 60_000 }, async () => {
     const { EntryNormal, EntryConfChange, EntryConfChangeV2 } = EntryType;
-    const { raftIndex, raftTerm } = await statusOf(member);
+    const { raftIndex, raftTerm } = await withClient(member.endpoint, statusOf);
     const append = (type: EntryType, data: Buffer): Message => {
       const term = raftTerm + 1;
       const entries = [Entry.create({ type, data, term, index: raftIndex + 1 })];
@@ -246,7 +237,7 @@ describe.skipIf(process.platform !== 'linux')(`unusual requests of peers, from s
         member.program.mustBeAlive();
         return member.program.lines.slice(from).some((line) => line.includes('rejected a raft message'));
       });
-      expect(await statusOf(member)).toMatchObject({ raftIndex, raftTerm });
+      expect(await withClient(member.endpoint, statusOf)).toMatchObject({ raftIndex, raftTerm });
     }
     peer.append = undefined;
   });

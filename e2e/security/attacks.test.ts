@@ -64,49 +64,36 @@ describe('attacks on the client port', () => {
     ['send half a preface of HTTP/2', PREFACE.slice(0, 10)],
     ['send the head of a request and no end', 'GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: '],
     ['announce a handshake of TLS', '\x16\x03\x01\x02\x00'],
-  ])(
-    'a thousand clients that %s keep nobody else out, and are let go',
-    { timeout: 90_000 },
-    async (_what, bytes) => {
-      const member = await start();
-      const before = residentBytes(member.pid);
-      const attackers = await Promise.all(
-        Array.from({ length: 1000 }, () => attack(member.clientPort, bytes)),
-      );
-      await serves(member);
-      await eventually('all of them let go', () => attackers.every(({ closed }) => closed), {
-        timeoutMs: 60_000,
-      });
-      await serves(member);
-      expect(residentBytes(member.pid) - before).toBeLessThan(200e6);
-    },
-  );
+  ])('a thousand clients that %s keep nobody else out, and are let go', async (_what, bytes) => {
+    const member = await start();
+    const before = residentBytes(member.pid);
+    const attackers = await Promise.all(Array.from({ length: 1000 }, () => attack(member.clientPort, bytes)));
+    await serves(member);
+    await eventually('all of them let go', () => attackers.every(({ closed }) => closed), {
+      timeoutMs: 60_000,
+    });
+    await serves(member);
+    expect(residentBytes(member.pid) - before).toBeLessThan(200e6);
+  });
 
-  it(
-    'connections beyond the limit are closed at once, and those there are go on',
-    { timeout: 60_000 },
-    async () => {
-      const member = await start(['--keystead-max-connections=50']);
-      const client = new RpcClient(member.endpoint);
-      running.push({ stop: () => client.close() });
-      const request = PutRequest.create({ key: Buffer.from('key'), value: Buffer.from('value') });
-      expect(await client.unary(KV.methods.put, request)).toHaveProperty('messages');
-      const attackers = await Promise.all(
-        Array.from({ length: 200 }, () => attack(member.clientPort, PREFACE)),
-      );
-      await eventually(
-        'those beyond it closed',
-        () => attackers.filter(({ closed }) => closed).length >= 150,
-      );
-      expect(await client.unary(KV.methods.put, request)).toHaveProperty('messages');
-      for (const { socket } of attackers) socket.destroy();
-      await eventually('room again', async () => {
-        const next = await attack(member.clientPort, PREFACE);
-        await sleep(50);
-        return !next.closed;
-      });
-    },
-  );
+  it('connections beyond the limit are closed at once, and those there are go on', async () => {
+    const member = await start(['--keystead-max-connections=50']);
+    const client = new RpcClient(member.endpoint);
+    running.push({ stop: () => client.close() });
+    const request = PutRequest.create({ key: Buffer.from('key'), value: Buffer.from('value') });
+    expect(await client.unary(KV.methods.put, request)).toHaveProperty('messages');
+    const attackers = await Promise.all(
+      Array.from({ length: 200 }, () => attack(member.clientPort, PREFACE)),
+    );
+    await eventually('those beyond it closed', () => attackers.filter(({ closed }) => closed).length >= 150);
+    expect(await client.unary(KV.methods.put, request)).toHaveProperty('messages');
+    for (const { socket } of attackers) socket.destroy();
+    await eventually('room again', async () => {
+      const next = await attack(member.clientPort, PREFACE);
+      await sleep(50);
+      return !next.closed;
+    });
+  });
 
   it.each([
     [

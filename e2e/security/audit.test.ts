@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Member } from '../harness/member.ts';
+import { metricsOf } from '../harness/metrics.ts';
 import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 
@@ -113,7 +114,7 @@ describe('the audit log', () => {
   it('is off by default', async () => {
     const member = await Member.start({ kind: 'keystead' });
     sessions.push({ member, path: '' });
-    const metrics = await (await fetch(`${member.clientUrl}/metrics`)).text();
+    const metrics = await metricsOf(member);
     expect(metrics).toContain('keystead_audit_log_lines_total 0');
   });
 
@@ -127,7 +128,7 @@ describe('the audit log', () => {
       );
     await session.member.program.sees('dropped lines of the audit log');
     await eventually('the count of dropped lines', async () => {
-      const metrics = await (await fetch(`${session.member.clientUrl}/metrics`)).text();
+      const metrics = await metricsOf(session.member);
       return /keystead_audit_log_dropped_lines_total 2\d/.test(metrics);
     });
   });
@@ -174,7 +175,7 @@ describe('all output', () => {
     }
     // An invalid request is quoted only in its own response.
     await ask(session, '/v3/auth/authenticate', { name: 'root', password: [other] });
-    const metrics = await (await fetch(`${member.clientUrl}/metrics`)).text();
+    const metrics = await metricsOf(member);
     const vars = await (await fetch(`${member.clientUrl}/debug/vars`)).text();
     const { program } = member;
     await member.stop();

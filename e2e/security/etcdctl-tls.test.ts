@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined)(
           };
           expected = await transcript('etcd', scenario, ports);
           actual = await transcript(serverUnderTest, scenario, ports);
-        }, 180_000);
+        });
 
         for (const [index, step] of scenario.steps.entries()) {
           it(step.title, () => {

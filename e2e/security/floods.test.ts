@@ -9,7 +9,7 @@ const SECONDS = 2;
 describe('a normal client is served while others flood the server', () => {
   for (const kind of floodKinds) {
     const missing = kind === 'transactions' ? missingPeers('benchmark') : undefined;
-    it.skipIf(missing !== undefined)(`${kind} ${missing ?? ''}`, { timeout: 120_000 }, async () => {
+    it.skipIf(missing !== undefined)(`${kind} ${missing ?? ''}`, async () => {
       const figures = await measureFlood('keystead', kind, SECONDS);
       expect(figures.frames).toBeGreaterThan(0);
       expect(figures.failed).toBe(0);

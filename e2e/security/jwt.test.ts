@@ -155,7 +155,7 @@ async function forgeries(
 }
 
 describe.skipIf(missing !== undefined).each(kinds)(`signed tokens of %s ${missing ?? ''}`, (kind) => {
-  it.each(families)('$alg: tokens cannot be forged without the key', { timeout: 120_000 }, async (keys) => {
+  it.each(families)('$alg: tokens cannot be forged without the key', async (keys) => {
     const server = await AuthServer.start(kind, [`--auth-token=${keys.both},ttl=1h`]);
     running.push(server);
     await server.addRole('r');

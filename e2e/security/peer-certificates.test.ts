@@ -60,7 +60,6 @@ describe('a member can take part only with a valid certificate', () => {
   ];
   it.each(serverUnderTest === 'etcd' ? bad.slice(0, -1) : bad)(
     '%s keeps it out, until it gets a good one',
-    { timeout: 90_000 },
     async (_what, spoil) => {
       await eventually('a leader', () => all('lead'), { timeoutMs: 30_000 });
       const before = refusals();

@@ -201,7 +201,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       await client.until(() => client.closed || client.of(FrameType.HEADERS).length >= count, 60_000);
     }
 
-    it('responses that are not read close the connection', { timeout: 90_000 }, async () => {
+    it('responses that are not read close the connection', async () => {
       const before = target.residentBytes;
       const client = await attacker();
       const honest = target.rpc();
@@ -212,7 +212,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       expect(target.residentBytes - before).toBeLessThan(growth);
     });
 
-    it('a client that reads late gets all responses', { timeout: 90_000 }, async () => {
+    it('a client that reads late gets all responses', async () => {
       const client = await attacker();
       const count = 500;
       await askForMany(client, count);
@@ -222,7 +222,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       for (let at = 0; at < count; at++) expect(client.data(2 * at + 1).length).toBeGreaterThan(LARGE_BYTES);
     });
 
-    it('requests that are not completed', { timeout: 90_000 }, async () => {
+    it('requests that are not completed', async () => {
       const before = target.residentBytes;
       const client = await attacker();
       const part = Buffer.alloc(16_000);
@@ -241,7 +241,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       expect(target.residentBytes - before).toBeLessThan(growth);
     });
 
-    it('lists that are not read do not block compactions', { timeout: 90_000 }, async () => {
+    it('lists that are not read do not block compactions', async () => {
       const honest = target.rpc();
       const put = async (key: string): Promise<number> => {
         const request = PutRequest.create({ key: Buffer.from(key), value: Buffer.alloc(LARGE_BYTES) });
@@ -275,7 +275,7 @@ describe('floods of HTTP/2 over TLS end their connection only', () => {
       honest.close();
     });
 
-    it('responses that are requested and not read from the connection', { timeout: 90_000 }, async () => {
+    it('responses that are requested and not read from the connection', async () => {
       const before = target.residentBytes;
       const client = await attacker();
       client.socket.pause();

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FlagName } from '../../src/config/flags.ts';
 import type { Certificates } from '../harness/certificates.ts';
@@ -20,6 +22,7 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'snapshot-catchup-entries': '100',
     'max-snapshots': '3',
     'max-wals': '3',
+    'memory-mlock': 'true',
     'heartbeat-interval': '50',
     'election-timeout': '500',
     'initial-election-tick-advance': 'false',
@@ -49,6 +52,11 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'grpc-keepalive-interval': '1h30m',
     'grpc-keepalive-timeout': '9s',
     'socket-reuse-address': 'true',
+    'enable-distributed-tracing': 'true',
+    'distributed-tracing-address': `${HOST}:${await freePort()}`,
+    'distributed-tracing-service-name': 'lone',
+    'distributed-tracing-instance-id': 'lone-0',
+    'distributed-tracing-sampling-rate': '1',
     'enable-grpc-gateway': 'false',
     'raft-read-timeout': '7s',
     'raft-write-timeout': '7s',
@@ -78,21 +86,41 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'unsafe-no-fsync': 'true',
     'learner-reads': 'true',
     'auto-promote-learners': 'true',
+    'keystead-auto-disarm': 'true',
+    'keystead-auto-disarm-percent': '70',
     'keystead-rejoin': 'true',
     'keystead-block-cache-bytes': '1000000',
     'keystead-list-cache-bytes': '0',
     'keystead-max-logins-per-second': '5',
+    'keystead-serving-threads': '1',
     'keystead-max-connections': '50',
     'keystead-max-held-bytes': '10000000',
     'keystead-max-inflight-bytes': '10000000',
     'keystead-catchup-bytes': '10000000',
     'keystead-max-snapshot-streams': '1',
     'keystead-max-hashes': '1',
+    'keystead-usage-prefixes': '/registry/*',
+    'keystead-status-urls': `http://${HOST}:${await freePort()}`,
+    'keystead-usage-max-prefixes': '7',
+    'keystead-backup-url': join(folder, 'backups'),
+    'keystead-backup-interval': '1h',
+    'keystead-backup-key-file': backupKey(folder),
+    'keystead-backup-keep-last': '7',
+    'keystead-backup-keep-days': '7',
+    'keystead-backup-log-interval': '10s',
+    'keystead-backup-log-max-bytes': '20000000',
     'audit-log-path': join(folder, 'audit'),
     'audit-log-level': 'all',
     'audit-log-max-size': '7',
     'audit-log-max-backups': '7',
   };
+}
+
+function backupKey(folder: string): string {
+  const path = join(folder, 'backup.key');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, randomBytes(32));
+  return path;
 }
 
 /** Starts the data of `before` again, as the only member of a new cluster. */

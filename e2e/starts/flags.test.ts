@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { flagDefinitions, type FlagName } from '../../src/config/flags.ts';
-import { unsupportedFlags } from '../../src/config/unsupported-flags.ts';
+import { hasReusePort } from '../../src/config/unsupported-flags.ts';
 import {
   AuthEnableRequest,
   AuthUserAddRequest,
@@ -171,14 +171,34 @@ describe('flags that are not for serving', () => {
     startsEnded.add('version');
   });
 
-  const unsupported = flagDefinitions.filter(({ name }) => unsupportedFlags().has(name));
-  it.each(unsupported)('--$name is refused by its name', async ({ name, kind }) => {
-    const value = kind === 'bool' ? 'true' : kind === 'int' ? '7' : 'x:7';
-    const { code, stderr } = await runCommand(process.execPath, [keysteadBundle(), `--${name}=${value}`]);
-    expect(code).toBe(1);
-    expect(stderr).toContain(`--${name} needs`);
-    startsEnded.add(name);
-  });
+  it.skipIf(hasReusePort(process.versions.node))(
+    '--socket-reuse-port is refused, because this Node.js has no such option',
+    async () => {
+      const args = [keysteadBundle(), '--socket-reuse-port'];
+      const { code, stderr } = await runCommand(process.execPath, args);
+      expect(code).toBe(1);
+      expect(stderr).toContain('--socket-reuse-port needs Node.js 22.12 or later');
+    },
+  );
+
+  it.skipIf(!hasReusePort(process.versions.node))(
+    'two members listen on the same client address with --socket-reuse-port, but not without it',
+    async () => {
+      const ready = 'ready to serve client requests';
+      const first = await Member.start({ kind: 'keystead', flags: ['--socket-reuse-port'] });
+      const { clientPort } = first;
+      // The health check of the others may be answered by the first one.
+      const second = await Member.start({ kind: 'keystead', clientPort, flags: ['--socket-reuse-port'] });
+      const third = await Member.start({ kind: 'keystead', clientPort });
+      try {
+        await second.program.sees(ready);
+        await third.program.sees('EADDRINUSE');
+      } finally {
+        for (const member of [first, second, third]) await member.destroy();
+      }
+    },
+  );
+  startsEnded.add('socket-reuse-port');
 });
 
 it('each flag has had a start, in each way that it can be given', () => {

@@ -42,7 +42,6 @@ describe.skipIf(missing !== undefined)(`a store that cannot grow ${missing ?? ''
 
   it.each(['EDQUOT', 'ENOSPC'] as const)(
     'serves reads while its writes fail with %s, and writes when they succeed again',
-    { timeout: 90_000 },
     async (error) => {
       expect(await put(`before ${error}`)).toHaveProperty('messages');
       disk.set({ calls: ['write'], path: diskPaths.store, error });

@@ -3,7 +3,7 @@ import { longTurnsOf } from './long-turns.ts';
 
 /*
  * `npm run e2e:large`: the suite of turns.test.ts at full size. Prints each step with the long turns in it, and ends
- * with 1 if there was any.
+ * with 1 if there was any. `--only TEXT,TEXT`: of all requests only those with one of these texts in their name.
  */
 const { values } = parseArgs({
   options: {
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     leases: { type: 'string', default: '500000' },
     watchers: { type: 'string', default: '10000' },
     bound: { type: 'string', default: '20' },
+    only: { type: 'string' },
   },
 });
 
@@ -23,6 +24,7 @@ const found = await longTurnsOf({
   leases: Number(values.leases),
   watchers: Number(values.watchers),
   boundMs: Number(values.bound),
+  only: values.only?.split(','),
   onStep: (name, ms, turns) => {
     console.log(`${name}: ${Math.round(ms)} ms, ${turns.length} long turns`);
     for (const turn of [...turns].sort((a, b) => msOf(b) - msOf(a)).slice(0, SHOWN))

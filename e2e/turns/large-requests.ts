@@ -11,6 +11,7 @@ import {
   RangeRequest,
   RangeRequestSortOrder,
   RangeRequestSortTarget,
+  RangeResponse,
   SnapshotRequest,
   StatusRequest,
   StatusResponse,
@@ -21,6 +22,7 @@ import { LoadClient } from '../harness/load-client.ts';
 import type { Member } from '../harness/member.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
+import { eventsToWatchers } from './large-events.ts';
 import { LARGE_LEASE } from './large-store.ts';
 
 const TIMEOUT_MS = 240_000;
@@ -72,6 +74,22 @@ export const largeSteps: readonly LargeStep[] = [
       return (await answer.arrayBuffer()).byteLength;
     },
   },
+  {
+    name: 'transaction with very many empty operations',
+    run: async ({ endpoint }) => {
+      const client = new LoadClient(endpoint, { timeoutMs: TIMEOUT_MS });
+      const answer = await client.call(KV.methods.txn.path, Buffer.alloc(1_400_000, Buffer.from([0x12, 0])));
+      client.close();
+      expectTooMany(JSON.stringify(answer));
+    },
+  },
+  {
+    name: 'transaction with very many empty operations by the JSON gateway',
+    run: async ({ clientUrl }) => {
+      const body = `{"success":[${'{},'.repeat(500_000)}{}]}`;
+      expectTooMany(await (await fetch(`${clientUrl}/v3/kv/txn`, { method: 'POST', body })).text());
+    },
+  },
   unary('list of all leases', Lease.methods.leaseLeases, LeaseLeasesRequest.create()),
   unary(
     'keys of a lease',
@@ -81,11 +99,14 @@ export const largeSteps: readonly LargeStep[] = [
   unary('HashKV', Maintenance.methods.hashKv, HashKVRequest.create()),
   unary('Hash', Maintenance.methods.hash, HashRequest.create()),
   stream('snapshot', Maintenance.methods.snapshot, SnapshotRequest.create()),
-  untilApplied(
-    unary(
-      'delete of a range',
-      KV.methods.deleteRange,
-      DeleteRangeRequest.create({ ...prefix('/deleted/'), prevKv: true }),
+  watched(
+    prefix('/deleted/'),
+    untilApplied(
+      unary(
+        'delete of a range that is watched',
+        KV.methods.deleteRange,
+        DeleteRangeRequest.create({ ...prefix('/deleted/'), prevKv: true }),
+      ),
     ),
   ),
   untilApplied(
@@ -132,6 +153,10 @@ export const largeSteps: readonly LargeStep[] = [
   unary('defragment', Maintenance.methods.defragment, DefragmentRequest.create()),
 ];
 
+function expectTooMany(answer: string): void {
+  if (!answer.includes('too many operations')) throw new Error(answer);
+}
+
 /** Keys that begin with the text. */
 export function prefix(text: string): { key: Buffer; rangeEnd: Buffer } {
   const rangeEnd = Buffer.from(text);
@@ -175,6 +200,19 @@ function untilApplied({ name, run }: LargeStep): LargeStep {
           timeoutMs: TIMEOUT_MS,
         });
       }
+    },
+  };
+}
+
+/** A change of all keys of a range, with watchers of it. */
+function watched(keys: { key: Buffer; rangeEnd: Buffer }, { name, run }: LargeStep): LargeStep {
+  return {
+    name,
+    run: async (member) => {
+      const count = await range('', { ...keys, countOnly: true }).run(member);
+      const events = RangeResponse.decode(count as Buffer).count;
+      const next = (await revisionOf(member)) + 1;
+      await eventsToWatchers(member.endpoint, keys, events, next, () => run(member));
     },
   };
 }
