@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 
@@ -81,7 +81,7 @@ function fromOutside(specifier: string): unknown {
 }
 
 function compile(path: string): ModuleFunction {
-  const name = path.slice(__dirname.length + 1);
+  const name = basename(path);
   // The bundle has only ASCII characters, so no decoding is needed.
   const source = readFileSync(path, 'latin1');
   const cachedData = compiledCode(name);
@@ -101,7 +101,7 @@ function compiledCode(name: string): Buffer | undefined {
   }
 }
 
-/** Returns the path of the code cache of a module. */
+/** Returns the path of the code cache of a script. */
 export function codeFile(name: string): string {
-  return join(codeFolder, name.replaceAll('/', '-'));
+  return join(codeFolder, name);
 }

@@ -12,7 +12,18 @@ const source = dirname(fileURLToPath(import.meta.url));
 const root = dirname(source);
 
 /** Modules whose code is the same in a server and in a simulation: all that they need is passed in. */
-const pureModules = new Set(['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply']);
+const pureModules = new Set([
+  'lib',
+  'wire',
+  'ports',
+  'raft',
+  'mvcc',
+  'lease',
+  'auth',
+  'membership',
+  'apply',
+  'usage',
+]);
 
 /** The modules that each module may import. `main.ts`, `cli` and `sim` connect everything and may import all modules. */
 const allowedImports: Readonly<Record<string, readonly string[]>> = {
@@ -25,16 +36,24 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   auth: ['lib', 'wire', 'ports', 'mvcc'],
   membership: ['lib', 'wire', 'ports', 'raft', 'mvcc'],
   apply: ['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership'],
+  usage: ['lib', 'wire', 'ports', 'mvcc'],
+  threads: [],
   metrics: ['lib', 'ports'],
   config: ['lib', 'ports'],
   logging: ['lib', 'ports'],
   bbolt: ['lib', 'wire', 'ports'],
-  snapshot: ['lib', 'wire', 'ports', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'bbolt'],
+  snapshot: ['lib', 'wire', 'ports', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'bbolt', 'threads'],
   storage: ['lib', 'wire', 'ports'],
+  backup: [
+    ...['lib', 'wire', 'ports', 'mvcc', 'lease', 'auth', 'membership', 'apply'],
+    ...['bbolt', 'snapshot', 'storage'],
+  ],
   peer: ['lib', 'wire', 'ports'],
   tls: ['lib', 'ports', 'config'],
   http2: ['lib', 'wire', 'ports'],
   grpc: ['lib', 'wire', 'ports', 'http2'],
+  serving: ['lib', 'wire', 'ports', 'http2', 'grpc'],
+  tracing: ['lib', 'ports', 'grpc'],
   server: [
     'lib',
     'wire',
@@ -45,12 +64,14 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     'auth',
     'membership',
     'apply',
+    'usage',
     'config',
     'metrics',
   ],
+  status: [...['lib', 'wire', 'ports', 'membership', 'metrics', 'grpc', 'server', 'api']],
   api: [
     ...['lib', 'wire', 'ports', 'raft', 'mvcc', 'lease', 'auth', 'membership', 'apply', 'config', 'metrics'],
-    ...['server', 'grpc', 'http2', 'bbolt'],
+    ...['server', 'grpc', 'http2', 'bbolt', 'threads'],
   ],
 };
 

@@ -50,6 +50,14 @@ describe('a bbolt database', () => {
     expect(large.length).toBeLessThan(values * 1.2);
   });
 
+  it('finds the last element of a bucket of any size', () => {
+    for (const count of [0, 1, 8, 700, 5003]) {
+      const file = write(bucketOf([{ key: Buffer.from('key'), bucket: bucketOf(numbered(count, 450)) }]));
+      const bucket = BoltReader.open(inMemory(file)).root.bucket('key');
+      expect(bucket?.last()).toEqual([...(bucket?.elements() ?? [])].at(-1));
+    }
+  });
+
   it('refuses contents out of order, and two passes that differ', () => {
     const twice = [
       { key: Buffer.from('b'), value: Buffer.from('1') },

@@ -157,6 +157,21 @@ export class BucketReader {
     }
   }
 
+  /**
+   * The element with the greatest key; undefined if the bucket is empty. Reads one page per level.
+   *
+   * @throws BoltFormatError if one of these pages is damaged
+   */
+  last(): BoltElement | undefined {
+    let page = this.#inline ?? this.#database.page(this.#root);
+    for (let depth = 0; !page.isLeaf; depth += 1) {
+      if (page.count === 0) throw new BoltFormatError(`${page.name} is empty`);
+      if (depth > MAX_TREE_DEPTH) throw new BoltFormatError(`${page.name} lies ${depth} levels deep`);
+      page = this.#database.page(page.branchChild(page.count - 1));
+    }
+    return page.count === 0 ? undefined : page.leafElement(page.count - 1);
+  }
+
   /** A bucket in this one; undefined if there is none with this name. */
   bucket(name: Buffer | string): BucketReader | undefined {
     const wanted = Buffer.from(name);

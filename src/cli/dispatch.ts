@@ -3,7 +3,7 @@ import { helpText, usageText } from '../config/help.ts';
 import type { Logging } from '../logging/logging.ts';
 import { makeFilesPrivate } from './private-files.ts';
 import { runServer } from './run-server.ts';
-import { versionText } from './version.ts';
+import { printVersion } from './version.ts';
 
 export interface CliStreams {
   readonly out: (text: string) => void;
@@ -24,16 +24,13 @@ export interface CliInput extends CliStreams {
 type Subcommand = (args: readonly string[], input: Omit<CliInput, 'args'>) => Promise<number>;
 
 /** The subcommands by name. Without one of them the server runs. */
-const subcommands: Readonly<Record<string, Subcommand>> = {
+export const subcommands: Readonly<Record<string, Subcommand>> = {
   verify: async (args, { out, err }) => {
     const { runVerify } = await import('./verify.ts');
     makeFilesPrivate();
     return runVerify(args, line(out), line(err));
   },
-  version: (_args, { out }) => {
-    out(versionText());
-    return Promise.resolve(0);
-  },
+  version: (args, { out, err }) => Promise.resolve(printVersion(args, out, err)),
   help: (_args, { out }) => {
     out(usageText() + helpText());
     return Promise.resolve(0);
@@ -64,9 +61,27 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     const { runMigrate } = await import('./migrate/check.ts');
     return runMigrate(args, environment, line(out), line(err));
   },
-  bench: (_args, { err }) => {
-    err('keystead bench: the benchmark is a script of the repository: npm run bench\n');
-    return Promise.resolve(2);
+  backup: async (args, { environment, out, err }) => {
+    const { runBackup } = await import('./backup/backup.ts');
+    makeFilesPrivate();
+    return runBackup(args, environment, line(out), line(err));
+  },
+  doctor: async (args, { environment, out, err }) => {
+    const { runDoctor } = await import('./doctor/doctor.ts');
+    return runDoctor(args, environment, line(out), line(err));
+  },
+  top: async (args, { environment, out, err }) => {
+    const { runTop } = await import('./top/top.ts');
+    const { isTTY, rows } = process.stdout;
+    return runTop(args, environment, line(out), line(err), { isTTY, rows });
+  },
+  bench: async (args, { environment, out, err }) => {
+    const { runBench } = await import('./bench/bench.ts');
+    return runBench(args, environment, line(out), line(err));
+  },
+  completion: async (args, { out, err }) => {
+    const { runCompletion } = await import('./completion/completion.ts');
+    return runCompletion(args, out, err);
   },
   gateway: absent('gateway'),
   'grpc-proxy': absent('grpc-proxy'),

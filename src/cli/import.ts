@@ -18,6 +18,8 @@ import { importSnapshot } from '../snapshot/import-snapshot.ts';
 import { dataDirectory, prepareDataDirectory, syncPath, type DataDirectory } from '../storage/data-dir.ts';
 import { buildingDirectory, storeExists } from '../storage/replacement.ts';
 import { beginMaking, finishMaking, isUnfinished } from '../storage/unfinished.ts';
+import { isJsonWanted } from './client/client-flags.ts';
+import { Progress } from './progress.ts';
 import { verifyDataDirectory } from './verify.ts';
 
 export interface ImportOptions {
@@ -131,34 +133,32 @@ async function copyLog(from: string, to: string): Promise<void> {
 }
 
 const USAGE = `Usage: keystead import --from <etcd's data directory> --data-dir <directory>
-                       [--from-wal-dir <directory>] [--wal-dir <directory>]
+                       [--from-wal-dir <directory>] [--wal-dir <directory>] [--output text|json]
 
 Imports the data directory of a stopped member of etcd 3.5 or later. The database is converted to a new store and the
 log is copied. The files of etcd are not changed. If both directories are the same, the store is created next to the
 files of etcd, and the log is used in place. Exit code 0: imported and verified; 1: failed; 2: usage error.
 `;
 
-interface Arguments {
-  readonly from?: string;
-  readonly 'from-wal-dir': string;
-  readonly 'data-dir'?: string;
-  readonly 'wal-dir': string;
-  readonly help: boolean;
-}
+/** The flags of the command, for `parseArgs`. */
+export const importFlags = {
+  from: { type: 'string' },
+  'from-wal-dir': { type: 'string', default: '' },
+  'data-dir': { type: 'string' },
+  'wal-dir': { type: 'string', default: '' },
+  output: { type: 'string', short: 'o', default: 'text' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+type Arguments = ReturnType<typeof parseArgs<{ options: typeof importFlags }>>['values'] & {
+  readonly isJson: boolean;
+};
 
 /** @returns the error text if the arguments are invalid */
 function parse(args: readonly string[]): Arguments | string {
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        from: { type: 'string' },
-        'from-wal-dir': { type: 'string', default: '' },
-        'data-dir': { type: 'string' },
-        'wal-dir': { type: 'string', default: '' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }).values;
+    const { values } = parseArgs({ args: [...args], options: importFlags });
+    return { ...values, isJson: isJsonWanted(values.output) };
   } catch (error) {
     return reasonOf(error);
   }
@@ -175,25 +175,33 @@ export async function runImport(
     err(`keystead import: ${values}\n${USAGE}`);
     return 2;
   }
-  const { from, 'data-dir': to } = values;
+  const { from, 'data-dir': to, isJson } = values;
   if (values.help || from === undefined || to === undefined) {
     (values.help ? out : err)(USAGE);
     return values.help ? 0 : 2;
   }
+  const progress = new Progress();
   try {
     const state = await importDataDirectory({
       from,
       to,
       fromWal: values['from-wal-dir'],
       toWal: values['wal-dir'],
+      onProgress: (changes) => progress.show('importing', 'changes', changes),
     });
-    out(
-      `imported ${state.keys} keys and ${state.events} changes up to revision ${state.revision}, applied index ${state.index} in term ${state.term}`,
-    );
-    const { ok, findings } = await verifyDataDirectory(to, values['wal-dir']);
+    progress.end();
+    const { keys, events, revision, index, term } = state;
+    if (!isJson)
+      out(
+        `imported ${keys} keys and ${events} changes up to revision ${revision}, applied index ${index} in term ${term}`,
+      );
+    const { ok, findings } = await verifyDataDirectory(to, values['wal-dir'], progress);
+    if (isJson)
+      out(JSON.stringify({ ok, keys, events, revision, appliedIndex: index, appliedTerm: term, findings }));
     for (const { where, what } of findings) err(`WRONG  ${where}: ${what}`);
     return ok ? 0 : 1;
   } catch (error) {
+    progress.end();
     err(`keystead import: ${reasonOf(error)}`);
     return 1;
   }

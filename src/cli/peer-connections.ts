@@ -7,7 +7,7 @@ import { PeerHttpClient } from '../peer/client.ts';
 import { createPeerHttpHandler } from '../peer/http-handler.ts';
 import { PeerServer } from '../peer/server.ts';
 import { Transport } from '../peer/transport.ts';
-import type { PeerService, PeerClient } from '../ports/peer-client.ts';
+import type { PeerService, PeerClient, RemoteStatus } from '../ports/peer-client.ts';
 import type { PeerTransport, PeerTransportHandler } from '../ports/peer-transport.ts';
 import type { Identity } from '../server/identity.ts';
 import type { PeerPorts } from '../server/whole-member.ts';
@@ -90,13 +90,14 @@ export class PeerConnections {
   }
 
   /** Listens for the other members. */
-  async listen(service: PeerService): Promise<void> {
+  async listen(service: PeerService, status: () => RemoteStatus): Promise<void> {
     const transport = this.#transport;
     assert(transport !== undefined, 'the member has opened its transport');
     const server = new PeerServer({
       handler: createPeerHttpHandler({
         service,
         serverVersion: ETCD_VERSION,
+        status,
         logger: this.#logging.for('peer/http-handler.ts'),
         raft: (request, response) => transport.serve(request, response),
       }),
@@ -104,7 +105,7 @@ export class PeerConnections {
     });
     this.#server = server;
     for (const url of this.#config.listenPeerUrls) {
-      await server.listen({ ...listenAddress(url), secure: url.secure });
+      await server.listen({ ...listenAddress(url, this.#config), secure: url.secure });
     }
   }
 

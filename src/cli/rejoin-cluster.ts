@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InitialCluster } from '../config/config.ts';
 import { hex, reasonOf } from '../lib/text.ts';
+import type { Logger } from '../ports/logger.ts';
 import { PeerRequestError, type RemoteCluster, type RemoteMember } from '../ports/peer-client.ts';
 import type { BootstrapResult } from '../server/identity.ts';
 import { isCompatible, type JoinOptions, nameOf } from './join-cluster.ts';
@@ -63,26 +64,22 @@ export async function certainCluster(
   { client, logger }: JoinOptions,
   urls: readonly string[],
 ): Promise<RemoteCluster | undefined> {
-  const endMs = performance.now() + GIVE_UP_MS;
-  let lastReason = '';
-  for (;;) {
+  const ask = async (): Promise<RemoteCluster | undefined> => {
     const answers = await Promise.all(
       urls.map((url) => client.cluster([url], CLUSTER_TIMEOUT_MS).catch((error: unknown) => error)),
     );
     const cluster = answers.find(isCluster);
     if (cluster !== undefined) return cluster;
     const unclear = answers.find((error) => !(error instanceof PeerRequestError && error.isNotRunning));
-    if (unclear === undefined) return undefined;
-    const reason = reasonOf(unclear);
-    if (performance.now() > endMs)
-      throw new StartError(
-        `cannot find out whether the cluster runs already: ${reason}; if it is a new one, start it without --keystead-rejoin`,
-      );
-    if (reason !== lastReason)
-      logger.warn('waiting until it is certain whether the cluster runs already', { error: reason });
-    lastReason = reason;
-    await sleep(RETRY_MS);
-  }
+    if (unclear !== undefined) throw new Error(reasonOf(unclear));
+    return undefined;
+  };
+  return retry(ask, {
+    logger,
+    waiting: 'waiting until it is certain whether the cluster runs already',
+    givenUp: (reason) =>
+      `cannot find out whether the cluster runs already: ${reason}; if it is a new one, start it without --keystead-rejoin`,
+  });
 }
 
 function isCluster(answer: unknown): answer is RemoteCluster {
@@ -108,16 +105,32 @@ async function askForNewId(
   { id, peerUrls }: RemoteMember,
 ): Promise<bigint> {
   const urls = members.flatMap((member) => (member.id === id ? [] : member.peerUrls));
+  return retry(() => client.rejoin(urls, { id, clusterId, peerUrls }, REQUEST_TIMEOUT_MS), {
+    logger,
+    waiting: 'waiting until the cluster lets this member join again',
+    givenUp: (reason) => reason,
+  });
+}
+
+interface RetryOptions {
+  readonly logger: Logger;
+  /** Logged with each reason that differs from the one before. */
+  readonly waiting: string;
+  /** The message of the StartError after a minute. */
+  readonly givenUp: (reason: string) => string;
+}
+
+/** Repeats an attempt until it succeeds. @throws StartError after a minute */
+async function retry<T>(attempt: () => Promise<T>, { logger, waiting, givenUp }: RetryOptions): Promise<T> {
   const endMs = performance.now() + GIVE_UP_MS;
   let lastReason = '';
   for (;;) {
     try {
-      return await client.rejoin(urls, { id, clusterId, peerUrls }, REQUEST_TIMEOUT_MS);
+      return await attempt();
     } catch (error) {
       const reason = reasonOf(error);
-      if (performance.now() > endMs) throw new StartError(reason);
-      if (reason !== lastReason)
-        logger.warn('waiting until the cluster lets this member join again', { error: reason });
+      if (performance.now() > endMs) throw new StartError(givenUp(reason));
+      if (reason !== lastReason) logger.warn(waiting, { error: reason });
       lastReason = reason;
       await sleep(RETRY_MS);
     }

@@ -25,6 +25,8 @@ import { segmentBytesFor } from '../storage/wal/file-log.ts';
 import { createLog, logExists } from '../storage/wal/open-log.ts';
 import { ConfState, HardState } from '../wire/gen/raftpb.ts';
 import { EMPTY } from '../wire/reader.ts';
+import { isJsonWanted } from './client/client-flags.ts';
+import { Progress } from './progress.ts';
 import { withSnapshotFile } from './snapshot-source.ts';
 
 export interface RestoreOptions {
@@ -42,6 +44,10 @@ export interface RestoreOptions {
   readonly bumpRevision: number;
   /** Does nothing if the directory has data, or if this member is not in the initial cluster. */
   readonly isInit: boolean;
+  /** Called with the number of changes restored so far. */
+  readonly onProgress?: (changes: number) => void;
+  /** Checks the restored store, before its revision is raised. Throws if it is not what it should be. */
+  readonly check?: (engine: RocksEngine) => Promise<void>;
 }
 
 /** The first term of a restored cluster. */
@@ -105,11 +111,13 @@ async function fill(
     file: options.file,
     directory: directory.rocksdb,
     skipChecksum: true,
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
   });
   const confState = ConfState.create({ voters: members.map((member) => member.id) });
   const begin = { index: members.length, term: FIRST_TERM, confState };
   const engine = await RocksEngine.open(directory.rocksdb);
   try {
+    await options.check?.(engine);
     const batch = engine.batch();
     replaceMembers(engine, batch, members);
     if (options.bumpRevision > 0) bumpRevision(engine, batch, options.bumpRevision);
@@ -185,36 +193,37 @@ Creates the data directory of a member of a new cluster from a snapshot of etcd 
   --mark-compacted                Mark the raised revision as compacted; required with --bump-revision
   --init                          For an init container: does nothing if the directory has data, or if --initial-cluster
                                   does not contain this member, which then joins later
+  -o, --output                    text or json (default "text")
 
 Use "keystead snapshot save" or "etcdctl snapshot save" to save a snapshot and "etcdutl snapshot status" to inspect it.
 `;
 
-function parse(args: readonly string[]): RestoreOptions | string {
-  const text = (value: string) => ({ type: 'string' as const, default: value });
-  const optional = { type: 'string' as const };
-  const flag = { type: 'boolean' as const, default: false };
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      name: text('default'),
-      'data-dir': optional,
-      'wal-dir': text(''),
-      'initial-cluster': optional,
-      'initial-cluster-token': text('etcd-cluster'),
-      'initial-advertise-peer-urls': text('http://localhost:2380'),
-      'skip-hash-check': flag,
-      'bump-revision': text('0'),
-      'mark-compacted': flag,
-      init: flag,
-    },
-  });
-  const [command, file, ...rest] = positionals;
-  if (command !== 'restore' || file === undefined || rest.length > 0) return USAGE;
-  const bumpRevision = Number(values['bump-revision']);
-  if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 0) return '--bump-revision must be a number\n';
-  if (bumpRevision > 0 !== values['mark-compacted'])
-    return '--mark-compacted required if --bump-revision > 0\n';
+const text = (value: string) => ({ type: 'string' as const, default: value });
+const flag = { type: 'boolean' as const, default: false };
+
+/** The flags of a restore, for `parseArgs`. */
+export const restoreFlags = {
+  name: text('default'),
+  'data-dir': { type: 'string' },
+  'wal-dir': text(''),
+  'initial-cluster': { type: 'string' },
+  'initial-cluster-token': text('etcd-cluster'),
+  'initial-advertise-peer-urls': text('http://localhost:2380'),
+  'bump-revision': { type: 'string' },
+  'mark-compacted': flag,
+  init: flag,
+} as const;
+
+export type RestoreValues = ReturnType<typeof parseArgs<{ options: typeof restoreFlags }>>['values'];
+
+/** @throws Error if a value is invalid */
+export function restoreOptions(
+  values: RestoreValues,
+  { file, skipHashCheck, bump }: { file: string; skipHashCheck: boolean; bump: number },
+): RestoreOptions {
+  const bumpRevision = Number(values['bump-revision'] ?? bump);
+  if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 0)
+    throw new Error('--bump-revision must be a number');
   const { name } = values;
   return {
     file,
@@ -224,14 +233,48 @@ function parse(args: readonly string[]): RestoreOptions | string {
     initialCluster: values['initial-cluster'] ?? `${name}=http://localhost:2380`,
     initialClusterToken: values['initial-cluster-token'],
     advertisePeerUrls: values['initial-advertise-peer-urls'].split(','),
-    skipHashCheck: values['skip-hash-check'],
+    skipHashCheck,
     bumpRevision,
     isInit: values.init,
   };
 }
 
+/** The flags of `snapshot restore`, for `parseArgs`. */
+export const snapshotRestoreFlags = {
+  ...restoreFlags,
+  'skip-hash-check': flag,
+  output: { type: 'string', short: 'o', default: 'text' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+interface Parsed extends RestoreOptions {
+  readonly isJson: boolean;
+}
+
+/** @returns the text of an error; undefined for --help */
+function parse(args: readonly string[]): Parsed | string | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: snapshotRestoreFlags,
+  });
+  if (values.help) return undefined;
+  const [command, file, ...rest] = positionals;
+  if (command !== 'restore' || file === undefined || rest.length > 0) return USAGE;
+  const options = restoreOptions(values, { file, skipHashCheck: values['skip-hash-check'], bump: 0 });
+  if (options.bumpRevision > 0 !== values['mark-compacted'])
+    return '--mark-compacted required if --bump-revision > 0\n';
+  return { ...options, isJson: isJsonWanted(values.output) };
+}
+
 /** Why an init container has nothing to restore; undefined if it has to. */
-function reasonToSkip({ isInit, name, initialCluster, dataDir, walDir }: RestoreOptions): string | undefined {
+export function reasonToSkip({
+  isInit,
+  name,
+  initialCluster,
+  dataDir,
+  walDir,
+}: RestoreOptions): string | undefined {
   if (!isInit) return undefined;
   const directory = dataDirectory(dataDir, walDir);
   // After a restore that was interrupted, all is done again.
@@ -247,26 +290,40 @@ export async function runSnapshot(
   out: (text: string) => void,
   err: (text: string) => void,
 ): Promise<number> {
-  let options: RestoreOptions | string;
+  let options: Parsed | string | undefined;
   try {
     options = parse(args);
   } catch (error) {
     options = reasonOf(error);
   }
+  if (options === undefined) {
+    out(USAGE);
+    return 0;
+  }
   if (typeof options === 'string') {
     err(`keystead snapshot: ${options}`);
     return 2;
   }
+  const { isJson, dataDir } = options;
+  const progress = new Progress();
   try {
     const reason = reasonToSkip(options);
     if (reason !== undefined) {
-      out(`nothing to restore: ${reason}`);
+      out(isJson ? JSON.stringify({ skipped: reason }) : `nothing to restore: ${reason}`);
       return 0;
     }
-    const { keys, events, revision } = await withSnapshotFile(options.file, options.dataDir, (file) =>
-      restoreSnapshot({ ...options, file }),
+    const { keys, events, revision } = await withSnapshotFile(options.file, dataDir, (file) =>
+      restoreSnapshot({
+        ...options,
+        file,
+        onProgress: (changes) => progress.show('restoring', 'changes', changes),
+      }),
+    ).finally(() => progress.end());
+    out(
+      isJson
+        ? JSON.stringify({ keys, events, revision, dataDir })
+        : `restored ${keys} keys and ${events} changes up to revision ${revision} into ${dataDir}`,
     );
-    out(`restored ${keys} keys and ${events} changes up to revision ${revision} into ${options.dataDir}`);
     return 0;
   } catch (error) {
     err(`keystead snapshot: ${reasonOf(error)}`);

@@ -3,10 +3,13 @@ import { Logins } from '../api/auth/logins.ts';
 import type { Config } from '../config/config.ts';
 import { hex } from '../lib/text.ts';
 import type { Logging } from '../logging/logging.ts';
+import { EventLoopDelay } from '../metrics/event-loop.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { Logger } from '../ports/logger.ts';
 import { forceNewCluster } from '../server/force-new-cluster.ts';
 import { decodeIdentity, encodeIdentity, type BootstrapResult, type Identity } from '../server/identity.ts';
+import type { Member } from '../server/member.ts';
+import { statusOf } from '../server/member-status.ts';
 import type { MemberStorage } from '../server/member-options.ts';
 import type { Publisher } from '../server/publisher.ts';
 import { WholeMember } from '../server/whole-member.ts';
@@ -26,10 +29,15 @@ import { notifyInit } from './notify-init.ts';
 import { PeerConnections } from './peer-connections.ts';
 import { checkClientUrls } from './secure-urls.ts';
 import { warnOfOpenDirectory } from './private-files.ts';
+import type { ServerBackups } from './server-backups.ts';
 import { StartError } from './start-error.ts';
 import { randomInt } from './random-int.ts';
+import { processStatus } from './process-status.ts';
 import { runStopSteps, type StopStep } from './stop-steps.ts';
 import { timers } from './timers.ts';
+import { openStatusPage } from './status-page.ts';
+import { startTracing } from './tracing.ts';
+import type { OtelTracing } from '../tracing/otel-tracing.ts';
 import { ETCD_VERSION } from './version.ts';
 
 /** As etcd: maximum time to wait for the cluster at a start before clients are served. */
@@ -49,6 +57,8 @@ export class RunningServer {
   readonly #peers: PeerConnections;
   readonly #logins: Logins;
   readonly #audit: AuditLines | undefined;
+  readonly #tracing: OtelTracing | undefined;
+  readonly #backups: ServerBackups | undefined;
   readonly #logger: Logger;
 
   private constructor(parts: {
@@ -58,6 +68,8 @@ export class RunningServer {
     peers: PeerConnections;
     logins: Logins;
     audit: AuditLines | undefined;
+    tracing: OtelTracing | undefined;
+    backups: ServerBackups | undefined;
     logger: Logger;
   }) {
     this.#whole = parts.whole;
@@ -66,6 +78,8 @@ export class RunningServer {
     this.#peers = parts.peers;
     this.#logins = parts.logins;
     this.#audit = parts.audit;
+    this.#tracing = parts.tracing;
+    this.#backups = parts.backups;
     this.#logger = parts.logger;
   }
 
@@ -80,6 +94,7 @@ export class RunningServer {
     const metrics = new Metrics();
     const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
     const audit = await openAuditLines(config, logging, metrics);
+    const tracing = await startTracing(config, logging);
     const tls = await openClientTls({ config, logger: logging.for('tls/tls-endpoint.ts') });
     checkClientUrls(config, tls);
     const peers = await PeerConnections.prepare(config, logging);
@@ -128,8 +143,15 @@ export class RunningServer {
       throw new StartError(`${hex(identity.memberId)} found data inconsistency with peers`);
     }
     whole.connect();
-    await peers.listen(whole.peerService);
     const { member, leases, memberships, downgrades } = whole;
+    await peers.listen(whole.peerService, () => statusOf(member, processStatus()));
+    const eventLoop = new EventLoopDelay();
+    const statusPage = await openStatusPage(config, logging, {
+      whole,
+      client: peers.client,
+      directory: storage.directory,
+      eventLoop,
+    });
     const clients = new ClientServers(config, logging, {
       member,
       metrics,
@@ -139,15 +161,20 @@ export class RunningServer {
       downgrades,
       tls,
       audit,
+      tracing,
+      eventLoop,
+      statusPage,
       exportSnapshot: () => exportSnapshot(storage.engine),
+      store: storage.engine,
       randomInt,
     });
     whole.start();
     await clusterReady(whole.periodicTasks.publisher, logger);
     await clients.listen();
+    const backups = await openBackups(config, logging, { member, metrics, storage });
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
-    return new RunningServer({ whole, storage, clients, peers, logins, audit, logger });
+    return new RunningServer({ whole, storage, clients, peers, logins, audit, tracing, backups, logger });
   }
 
   /** Shuts down. A leader first transfers its leadership, so that the cluster keeps a leader. Each step has a timeout. */
@@ -160,15 +187,36 @@ export class RunningServer {
         whole.transferLeadership(),
       ),
       step('stopping periodic tasks', STOP_STEP_MS, () => whole.stopPeriodicTasks()),
+      step('stopping backups', STOP_STEP_MS, () => this.#backups?.stop()),
       step('closing client connections', STOP_STEP_MS, () => this.#clients.stop()),
       step('stopping the member', STOP_STEP_MS, () => whole.stop()),
       step('closing peer connections', STOP_STEP_MS, () => this.#peers.stop()),
       step('stopping logins', STOP_STEP_MS, () => this.#logins.close()),
+      step('sending traces', STOP_STEP_MS, () => this.#tracing?.stop()),
       step('closing the audit log', STOP_STEP_MS, () => this.#audit?.file.close()),
       step('closing the storage', STORAGE_CLOSE_MS, () => this.#storage.close()),
     ];
     return runStopSteps(steps, this.#logger);
   }
+}
+
+/** The code of backups is loaded only when they are on. */
+async function openBackups(
+  { backup }: Config,
+  logging: Logging,
+  { member, metrics, storage }: { member: Member; metrics: Metrics; storage: Storage },
+): Promise<ServerBackups | undefined> {
+  if (backup === undefined) return undefined;
+  const { startServerBackups } = await import('./server-backups.ts');
+  return startServerBackups({
+    settings: backup,
+    environment: process.env,
+    member,
+    metrics,
+    exportSnapshot: () => exportSnapshot(storage.engine),
+    directory: storage.directory,
+    logger: logging.for('backup/schedule.ts'),
+  });
 }
 
 interface OpenOptions {

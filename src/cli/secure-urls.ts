@@ -13,6 +13,9 @@ export function checkClientUrls(config: Config, tls: TlsEndpoint | undefined): v
     throw new StartError(`${CERTIFICATE_MISSING} client url ${url.text} with HTTPS scheme`);
   if (firstSecure(config.listenMetricsUrls) !== undefined)
     throw new StartError(`client ${CERTIFICATE_MISSING} metrics secure url`);
+  const page = firstSecure(config.statusUrls);
+  if (page !== undefined)
+    throw new StartError(`${CERTIFICATE_MISSING} status page url ${page.text} with HTTPS scheme`);
 }
 
 /** @throws StartError if a peer URL needs TLS and no certificate is configured */

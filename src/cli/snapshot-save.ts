@@ -4,8 +4,9 @@ import { reasonOf } from '../lib/text.ts';
 import { verifyChecksum } from '../snapshot/import-task.ts';
 import { syncPath } from '../storage/data-dir.ts';
 import type { SnapshotResponse } from '../wire/gen/etcdserverpb.ts';
-import { CLIENT_USAGE, type ClientSettings, parseClient } from './client/client-flags.ts';
+import { CLIENT_USAGE, type ClientSettings, isJsonWanted, parseClient } from './client/client-flags.ts';
 import { type EndpointClient, firstAnswer, withClients } from './client/endpoint-client.ts';
+import { Progress } from './progress.ts';
 
 export interface SaveOptions {
   readonly client: ClientSettings;
@@ -29,7 +30,7 @@ export async function saveSnapshot({ client, target, keep, now }: SaveOptions): 
   const path = isFolder ? join(target, nameAt(now)) : target;
   const part = `${path}.part`;
   try {
-    await withClients(client, (clients) => firstAnswer(clients, (each) => download(each, part)));
+    await withClients(client, (clients) => firstAnswer(clients, (each) => downloadSnapshot(each, part)));
     await fs.rename(part, path);
   } catch (error) {
     await fs.rm(part, { force: true });
@@ -44,13 +45,30 @@ function nameAt(now: Date): string {
   return `keystead-${now.toISOString().replace(/[-:]|\.\d+/g, '')}.db`;
 }
 
-async function download(client: EndpointClient, path: string): Promise<void> {
+/**
+ * Saves a snapshot of one endpoint.
+ *
+ * @throws Error if the server ends the stream, or the file does not have its checksum
+ */
+export async function downloadSnapshot(
+  client: EndpointClient,
+  path: string,
+  progress = new Progress(),
+): Promise<void> {
   const file = await fs.open(path, 'w', 0o600);
   try {
-    for await (const { blob } of (await client.snapshot()) as AsyncIterable<SnapshotResponse>)
+    let bytes = 0;
+    for await (const {
+      blob,
+      remainingBytes,
+    } of (await client.snapshot()) as AsyncIterable<SnapshotResponse>) {
       await file.writeFile(blob);
+      bytes += blob.length;
+      progress.show('saving the snapshot', 'bytes', bytes, bytes + remainingBytes);
+    }
     await file.sync();
   } finally {
+    progress.end();
     await file.close();
   }
   if (!verifyChecksum(path)) throw new Error('the snapshot has no checksum at its end');
@@ -68,7 +86,15 @@ const USAGE = `Usage: keystead snapshot save <file> [options]
 Saves a snapshot of a running cluster of Keystead or etcd. The endpoints are tried in their order.
 
   --keep                          With a folder (a slash at its end) in place of the file: keeps this many snapshots
+  -o, --output                    text or json (default "text")
 ${CLIENT_USAGE}`;
+
+/** The flags of the command, for `parseArgs`. */
+export const saveFlags = {
+  keep: { type: 'string' },
+  output: { type: 'string', short: 'o', default: 'text' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 /** `snapshot save`. Returns the exit code. */
 export async function runSave(
@@ -78,8 +104,14 @@ export async function runSave(
   err: (text: string) => void,
 ): Promise<number> {
   let options: SaveOptions;
+  let isJson: boolean;
   try {
-    const { settings, values, positionals } = parseClient(args, environment, { keep: { type: 'string' } });
+    const { settings, values, positionals } = parseClient(args, environment, saveFlags);
+    if (values['help'] === true) {
+      out(USAGE);
+      return 0;
+    }
+    isJson = isJsonWanted(values['output']);
     const [target, ...rest] = positionals;
     if (target === undefined || rest.length > 0) throw new Error('give one file or folder');
     const keep = typeof values['keep'] === 'string' ? Number(values['keep']) : undefined;
@@ -93,7 +125,8 @@ export async function runSave(
     return 2;
   }
   try {
-    out(`Snapshot saved at ${await saveSnapshot(options)}`);
+    const path = await saveSnapshot(options);
+    out(isJson ? JSON.stringify({ path }) : `Snapshot saved at ${path}`);
     return 0;
   } catch (error) {
     err(`keystead snapshot save: ${reasonOf(error)}`);

@@ -47,15 +47,20 @@ class StoreVerifier {
   readonly #meta: StoreMeta;
   readonly #view = new KeyValueView();
   readonly #canBeRepeated: boolean;
+  readonly #onRows: VerifyStoreOptions['onRows'];
+  #rows = 0;
+  /** Of all columns; known when the changes are counted. */
+  #totalRows: number | undefined;
   #placeholders = 0;
   #unfinished: number | undefined;
   #createdLater = 0;
   #deletedLater = 0;
 
-  constructor(engine: Engine, meta: StoreMeta, canBeRepeated: boolean) {
+  constructor(engine: Engine, meta: StoreMeta, { isLogAhead = false, onRows }: VerifyStoreOptions) {
     this.#engine = engine;
     this.#meta = meta;
-    this.#canBeRepeated = canBeRepeated;
+    this.#canBeRepeated = isLogAhead;
+    this.#onRows = onRows;
     this.#unfinished = unsettledRevision(engine);
   }
 
@@ -65,7 +70,10 @@ class StoreVerifier {
     eachSlice(this.#engine, 'event', (keys, values) => {
       count += keys.length;
       keys.forEach((key, n) => this.#event(key, values[n]));
+      this.#read(keys.length);
     });
+    // Each change has one more row, in another column.
+    this.#totalRows = 2 * count;
     return count;
   }
 
@@ -105,6 +113,7 @@ class StoreVerifier {
           this.report('latest', describeKey(key), `its lease ${meta.lease.toString(16)} does not exist`);
         }
       });
+      this.#read(keys.length);
     });
     return count;
   }
@@ -126,8 +135,14 @@ class StoreVerifier {
         }
         this.#checkIndex('version', key, meta, events[n]);
       });
+      this.#read(keys.length);
     });
     return count;
+  }
+
+  #read(rows: number): void {
+    this.#rows += rows;
+    this.#onRows?.(this.#rows, this.#totalRows);
   }
 
   report(column: Column, row: string, what: string): void {
@@ -223,15 +238,20 @@ class StoreVerifier {
   }
 }
 
-/**
- * Reads the whole store and changes nothing. Takes some seconds per million keys.
- *
- * @param options.isLogAhead whether the log has entries that the store has not applied. A large change that was not
- *   committed in the store is then no fault.
- */
-export function verifyStore(engine: Engine, { isLogAhead = false } = {}): StoreVerification {
+export interface VerifyStoreOptions {
+  /**
+   * Whether the log has entries that the store has not applied. A large change that was not committed in the store is
+   * then no fault.
+   */
+  readonly isLogAhead?: boolean;
+  /** Called now and then with the number of rows read so far, and of all rows once that is known. */
+  readonly onRows?: (rows: number, total: number | undefined) => void;
+}
+
+/** Reads the whole store and changes nothing. Takes some seconds per million keys. */
+export function verifyStore(engine: Engine, options: VerifyStoreOptions = {}): StoreVerification {
   const meta = new StoreMeta(engine);
-  const verifier = new StoreVerifier(engine, meta, isLogAhead);
+  const verifier = new StoreVerifier(engine, meta, options);
   const events = verifier.events();
   const keys = verifier.latest();
   const versions = verifier.versions();

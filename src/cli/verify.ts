@@ -6,6 +6,8 @@ import { dataDirectory } from '../storage/data-dir.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
 import { checkFinished } from '../storage/unfinished.ts';
 import { verifyLog, type Finding, type LogVerification } from '../storage/verify-log.ts';
+import { isJsonWanted } from './client/client-flags.ts';
+import { Progress } from './progress.ts';
 import { verifyStore, type StoreVerification } from './verify-store.ts';
 
 export interface Verification {
@@ -42,7 +44,11 @@ function compare(log: LogVerification, applied: { index: number; term: number })
  *
  * @throws Error if the directory does not exist, is in use, incomplete, or cannot be read
  */
-export async function verifyDataDirectory(root: string, walDirectory = ''): Promise<Verification> {
+export async function verifyDataDirectory(
+  root: string,
+  walDirectory = '',
+  progress = new Progress(),
+): Promise<Verification> {
   const directory = dataDirectory(root, walDirectory);
   checkFinished(directory);
   for (const path of [directory.wal, directory.rocksdb]) {
@@ -51,10 +57,19 @@ export async function verifyDataDirectory(root: string, walDirectory = ''): Prom
   }
   const engine = await openStore(directory.rocksdb, root);
   try {
-    const { findings: logFindings, termOf, ...log } = verifyLog(directory.wal);
+    const {
+      findings: logFindings,
+      termOf,
+      ...log
+    } = verifyLog(directory.wal, (entries) => {
+      progress.show('verifying the log', 'entries', entries);
+    });
     const applied = new AppliedState(engine);
     const isLogAhead = log.lastIndex > applied.index;
-    const { findings: storeFindings, ...store } = verifyStore(engine, { isLogAhead });
+    const { findings: storeFindings, ...store } = verifyStore(engine, {
+      isLogAhead,
+      onRows: (rows, total) => progress.show('verifying the store', 'rows', rows, total),
+    });
     const findings = [...logFindings, ...storeFindings];
     if (logFindings.length === 0) findings.push(...compare({ ...log, findings: [], termOf }, applied));
     return {
@@ -65,6 +80,7 @@ export async function verifyDataDirectory(root: string, walDirectory = ''): Prom
       findings,
     };
   } finally {
+    progress.end();
     await engine.close();
   }
 }
@@ -108,10 +124,20 @@ export function describeVerification({
   return lines.join('\n');
 }
 
-const USAGE = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--write-out simple|json]
+const USAGE = `Usage: keystead verify --data-dir <directory> [--wal-dir <directory>] [--output text|json]
 
 Checks a data directory that no process uses. Exit code 0: no errors; 1: errors found; 2: the check failed.
 `;
+
+/** The flags of the command, for `parseArgs`. */
+export const verifyFlags = {
+  'data-dir': { type: 'string' },
+  'wal-dir': { type: 'string', default: '' },
+  output: { type: 'string', short: 'o', default: 'text' },
+  // The name in etcdutl.
+  'write-out': { type: 'string', short: 'w', default: 'simple' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 /** The `verify` subcommand. Returns the exit code. */
 export async function runVerify(
@@ -122,20 +148,16 @@ export async function runVerify(
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: {
-        'data-dir': { type: 'string' },
-        'wal-dir': { type: 'string', default: '' },
-        'write-out': { type: 'string', short: 'w', default: 'simple' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
+      options: verifyFlags,
     });
     const root = values['data-dir'];
     if (values.help || root === undefined) {
       (values.help ? out : err)(USAGE);
       return values.help ? 0 : 2;
     }
+    const isJson = isJsonWanted(values.output) || values['write-out'] === 'json';
     const verification = await verifyDataDirectory(root, values['wal-dir']);
-    out(values['write-out'] === 'json' ? JSON.stringify(verification) : describeVerification(verification));
+    out(isJson ? JSON.stringify(verification) : describeVerification(verification));
     return verification.ok ? 0 : 1;
   } catch (error) {
     err(`keystead verify: ${reasonOf(error)}`);

@@ -1,4 +1,6 @@
 import { auditSettings } from './audit-settings.ts';
+import { backupSettings } from './backup-settings.ts';
+import { usageSettings } from './usage-settings.ts';
 import type {
   AutoCompaction,
   Config,
@@ -6,6 +8,7 @@ import type {
   InitialCluster,
   LogSettings,
   TlsSettings,
+  TracingSettings,
 } from './config.ts';
 import { featureGateText, resolveFeatureGates } from './feature-gates.ts';
 import {
@@ -47,11 +50,16 @@ export function buildConfig({
     featureGates: resolveFeatureGates(values['feature-gates']),
     featureGateText: featureGateText(values['feature-gates']),
     audit: auditSettings(values),
+    backup: backupSettings(values),
+    usage: usageSettings(values),
+    tracing: tracingSettings(values),
     learnerReads: values['learner-reads'],
     autoPromoteLearners: values['auto-promote-learners'],
+    autoDisarmPercent: values['keystead-auto-disarm'] ? values['keystead-auto-disarm-percent'] : undefined,
     rejoin: values['keystead-rejoin'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
     listCacheBytes: values['keystead-list-cache-bytes'],
+    servingThreads: values['keystead-serving-threads'],
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],
     maxHeldBytes: values['keystead-max-held-bytes'],
@@ -123,12 +131,23 @@ function raftSettings(values: FlagValues) {
   };
 }
 
+function tracingSettings(values: FlagValues): TracingSettings | undefined {
+  if (!values['enable-distributed-tracing']) return undefined;
+  return {
+    address: values['distributed-tracing-address'],
+    serviceName: values['distributed-tracing-service-name'],
+    instanceId: values['distributed-tracing-instance-id'],
+    samplesPerMillion: values['distributed-tracing-sampling-rate'],
+  };
+}
+
 function serving(values: FlagValues) {
   return {
     listenPeerUrls: values['listen-peer-urls'],
     listenClientUrls: values['listen-client-urls'],
     listenClientHttpUrls: values['listen-client-http-urls'],
     listenMetricsUrls: values['listen-metrics-urls'],
+    statusUrls: values['keystead-status-urls'],
     advertisePeerUrls: values['initial-advertise-peer-urls'],
     advertiseClientUrls: values['advertise-client-urls'],
     quotaBackendBytes: values['quota-backend-bytes'],

@@ -62,6 +62,16 @@ export interface DiscoverySettings {
 /** Peer URLs by member name, from `--initial-cluster`. */
 export type InitialCluster = ReadonlyMap<string, readonly string[]>;
 
+export interface TracingSettings {
+  /** Of the collector, `host:port`. */
+  readonly address: string;
+  readonly serviceName: string;
+  /** Empty for none. */
+  readonly instanceId: string;
+  /** Of the traces without a parent. */
+  readonly samplesPerMillion: number;
+}
+
 export interface AuditSettings {
   /** A file, or `stdout` or `stderr`. */
   readonly path: string;
@@ -70,6 +80,34 @@ export interface AuditSettings {
   readonly maxSizeMegabytes: number;
   /** 0 keeps all. */
   readonly maxBackups: number;
+}
+
+/** Backups that the leader takes. */
+export interface BackupSettings {
+  readonly url: string;
+  readonly intervalMs: number;
+  /** Empty if backups are not encrypted. */
+  readonly keyFile: string;
+  /** What is kept. If both are undefined, no backup is removed. */
+  readonly keepLast: number | undefined;
+  readonly keepDays: number | undefined;
+  /** Undefined if the log between the backups is not stored. */
+  readonly log: BackupLogSettings | undefined;
+}
+
+/** The log between the backups. */
+export interface BackupLogSettings {
+  readonly intervalMs: number;
+  /** Maximum bytes of entries in memory that are not stored yet. */
+  readonly maxBytes: number;
+}
+
+/** What is counted by prefix of keys. */
+export interface UsageSettings {
+  /** At least one. With `/*` at its end, each path segment below it is counted for itself. */
+  readonly prefixes: readonly string[];
+  /** Maximum number of labels. */
+  readonly maxPrefixes: number;
 }
 
 /** The whole configuration of a server: validated, with defaults, frozen. Times are milliseconds, sizes bytes. */
@@ -102,6 +140,8 @@ export interface Config {
   /** When not empty, HTTP is served only here, and `listenClientUrls` serve only gRPC. */
   readonly listenClientHttpUrls: readonly EndpointUrl[];
   readonly listenMetricsUrls: readonly EndpointUrl[];
+  /** Empty when there is no status page. */
+  readonly statusUrls: readonly EndpointUrl[];
   readonly advertisePeerUrls: readonly EndpointUrl[];
   readonly advertiseClientUrls: readonly EndpointUrl[];
 
@@ -164,15 +204,25 @@ export interface Config {
   /** The gates that were set, as text for the log. */
   readonly featureGateText: string;
 
+  /** Undefined when tracing is off. */
+  readonly tracing: TracingSettings | undefined;
   /** Undefined when the audit log is off. */
   readonly audit: AuditSettings | undefined;
+  /** Undefined when the server takes no backups. */
+  readonly backup: BackupSettings | undefined;
+  /** Undefined when nothing is counted by prefix. */
+  readonly usage: UsageSettings | undefined;
   readonly learnerReads: boolean;
   readonly autoPromoteLearners: boolean;
+  /** Percent of the quota below which NOSPACE is disarmed. Undefined when that is left to operators. */
+  readonly autoDisarmPercent: number | undefined;
   /** Members that have lost their data are replaced, and this one asks for it. */
   readonly rejoin: boolean;
   readonly blockCacheBytes: number;
   /** Size of the cache of values that range requests have read. */
   readonly listCacheBytes: number;
+  /** Threads that serve the connections of clients. With 0 the main thread does. */
+  readonly servingThreads: number;
   /** 0 means as many as the open-file limit allows. */
   readonly maxConnections: number;
   /** 0 is no limit. */

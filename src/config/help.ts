@@ -32,7 +32,7 @@ export function usageText(): string {
     '    Run a server with a YAML configuration file. Other flags and the environment are then ignored.',
     '    Durations in the file are nanoseconds: 600000000000 for 10m.',
     '',
-    '  etcd verify | snapshot | import | member | migrate | help',
+    '  etcd verify | snapshot | backup | import | member | migrate | top | doctor | bench | completion | version | help',
     '    Tools of Keystead; each prints its usage with --help.',
     '',
     '',

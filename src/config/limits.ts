@@ -26,3 +26,6 @@ export const bcryptCosts = { min: 4, max: 31, default: 10 } as const;
 
 /** The sampling rate is a number of traces per million. */
 export const MAX_TRACING_SAMPLES_PER_MILLION = 1_000_000;
+
+/** Each serving thread has its own heap and code. One core thread cannot keep more of them busy. */
+export const MAX_SERVING_THREADS = 64;

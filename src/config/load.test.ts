@@ -8,7 +8,8 @@ import { environmentName, findFlag, flagDefinitions, listedOnlyFlags } from './f
 import { formatGoDuration, parseGoDuration, parseGoInteger } from './go-syntax.ts';
 import { bootstrapFault } from './initial-cluster.ts';
 import { loadConfig, type LoadOutcome } from './load.ts';
-import { unsupportedFlags } from './unsupported-flags.ts';
+import { unsupportedFlagFault } from './unsupported-flags.ts';
+import { defaultFlagValues } from './value-kinds.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -174,14 +175,23 @@ describe('the configuration', () => {
   });
 });
 
-describe('unsupported flags', () => {
-  it.each([...unsupportedFlags()])('--%s is refused by name', async (name) => {
-    const flag = findFlag(name);
-    const values: Partial<Record<string, string>> = { duration: '77s', uint: '7', int: '7' };
-    const value = flag?.kind === 'bool' ? String(flag.default !== 'true') : values[flag?.kind ?? ''];
-    const outcome = await loadConfig({ args: [`--${name}=${value ?? 'x'}`], environment: {} });
-    expect(refusal(outcome)).toMatch(new RegExp(`^--${name} needs`));
+describe('--socket-reuse-port', () => {
+  const flags = { ...defaultFlagValues(), 'socket-reuse-port': true };
+
+  it.each(['20.20.2', '22.11.0', '23.0.0'])('is refused with Node.js %s', (version) => {
+    const text = `--socket-reuse-port needs Node.js 22.12 or later, and this is ${version}`;
+    expect(unsupportedFlagFault(flags, version)).toBe(text);
+    expect(unsupportedFlagFault(defaultFlagValues(), version)).toBeUndefined();
   });
+
+  it.each(['22.12.0', '23.1.0', '24.0.0'])('is accepted with Node.js %s', (version) => {
+    expect(unsupportedFlagFault(flags, version)).toBeUndefined();
+  });
+});
+
+it.each(['0', '100'])('--keystead-auto-disarm-percent=%s is refused', async (percent) => {
+  const outcome = await loadConfig({ args: [`--keystead-auto-disarm-percent=${percent}`], environment: {} });
+  expect(refusal(outcome)).toBe(`--keystead-auto-disarm-percent is ${percent}; it must be 1 to 99`);
 });
 
 it('flags that apply only to bbolt are accepted with a warning', async () => {

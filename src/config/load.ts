@@ -166,7 +166,7 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
     : undefined;
   late.push(...(local?.lines ?? []));
   const config = buildConfig({ values, log, ...parts, localAddress: local?.address });
-  const unsupported = unsupportedFlagFault(values);
+  const unsupported = unsupportedFlagFault(values, process.versions.node);
   if (unsupported !== undefined) return rejected(early, late, unsupported, log);
   return { kind: 'ready', config, early, late };
 }

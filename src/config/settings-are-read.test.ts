@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { featureGates, gateNames, type FeatureGate } from './feature-gates.ts';
 import { flagDefinitions, type FlagDefinition, type FlagName } from './flags.ts';
 import { loadConfig } from './load.ts';
-import { flagsWithoutEffect, unsupportedFlags } from './unsupported-flags.ts';
+import { flagsWithoutEffect, hasReusePort } from './unsupported-flags.ts';
 
 /*
  * Every accepted flag and feature gate must be used. The test sets each flag to another value than its default. Code
@@ -41,6 +41,7 @@ const readHere: ReadonlySet<FlagName> = new Set([
 /** Arguments for flags that accept only certain values or need another flag. */
 const settings: Readonly<Partial<Record<FlagName, readonly string[]>>> = {
   'initial-cluster': ['--initial-cluster=default=http://localhost:2380,b=http://localhost:1'],
+  'keystead-serving-threads': ['--keystead-serving-threads=1'],
   'initial-cluster-state': ['--initial-cluster-state=existing'],
   'initial-advertise-peer-urls': ['--initial-advertise-peer-urls=http://10.0.0.1:1'],
   'heartbeat-interval': ['--heartbeat-interval=50'],
@@ -54,6 +55,48 @@ const settings: Readonly<Partial<Record<FlagName, readonly string[]>>> = {
   'raft-read-timeout': ['--raft-read-timeout=7s'],
   'raft-write-timeout': ['--raft-write-timeout=7s'],
   'discovery-srv-name': ['--discovery-srv-name=blue', '--discovery-srv=x.test'],
+  'keystead-usage-max-prefixes': ['--keystead-usage-max-prefixes=7', '--keystead-usage-prefixes=/a/'],
+  'distributed-tracing-address': [
+    '--distributed-tracing-address=127.0.0.1:7',
+    '--enable-distributed-tracing',
+  ],
+  'distributed-tracing-service-name': [
+    '--distributed-tracing-service-name=x',
+    '--enable-distributed-tracing',
+  ],
+  'distributed-tracing-instance-id': ['--distributed-tracing-instance-id=x', '--enable-distributed-tracing'],
+  'distributed-tracing-sampling-rate': [
+    '--distributed-tracing-sampling-rate=7',
+    '--enable-distributed-tracing',
+  ],
+  'keystead-auto-disarm-percent': ['--keystead-auto-disarm-percent=7', '--keystead-auto-disarm'],
+  'keystead-backup-url': ['--keystead-backup-url=x', '--keystead-backup-interval=1h'],
+  'keystead-backup-interval': ['--keystead-backup-interval=2h', '--keystead-backup-url=x'],
+  'keystead-backup-key-file': [
+    '--keystead-backup-key-file=k',
+    '--keystead-backup-url=x',
+    '--keystead-backup-interval=1h',
+  ],
+  'keystead-backup-keep-last': [
+    '--keystead-backup-keep-last=7',
+    '--keystead-backup-url=x',
+    '--keystead-backup-interval=1h',
+  ],
+  'keystead-backup-keep-days': [
+    '--keystead-backup-keep-days=7',
+    '--keystead-backup-url=x',
+    '--keystead-backup-interval=1h',
+  ],
+  'keystead-backup-log-interval': [
+    '--keystead-backup-log-interval=7s',
+    '--keystead-backup-url=x',
+    '--keystead-backup-interval=1h',
+  ],
+  'keystead-backup-log-max-bytes': [
+    '--keystead-backup-log-max-bytes=7',
+    '--keystead-backup-url=x',
+    '--keystead-backup-interval=1h',
+  ],
   'audit-log-path': ['--audit-log-path=-'],
   'audit-log-level': ['--audit-log-level=all', '--audit-log-path=-'],
   'audit-log-max-size': ['--audit-log-max-size=7', '--audit-log-path=x'],
@@ -110,20 +153,31 @@ function isRead(path: string): boolean {
   return new RegExp(`\\b${path.split('.').at(-1) ?? ''}\\b`).test(code);
 }
 
+/** A flag that needs a newer Node.js. */
+function isRefused(name: FlagName): boolean {
+  return name === 'socket-reuse-port' && !hasReusePort(process.versions.node);
+}
+
 it.each(
   flagDefinitions.filter(
-    ({ name }) => !readHere.has(name) && !unsupportedFlags().has(name) && !flagsWithoutEffect.has(name),
+    ({ name }) => !readHere.has(name) && !isRefused(name) && !flagsWithoutEffect.has(name),
   ),
 )('--$name is used', async (flag) => {
   const changedBy = argsFor(flag);
   const before = await fieldsOf(
-    changedBy.filter((arg) => !arg.startsWith(`--${flag.name}=`)).filter(isNotDiscovery),
+    changedBy
+      .filter((arg) => !arg.startsWith(`--${flag.name}=`))
+      .filter(isNotDiscovery)
+      .filter(() => !givenTogether.has(flag.name)),
   );
   const after = await fieldsOf(changedBy);
   const changed = [...after].filter(([path, value]) => before.get(path) !== value).map(([path]) => path);
   expect(changed).not.toEqual([]);
   expect(changed.filter(isRead)).not.toEqual([]);
 });
+
+/** Each is refused without the other. */
+const givenTogether = new Set(['keystead-backup-url', 'keystead-backup-interval']);
 
 /** Discovery flags are refused unless they are complete. */
 function isNotDiscovery(arg: string): boolean {

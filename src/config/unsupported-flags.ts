@@ -1,38 +1,27 @@
-import { flagDefinitions, type FlagName } from './flags.ts';
-import { defaultValue, type FlagValues } from './value-kinds.ts';
+import type { FlagName } from './flags.ts';
+import { MAX_SERVING_THREADS } from './limits.ts';
+import type { FlagValues } from './value-kinds.ts';
 
-/**
- * Features that Keystead does not have yet, with their flags. The server refuses to start with such a flag: that is
- * safer than to ignore it silently.
- */
-const missingFeatures: Readonly<Record<string, readonly FlagName[]>> = {
-  'distributed tracing': [
-    'enable-distributed-tracing',
-    'distributed-tracing-address',
-    'distributed-tracing-service-name',
-    'distributed-tracing-instance-id',
-    'distributed-tracing-sampling-rate',
-  ],
-  'locked memory': ['memory-mlock'],
-  'SO_REUSEPORT listeners': ['socket-reuse-port'],
-};
-
-/** Maps each unsupported flag to the feature that it needs. */
-export function unsupportedFlags(): ReadonlyMap<FlagName, string> {
-  const entries = Object.entries(missingFeatures);
-  return new Map(entries.flatMap(([feature, flags]) => flags.map((flag) => [flag, feature] as const)));
+/** Node.js has `reusePort` for listeners since 22.12 and 23.1. */
+export function hasReusePort(nodeVersion: string): boolean {
+  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 }
 
-/** @returns an error text for the first unsupported flag that is set to another value than its default */
-export function unsupportedFlagFault(values: FlagValues): string | undefined {
-  const unsupported = unsupportedFlags();
-  for (const flag of flagDefinitions) {
-    const feature = unsupported.get(flag.name);
-    if (feature === undefined) continue;
-    if (JSON.stringify(values[flag.name]) !== JSON.stringify(defaultValue(flag))) {
-      return `--${flag.name} needs ${feature}, which this version of Keystead does not support yet`;
-    }
-  }
+/**
+ * The server refuses to start with a flag that this Node.js cannot serve: that is safer than to ignore it silently.
+ *
+ * @returns an error text, or undefined
+ */
+export function unsupportedFlagFault(values: FlagValues, nodeVersion: string): string | undefined {
+  const threads = values['keystead-serving-threads'];
+  if (threads > MAX_SERVING_THREADS)
+    return `--keystead-serving-threads is at most ${MAX_SERVING_THREADS}, and is ${threads}`;
+  if (hasReusePort(nodeVersion)) return undefined;
+  const needs = 'needs Node.js 22.12 or later, and this is';
+  if (values['socket-reuse-port']) return `--socket-reuse-port ${needs} ${nodeVersion}`;
+  // Each thread listens on the same port.
+  if (threads > 1) return `--keystead-serving-threads above 1 ${needs} ${nodeVersion}`;
   return undefined;
 }
 
@@ -44,5 +33,7 @@ export const flagsWithoutEffect: ReadonlySet<FlagName> = new Set([
   'bootstrap-defrag-threshold-megabytes',
   'max-snapshots',
   'max-wals',
+  // It locks the memory of the database file, which etcd maps as a whole.
+  'memory-mlock',
   'unsafe-no-fsync',
 ]);

@@ -8,6 +8,8 @@ import {
   MIN_HEARTBEATS_PER_ELECTION,
 } from './limits.ts';
 import type { EarlyLogLine } from './early-log-line.ts';
+import { backupFault } from './backup-settings.ts';
+import { usageFault } from './usage-settings.ts';
 import { advertisedUrlFault, bindUrlFault, splitHostPort, urlTexts } from './urls.ts';
 import type { FlagValues } from './value-kinds.ts';
 
@@ -34,7 +36,9 @@ export function validate(values: FlagValues): Validation {
     timingFault(values) ??
     serviceFault(values, warn) ??
     identityAndTlsFault(values, warn) ??
-    auditFault(values);
+    auditFault(values) ??
+    backupFault(values) ??
+    usageFault(values);
   return { lines, fault };
 }
 
@@ -47,7 +51,7 @@ function listenFault(values: FlagValues, warn: Warn): string | undefined {
   if (values['listen-client-http-urls'].length === 0) {
     warn('Running http and grpc server on single port. This is not recommended for production.');
   }
-  return bindUrlFault(values['listen-metrics-urls']);
+  return bindUrlFault(values['listen-metrics-urls']) ?? bindUrlFault(values['keystead-status-urls']);
 }
 
 function advertiseFault(values: FlagValues): string | undefined {
@@ -102,6 +106,8 @@ function serviceFault(values: FlagValues, warn: Warn): string | undefined {
   const mode = values['auto-compaction-mode'];
   if (mode === '') return 'undefined auto-compaction-mode';
   if (mode !== 'periodic' && mode !== 'revision') return `unknown auto-compaction-mode ${quote(mode)}`;
+  const percent = values['keystead-auto-disarm-percent'];
+  if (percent < 1 || percent > 99) return `--keystead-auto-disarm-percent is ${percent}; it must be 1 to 99`;
   const samples = values['distributed-tracing-sampling-rate'];
   if (values['enable-distributed-tracing'] && (samples < 0 || samples > MAX_TRACING_SAMPLES_PER_MILLION)) {
     const bound = samples < 0 ? 'positive' : `less than ${MAX_TRACING_SAMPLES_PER_MILLION}`;

@@ -5,6 +5,7 @@ import type { MethodStats } from './method-stats.ts';
 import { headersBlock, trailersBlock, trailersOnlyBlock } from './response-blocks.ts';
 import type { CallContext } from './call-context.ts';
 import type { CallObserver } from './call-observer.ts';
+import type { CallTrace } from './call-trace.ts';
 import type { CallStream } from './call-stream.ts';
 import type { ReceiveClaim } from './receive-budget.ts';
 import type { Session } from './session.ts';
@@ -35,6 +36,8 @@ export abstract class Call implements WheelEntry {
 
   /** Observes the call, if the server has a watcher. */
   observer: CallObserver | undefined;
+  /** Set if the call is traced. */
+  trace: CallTrace | undefined;
 
   wheelNext: WheelEntry | undefined;
   wheelPrevious: WheelEntry | undefined;
@@ -106,9 +109,14 @@ export abstract class Call implements WheelEntry {
 
   /** The client reset the stream, or its connection is closed. */
   onReset(): void {
+    this.endedAs(Status.CANCELLED, 'reset');
+  }
+
+  /** The call was ended with this code, and nothing is sent to the client. */
+  endedAs(code: number, reason: CancelReason): void {
     if (this.ended) return;
-    this.finish(Status.CANCELLED);
-    this.onCancel?.('reset');
+    this.finish(code);
+    this.onCancel?.(reason);
   }
 
   /** Ends the call for an error found while reading the request. */
@@ -120,7 +128,13 @@ export abstract class Call implements WheelEntry {
 
   protected endWith(code: number, message: string): void {
     if (this.ended) return;
+    this.trace?.ended(code, message);
     this.finish(code);
+    this.sendEnd(code, message);
+  }
+
+  /** Sends the status to the client. */
+  protected sendEnd(code: number, message: string): void {
     if (this.stream.headersSent || code === Status.OK) {
       if (!this.stream.headersSent) this.sendHeaders();
       this.stream.end(trailersBlock(code, message));
@@ -167,6 +181,7 @@ export abstract class Call implements WheelEntry {
     this.stats.countHandled(code);
     this.stats.durations?.observe((this.context.now() - this.#startedAt) / 1000);
     this.observer?.ended(code);
+    this.trace?.ended(code, '');
     if (this.#claims !== undefined) this.#releaseAll(this.#claims);
     this.onEnded?.();
   }

@@ -25,6 +25,8 @@ export interface ListenAddress {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
+  /** Whether other processes may listen on the port as well. Needs Node.js 22.12. */
+  readonly reusePort?: true;
   readonly tls?: TlsOptions;
   /** Whether clients without TLS are also served on this address. */
   readonly plainToo?: boolean;
@@ -38,6 +40,8 @@ export interface ListenerOptions {
   readonly logger: Logger | undefined;
   /** Maximum number of connections on one address. Further ones are closed at once. */
   readonly maxConnections: number | undefined;
+  /** Open connections of each address in the order of `listen`, in memory that several threads share. */
+  readonly sharedConnections: Int32Array | undefined;
   /** Timeout for the first bytes, and for the TLS handshake. */
   readonly handshakeTimeoutMs: number;
   readonly turns: Turns;
@@ -61,6 +65,8 @@ export class Listeners implements SlicedWork {
   readonly #options: ListenerOptions;
   readonly #listeners: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
+  #addresses = 0;
+  #loggedDropMs = -Infinity;
   /** Sockets whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
   /** Accepted sockets that wait, since too many came at once. */
@@ -75,12 +81,18 @@ export class Listeners implements SlicedWork {
     const { logger, maxConnections } = this.#options;
     const serve = this.#serving(address);
     // Reading starts when the connection is served. The end of a connection is also handled in slices.
-    const listener = createNetServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
-      this.#accept(socket, serve),
+    const index = this.#addresses;
+    const listener = createNetServer(
+      { noDelay: true, allowHalfOpen: true, pauseOnConnect: true },
+      (socket) => {
+        if (this.#isCounted(socket, index)) this.#accept(socket, serve);
+      },
     );
     if (maxConnections !== undefined) this.#limit(listener, maxConnections);
-    const where: ListenOptions =
-      address.path === undefined ? { host: address.host, port: address.port } : { path: address.path };
+    this.#addresses++;
+    const { host, port, path, reusePort } = address;
+    const where: ListenOptions & Pick<ListenAddress, 'reusePort'> =
+      path === undefined ? { host, port, ...(reusePort === true ? { reusePort } : {}) } : { path };
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
       listener.listen({ ...where, backlog: 4096 }, () => {
@@ -210,15 +222,29 @@ export class Listeners implements SlicedWork {
   }
 
   #limit(listener: Server, maxConnections: number): void {
-    const { logger } = this.#options;
     listener.maxConnections = maxConnections;
-    let loggedMs = -Infinity;
-    listener.on('drop', () => {
-      const now = performance.now();
-      if (now - loggedMs < DROP_LOG_MS) return;
-      loggedMs = now;
-      logger?.warn('closed a connection: the limit of connections is reached', { limit: maxConnections });
-    });
+    listener.on('drop', () => this.#logDropped(maxConnections));
+  }
+
+  /** Counts a connection over all threads. False if it is over the limit, and is closed. */
+  #isCounted(socket: Socket, address: number): boolean {
+    const { maxConnections, sharedConnections } = this.#options;
+    if (maxConnections === undefined || sharedConnections === undefined) return true;
+    if (Atomics.add(sharedConnections, address, 1) >= maxConnections) {
+      Atomics.sub(sharedConnections, address, 1);
+      socket.destroy();
+      this.#logDropped(maxConnections);
+      return false;
+    }
+    socket.once('close', () => Atomics.sub(sharedConnections, address, 1));
+    return true;
+  }
+
+  #logDropped(limit: number): void {
+    const now = performance.now();
+    if (now - this.#loggedDropMs < DROP_LOG_MS) return;
+    this.#loggedDropMs = now;
+    this.#options.logger?.warn('closed a connection: the limit of connections is reached', { limit });
   }
 }
 

@@ -1,10 +1,11 @@
-import type { Socket } from 'node:net';
-import { HeaderField } from '../http2/header-field.ts';
+import type { HeaderField } from '../http2/header-field.ts';
 import type { ByteSource } from '../http2/stream.ts';
 import { EMPTY } from '../wire/reader.ts';
+import type { CallHead, CancelReason } from './call.ts';
 import type { CallContext } from './call-context.ts';
 import type { CallStream } from './call-stream.ts';
 import { MESSAGE_PREFIX_BYTES } from './message-reader.ts';
+import type { MethodStats } from './method-stats.ts';
 import type { Route } from './router.ts';
 import { PLAIN_CONTENT_TYPE } from './response-blocks.ts';
 import type { Session } from './session.ts';
@@ -12,13 +13,14 @@ import { Status } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { UnaryCall } from './unary-call.ts';
 
-/** A call made inside the process, for a client that uses another protocol. */
+/** A call for a client that uses another protocol, or whose connection is in another thread. */
 export interface LocalRequest {
   /** See `MethodDescriptor`. */
   readonly path: string;
-  readonly metadata: readonly (readonly [name: string, value: string])[];
+  /** Headers without a meaning for the transport. */
+  readonly fields: readonly HeaderField[];
   /** The client's connection. */
-  readonly socket: Socket;
+  readonly session: Session;
   readonly authority: string;
   /** Milliseconds from now, or -1 for none. */
   readonly timeoutMs: number;
@@ -47,9 +49,13 @@ export interface LocalCall {
   /** Bytes of requests that the call has not taken. */
   readonly pendingBytes: number;
   send(message: Buffer): void;
+  /** As `send`, for a message with its prefix of gRPC. Its memory may be kept. */
+  sendFramed(framed: Buffer): void;
   halfClose(): void;
   /** The client has disconnected. */
   cancel(): void;
+  /** The call was ended with this code before its handler ended it. */
+  endedAs(code: number, reason: CancelReason): void;
   /** The client has read the queued responses. */
   drained(): void;
 }
@@ -59,20 +65,17 @@ export function startLocalCall(
   route: Route,
   request: LocalRequest,
   sink: LocalSink,
-  parts: { readonly context: CallContext; readonly session: Session },
+  context: CallContext,
 ): LocalCall {
-  const context: CallContext = { ...parts.context, sessionOf: () => parts.session };
+  const { fields, session } = request;
   const stream = new LocalStream(sink, request.authority);
-  const fields = request.metadata.map(([name, value]) => new HeaderField(name, value));
   const head = { contentType: PLAIN_CONTENT_TYPE, timeoutMs: request.timeoutMs, gzip: false };
   if (route.unary !== undefined) {
-    const call = new LocalUnaryCall(stream, context, route.stats, fields, head);
-    call.sink = sink;
+    const call = new LocalUnaryCall({ stream, sink, session }, context, route.stats, fields, head);
     call.handler = route.unary;
     return new LocalCaller(call, stream);
   }
-  const call = new LocalStreamCall(stream, context, route.stats, fields, head);
-  call.sink = sink;
+  const call = new LocalStreamCall({ stream, sink, session }, context, route.stats, fields, head);
   call.clientStreaming = route.clientStreaming;
   const end = new LocalCaller(call, stream);
   route.stream?.(call);
@@ -98,7 +101,10 @@ class LocalCaller implements LocalCall {
     const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
     prefix[0] = 0;
     prefix.writeUInt32BE(message.length, 1);
-    const framed = Buffer.concat([prefix, message]);
+    this.sendFramed(Buffer.concat([prefix, message]));
+  }
+
+  sendFramed(framed: Buffer): void {
     if (this.#call instanceof UnaryCall) this.#held = framed;
     else {
       this.#stream.pendingBytes += framed.length;
@@ -115,28 +121,54 @@ class LocalCaller implements LocalCall {
     this.#call.onReset();
   }
 
+  endedAs(code: number, reason: CancelReason): void {
+    this.#call.endedAs(code, reason);
+  }
+
   drained(): void {
     if (this.#stream.takeWantsDrain()) this.#call.onDrain();
   }
 }
 
-class LocalUnaryCall extends UnaryCall {
-  sink: LocalSink | undefined;
+interface LocalParts {
+  readonly stream: LocalStream;
+  readonly sink: LocalSink;
+  readonly session: Session;
+}
 
-  protected override endWith(code: number, message: string): void {
-    if (this.ended) return;
-    this.finish(code);
-    this.sink?.end(code, message);
+type RestOfCall = [context: CallContext, stats: MethodStats, fields: readonly HeaderField[], head: CallHead];
+
+class LocalUnaryCall extends UnaryCall {
+  readonly #parts: LocalParts;
+
+  constructor(parts: LocalParts, ...rest: RestOfCall) {
+    super(parts.stream, ...rest);
+    this.#parts = parts;
+  }
+
+  override get session(): Session {
+    return this.#parts.session;
+  }
+
+  protected override sendEnd(code: number, message: string): void {
+    this.#parts.sink.end(code, message);
   }
 }
 
 class LocalStreamCall extends StreamCall {
-  sink: LocalSink | undefined;
+  readonly #parts: LocalParts;
 
-  protected override endWith(code: number, message: string): void {
-    if (this.ended) return;
-    this.finish(code);
-    this.sink?.end(code, message);
+  constructor(parts: LocalParts, ...rest: RestOfCall) {
+    super(parts.stream, ...rest);
+    this.#parts = parts;
+  }
+
+  override get session(): Session {
+    return this.#parts.session;
+  }
+
+  protected override sendEnd(code: number, message: string): void {
+    this.#parts.sink.end(code, message);
   }
 }
 

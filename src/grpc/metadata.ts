@@ -8,20 +8,21 @@ const METADATA: ReadonlySet<HeaderToken> = new Set([
 
 /** The metadata of a call: headers without a meaning for the transport. */
 export class Metadata {
-  readonly #fields: readonly HeaderField[];
+  /** All headers of the call. */
+  readonly fields: readonly HeaderField[];
 
   constructor(fields: readonly HeaderField[]) {
-    this.#fields = fields;
+    this.fields = fields;
   }
 
   /** The first value of a name, given in lower case. */
   get(name: string): string | undefined {
-    for (const field of this.#fields) if (field.name === name) return field.value;
+    for (const field of this.fields) if (field.name === name) return field.value;
     return undefined;
   }
 
   getAll(name: string): string[] {
-    return this.#fields.filter((field) => field.name === name).map((field) => field.value);
+    return this.fields.filter((field) => field.name === name).map((field) => field.value);
   }
 
   /** The first value of a `-bin` name. */
@@ -31,7 +32,7 @@ export class Metadata {
   }
 
   *entries(): IterableIterator<[name: string, value: string]> {
-    for (const { name, value, token } of this.#fields) if (METADATA.has(token)) yield [name, value];
+    for (const { name, value, token } of this.fields) if (METADATA.has(token)) yield [name, value];
   }
 }
 

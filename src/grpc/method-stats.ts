@@ -22,8 +22,8 @@ export class MethodStats {
     else this.type = streaming.server ? 'server_stream' : 'unary';
   }
 
-  countHandled(code: number): void {
-    this.handled[code] = (this.handled[code] ?? 0) + 1;
+  countHandled(code: number, calls = 1): void {
+    this.handled[code] = (this.handled[code] ?? 0) + calls;
   }
 }
 

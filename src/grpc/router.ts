@@ -57,6 +57,15 @@ export class Router {
     return `unknown method ${name.slice(slash + 1)} for service ${service}`;
   }
 
+  /** All methods, in the order of `stats`. */
+  methods(): MethodDescriptor[] {
+    return [...this.#routes].map(([path, { clientStreaming, stats }]) => ({
+      path,
+      clientStreaming,
+      serverStreaming: stats.type === 'server_stream' || stats.type === 'bidi_stream',
+    }));
+  }
+
   stats(): MethodStats[] {
     return [...this.#routes.values()].map((route) => route.stats);
   }

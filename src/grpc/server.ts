@@ -25,7 +25,7 @@
  *
  * One port serves HTTP/2 and HTTP/1.1: see `protocol-sniffer.ts`; HTTP/1.1 connections go to `http1`.
  */
-import type { Server as HttpServer } from 'node:http';
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { assert } from '../lib/assert.ts';
@@ -37,8 +37,8 @@ import {
 } from '../http2/connection.ts';
 import { Endings } from '../http2/endings.ts';
 import { FlushScheduler } from '../http2/flush-scheduler.ts';
-import type { HeaderField } from '../http2/header-field.ts';
-import { type HeldAccount, HeldBytes } from '../http2/held-bytes.ts';
+import { type HeaderField, versionIn } from '../http2/header-field.ts';
+import { type HeldAccount, HeldBytes, type SharedHeldBytes } from '../http2/held-bytes.ts';
 import {
   type ConnectionLimits,
   DEFAULT_KEEPALIVE,
@@ -50,6 +50,7 @@ import { Turns } from '../http2/turns.ts';
 import { EMPTY } from '../wire/reader.ts';
 import type { CallContext } from './call-context.ts';
 import { ClientVersions } from './client-versions.ts';
+import type { CallTracer } from './call-trace.ts';
 import type { CallWatcher } from './call-observer.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { type ListenAddress, Listeners } from './listeners.ts';
@@ -62,7 +63,7 @@ import { readRequestHeaders, type RequestHeaders } from './request-headers.ts';
 import { RefusedRequest } from './refused-request.ts';
 import { TEMPLATES, trailersOnlyBlock } from './response-blocks.ts';
 import { type MethodDescriptor, type Route, Router } from './router.ts';
-import { Session } from './session.ts';
+import { type Session, SocketSession } from './session.ts';
 import type { SlowCalls } from './slow-calls.ts';
 import { Status } from './status.ts';
 import { StreamCall, type StreamHandler } from './stream-call.ts';
@@ -74,16 +75,22 @@ export interface GrpcServerOptions {
   readonly limits?: Partial<ConnectionLimits>;
   readonly keepalive?: Partial<KeepalivePolicy>;
   /** Serves HTTP/1.1 connections. Without it they are closed. It need not listen. */
-  readonly http1?: HttpServer;
+  readonly http1?: Pick<EventEmitter, 'emit'>;
   readonly logger?: Logger;
   /** Bytes of incomplete requests and unread responses that all connections together may hold. */
   readonly maxHeldBytes?: number;
+  /** Given if that limit is for several threads together. */
+  readonly sharedHeldBytes?: SharedHeldBytes | undefined;
   /** Receives slow unary calls. */
   readonly slowCalls?: SlowCalls;
   /** Observes all calls. */
   readonly watcher?: CallWatcher | undefined;
+  /** Traces calls. */
+  readonly tracer?: CallTracer | undefined;
   /** Maximum number of connections on one address. Further ones are closed at once. */
   readonly maxConnections?: number;
+  /** Open connections of each address, shared with other threads that listen there. Without it, this thread counts. */
+  readonly sharedConnections?: Int32Array | undefined;
 }
 
 /** Memory for the large incoming messages of one connection. */
@@ -108,13 +115,14 @@ export class GrpcServer implements ConnectionOwner {
   readonly #connections = new Set<Connection>();
   readonly #listeners: Listeners;
   readonly #watcher: CallWatcher | undefined;
+  readonly #tracer: CallTracer | undefined;
   readonly #held: HeldBytes;
   readonly #connectionOptions: ConnectionOptions;
   readonly #context: CallContext;
   readonly #wheel: DeadlineWheel;
   readonly #headers: RequestHeaders = { contentType: '', timeoutMs: -1, encoding: '', clientVersion: '' };
   readonly #receiveBudgetBytes: number;
-  readonly #httpSessions = new WeakMap<Socket, Session>();
+  readonly #httpSessions = new WeakMap<Socket, SocketSession>();
   #sweeper: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -122,7 +130,8 @@ export class GrpcServer implements ConnectionOwner {
     const now = (): number => performance.now();
     this.#receiveBudgetBytes = Math.max(RECEIVE_BUDGET_BYTES, options.maxReceiveBytes + MESSAGE_PREFIX_BYTES);
     this.#watcher = options.watcher;
-    this.#held = new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES);
+    this.#tracer = options.tracer;
+    this.#held = new HeldBytes(options.maxHeldBytes ?? MAX_HELD_BYTES, options.sharedHeldBytes);
     this.#wheel = new DeadlineWheel(now);
     this.#context = {
       wheel: this.#wheel,
@@ -139,6 +148,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#listeners = new Listeners({
       logger: options.logger,
       maxConnections: options.maxConnections,
+      sharedConnections: options.sharedConnections,
       handshakeTimeoutMs: limits.handshakeTimeoutMs,
       turns,
       endings,
@@ -164,23 +174,30 @@ export class GrpcServer implements ConnectionOwner {
   /** Registers a method with one request and one response. */
   unary(method: MethodDescriptor, handler: UnaryHandler): void {
     const { path } = method;
-    const watcher = this.#watcher;
+    const [watcher, tracer] = [this.#watcher, this.#tracer];
     const watched: UnaryHandler = (call, request) => {
+      call.trace = tracer?.trace(path, call);
       call.observer = watcher?.observe(path, call, request);
       handler(call, request);
     };
-    this.#router.add(method, { unary: watcher === undefined ? handler : watched });
+    this.#router.add(method, { unary: watcher === undefined && tracer === undefined ? handler : watched });
   }
 
   /** Registers a method that streams in at least one direction. */
   stream(method: MethodDescriptor, handler: StreamHandler): void {
     const { path } = method;
-    const watcher = this.#watcher;
+    const [watcher, tracer] = [this.#watcher, this.#tracer];
     const watched: StreamHandler = (call) => {
+      call.trace = tracer?.trace(path, call);
       call.observer = watcher?.observe(path, call, undefined);
       handler(call);
     };
-    this.#router.add(method, { stream: watcher === undefined ? handler : watched });
+    this.#router.add(method, { stream: watcher === undefined && tracer === undefined ? handler : watched });
+  }
+
+  /** The registered methods, in the order of `methodStats`. */
+  methods(): MethodDescriptor[] {
+    return this.#router.methods();
   }
 
   /** Counters of every registered method. */
@@ -189,24 +206,27 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   /**
-   * Calls a method for a client that uses HTTP. Handlers see the connection and metadata of that client. Responses go
-   * to the sink. Undefined if no such method is registered.
+   * Calls a method for a client that uses HTTP, or whose connection is in another thread. Handlers see the connection
+   * and metadata of that client. Responses go to the sink. Undefined if no such method is registered.
    */
   callLocally(request: LocalRequest, sink: LocalSink): LocalCall | undefined {
     const route = this.#router.find(request.path);
     if (route === undefined) return undefined;
-    const { socket } = request;
-    let session = this.#httpSessions.get(socket);
-    if (session === undefined) {
-      session = new Session(socket, this.#receiveBudgetBytes);
-      this.#httpSessions.set(socket, session);
-    }
-    const version = request.metadata.find(([name]) => name === 'client-api-version')?.[1] ?? '';
-    this.clientVersions.count(route.unary !== undefined, version);
-    return startLocalCall(route, request, sink, { context: this.#context, session });
+    this.clientVersions.count(route.unary !== undefined, versionIn(request.fields));
+    return startLocalCall(route, request, sink, this.#context);
   }
 
-  /** An account for the memory of a client that uses HTTP. It counts towards the same limit as all others. */
+  /** The connection of a client that uses HTTP. */
+  httpSession(socket: Socket): Session {
+    let session = this.#httpSessions.get(socket);
+    if (session === undefined) {
+      session = new SocketSession(socket, this.#receiveBudgetBytes);
+      this.#httpSessions.set(socket, session);
+    }
+    return session;
+  }
+
+  /** An account for the memory of a further client. It counts towards the same limit as all others. */
   heldAccount(): HeldAccount {
     return this.#held.account();
   }
@@ -334,7 +354,7 @@ export class GrpcServer implements ConnectionOwner {
 
 function sessionOf(connection: StreamConnection | undefined, receiveBudgetBytes: number): Session {
   assert(connection !== undefined, 'calls on streams have a connection');
-  connection.attachment ??= new Session(connection.socket, receiveBudgetBytes);
+  connection.attachment ??= new SocketSession(connection.socket, receiveBudgetBytes);
   return connection.attachment as Session;
 }
 

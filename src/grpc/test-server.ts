@@ -1,4 +1,3 @@
-import type { Server as HttpServer } from 'node:http';
 import { GrpcServer, type GrpcServerOptions } from './server.ts';
 import type { StreamCall } from './stream-call.ts';
 import type { UnaryCall } from './unary-call.ts';
@@ -13,11 +12,13 @@ export class TestServer {
   readonly events: string[] = [];
   readonly hanging: UnaryCall[] = [];
   readonly streams: StreamCall[] = [];
+  /** Bytes that may be read from a source ahead of the client, beyond the usual. */
+  readonly readAheadBytes: number = 0;
   /** Bytes that the source of `/test.Test/Big` has produced. */
   pulled = 0;
   port = 0;
 
-  constructor(options: Partial<GrpcServerOptions> & { http1?: HttpServer } = {}) {
+  constructor(options: Partial<GrpcServerOptions> = {}) {
     this.grpc = new GrpcServer({ maxReceiveBytes: 1024 * 1024, ...options });
     const { grpc } = this;
     grpc.unary({ path: '/test.Test/Echo', ...UNARY }, (call, request) => call.respond(request));
@@ -87,8 +88,17 @@ export class TestServer {
     goOn();
   }
 
+  /** The server that has the connections. */
+  get front(): GrpcServer {
+    return this.grpc;
+  }
+
+  close(): void {
+    this.front.close();
+  }
+
   async start(): Promise<this> {
-    this.port = await this.grpc.listen({ host: '127.0.0.1', port: 0 });
+    this.port = await this.front.listen({ host: '127.0.0.1', port: 0 });
     return this;
   }
 

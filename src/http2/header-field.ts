@@ -84,3 +84,9 @@ export class HeaderField {
     this.size = name.length + value.length + ENTRY_OVERHEAD_BYTES;
   }
 }
+
+/** The version of the client's library in a request's headers, or an empty text. */
+export function versionIn(fields: readonly HeaderField[]): string {
+  for (const field of fields) if (field.token === HeaderToken.CLIENT_API_VERSION) return field.value;
+  return '';
+}

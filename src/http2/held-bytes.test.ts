@@ -30,3 +30,16 @@ it('accounts that hold the same are all over the limit, but never those that hol
   account.add(2000);
   expect(account.isTooMuch).toBe(false);
 });
+
+it('the limit is for all threads together', () => {
+  const cells = new Float64Array(new SharedArrayBuffer(4 * Float64Array.BYTES_PER_ELEMENT));
+  const [first, second] = [0, 1].map((thread) => new HeldBytes(10 * MIB, { cells, thread }));
+  const [large, other, little] = [first!.account(), second!.account(), second!.account()];
+  large.add(6 * MIB);
+  little.add(1);
+  expect(large.isTooMuch).toBe(false);
+  other.add(5 * MIB);
+  expect([large.isTooMuch, other.isTooMuch, little.isTooMuch]).toEqual([true, true, false]);
+  large.close();
+  expect(other.isTooMuch).toBe(false);
+});

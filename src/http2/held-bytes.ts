@@ -1,6 +1,14 @@
 /** A connection that holds less is never over the limit. */
 const LEAST_BYTES = 1024 * 1024;
 
+/** The held bytes of several threads. Each thread writes only its own cells, so no update is lost. */
+export interface SharedHeldBytes {
+  /** Shared memory: bytes and number of holders of each thread. */
+  readonly cells: Float64Array;
+  /** Number of this thread, from 0. */
+  readonly thread: number;
+}
+
 /**
  * Limits the memory that all connections of a server hold for their clients: incomplete requests, and responses that
  * clients have not read. Flow control limits only each stream, and a client may open very many. Above the limit, only
@@ -8,13 +16,17 @@ const LEAST_BYTES = 1024 * 1024;
  */
 export class HeldBytes {
   readonly #limitBytes: number;
+  readonly #shared: SharedHeldBytes | undefined;
   #total = 0;
   #holders = 0;
 
-  constructor(limitBytes: number) {
+  /** @param shared given if the limit is for several threads together */
+  constructor(limitBytes: number, shared?: SharedHeldBytes) {
     this.#limitBytes = limitBytes;
+    this.#shared = shared;
   }
 
+  /** Of this thread. */
   get total(): number {
     return this.#total;
   }
@@ -28,10 +40,27 @@ export class HeldBytes {
     this.#total += after - before;
     if (before === 0 && after > 0) this.#holders++;
     else if (before > 0 && after === 0) this.#holders--;
+    if (this.#shared === undefined) return;
+    const { cells, thread } = this.#shared;
+    cells[2 * thread] = this.#total;
+    cells[2 * thread + 1] = this.#holders;
   }
 
   isTooMuch(own: number): boolean {
-    return this.#total > this.#limitBytes && own >= LEAST_BYTES && own * this.#holders >= this.#total;
+    if (own < LEAST_BYTES) return false;
+    if (this.#shared === undefined) return this.#exceeds(own, this.#total, this.#holders);
+    const { cells } = this.#shared;
+    let total = 0;
+    let holders = 0;
+    for (let at = 0; at < cells.length; at += 2) {
+      total += cells[at] as number;
+      holders += cells[at + 1] as number;
+    }
+    return this.#exceeds(own, total, holders);
+  }
+
+  #exceeds(own: number, total: number, holders: number): boolean {
+    return total > this.#limitBytes && own * holders >= total;
   }
 }
 

@@ -72,9 +72,15 @@ export class Attachments {
   /** Whether the lease has more than `count` keys, including those that the current batch attaches. */
   hasMoreThan(id: bigint, count: number): boolean {
     const rows = this.#engine.iterate('lease', { ...attachedRange(id), keysOnly: true });
-    const found = rows.next(count + 1).length / 2;
+    let left = count - (this.#pending.get(id)?.size ?? 0);
+    // One call reads fewer rows if the keys are long.
+    while (left >= 0) {
+      const found = rows.next(left + 1).length / 2;
+      if (found === 0) break;
+      left -= found;
+    }
     rows.close();
-    return found + (this.#pending.get(id)?.size ?? 0) > count;
+    return left < 0;
   }
 
   /** Puts the changes into the batch. The batch must be written before the next read. */

@@ -58,6 +58,18 @@ describe('granting', () => {
 });
 
 describe('keys', () => {
+  // One call of an iterator reads at most 256 KB.
+  it('are counted up to a number, also if they are long', () => {
+    const lessor = open();
+    lessor.grant(1n, 10);
+    for (let n = 0; n < 300; n += 1) lessor.attach(1n, key(String(n).padStart(2_000, '0')));
+    save(lessor);
+    expect(lessor.hasMoreKeysThan(1n, 299)).toBe(true);
+    expect(lessor.hasMoreKeysThan(1n, 300)).toBe(false);
+    lessor.attach(1n, key('new'));
+    expect(lessor.hasMoreKeysThan(1n, 300)).toBe(true);
+  });
+
   it('are read in byte order from rows and the current batch together', () => {
     const lessor = open();
     lessor.grant(5n, 10);

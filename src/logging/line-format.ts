@@ -1,4 +1,4 @@
-import type { LogFields, LogLevel } from '../ports/logger.ts';
+import { type LogFields, type LogLevel, LogTime } from '../ports/logger.ts';
 
 export interface LogLine {
   readonly level: LogLevel;
@@ -45,6 +45,7 @@ function spacedValue(value: unknown): string {
 /** Errors become their message. 64-bit IDs become decimal text, because JSON numbers would round them. */
 function plain(value: unknown): unknown {
   if (value instanceof Error) return value.message;
+  if (value instanceof LogTime) return timestamp(value.wallMs);
   if (typeof value === 'bigint') return value.toString();
   if (value instanceof Map) return Object.fromEntries(value);
   if (value instanceof Set) return [...value];

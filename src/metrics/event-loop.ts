@@ -20,7 +20,11 @@ export class EventLoopDelay {
     return this.#seconds(this.#histogram.percentile(quantile * 100));
   }
 
-  /** Starts the measurement again, so that a test can measure a period. */
+  get maxSeconds(): number {
+    return this.#seconds(this.#histogram.max);
+  }
+
+  /** Starts the measurement again, to measure a period. */
   reset(): void {
     this.#histogram.reset();
   }
@@ -39,8 +43,10 @@ export class EventLoopDelay {
         'Delay of the event loop since the start, by quantile.',
         samples,
       ),
-      gauge('keystead_event_loop_delay_max_seconds', 'Largest delay of the event loop since the start.', () =>
-        this.#seconds(this.#histogram.max),
+      gauge(
+        'keystead_event_loop_delay_max_seconds',
+        'Largest delay of the event loop since the start.',
+        () => this.maxSeconds,
       ),
     ];
   }

@@ -12,6 +12,8 @@ import { type CounterFamily, Histogram, type HistogramFamily } from './histogram
 import { indexPauseBounds, latencyBounds, type Metrics } from './metrics.ts';
 import { grpcCodeNames } from './grpc-codes.ts';
 import { peerFamilies } from './peer-families.ts';
+import { backupFamilies } from './backup-families.ts';
+import { usageFamilies } from './usage-families.ts';
 import type { Versions } from './versions.ts';
 
 /** Every metric of etcd by its name, with values from `metrics`. The help texts are our own. */
@@ -24,6 +26,8 @@ export function etcdFamilies(metrics: Metrics, versions: Versions, extensive: bo
     ...diskFamilies(metrics),
     ...networkFamilies(metrics),
     ...peerFamilies(metrics),
+    ...backupFamilies(metrics),
+    ...usageFamilies(metrics),
     ...grpcFamilies(metrics),
     ...scrapeFamilies(metrics),
     ...constantFamilies(),
@@ -99,6 +103,16 @@ function serverFamilies(metrics: Metrics, versions: Versions): Family[] {
       'keystead_stuck_log_handovers_total',
       'Times that this leader transferred its leadership because its log could not be synced.',
       () => server.stuckLogHandovers,
+    ),
+    counter(
+      'keystead_auto_disarms_total',
+      'NOSPACE alarms that this leader disarmed.',
+      () => server.autoDisarms,
+    ),
+    counter(
+      'keystead_auto_disarm_compactions_total',
+      'Compactions that this leader started because of the NOSPACE alarm.',
+      () => server.autoDisarmCompactions,
     ),
     counter(
       'etcd_server_learner_promote_successes',

@@ -1,4 +1,6 @@
 import type { PeerCounts } from '../ports/peer-transport.ts';
+import type { BackupCounts, BackupLogStatus } from './backup-families.ts';
+import type { UsageSource } from './usage-families.ts';
 import { CounterFamily, exponentialBounds, Histogram, HistogramFamily } from './histogram.ts';
 
 /** 1 ms to 8 s: for disk operations and requests. */
@@ -46,6 +48,8 @@ export class Metrics {
     isLearner: 0,
     leaderChangesSeen: 0,
     stuckLogHandovers: 0,
+    autoDisarms: 0,
+    autoDisarmCompactions: 0,
     learnerPromoteSuccesses: 0,
     heartbeatSendFailures: 0,
     proposalsApplied: 0,
@@ -154,6 +158,13 @@ export class Metrics {
 
   /** Traffic with the other members, from the transport. */
   peers: () => Iterable<PeerCounts> = () => [];
+
+  /** Undefined when this server takes no backups. */
+  backup: BackupCounts | undefined;
+  /** Undefined when this server does not store the log between the backups. */
+  backupLog: BackupLogStatus | undefined;
+  /** The usage by prefix; undefined if it is not counted. */
+  usage: UsageSource | undefined;
 
   readonly #hooks: (() => void)[] = [];
 

@@ -8,6 +8,7 @@ import {
   type RemoteLease,
   type RemoteMember,
   type RemoteRejoin,
+  type RemoteStatus,
   type RemoteVersions,
 } from '../ports/peer-client.ts';
 import {
@@ -33,6 +34,7 @@ import { encodeRejoin, readNewId, REJOIN_PATH } from './rejoin-requests.ts';
 import { openRequest, type PeerTls, readBody } from './request.ts';
 import { RequestAgents } from './request-agents.ts';
 import { requestPlace } from './request-place.ts';
+import { decodeStatus, STATUS_PATH } from './status-requests.ts';
 
 /** etcd's limit: a lease may have many keys. */
 const MAX_ANSWER_BYTES = 100 * 1024 * 1024;
@@ -42,6 +44,7 @@ const MAX_ANSWER_BYTES = 100 * 1024 * 1024;
  * respond.
  */
 const MAX_MEMBERS_BYTES = 4 * 1024 * 1024;
+const MAX_STATUS_BYTES = 64 * 1024;
 
 interface Question {
   readonly method: 'GET' | 'POST';
@@ -91,6 +94,15 @@ export class PeerHttpClient implements PeerClient {
       const fields = JSON.parse(body.toString()) as Readonly<Record<string, unknown>>;
       const text = (name: string): string => (typeof fields[name] === 'string' ? fields[name] : '');
       return { server: text('etcdserver'), cluster: text('etcdcluster'), storage: text('storage') };
+    });
+  }
+
+  status(urls: readonly string[], timeoutMs: number): Promise<RemoteStatus | undefined> {
+    const question: Question = { method: 'GET', path: STATUS_PATH, timeoutMs, maxBytes: MAX_STATUS_BYTES };
+    return this.#askAny(urls, question, ({ status, body }) => {
+      if (status === 404) return undefined;
+      if (status !== 200) throw new PeerRequestError(`the answer has status ${status}`);
+      return decodeStatus(body.toString());
     });
   }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hex, reasonOf } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { PeerService, RemoteHash } from '../ports/peer-client.ts';
+import type { PeerService, RemoteHash, RemoteStatus } from '../ports/peer-client.ts';
 import { errors } from '../wire/errors.ts';
 import { header, Refusal } from './compatibility.ts';
 import { LEASES_INTERNAL_PATH, LEASES_PATH, serveLeases } from './lease-requests.ts';
@@ -10,6 +10,7 @@ import { replyBody, replyError, replyMessage, replyMethodNotAllowed } from './re
 import { pathOf } from './raft-requests.ts';
 import { REJOIN_PATH, serveRejoin } from './rejoin-requests.ts';
 import { readBody } from './request.ts';
+import { encodeStatus, STATUS_PATH } from './status-requests.ts';
 
 export const MEMBERS_PATH = '/members';
 export const PROMOTE_PREFIX = '/members/promote/';
@@ -32,6 +33,8 @@ export interface PeerHttpOptions {
   readonly service: PeerService;
   /** The version that this member reports. */
   readonly serverVersion: string;
+  /** Undefined if this member does not say it. */
+  readonly status?: () => RemoteStatus;
   readonly logger: Logger;
   /** Serves the paths under `/raft`. */
   readonly raft: (request: IncomingMessage, response: ServerResponse) => void;
@@ -73,6 +76,7 @@ async function route(options: PeerHttpOptions, exchange: Exchange): Promise<void
   else if (path === DOWNGRADE_PATH) await downgradeEnabled(service, exchange);
   else if (path === MEMBERS_PATH) members(service, exchange);
   else if (path === VERSION_PATH) version(options, exchange);
+  else if (path === STATUS_PATH && options.status !== undefined) serveStatus(options.status(), exchange);
   else replyError(response, 404, '404 page not found');
 }
 
@@ -98,6 +102,11 @@ function version({ service, serverVersion }: PeerHttpOptions, exchange: Exchange
   const { cluster, storage } = service.versions();
   const body = JSON.stringify({ etcdserver: serverVersion, etcdcluster: cluster, storage });
   replyBody(exchange.response, { type: 'application/json', body });
+}
+
+function serveStatus(status: RemoteStatus, exchange: Exchange): void {
+  if (!allows('GET', exchange)) return;
+  replyBody(exchange.response, { type: 'application/json', body: encodeStatus(status) });
 }
 
 async function promote({ service, logger }: PeerHttpOptions, exchange: Exchange): Promise<void> {

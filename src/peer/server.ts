@@ -16,7 +16,9 @@ const SILENCE_MS = 60_000;
 const MAX_HEADER_BYTES = 64 * 1024;
 
 /** A TCP address, or the path of a unix socket. */
-export type PeerAddress = ({ readonly host: string; readonly port: number } | { readonly path: string }) & {
+export type PeerAddress = (
+  { readonly host: string; readonly port: number; readonly reusePort?: true } | { readonly path: string }
+) & {
   readonly secure: boolean;
 };
 
@@ -85,8 +87,8 @@ export class PeerServer {
   }
 }
 
-function placeOf(address: PeerAddress): ListenOptions {
+function placeOf(address: PeerAddress): ListenOptions & { reusePort?: true } {
   if ('path' in address) return { path: address.path };
-  const { host, port } = address;
-  return host === '' ? { port } : { host, port };
+  const { host, port, reusePort } = address;
+  return { port, ...(host === '' ? {} : { host }), ...(reusePort === true ? { reusePort } : {}) };
 }

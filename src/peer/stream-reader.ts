@@ -7,7 +7,7 @@ import { HEARTBEAT_HEADER, type PeerContext } from './context.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { IdleTimeoutError, openRequest, readBody } from './request.ts';
 import { requestPlace } from './request-place.ts';
-import { type StreamDecoder, streamDecoder, type StreamKind } from './stream-codec.ts';
+import { type StreamDecoder, streamDecoder, StreamKind } from './stream-codec.ts';
 import type { StreamEnd } from './stream-end.ts';
 import { StreamFormatError } from './stream-error.ts';
 import type { UrlPicker } from './url-picker.ts';
@@ -19,6 +19,13 @@ const MIN_RETRY_INTERVAL_MS = 10;
 /** Number of missed heartbeats after which a stream is closed, and the shortest accepted interval. */
 const MISSED_HEARTBEATS = 4;
 const MIN_HEARTBEAT_MS = 100;
+
+/**
+ * While the log is behind, the stream rests for some of these intervals and then reads one more chunk. So it is never
+ * closed for silence, also if the disk hangs.
+ */
+const REST_MS = 5;
+const MAX_RESTS = 40;
 
 /** Enough for the text of any refusal. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -41,6 +48,7 @@ export class StreamReader {
   #isOpen = false;
   #attemptAt = 0;
   #retry: NodeJS.Timeout | undefined;
+  #rest: NodeJS.Timeout | undefined;
   #stopped = false;
   /** The last reason logged, so that an unreachable member does not fill the log. */
   #lastFailure = '';
@@ -60,6 +68,7 @@ export class StreamReader {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#rest);
     this.#request?.destroy();
   }
 
@@ -128,7 +137,18 @@ export class StreamReader {
       status.receivedBytes += bytes.length;
       const failure = this.#decode(decoder, bytes);
       if (failure !== undefined) request.destroy(failure);
+      else if (kind === StreamKind.Append && context.handler.isLogBehind()) this.#pause(response, MAX_RESTS);
     });
+  }
+
+  /** Leaves further bytes in the buffers of the connection until the log has caught up. */
+  #pause(response: IncomingMessage, rests: number): void {
+    response.pause();
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => {
+      if (rests > 1 && this.#options.context.handler.isLogBehind()) this.#pause(response, rests - 1);
+      else response.resume();
+    }, REST_MS);
   }
 
   #decode(decoder: StreamDecoder, bytes: Buffer): Error | undefined {
@@ -174,6 +194,7 @@ export class StreamReader {
     if (this.#request !== request) return;
     this.#request = undefined;
     this.#isOpen = false;
+    clearTimeout(this.#rest);
     request.destroy();
     if (this.#stopped) return;
     const { picker, context } = this.#options;

@@ -23,9 +23,15 @@ export interface EngineRange {
   readonly valuesOnly?: boolean;
 }
 
+/** One call of an iterator ends after the row with which its keys and values come to more than this. */
+export const ROWS_BYTES = 256 * 1024;
+
 /** A cursor over a frozen view of one column: later writes are not seen. Must be closed. */
 export interface EngineIterator {
-  /** Up to `count` further rows as [key, value, key, value, ...]; an empty array at the end. */
+  /**
+   * Up to `count` further rows as [key, value, key, value, ...], and fewer if they are large; see `ROWS_BYTES`. An empty
+   * array at the end.
+   */
   next(count: number): Buffer[];
   /** Idempotent. */
   close(): void;

@@ -4,7 +4,7 @@ export type DiskDone = (error: NodeJS.ErrnoException | null) => void;
 export interface WritableFile {
   /** Writes all of `bytes`; calls back once. */
   write(bytes: Buffer, position: number, done: DiskDone): void;
-  /** The same, synchronously, for the start. Throws the error that `write` would call back with. */
+  /** The same, synchronously. Throws the error that `write` would call back with. */
   writeNow(bytes: Buffer, position: number): void;
   /** Makes the last writes of an earlier process durable. */
   syncNow(): void;
@@ -24,12 +24,23 @@ export interface OpenDirectory {
   close(): void;
 }
 
+/** What the event loop's thread has done since its start, in milliseconds that only increase. */
+export interface ThreadTimes {
+  /** Monotonic time. */
+  now(): number;
+  /** Time in which the event loop had nothing to do and waited for input. */
+  waitedForInput(): number;
+  /** Time in which the thread was ready to run, but had no processor. 0 where that is unknown. */
+  waitedForProcessor(): number;
+}
+
 /**
  * What the write-ahead log needs of a file system. The simulator has its own, which tears writes, loses unsynced data
  * and fails. A name is durable only when its directory is synced. Errors have Node's codes. Methods without a callback
- * are synchronous and only for the start, except `create`, which allocates nothing.
+ * are synchronous and only for the start, except `create`, which allocates nothing, and `writeNow`.
  */
 export interface LogDisk {
+  readonly times: ThreadTimes;
   /** Names in a directory; none when it does not exist. */
   list(directory: string): string[];
   openToRead(path: string): ReadableFile;

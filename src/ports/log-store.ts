@@ -18,7 +18,7 @@ export interface LogAppend {
 
 /**
  * The write-ahead log. Appends are queued at once and synced in order; several waiting appends share one sync. `done`
- * is called when the append is on disk, and never from within `append`. A failed write or sync is reported to the owner
+ * is called when the append is on disk, and never from within `append`, but possibly from within `writeNow`. A failed write or sync is reported to the owner
  * exactly once (see the log's options) and never retried: the owner ends the process, and no `done` is called any more.
  *
  * An append that changes only the commit index is not synced, but its `done` waits for the appends before it: raft's
@@ -33,6 +33,11 @@ export interface LogStore {
    */
   flush(): void;
   /**
+   * Writes and syncs the appended entries before it returns, if the event loop may wait for the disk, and calls their
+   * `done`. Otherwise it does nothing, and the entries are written in the background.
+   */
+  writeNow(): void;
+  /**
    * Whether `bytes` more of entries fit without new disk space. False only while the disk is full: proposals are
    * refused then. It becomes true again when there is space. Some megabytes are kept in reserve, so that entries of
    * raft itself and proposals in flight never wait.
@@ -46,6 +51,8 @@ export interface LogStore {
   release(snapshot: LogSnapshot): Promise<void>;
   /** Index of the newest entry appended, synced or not; the index of the snapshot record if no entry follows it. */
   readonly lastIndex: number;
+  /** Bytes written since the last `release`, or found at the start. A start reads and checks about as many. */
+  readonly unreleasedBytes: number;
   /** Resolves when everything appended so far is on disk. */
   close(): Promise<void>;
 }

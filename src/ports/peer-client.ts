@@ -16,6 +16,32 @@ export interface RemoteVersions {
   readonly storage: string;
 }
 
+/** What a process says about itself. */
+export interface ProcessStatus {
+  /** The release of Keystead. */
+  readonly version: string;
+  readonly uptimeSeconds: number;
+}
+
+/** What a member says about itself, for the status page of another member. */
+export interface RemoteStatus extends ProcessStatus {
+  readonly term: number;
+  /** The leader that it knows; 0 for none. */
+  readonly lead: bigint;
+  readonly committed: number;
+  readonly applied: number;
+  readonly revision: number;
+  /** Bytes that count against the quota. */
+  readonly storeBytes: number;
+  /** On the leader: up to which entry the log of each member is known to equal its own. */
+  readonly matches: ReadonlyMap<bigint, number>;
+  /**
+   * The counts of backups by their names in the code (`BackupCounts` of the metrics). Undefined on members that take
+   * none; only the leader takes backups.
+   */
+  readonly backup: Readonly<Record<string, number>> | undefined;
+}
+
 export interface RemoteHash {
   readonly hash: number;
   /** Current revision of the member. */
@@ -40,6 +66,8 @@ export interface PeerClient {
   /** The members of a running cluster. `urls` may belong to several members. */
   cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster>;
   versions(urls: readonly string[], timeoutMs: number): Promise<RemoteVersions>;
+  /** Resolves to undefined for members of etcd, which have no such request. */
+  status(urls: readonly string[], timeoutMs: number): Promise<RemoteStatus | undefined>;
   /** Whether a downgrade of the cluster is in progress. */
   downgradeEnabled(urls: readonly string[], timeoutMs: number): Promise<boolean>;
   /** Asks the leader to promote a learner. `token` is the client's token, if it has one. */

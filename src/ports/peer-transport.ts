@@ -39,6 +39,11 @@ export interface PeerTransportHandler {
    * @returns why one of them was refused; it and those after it were not taken, and their stream must end
    */
   onMessages(messages: readonly Message[]): string | undefined;
+  /**
+   * Whether many received entries still wait for the disk. The transport then reads further appends later, so that the
+   * processor is free to write and apply those that have arrived.
+   */
+  isLogBehind(): boolean;
   /** Whether the member was removed from the cluster. It then gets that as the response, and cannot connect. */
   isIdRemoved(id: bigint): boolean;
   /** Messages to `id` were lost. */

@@ -8,11 +8,8 @@ import { MessageType, None, newMessage } from './types.ts';
 import type { Message } from './types.ts';
 
 export function handleReadIndex(r: Raft, request: Message): void {
-  if (r.tracker.isSingleton()) {
-    answer(r, request, r.log.committed);
-    return;
-  }
-  // Before an entry of its term is committed, a leader may not know the latest commits (thesis, 6.4).
+  // Before an entry of its term is committed, a leader may not know the latest commits (thesis, 6.4). This applies to
+  // the only voter too: after a crash its commit index may be older than what it has acknowledged.
   if (!committedInCurrentTerm(r)) {
     r.pendingReadIndex.push(request);
     return;
@@ -33,7 +30,7 @@ export function releasePendingReads(r: Raft): void {
 }
 
 function confirm(r: Raft, request: Message): void {
-  if (r.readOnly.option === ReadOnlyOption.LeaseBased) {
+  if (r.readOnly.option === ReadOnlyOption.LeaseBased || r.tracker.isSingleton()) {
     answer(r, request, r.log.committed);
     return;
   }

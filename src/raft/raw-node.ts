@@ -115,6 +115,11 @@ export class RawNode {
     return this.#raft.role;
   }
 
+  /** Whether this node leads and is the only voter, so that no other member elects a leader if it is late. */
+  get leadsAlone(): boolean {
+    return this.#raft.role === Role.Leader && this.#raft.tracker.isSingleton();
+  }
+
   get isLearner(): boolean {
     return this.#raft.isLearner;
   }

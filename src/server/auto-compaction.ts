@@ -29,6 +29,8 @@ interface Policy {
   /** Returns the revision to compact now, or undefined. */
   next(): number | undefined;
   compacted(revision: number): void;
+  /** The revision before which nothing is kept now; undefined while everything is kept. */
+  retained(): number | undefined;
 }
 
 /** Automatic compaction on the leader: keeps the history of a given time, or a given number of revisions. */
@@ -47,6 +49,11 @@ export class AutoCompactor {
         ? new PeriodicPolicy(member, settings.retentionMs)
         : revisionPolicy(member, settings.retentionRevisions);
     this.#wait();
+  }
+
+  /** The revision before which the retention keeps nothing now; undefined while it keeps everything. */
+  retained(): number | undefined {
+    return this.#policy.retained();
   }
 
   stop(): void {
@@ -123,6 +130,11 @@ class PeriodicPolicy implements Policy {
     return oldest;
   }
 
+  /** Before a whole period has passed, older samples are missing. */
+  retained(): number | undefined {
+    return this.#samples.length < this.#kept ? undefined : this.#samples[0];
+  }
+
   compacted(revision: number): void {
     this.#lastRevision = revision;
     this.#lastMs = this.#member.clock.now();
@@ -141,6 +153,10 @@ function revisionPolicy(member: CompactedMember, retention: number): Policy {
     },
     compacted: (revision) => {
       last = revision;
+    },
+    retained: () => {
+      const revision = member.store.revision - retention;
+      return revision > 0 ? revision : undefined;
     },
   };
 }

@@ -5,7 +5,7 @@ import { Metrics } from '../metrics/metrics.ts';
 import type { WriteBatch } from '../ports/engine.ts';
 import { MemoryEngine } from '../storage/memory-engine.ts';
 import { timers } from '../cli/timers.ts';
-import { Compactor } from './compactor.ts';
+import { Compactor, type CompactorOptions } from './compactor.ts';
 import { hashInSlices } from './hash-store.ts';
 
 /** A store with six revisions of one key. */
@@ -27,7 +27,7 @@ function makeStore(): { store: MvccStore; commit: (write: (batch: WriteBatch) =>
   return { store, commit };
 }
 
-function makeCompactor(store: MvccStore): Compactor {
+function makeCompactor(store: MvccStore, options: Partial<CompactorOptions> = {}): Compactor {
   const ignore = (): void => undefined;
   return new Compactor({
     store,
@@ -44,6 +44,7 @@ function makeCompactor(store: MvccStore): Compactor {
     failed: (error) => {
       throw error;
     },
+    ...options,
   });
 }
 
@@ -72,4 +73,37 @@ it('keeps no hash of a compaction that a restart interrupted, but that of the ne
   compactor.start(6);
   await whenDone(compactor, 6);
   expect(compactor.hashes.all()).toMatchObject([{ revision: 6, compactRevision: 4 }]);
+});
+
+// 200 changes were read and removed in one turn: 8 to 18 ms, and with large values more.
+it('removes few revisions in one turn, and pauses as long as is configured', async () => {
+  const { store, commit } = makeStore();
+  for (let count = 0; count < 300; count += 1) {
+    const txn = store.begin();
+    txn.put(Buffer.from('key'), Buffer.from(`value ${count}`), 0n);
+    txn.end();
+  }
+  commit((batch) => store.stage(batch));
+  store.committed();
+  commit((batch) => void store.compact(300, batch));
+  const pauses: number[] = [];
+  const batches: number[] = [];
+  const scheduler = {
+    ...timers,
+    after: (delayMs: number, task: () => void) => {
+      pauses.push(delayMs);
+      return timers.after(0, task);
+    },
+  };
+  const write = store.engine.write.bind(store.engine);
+  store.engine.write = (batch) => {
+    batches.push(batch.length);
+    write(batch);
+  };
+  const compactor = makeCompactor(store, { scheduler, sleepMs: 10, batchLimit: 1000 });
+  compactor.start(300);
+  await whenDone(compactor, 300);
+  // Two rows of each of 50 revisions, and the size.
+  expect(Math.max(...batches)).toBeLessThanOrEqual(2 * 50 + 1);
+  expect(pauses).toEqual([0, 1, 1, 1]);
 });

@@ -1,7 +1,7 @@
 import { CompactionHashes } from './compaction-hashes.ts';
 import type { HashRows } from './hash-store.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { CompactionJob } from '../mvcc/compaction.ts';
+import { CompactionJob, type RemovalObserver } from '../mvcc/compaction.ts';
 import type { MvccStore } from '../mvcc/store.ts';
 import { EngineFullError } from '../ports/engine.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -27,7 +27,9 @@ export interface CompactorOptions {
 }
 
 /** A batch must not block the event loop. A larger batch limit is split into several batches. */
-const MAX_SLICE = 200;
+const MAX_SLICE = 50;
+/** A timer is not shorter. Batches between shorter pauses follow each other in the next turns. */
+const MIN_PAUSE_MS = 1;
 const WRITE_RETRY_MS = 1000;
 /** Interval at which a waiting compaction checks for active reads. */
 const BLOCKED_PAUSE_MS = 10;
@@ -36,6 +38,8 @@ const BLOCKED_PAUSE_MS = 10;
 export class Compactor {
   readonly #options: CompactorOptions;
   readonly hashes = new CompactionHashes();
+  /** Observes the removed revisions. Set it before the first compaction. */
+  onRemoved: RemovalObserver | undefined;
   readonly #queue: number[] = [];
   /** Revision of an interrupted compaction. Part of its rows are gone, so its hash would differ from other members. */
   #interruptedRevision: number | undefined;
@@ -43,6 +47,8 @@ export class Compactor {
   #job: CompactionJob | undefined;
   #startedMs = 0;
   #cancelPause: (() => void) | undefined;
+  /** Pauses for batches that were too short for a timer. */
+  #owedMs = 0;
   readonly #reads: ActiveReads;
   #hashing = false;
   /** Incremented for each compaction, to detect results of one that was dropped. */
@@ -108,7 +114,7 @@ export class Compactor {
     const epoch = ++this.#epoch;
     const begin = (): void => {
       if (epoch !== this.#epoch || this.#stopped) return;
-      this.#job ??= new CompactionJob(store, revision);
+      this.#job ??= new CompactionJob(store, revision, this.onRemoved);
       this.#pause(0);
     };
     this.#hashing = true;
@@ -154,6 +160,20 @@ export class Compactor {
     });
   }
 
+  /** Goes on after the pause for the batches since the last one, or in the next turn if it is still too short. */
+  #continue(): void {
+    if (this.#owedMs >= MIN_PAUSE_MS) {
+      const pauseMs = this.#owedMs;
+      this.#owedMs = 0;
+      this.#pause(pauseMs);
+      return;
+    }
+    const epoch = this.#epoch;
+    this.#options.scheduler.soon(() => {
+      if (epoch === this.#epoch) this.#step();
+    });
+  }
+
   #step(): void {
     const job = this.#job;
     if (job === undefined || this.#stopped) return;
@@ -177,8 +197,8 @@ export class Compactor {
     metrics.mvcc.compactionPauseMs.observe(clock.now() - startedMs);
     metrics.mvcc.compactionKeys += job.removed - removedBefore;
     if (!done) {
-      if (sleepMs === 0) this.#pause(0);
-      else this.#pause((sleepMs * count) / batchLimit);
+      this.#owedMs += (sleepMs * count) / batchLimit;
+      this.#continue();
       return;
     }
     this.#finish(job);

@@ -26,6 +26,8 @@ export interface ConsensusInput {
   readonly term: number;
   /** The member that this one has voted for in its term, or `None`. */
   readonly vote: bigint;
+  /** Bytes of entries that were passed to the log and are not on disk yet. */
+  readonly unwrittenBytes: number;
   /** One tick of raft's clock. */
   tick(): void;
   step(message: Message): void;

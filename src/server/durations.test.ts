@@ -15,22 +15,33 @@ function setUp() {
     error: ignore,
     warn: (_message: string, fields?: object) => void warnings.push(fields),
   };
-  const durations = new Durations(metrics, logger, { warningApplyDurationMs: 100 });
+  let nowMs = 1_000;
+  const durations = new Durations(metrics, {
+    config: { warningApplyDurationMs: 100 },
+    logger: () => logger,
+    clock: { now: () => nowMs, wall: () => nowMs },
+    randomInt: () => 0,
+  });
+  const apply = (tookMs: number, counts: ApplyCounts): void => {
+    durations.applyBegan();
+    nowMs += tookMs;
+    durations.applied(entries.length, entries[0]?.index, counts);
+  };
   const entries = Array.from({ length: 4 }, (_, at) => ({
     type: EntryType.EntryNormal,
     term: 1,
     index: at + 7,
     data: undefined,
   }));
-  return { metrics, warnings, durations, entries };
+  return { metrics, warnings, durations, apply };
 }
 
 it('the time of a batch is divided among its requests', () => {
-  const { metrics, warnings, durations, entries } = setUp();
+  const { metrics, warnings, apply } = setUp();
   const counts = new ApplyCounts();
   for (let at = 0; at < 3; at += 1) counts.countPut(false);
   counts.countPut(true);
-  durations.applied(entries.length, entries[0]?.index, counts, 40);
+  apply(40, counts);
   const found = [...metrics.server.applyDuration.entries()].map(([labels, { count, sum }]) => [
     labels.join(' '),
     count,
@@ -44,8 +55,8 @@ it('the time of a batch is divided among its requests', () => {
 });
 
 it('a slow batch is logged', () => {
-  const { metrics, warnings, durations, entries } = setUp();
-  durations.applied(entries.length, entries[0]?.index, new ApplyCounts(), 250);
+  const { metrics, warnings, apply } = setUp();
+  apply(250, new ApplyCounts());
   expect(metrics.server.slowApplies).toBe(1);
   expect(warnings).toEqual([
     { took: '250.000ms', 'expected-duration': '100ms', entries: 4, 'first-index': 7 },

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { Cluster } from '../membership/cluster.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { None, Role } from '../raft/types.ts';
 import type { ConsensusInput } from './consensus.ts';
@@ -31,20 +32,23 @@ export interface ElectingMember {
  * A candidate may be too early for voters that have not noticed the loss of the leader yet, so further rounds follow. A
  * member that has just granted a vote or a pre-vote to another one skips its turn.
  *
+ * After a start, only connected voters have a turn, because the others may not have started yet. A voter that connects
+ * later may then campaign at the same time. Two candidates can't split the votes of an odd number of voters, and the
+ * next round separates them.
+ *
  * Each campaign starts with a pre-vote, so that it cannot depose a leader that is still alive.
  */
 export class EarlyElection {
   readonly #member: ElectingMember;
-  readonly #roundTripMs: (id: bigint) => number | undefined;
+  readonly #peers: Pick<PeerTransport, 'activeSince' | 'roundTripMs'>;
   #votedMs = -Infinity;
   #tickedMs: number;
   #lateMs = 0;
   #cancel: (() => void) | undefined;
 
-  /** @param roundTripMs the measured round-trip time to a member, if any */
-  constructor(member: ElectingMember, roundTripMs: (id: bigint) => number | undefined) {
+  constructor(member: ElectingMember, peers: Pick<PeerTransport, 'activeSince' | 'roundTripMs'>) {
     this.#member = member;
-    this.#roundTripMs = roundTripMs;
+    this.#peers = peers;
     this.#tickedMs = member.clock.now();
     member.scheduler.every(member.config.heartbeatIntervalMs, () => this.#tick());
   }
@@ -60,7 +64,7 @@ export class EarlyElection {
     const candidates = cluster
       .votingMembers()
       .map(({ id }) => id)
-      .filter((id) => id !== gone);
+      .filter((id) => id !== gone && (gone !== None || this.#isConnected(id)));
     const rank = candidates.indexOf(identity.memberId);
     if (rank < 0) return;
     const stepMs = this.#stepMs(candidates);
@@ -91,9 +95,13 @@ export class EarlyElection {
     next(rank * stepMs);
   }
 
+  #isConnected(id: bigint): boolean {
+    return id === this.#member.identity.memberId || this.#peers.activeSince(id) !== undefined;
+  }
+
   #stepMs(candidates: readonly bigint[]): number {
     const { heartbeatIntervalMs, electionTimeoutMs } = this.#member.config;
-    const roundTripMs = Math.max(0, ...candidates.map((id) => this.#roundTripMs(id) ?? 0));
+    const roundTripMs = Math.max(0, ...candidates.map((id) => this.#peers.roundTripMs(id) ?? 0));
     const stepMs = Math.max(heartbeatIntervalMs, ROUND_TRIPS * roundTripMs, ROUND_TRIPS * this.#lateMs);
     return Math.min(stepMs, electionTimeoutMs / 2);
   }

@@ -9,10 +9,10 @@ const WAIT_MS = 5_000;
 /** Ticks in which a running leader can be heard from before this member campaigns without pre-vote. */
 const TICKS_LEFT = 2;
 /**
- * The part of a tick that voters stay connected before this member asks for pre-votes. A running leader is often heard
- * from in that time. If not, the pre-vote is refused.
+ * The part of a tick that voters stay connected before this member asks for pre-votes. A candidate among them is heard
+ * from in that time, and often a running leader. If such a leader is not heard from, the pre-vote is refused.
  */
-const CONNECTED_TICKS = 0.5;
+const CONNECTED_TICKS = 0.2;
 
 export interface ElectionTickAdvanceOptions {
   readonly member: Pick<

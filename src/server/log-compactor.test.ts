@@ -17,6 +17,7 @@ function keeper(
   node: { applied: number; term: number; matches: number[] };
   applied: { index: number };
   release: Mock;
+  log: { unreleasedBytes: number };
   apply: (index: number, raftApplied?: number) => Promise<void>;
 } {
   const memory = new MemoryStorage();
@@ -28,6 +29,7 @@ function keeper(
   });
   const applied = { index: 0, term: 1, confState };
   const release = vi.fn(() => Promise.resolve());
+  const log = { release, unreleasedBytes: 0 };
   const options = {
     memory,
     applied,
@@ -37,7 +39,7 @@ function keeper(
       },
       status,
     },
-    log: { release },
+    log,
     engine: { syncLog },
     snapshotCount: 10,
     catchupEntries: 2,
@@ -68,7 +70,7 @@ function keeper(
     await vi.waitFor(() => expect(release).toHaveBeenCalledTimes(releases));
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { keeper: made, memory, metrics, node, applied, release, apply };
+  return { keeper: made, memory, metrics, node, applied, release, log, apply };
 }
 
 describe('the log in memory', () => {
@@ -108,6 +110,15 @@ describe('the log in memory', () => {
       expect(memory.firstIndex()).toBeGreaterThan(2000);
     },
   );
+
+  // 10,000 entries of 64 KB between two releases were 640 MB, which a start after a crash read and checked.
+  it('is released before the number of entries when it grows by many bytes', async () => {
+    const { release, log, apply } = keeper();
+    await apply(10);
+    log.unreleasedBytes = 16 << 20;
+    await apply(12);
+    expect(release).toHaveBeenLastCalledWith(expect.objectContaining({ index: 12 }));
+  });
 
   describe('of a leader whose member lags', () => {
     /** Enough for about a hundred entries of one byte. */

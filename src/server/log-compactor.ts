@@ -7,6 +7,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { Consensus } from './consensus.ts';
 import { LaggingMembers } from './lagging-members.ts';
+import type { Member } from './member.ts';
 
 export interface LogCompactorOptions {
   readonly consensus: Pick<Consensus, 'applied' | 'status'>;
@@ -14,7 +15,7 @@ export interface LogCompactorOptions {
   readonly log: LogStore;
   readonly engine: EngineControl;
   readonly applied: AppliedState;
-  /** Entries applied between two releases of the log. */
+  /** Entries applied between two releases of the log, if it does not grow by `RELEASE_BYTES` before. */
   readonly snapshotCount: number;
   /** Entries kept in memory before that, for slow followers. */
   readonly catchupEntries: number;
@@ -27,6 +28,12 @@ export interface LogCompactorOptions {
   readonly logger: Logger;
   readonly failed: (error: Error) => void;
 }
+
+/**
+ * The log is also released after so many bytes: with 10,000 entries of 64 KB between two releases, a start after a crash
+ * would read 640 MB.
+ */
+const RELEASE_BYTES = 16 << 20;
 
 /** Entries that the only member of a cluster keeps in memory. A short list stays in the garbage collector's young space. */
 const KEPT_ALONE = 512;
@@ -65,13 +72,13 @@ export class LogCompactor {
 
   /** Called after entries were applied. */
   applied(): void {
-    const { applied, snapshotCount, failed, memory, isAlone } = this.#options;
+    const { applied, failed, memory, isAlone } = this.#options;
     if (applied.index - memory.firstIndex() >= KEPT_ALONE && isAlone()) {
       // A member that joins later is sent a snapshot.
       memory.createSnapshot(applied.index, applied.confState, undefined);
       this.#compact(applied.index);
     }
-    if (this.#releasing || applied.index - this.#releasedIndex < snapshotCount) return;
+    if (this.#releasing || !this.#isReleaseDue()) return;
     this.#releasing = true;
     this.#release().then(
       () => {
@@ -84,6 +91,12 @@ export class LogCompactor {
         failed(error instanceof Error ? error : new Error(String(error)));
       },
     );
+  }
+
+  #isReleaseDue(): boolean {
+    const { applied, snapshotCount, log } = this.#options;
+    const entries = applied.index - this.#releasedIndex;
+    return entries >= snapshotCount || (entries > 0 && log.unreleasedBytes >= RELEASE_BYTES);
   }
 
   async #release(): Promise<void> {
@@ -109,4 +122,24 @@ export class LogCompactor {
     const { consensus, memory } = this.#options;
     memory.compact(Math.min(index, consensus.applied));
   }
+}
+
+/** The compactor of a member's log, with the limits of its configuration. */
+export function openLogCompactor(
+  member: Pick<Member, 'config' | 'consensus' | 'engine' | 'applied' | 'clock' | 'metrics' | 'cluster'>,
+  rest: Pick<LogCompactorOptions, 'memory' | 'log' | 'logger' | 'failed'>,
+): LogCompactor {
+  const { config, consensus, engine, applied, clock, metrics, cluster } = member;
+  return new LogCompactor({
+    ...rest,
+    consensus,
+    engine,
+    applied,
+    clock,
+    metrics,
+    snapshotCount: config.snapshotCount,
+    catchupEntries: config.snapshotCatchupEntries,
+    catchupBytes: config.catchupBytes,
+    isAlone: () => cluster.members().length === 1,
+  });
 }

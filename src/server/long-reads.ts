@@ -19,6 +19,8 @@ export interface LongReadsOptions {
  * Schedules reads that are too long for one turn of the event loop. A read schedules its next slice at the end of each
  * slice. All reads together get about one millisecond per turn, one slice each in their order. While writes are pending
  * they get a fifth of the time. So a write waits for only a few slices, and lists still make progress.
+ *
+ * The decoding of large requests has a scheduler of its own of this kind.
  */
 export class LongReads {
   readonly #options: LongReadsOptions;

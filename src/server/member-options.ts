@@ -9,7 +9,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { SpaceGauge } from '../ports/space.ts';
 import type { Message } from '../raft/types.ts';
-import type { WatchPacing } from '../mvcc/watch-hub.ts';
+import type { WatchPacing } from '../mvcc/watch-pacing.ts';
 import type { HashRows } from './hash-store.ts';
 import type { BootstrapResult, Identity } from './identity.ts';
 

@@ -22,6 +22,7 @@ import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
 import { admissionRefusal } from './admission.ts';
+import { type AppliedTail, openAppliedTail } from './applied-tail.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
 import type { Consensus, ConsensusInput } from './consensus.ts';
@@ -33,7 +34,7 @@ import type { Identity } from './identity.ts';
 import { Leadership } from './leadership.ts';
 import { promoteLeases } from './lease-promotion.ts';
 import { LeaderTimes } from './leader-times.ts';
-import { LogCompactor } from './log-compactor.ts';
+import { type LogCompactor, openLogCompactor } from './log-compactor.ts';
 import { LongReads } from './long-reads.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
@@ -82,6 +83,8 @@ export class Member {
   readonly consensusInput: ConsensusInput;
   readonly leadership: Leadership;
   readonly logCompactor: LogCompactor;
+  /** The newest applied entries, for the log of the backups. Undefined if this member stores none. */
+  readonly appliedTail: AppliedTail | undefined;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
   readonly #loop: RaftLoop;
@@ -110,7 +113,7 @@ export class Member {
     this.clock = clock;
     this.scheduler = scheduler;
     this.metrics = metrics;
-    this.durations = new Durations(metrics, options.logger('server/durations.ts'), config);
+    this.durations = new Durations(metrics, options);
     this.engine = engine;
     this.#logger = options.logger('server/member.ts');
     settleAfterCrash(engine);
@@ -139,6 +142,7 @@ export class Member {
       logger: options.logger('raft/raft.ts'),
       maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
     });
+    this.appliedTail = openAppliedTail(config, memory, this.applied, clock, this.store);
     this.#loop = new RaftLoop({
       node,
       memory,
@@ -146,6 +150,7 @@ export class Member {
       soon: (task) => scheduler.soon(task),
       readRetryMs: READ_RETRY_MS,
       readNonce: newReadNonce(options.randomInt),
+      slowRequests: this.durations.slowRequests,
       now: () => clock.now(),
       hooks: {
         apply: (entries) => this.#apply(entries),
@@ -203,18 +208,9 @@ export class Member {
       hashRows: this.hashRows,
       failed: (error) => this.#fail(String(error)),
     });
-    this.logCompactor = new LogCompactor({
-      consensus: this.consensus,
+    this.logCompactor = openLogCompactor(this, {
       memory,
       log: storage.log,
-      engine,
-      applied: this.applied,
-      clock,
-      metrics,
-      snapshotCount: config.snapshotCount,
-      catchupEntries: config.snapshotCatchupEntries,
-      catchupBytes: config.catchupBytes,
-      isAlone: () => this.cluster.members().length === 1,
       logger: options.logger('server/log-compactor.ts'),
       failed: (error) => this.#fail(error.message),
     });
@@ -375,7 +371,7 @@ export class Member {
   #apply(entries: readonly Entry[]): number | undefined {
     // The state in memory is invalid until it has been read again.
     if (this.#recovery.isRecovering) return undefined;
-    const startedMs = this.clock.now();
+    this.durations.applyBegan();
     let count: number;
     try {
       count = this.#applier.applyBatch(entries);
@@ -384,8 +380,11 @@ export class Member {
       this.#recover(error);
       return undefined;
     }
-    this.durations.applied(count, entries[0]?.index, this.#applier.counts, this.clock.now() - startedMs);
-    if (count > 0) this.logCompactor.applied();
+    this.durations.applied(count, entries[0]?.index, this.#applier.counts);
+    if (count > 0) {
+      this.appliedTail?.applied(entries, count, this.store);
+      this.logCompactor.applied();
+    }
     return count;
   }
 
@@ -404,16 +403,16 @@ export class Member {
     assert(replaceStore !== undefined, 'a member that receives snapshots can replace its store');
     assert(metadata?.confState !== undefined, 'a snapshot has metadata with a configuration');
     const { index, term, confState } = metadata;
-    const { server } = this.metrics;
-    server.snapshotApplyInProgress = 1;
+    this.metrics.server.snapshotApplyInProgress = 1;
     this.#logger.info('applying snapshot', { 'current-applied-index': this.applied.index, index, term });
     this.#recovery
       .whileClosed(() => replaceStore(index))
       .then(() => this.#options.storage.log.release({ index, term, confState }))
       .then(() => {
         assert(this.applied.index === index, 'a received store has the applied index of its snapshot');
-        server.snapshotApplyInProgress = 0;
+        this.metrics.server.snapshotApplyInProgress = 0;
         this.#logger.info('applied snapshot', { index, term });
+        this.appliedTail?.reset({ index, term });
         for (const observer of this.#installObservers) observer();
         done();
         this.#loop.schedule();

@@ -11,6 +11,12 @@ import type { Member } from './member.ts';
 import { messageFault } from './message-fault.ts';
 import { OutgoingSnapshots } from './outgoing-snapshots.ts';
 
+/**
+ * More received entries than this do not wait for the disk: two writes of the largest size, so that one is encoded while
+ * the other is written.
+ */
+const MAX_UNWRITTEN_BYTES = 8 << 20;
+
 export interface PeerRouterOptions {
   readonly member: Member;
   /** Called once, by the constructor. The transport must not call its handler during this call. */
@@ -52,7 +58,7 @@ export class PeerRouter implements PeerTransportHandler {
       send: (messages) => transport.send(messages),
     });
     this.#snapshots = new OutgoingSnapshots({ ...options, transport });
-    this.#election = new EarlyElection(member, (id) => transport.roundTripMs(id));
+    this.#election = new EarlyElection(member, transport);
     member.confChanges.onApplied((result) => this.#confChanged(result));
     member.onInstalled(() => this.connectAll());
   }
@@ -105,6 +111,10 @@ export class PeerRouter implements PeerTransportHandler {
       member.consensusInput.step(message);
     }
     return undefined;
+  }
+
+  isLogBehind(): boolean {
+    return this.#options.member.consensusInput.unwrittenBytes > MAX_UNWRITTEN_BYTES;
   }
 
   isIdRemoved(id: bigint): boolean {

@@ -3,6 +3,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { PeerClient } from '../ports/peer-client.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import { AutoCompactor } from './auto-compaction.ts';
+import { AutoDisarm } from './auto-disarm.ts';
 import type { CorruptionChecker } from './corruption-checker.ts';
 import { ElectionTickAdvance } from './election-tick-advance.ts';
 import { LearnerPromoter } from './learner-promoter.ts';
@@ -41,12 +42,18 @@ export interface PeriodicTasks {
   /** Undefined if it is turned off. */
   readonly compaction: AutoCompactor | undefined;
   /** Undefined if it is turned off. */
+  readonly disarm: AutoDisarm | undefined;
+  /** Undefined if it is turned off. */
   readonly promoter: LearnerPromoter | undefined;
 }
 
 export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks {
   const { member, memberships, rejoins, corruption, peers, serverVersion, logger } = options;
-  const { autoCompaction, autoPromoteLearners, rejoin } = member.config;
+  const { autoCompaction, autoDisarmPercent, autoPromoteLearners, rejoin } = member.config;
+  const compaction =
+    autoCompaction.mode === 'off'
+      ? undefined
+      : new AutoCompactor(member, autoCompaction, logger('server/auto-compaction.ts'));
   return {
     publisher: new Publisher(member, logger('server/publisher.ts')),
     corruption,
@@ -64,10 +71,16 @@ export function startPeriodicTasks(options: PeriodicTasksOptions): PeriodicTasks
       elect: options.elect,
       logger: logger('server/election-tick-advance.ts'),
     }),
-    compaction:
-      autoCompaction.mode === 'off'
+    compaction,
+    disarm:
+      autoDisarmPercent === undefined
         ? undefined
-        : new AutoCompactor(member, autoCompaction, logger('server/auto-compaction.ts')),
+        : new AutoDisarm({
+            member,
+            belowPercent: autoDisarmPercent,
+            retained: () => compaction?.retained(),
+            logger: logger('server/auto-disarm.ts'),
+          }),
     promoter:
       autoPromoteLearners || rejoin
         ? new LearnerPromoter({

@@ -1,5 +1,6 @@
 import { assert } from '../lib/assert.ts';
 import type { LogStore } from '../ports/log-store.ts';
+import { payloadsSize } from '../raft/entry-size.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { RawNode } from '../raft/raw-node.ts';
 import type { Status } from '../raft/status.ts';
@@ -17,10 +18,14 @@ import {
 } from '../raft/types.ts';
 import type { Consensus, ConsensusInput } from './consensus.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
+import type { SlowRequests } from './slow-requests.ts';
 
 /** Maximum number of entries applied in one turn, and the size in bytes after which a slice ends. */
 const ENTRIES_PER_SLICE = 64;
 const BYTES_PER_SLICE = 256 * 1024;
+/** A member that lags far behind applies larger slices: its clients wait for its last entries, not for the first ones. */
+const LAGGING_ENTRIES = 128;
+const BYTES_PER_LAGGING_SLICE = 1024 * 1024;
 
 /** Output of the loop. All are called within a turn and must not call the loop synchronously. */
 export interface RaftLoopHooks {
@@ -55,6 +60,7 @@ export interface RaftLoopOptions {
   readonly readRetryMs: number;
   /** Created by `newReadNonce` at each start of the process. */
   readonly readNonce: Buffer;
+  readonly slowRequests?: SlowRequests;
   readonly now: () => number;
 }
 
@@ -69,6 +75,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
   /** Number of appends passed to the log, and number of them that are on disk. */
   appendsBegun = 0;
   appendsDone = 0;
+  unwrittenBytes = 0;
   readonly #memory: MemoryStorage;
   readonly #log: LogStore;
   readonly #hooks: RaftLoopHooks;
@@ -97,7 +104,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
 
   constructor(options: RaftLoopOptions) {
     this.node = options.node;
-    this.reads = new ReadQueue(options.readNonce);
+    this.reads = new ReadQueue(options.readNonce, options.slowRequests);
     this.#memory = options.memory;
     this.#log = options.log;
     this.#hooks = options.hooks;
@@ -206,6 +213,7 @@ export class RaftLoop implements Consensus, ConsensusInput {
 
   tick(): void {
     this.node.tick();
+    this.reads.ticked();
     this.#retryReads(this.#now() - this.#readRetryMs);
     this.schedule();
   }
@@ -227,6 +235,12 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.#takeProposals();
     this.#takeReads();
     while (this.node.hasReady()) this.#handle(this.node.ready());
+    if (this.node.leadsAlone) {
+      // A small write on a quick disk: its entries are committed, applied and answered in this turn. With other voters,
+      // heartbeats must not wait for the disk.
+      this.#log.writeNow();
+      while (this.node.hasReady()) this.#handle(this.node.ready());
+    }
     // The apply takes about as long as the disk write, so both run in parallel.
     if (this.#applying.length > 0) this.#log.flush();
     this.#apply();
@@ -277,7 +291,8 @@ export class RaftLoop implements Consensus, ConsensusInput {
       else (outgoing ??= []).push(message);
     }
     if (outgoing !== undefined) this.#hooks.send(outgoing);
-    for (const { requestCtx, index } of ready.readStates) this.reads.confirmed(requestCtx, index);
+    for (const { requestCtx, index } of ready.readStates)
+      this.reads.confirmed(requestCtx, index, this.node.applied);
   }
 
   #noteLeadership(lead: bigint, role: Role): void {
@@ -308,10 +323,14 @@ export class RaftLoop implements Consensus, ConsensusInput {
     this.#memory.append(entries);
     if (hardState !== undefined) this.#memory.setHardState(hardState);
     this.appendsBegun += 1;
+    const bytes = payloadsSize(entries);
+    this.unwrittenBytes += bytes;
     this.#log.append({ entries, hardState }, () => {
       this.appendsDone += 1;
+      this.unwrittenBytes -= bytes;
       this.#deliver(responses);
-      this.schedule();
+      // A turn handles the responses itself, and an append without responses has no news for raft.
+      if (responses.length > 0 && !this.#turning) this.schedule();
     });
   }
 
@@ -340,7 +359,11 @@ export class RaftLoop implements Consensus, ConsensusInput {
     if (message === undefined || this.#applyStalled || this.#installing) return;
     const { entries } = message;
     const from = this.#appliedOfFirst;
-    const to = sliceEnd(entries, from);
+    const to = sliceEnd(
+      entries,
+      from,
+      this.backlog > LAGGING_ENTRIES ? BYTES_PER_LAGGING_SLICE : BYTES_PER_SLICE,
+    );
     const applied = this.#hooks.apply(
       from === 0 && to === entries.length ? entries : entries.slice(from, to),
     );
@@ -368,9 +391,9 @@ export class RaftLoop implements Consensus, ConsensusInput {
 }
 
 /** Returns the end of the slice that starts at `from`. A slice has at least one entry. */
-function sliceEnd(entries: readonly Entry[], from: number): number {
+function sliceEnd(entries: readonly Entry[], from: number, maxBytes: number): number {
   const most = Math.min(entries.length, from + ENTRIES_PER_SLICE);
   let to = from;
-  for (let bytes = 0; to < most && bytes < BYTES_PER_SLICE; to += 1) bytes += entries[to]?.data?.length ?? 0;
+  for (let bytes = 0; to < most && bytes < maxBytes; to += 1) bytes += entries[to]?.data?.length ?? 0;
   return to;
 }

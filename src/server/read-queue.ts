@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import type { SlowRequests } from './slow-requests.ts';
 
 /** A linearizable read that waits until everything acknowledged before it is applied. */
 export interface ReadWaiter {
@@ -18,6 +19,13 @@ interface ReadBatch {
   askedAtMs: number;
   /** The commit index that must be applied before the reads; undefined until ReadIndex has answered. */
   index: number | undefined;
+  /** Time of the first ReadIndex request. */
+  readonly beganMs: number;
+  /** Number of ticks before it began. */
+  readonly tick: number;
+  /** When ReadIndex answered, and what was applied then; 0 if no tick came before that. */
+  confirmedMs: number;
+  appliedIndex: number;
 }
 
 /** Length of the random prefix of contexts. It differs for each process, also for the same member after a restart. */
@@ -42,11 +50,22 @@ export class ReadQueue {
   #batches = 0;
   /** For metrics: number of timeouts of reads, and of responses that came after all their reads had timed out. */
   slow = 0;
+  readonly #slowRequests: SlowRequests | undefined;
+  #ticks = 0;
 
   /** @param nonce created by `newReadNonce` at each start of the process */
-  constructor(nonce: Buffer) {
+  constructor(nonce: Buffer, slowRequests?: SlowRequests) {
     assert(nonce.length === READ_NONCE_BYTES, 'the nonce of reads has the right length');
     this.#nonce = nonce;
+    this.#slowRequests = slowRequests;
+  }
+
+  /**
+   * Called for each tick of raft. Only batches that have seen a tick can be slow, so that the clock need not be read for
+   * the others. A tick that is longer than the limit of slow requests hides those that are quicker than a tick.
+   */
+  ticked(): void {
+    this.#ticks += 1;
   }
 
   /** Number of waiting reads. */
@@ -74,8 +93,16 @@ export class ReadQueue {
     const context = Buffer.alloc(READ_NONCE_BYTES + COUNTER_BYTES);
     this.#nonce.copy(context);
     context.writeBigUInt64BE(BigInt(this.#batches), READ_NONCE_BYTES);
-    const batch: ReadBatch = { context, reads: this.#arriving, askedAtMs: nowMs, index: undefined };
-    this.#asked.set(keyOf(context), batch);
+    this.#asked.set(keyOf(context), {
+      context,
+      reads: this.#arriving,
+      askedAtMs: nowMs,
+      index: undefined,
+      beganMs: nowMs,
+      tick: this.#ticks,
+      confirmedMs: 0,
+      appliedIndex: 0,
+    });
     this.#arriving = new Set();
     return context;
   }
@@ -83,15 +110,21 @@ export class ReadQueue {
   /**
    * Called when ReadIndex has answered for `context`. This also confirms all earlier batches. An unknown context is
    * ignored.
+   *
+   * @param appliedIndex the index of the last applied entry
    */
-  confirmed(context: Buffer, index: number): void {
+  confirmed(context: Buffer, index: number, appliedIndex = 0): void {
     const confirmed = this.#asked.get(keyOf(context));
     if (confirmed === undefined) {
       this.slow += 1;
       return;
     }
     for (const batch of this.#asked.values()) {
-      batch.index ??= index;
+      if (batch.index === undefined) {
+        batch.index = index;
+        batch.appliedIndex = appliedIndex;
+        if (batch.tick !== this.#ticks) batch.confirmedMs = this.#slowRequests?.now() ?? 0;
+      }
       if (batch === confirmed) break;
     }
   }
@@ -101,8 +134,27 @@ export class ReadQueue {
     for (const [key, batch] of this.#asked) {
       if (batch.index === undefined || batch.index > appliedIndex) break;
       this.#asked.delete(key);
+      if (batch.tick !== this.#ticks) this.#report(batch, batch.index);
       for (const { waiter } of batch.reads) waiter.readable();
     }
+  }
+
+  #report({ beganMs, confirmedMs, appliedIndex }: ReadBatch, index: number): void {
+    if (this.#slowRequests === undefined) return;
+    const endedMs = this.#slowRequests.now();
+    this.#slowRequests.reportAllSteps({
+      operation: 'linearizableReadLoop',
+      detail: [
+        ['readStateIndex', index],
+        ['appliedIndex', appliedIndex],
+      ],
+      startedMs: beganMs,
+      endedMs,
+      steps: [
+        ['read index received', confirmedMs === 0 ? beganMs : confirmedMs],
+        ['applied index is now lower than readState.Index', endedMs],
+      ],
+    });
   }
 
   /**

@@ -16,6 +16,7 @@ import { peerServiceOf } from './peer-service.ts';
 import { Rejoins } from './rejoins.ts';
 import { PeerRouter } from './peer-router.ts';
 import { startPeriodicTasks, stopPeriodicTasks, type PeriodicTasks } from './periodic-tasks.ts';
+import { UsageCounter } from './usage-counter.ts';
 import { WatchPump } from './watch-pump.ts';
 
 /** Sends the store to other members as a snapshot, and receives theirs. */
@@ -61,6 +62,8 @@ export class WholeMember {
   /** Serves requests of other members. */
   readonly peerService: PeerService;
   readonly pump: WatchPump;
+  /** Undefined if nothing is counted by prefix. */
+  readonly usage: UsageCounter | undefined;
   readonly #ports: MemberPorts;
   readonly #router: PeerRouter;
   readonly #corruption: CorruptionChecker;
@@ -104,6 +107,8 @@ export class WholeMember {
     this.downgrades = new Downgrades(member);
     this.peerService = peerServiceOf(this);
     this.pump = new WatchPump(member.hub, ports.scheduler);
+    this.usage = config.usage === undefined ? undefined : new UsageCounter(member, config.usage);
+    ports.metrics.usage = this.usage;
   }
 
   get transport(): PeerTransport {
@@ -162,6 +167,7 @@ export class WholeMember {
   stop(): void {
     this.stopPeriodicTasks();
     this.pump.stop();
+    this.usage?.stop();
     this.member.stop();
     this.transport.stop();
   }

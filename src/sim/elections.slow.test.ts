@@ -155,8 +155,11 @@ describe.each([
   it('a silent leader is replaced soon after the election timeout, without a split vote', async () => {
     const { tookMs, terms } = await lostLeaders(members, delayMs, silence);
     expect(terms.filter((count) => count !== 1)).toEqual([]);
+    // A candidate that lacks the newest entries loses, and the next one campaigns some hundred milliseconds later.
+    const sorted = tookMs.toSorted((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(1300);
     // etcd's random election timeouts are up to one election timeout longer.
-    expect(Math.max(...tookMs)).toBeLessThan(1500);
+    expect(sorted.at(-1)).toBeLessThan(2000);
   });
 });
 

@@ -26,6 +26,10 @@ export class ObservedLog implements LogStore {
     return this.#log.lastIndex;
   }
 
+  get unreleasedBytes(): number {
+    return this.#log.unreleasedBytes;
+  }
+
   append(batch: LogAppend, done: () => void): void {
     for (const entry of batch.entries) this.#entries.set(entry.index, entry);
     this.#log.append(batch, done);
@@ -33,6 +37,10 @@ export class ObservedLog implements LogStore {
 
   flush(): void {
     this.#log.flush();
+  }
+
+  writeNow(): void {
+    this.#log.writeNow();
   }
 
   appendable(bytes: number): boolean {

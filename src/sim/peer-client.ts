@@ -7,6 +7,7 @@ import {
   type RemoteLease,
   type RemoteMember,
   type RemoteRejoin,
+  type RemoteStatus,
   type RemoteVersions,
 } from '../ports/peer-client.ts';
 import { errors } from '../wire/errors.ts';
@@ -50,6 +51,11 @@ export class SimPeerClient implements PeerClient {
 
   versions(urls: readonly string[], timeoutMs: number): Promise<RemoteVersions> {
     return this.#ask(urls, timeoutMs, (service) => ({ server: SERVER_VERSION, ...service.versions() }));
+  }
+
+  /** Simulated members have no status page, and do not serve this request. */
+  status(urls: readonly string[], timeoutMs: number): Promise<RemoteStatus | undefined> {
+    return this.#ask(urls, timeoutMs, () => undefined);
   }
 
   downgradeEnabled(urls: readonly string[], timeoutMs: number): Promise<boolean> {

@@ -132,6 +132,8 @@ export class SimDisk {
   readonly kill = new FaultCountdown();
   /** Number of injected failures. */
   faults = 0;
+  /** Milliseconds that synchronous writes took. Simulated time stands still meanwhile. */
+  #inlineMs = 0;
 
   constructor(options: SimDiskOptions) {
     this.#options = options;
@@ -155,6 +157,11 @@ export class SimDisk {
     const { time } = this.#options;
     const names = this.#names;
     return {
+      times: {
+        now: () => time.now() + this.#inlineMs,
+        waitedForInput: () => time.now(),
+        waitedForProcessor: () => 0,
+      },
       list: (directory) =>
         [...names.seen.keys()]
           .filter((path) => dirname(path) === directory)
@@ -255,6 +262,7 @@ export class SimDisk {
       writeNow: (bytes, position) => {
         this.#callAtStart(path);
         if (this.isFull && position + bytes.length > inode.size) throw this.#fault('ENOSPC', path);
+        this.#inlineMs += this.#options.syncMs();
         inode.write(bytes, position);
       },
       syncNow: () => {

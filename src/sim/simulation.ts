@@ -9,6 +9,7 @@ import { EMPTY } from '../wire/reader.ts';
 import { checkHistory } from './checkers/client-history.ts';
 import { CommittedHistory } from './checkers/committed-history.ts';
 import { periodicTaskFault } from './checkers/periodic-task-results.ts';
+import { USAGE_PREFIXES, usageResultFault } from './checkers/usage-results.ts';
 import { checkAllSeen, checkWatch } from './checkers/watch-order.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
@@ -134,6 +135,7 @@ class Simulation {
       corruptCheckTimeMs: CORRUPT_CHECK_MS,
       compactHashCheckTimeMs: COMPACT_HASH_CHECK_MS,
       featureGates: new Map([...base.featureGates, ['CompactHashCheck', true]]),
+      usage: { prefixes: USAGE_PREFIXES, maxPrefixes: USAGE_PREFIXES.length },
     };
     const config = options.bug?.configures?.(configured) ?? configured;
     this.#world = {
@@ -191,6 +193,7 @@ class Simulation {
         await this.#runUntilEqual();
         this.#checkAgreement();
         this.#checkPeriodicTasks({ oldRevision, oldLeases });
+        this.#checkUsage();
       }
     } catch (error) {
       this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -420,6 +423,15 @@ class Simulation {
     for (const { name, member } of this.#voters()) {
       if (this.#failure !== undefined || member === undefined) return;
       const fault = periodicTaskFault(member, { ...old, clusterVersion: CLUSTER_VERSION, running });
+      if (fault !== undefined) this.#fail(`on ${name} after healing: ${fault}`);
+    }
+  }
+
+  /** Checks what each member has counted by prefix, after restarts, snapshots and compactions. */
+  #checkUsage(): void {
+    for (const { name, whole } of this.#voters()) {
+      if (this.#failure !== undefined || whole === undefined) return;
+      const fault = usageResultFault(whole);
       if (fault !== undefined) this.#fail(`on ${name} after healing: ${fault}`);
     }
   }

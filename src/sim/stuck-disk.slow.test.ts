@@ -73,6 +73,15 @@ describe('a disk that syncs nothing', () => {
     }
   });
 
+  // A single member writes its log on the event loop while the disk is quick. Seed 2 has found reads of old data after a
+  // power cut, before the first entry of the new term was on disk.
+  it('causes no violation at a single member', async () => {
+    for (let seed = 1; seed <= 6; seed += 1) {
+      const { failure, trace } = await simulate({ seed, members: 1, minutes: 2, stuckDisks: true });
+      if (failure !== undefined) expect.fail(`seed ${seed}: ${failure}\n${trace.slice(-40).join('\n')}`);
+    }
+  });
+
   it('causes no violation together with all other faults', async () => {
     for (let seed = 1; seed <= 10; seed += 1) {
       const { failure, trace } = await simulate({ seed, members: 3, minutes: 2, stuckDisks: true });

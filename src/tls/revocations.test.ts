@@ -7,7 +7,7 @@ import { Revocations } from './revocations.ts';
 const root = mkdtempSync(join(tmpdir(), 'keystead-crl-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const ENTRIES = 100_000;
+const ENTRIES = 30_000;
 const file = join(root, 'list.crl');
 
 function der(tag: number, ...contents: Buffer[]): Buffer {

@@ -37,8 +37,7 @@ export class Revocations {
       try {
         runSteps(this.#refresh());
       } catch (error) {
-        this.#watched.forget();
-        return fileReason(error);
+        return this.#unreadable(error);
       }
     }
     return this.#revoked(certificates);
@@ -65,11 +64,16 @@ export class Revocations {
       while (steps.next().done !== true) await nextTurn();
       return undefined;
     } catch (error) {
-      this.#watched.forget();
-      return fileReason(error);
+      return this.#unreadable(error);
     } finally {
       this.#reading = undefined;
     }
+  }
+
+  /** The list is read again for the next connection. Returns the reason. */
+  #unreadable(error: unknown): string {
+    this.#watched.forget();
+    return fileReason(error);
   }
 
   #revoked(certificates: readonly Certificate[]): string | undefined {

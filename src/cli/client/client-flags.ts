@@ -26,7 +26,8 @@ export const CLIENT_USAGE = `  --endpoints                     Client URLs, sepa
 As with etcdctl, each flag can be given as a variable: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, ETCDCTL_USER, ...
 `;
 
-const flags = {
+/** The flags of all subcommands that are clients, for `parseArgs`. */
+export const clientFlags = {
   endpoints: { type: 'string' },
   cacert: { type: 'string' },
   cert: { type: 'string' },
@@ -37,7 +38,8 @@ const flags = {
   'insecure-skip-tls-verify': { type: 'boolean' },
 } as const;
 
-type Options = NonNullable<ParseArgsConfig['options']>;
+/** The flags of a subcommand, for `parseArgs`. */
+export type Options = NonNullable<ParseArgsConfig['options']>;
 type Values = Readonly<Record<string, string | boolean | undefined>>;
 
 export interface ParsedClient {
@@ -61,10 +63,10 @@ export function parseClient(
   const { values: parsed, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { ...flags, ...own },
+    options: { ...clientFlags, ...own },
   });
   const values = parsed as Values;
-  const text = (name: keyof typeof flags): string => {
+  const text = (name: keyof typeof clientFlags): string => {
     const value = values[name] ?? environment[`ETCDCTL_${name.toUpperCase().replaceAll('-', '_')}`];
     return typeof value === 'string' ? value : '';
   };
@@ -92,6 +94,12 @@ export function parseClient(
     values,
     positionals,
   };
+}
+
+/** Whether `--output` asks for JSON. @throws Error for anything else than text and json */
+export function isJsonWanted(output: unknown): boolean {
+  if (output !== 'text' && output !== 'json') throw new Error('--output must be text or json');
+  return output === 'json';
 }
 
 function endpointsOf(text: string): string[] {

@@ -1,4 +1,11 @@
-import { Client, type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { reasonOf } from '../../lib/text.ts';
 import {
   AuthenticateRequest,
@@ -6,8 +13,10 @@ import {
   MemberListRequest,
   SnapshotRequest,
   SnapshotResponse,
+  WatchRequest,
+  WatchResponse,
 } from '../../wire/gen/etcdserverpb.ts';
-import { Auth, Cluster, Maintenance } from '../../wire/services.ts';
+import { Auth, Cluster, Maintenance, Watch } from '../../wire/services.ts';
 import {
   callUnary,
   endpointCredentials,
@@ -30,6 +39,8 @@ export class EndpointClient {
     this.#settings = settings;
     this.#client = new Client(endpointTarget(endpoint), endpointCredentials(endpoint, settings.tls), {
       'grpc.max_receive_message_length': -1,
+      // Otherwise clients of the same endpoint share one connection.
+      'grpc.use_local_subchannel_pool': 1,
     });
   }
 
@@ -45,6 +56,16 @@ export class EndpointClient {
       (message: SnapshotRequest) => SnapshotRequest.encode(message),
       (bytes: Buffer) => SnapshotResponse.decode(bytes),
       SnapshotRequest.create(),
+      await this.#metadata(),
+    );
+  }
+
+  /** Opens a stream for watches. */
+  async watch(): Promise<ClientDuplexStream<WatchRequest, WatchResponse>> {
+    return this.#client.makeBidiStreamRequest(
+      Watch.methods.watch.path,
+      (message: WatchRequest) => WatchRequest.encode(message),
+      (bytes: Buffer) => WatchResponse.decode(bytes),
       await this.#metadata(),
     );
   }

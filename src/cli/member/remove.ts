@@ -7,7 +7,7 @@ import {
   StatusRequest,
 } from '../../wire/gen/etcdserverpb.ts';
 import { Cluster, Maintenance } from '../../wire/services.ts';
-import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
+import { CLIENT_USAGE, type ClientSettings, isJsonWanted, parseClient } from '../client/client-flags.ts';
 import { type EndpointClient, firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 
 export interface RemoveOptions {
@@ -21,6 +21,12 @@ export interface RemoveOptions {
   readonly report: (line: string) => void;
 }
 
+export interface RemovedMember {
+  readonly name: string;
+  /** In hexadecimal. */
+  readonly id: string;
+}
+
 const RETRY_MS = 1_000;
 
 /**
@@ -28,19 +34,23 @@ const RETRY_MS = 1_000;
  *
  * @throws Error if the cluster does not answer or refuses for too long
  */
-export async function removeMembers(options: RemoveOptions): Promise<void> {
-  await withClients(options.client, async (clients) => {
+export async function removeMembers(options: RemoveOptions): Promise<RemovedMember[]> {
+  return withClients(options.client, async (clients) => {
     const leaving = (await listMembers(clients, true))
       .map((member) => ({ member, ordinal: ordinalOf(member, options.namePrefix) }))
       .filter(({ ordinal }) => ordinal !== undefined && ordinal >= options.fromOrdinal)
       .toSorted((a, b) => (b.ordinal ?? 0) - (a.ordinal ?? 0));
     if (leaving.length === 0) options.report('no member to remove');
     const members = leaving.map(({ member }) => member);
+    const removed: RemovedMember[] = [];
     for (const { member, ordinal } of leaving) {
-      await handOver(options, members, member);
+      await handOver(clients, options, { leaving: members, member });
       await removeOne(clients, member, options.patienceMs);
-      options.report(`removed member ${options.namePrefix}${ordinal ?? ''} (${hex(member.id)})`);
+      const name = `${options.namePrefix}${ordinal ?? ''}`;
+      removed.push({ name, id: hex(member.id) });
+      options.report(`removed member ${name} (${hex(member.id)})`);
     }
+    return removed;
   });
 }
 
@@ -60,29 +70,27 @@ function ordinalOf({ name, peerUrls }: Member, prefix: string): number | undefin
  * it, so a failure is only reported.
  */
 async function handOver(
+  clients: readonly EndpointClient[],
   { client, report }: RemoveOptions,
-  leaving: readonly Member[],
-  { id }: Member,
+  { leaving, member: { id } }: { readonly leaving: readonly Member[]; readonly member: Member },
 ): Promise<void> {
   try {
-    await withClients(client, async (clients) => {
-      const { leader } = await firstAnswer(clients, (each) =>
-        each.call(Maintenance.methods.status, StatusRequest.create()),
-      );
-      if (leader !== id) return;
-      const members = await listMembers(clients, true);
-      const target = members.find(
-        (each) => !each.isLearner && leaving.every(({ id: other }) => other !== each.id),
-      );
-      const endpoints = members.find((each) => each.id === id)?.clientUrls ?? [];
-      if (target === undefined || endpoints.length === 0) return;
-      // Only the leader takes this request.
-      await withClients({ ...client, endpoints }, (own) =>
-        firstAnswer(own, (each) =>
-          each.call(Maintenance.methods.moveLeader, MoveLeaderRequest.create({ targetId: target.id })),
-        ),
-      );
-    });
+    const { leader } = await firstAnswer(clients, (each) =>
+      each.call(Maintenance.methods.status, StatusRequest.create()),
+    );
+    if (leader !== id) return;
+    const members = await listMembers(clients, true);
+    const target = members.find(
+      (each) => !each.isLearner && leaving.every(({ id: other }) => other !== each.id),
+    );
+    const endpoints = members.find((each) => each.id === id)?.clientUrls ?? [];
+    if (target === undefined || endpoints.length === 0) return;
+    // Only the leader takes this request.
+    await withClients({ ...client, endpoints }, (own) =>
+      firstAnswer(own, (each) =>
+        each.call(Maintenance.methods.moveLeader, MoveLeaderRequest.create({ targetId: target.id })),
+      ),
+    );
   } catch (error) {
     report(`the leadership of member ${hex(id)} was not transferred: ${reasonOf(error)}`);
   }
@@ -116,7 +124,17 @@ Removes the members named <prefix><number> with this number or a higher one from
 pods of a StatefulSet end. It does nothing if there are none.
 
   --wait                          Seconds to wait while the cluster refuses (default "120")
+  -o, --output                    text or json (default "text")
 ${CLIENT_USAGE}`;
+
+/** The flags of the command, for `parseArgs`. */
+export const removeFlags = {
+  'name-prefix': { type: 'string', default: '' },
+  'from-ordinal': { type: 'string', default: '' },
+  wait: { type: 'string', default: '120' },
+  output: { type: 'string', short: 'o', default: 'text' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 /** The `member` subcommand. Returns the exit code. */
 export async function runMember(
@@ -126,12 +144,14 @@ export async function runMember(
   err: (text: string) => void,
 ): Promise<number> {
   let options: RemoveOptions;
+  let isJson: boolean;
   try {
-    const { settings, values, positionals } = parseClient(args, environment, {
-      'name-prefix': { type: 'string', default: '' },
-      'from-ordinal': { type: 'string', default: '' },
-      wait: { type: 'string', default: '120' },
-    });
+    const { settings, values, positionals } = parseClient(args, environment, removeFlags);
+    if (values['help'] === true) {
+      out(USAGE);
+      return 0;
+    }
+    isJson = isJsonWanted(values['output']);
     const { 'name-prefix': namePrefix, 'from-ordinal': from, wait } = values;
     if (positionals.length !== 1 || positionals[0] !== 'remove')
       throw new Error('the commands are "member start" and "member remove"');
@@ -145,14 +165,15 @@ export async function runMember(
       namePrefix,
       fromOrdinal: Number(from),
       patienceMs: Number(wait) * 1000,
-      report: out,
+      report: (text) => (isJson ? err : out)(text),
     };
   } catch (error) {
     err(`keystead member: ${reasonOf(error)}\n${USAGE}`);
     return 2;
   }
   try {
-    await removeMembers(options);
+    const removed = await removeMembers(options);
+    if (isJson) out(JSON.stringify({ removed }));
     return 0;
   } catch (error) {
     err(`keystead member remove: ${reasonOf(error)}`);

@@ -105,6 +105,11 @@ export async function runStart(
 ): Promise<number> {
   const separator = args.indexOf('--');
   const serverArgs = separator < 0 ? [] : args.slice(separator + 1);
+  const own = separator < 0 ? args : args.slice(0, separator);
+  if (own.includes('--help') || own.includes('-h')) {
+    out(USAGE);
+    return 0;
+  }
   let client: ClientSettings;
   try {
     const { settings, positionals } = parseClient(args.slice(0, Math.max(separator, 0)), environment, {});

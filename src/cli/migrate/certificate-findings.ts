@@ -23,34 +23,35 @@ export function endFinding(subject: string, end: Date, nowMs: number): Finding {
 /** Checks the client's own certificate files. */
 export function fileFindings({ files }: ClientSettings, nowMs: number): Finding[] {
   return files.flatMap((path) => {
-    const blocks = readFileSync(path, 'latin1').match(
-      /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
-    );
-    if (blocks === null) return [problem(`certificate ${path}`, 'has no certificate')];
-    return blocks.map((block) => endFinding(`certificate ${path}`, endOf(new X509Certificate(block)), nowMs));
+    const ends = endsInFile(path);
+    if (ends.length === 0) return [problem(`certificate ${path}`, 'has no certificate')];
+    return ends.map((end) => endFinding(`certificate ${path}`, end, nowMs));
   });
 }
 
-function endOf(certificate: X509Certificate): Date {
-  return new Date(certificate.validTo);
+/** When the certificates in a file end. */
+export function endsInFile(path: string): Date[] {
+  const blocks = readFileSync(path, 'latin1').match(
+    /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
+  );
+  return (blocks ?? []).map((block) => new Date(new X509Certificate(block).validTo));
 }
 
 /** Checks the certificate that a server presents at a URL, and those above it; nothing for URLs without TLS. */
-export async function urlFindings(
-  url: string,
-  { tls, timeoutMs }: ClientSettings,
-  nowMs: number,
-): Promise<Finding[]> {
+export async function urlFindings(url: string, client: ClientSettings, nowMs: number): Promise<Finding[]> {
   if (!url.startsWith('https:')) return [];
   const subject = `certificate of ${url}`;
   try {
-    const chain = await presentedChain(new URL(url), tls.certificate, tls.key, timeoutMs);
-    const ends = chain.map(({ valid_to: end }) => new Date(end));
-    const first = new Date(Math.min(...ends.map((end) => end.getTime())));
-    return [endFinding(subject, first, nowMs)];
+    return [endFinding(subject, await presentedEnd(url, client), nowMs)];
   } catch (error) {
     return [problem(subject, `cannot be read: ${reasonOf(error)}`)];
   }
+}
+
+/** When the first certificate of the chain ends that a server presents at a URL. */
+export async function presentedEnd(url: string, { tls, timeoutMs }: ClientSettings): Promise<Date> {
+  const chain = await presentedChain(new URL(url), tls.certificate, tls.key, timeoutMs);
+  return new Date(Math.min(...chain.map(({ valid_to: end }) => new Date(end).getTime())));
 }
 
 /** The certificate is only looked at, so it need not be valid. */

@@ -7,7 +7,7 @@ import {
   StatusRequest,
 } from '../../wire/gen/etcdserverpb.ts';
 import { Maintenance } from '../../wire/services.ts';
-import { CLIENT_USAGE, type ClientSettings, parseClient } from '../client/client-flags.ts';
+import { CLIENT_USAGE, type ClientSettings, isJsonWanted, parseClient } from '../client/client-flags.ts';
 import { EndpointClient, firstAnswer, listMembers, withClients } from '../client/endpoint-client.ts';
 import { fileFindings, urlFindings } from './certificate-findings.ts';
 import { clusterFindings, type ClusterState, type MemberState } from './cluster-findings.ts';
@@ -55,7 +55,7 @@ async function liveFindings(client: ClientSettings, nowMs: number): Promise<Find
   return [...clusterFindings(state), ...certificates.flat()];
 }
 
-function readCluster(settings: ClientSettings): Promise<ClusterState> {
+export function readCluster(settings: ClientSettings): Promise<ClusterState> {
   return withClients(settings, async (clients) => {
     let unconfirmed: string | undefined;
     const members = await listMembers(clients, true).catch((error: unknown) => {
@@ -126,6 +126,15 @@ ${CLIENT_USAGE}
 Exit code 0: safe to migrate; 1: not safe, or the check failed; 2: usage error.
 `;
 
+/** The flags of the command, for `parseArgs`. */
+export const migrateFlags = {
+  'data-dir': { type: 'string' },
+  'target-dir': { type: 'string' },
+  snapshot: { type: 'string' },
+  output: { type: 'string', short: 'o', default: 'text' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
 /** The `migrate` subcommand. Returns the exit code. */
 export async function runMigrate(
   args: readonly string[],
@@ -134,23 +143,16 @@ export async function runMigrate(
   err: (text: string) => void,
 ): Promise<number> {
   let options: MigrateOptions;
-  let output: unknown;
+  let isJson: boolean;
   try {
-    const { settings, values, positionals } = parseClient(args, environment, {
-      'data-dir': { type: 'string' },
-      'target-dir': { type: 'string' },
-      snapshot: { type: 'string' },
-      output: { type: 'string', short: 'o', default: 'text' },
-      help: { type: 'boolean', short: 'h', default: false },
-    });
+    const { settings, values, positionals } = parseClient(args, environment, migrateFlags);
     if (values['help'] === true) {
       out(USAGE);
       return 0;
     }
     if (positionals.length !== 1 || positionals[0] !== 'check')
       throw new Error('the only command is "migrate check"');
-    output = values['output'];
-    if (output !== 'text' && output !== 'json') throw new Error('--output must be text or json');
+    isJson = isJsonWanted(values['output']);
     const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
     options = {
       client: settings,
@@ -164,6 +166,6 @@ export async function runMigrate(
     return 2;
   }
   const report = await checkMigration(options);
-  out(output === 'json' ? JSON.stringify(report) : describeReport(report));
+  out(isJson ? JSON.stringify(report) : describeReport(report));
   return report.safe ? 0 : 1;
 }

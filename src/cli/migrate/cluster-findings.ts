@@ -26,7 +26,7 @@ const NEWEST_MINOR = 7;
 /** Share of the quota above which a migration should wait for a compaction. */
 const FULL = 0.8;
 /** Entries that a healthy follower may lag behind. */
-const MAX_LAG = 5_000;
+export const MAX_LAG = 5_000;
 
 /** Judges the answers of a cluster. */
 export function clusterFindings({ members, alarms, unconfirmed }: ClusterState): Finding[] {
@@ -58,12 +58,13 @@ function isStatus(status: MemberState['status']): status is StatusResponse {
   return typeof status === 'object';
 }
 
-function nameOf({ id, name }: Member): string {
+/** The name of a member in findings. */
+export function memberName({ id, name }: Member): string {
   return name === '' ? `member ${hex(id)}` : `member ${name} (${hex(id)})`;
 }
 
 function reachability({ member, status }: MemberState): Finding[] {
-  const subject = nameOf(member);
+  const subject = memberName(member);
   if (status === undefined)
     return [problem(subject, 'was added but never started: start it or remove it first')];
   if (typeof status === 'string') return [problem(subject, `does not answer: ${status}`)];
@@ -81,14 +82,14 @@ function leaderFindings(answers: readonly Answer[]): Finding[] {
   if (answers.length === 0) return [];
   const without = answers.filter(({ status }) => status.leader === 0n);
   if (without.length > 0)
-    return [problem('leader', `${without.map(({ member }) => nameOf(member)).join(', ')} has no leader`)];
+    return [problem('leader', `${without.map(({ member }) => memberName(member)).join(', ')} has no leader`)];
   const leaders = new Set(answers.map(({ status }) => status.leader));
   if (leaders.size > 1)
     return [problem('leader', `the members disagree: ${[...leaders].map(hex).join(', ')}`)];
   const newest = Math.max(...answers.map(({ status }) => status.raftIndex));
   const late = answers.filter(({ status }) => newest - status.raftAppliedIndex > MAX_LAG);
   const behind = late.map(({ member, status }) =>
-    problem(nameOf(member), `is ${newest - status.raftAppliedIndex} entries behind the others`),
+    problem(memberName(member), `is ${newest - status.raftAppliedIndex} entries behind the others`),
   );
   return [ok('leader', hex([...leaders][0] ?? 0n)), ...behind];
 }
@@ -105,7 +106,7 @@ function learnerFindings(members: readonly MemberState[]): Finding[] {
   const learners = members.filter(({ member }) => member.isLearner);
   if (learners.length === 0) return [ok('learners', 'none')];
   return learners.map(({ member }) =>
-    problem('learners', `${nameOf(member)} is a learner: promote or remove it first`),
+    problem('learners', `${memberName(member)} is a learner: promote or remove it first`),
   );
 }
 
@@ -119,18 +120,18 @@ function versionFindings(answers: readonly Answer[]): Finding[] {
   for (const { member, status } of answers) {
     const version = parseVersion(status.version);
     if (version === undefined) {
-      findings.push(problem('versions', `${nameOf(member)} has the unknown version "${status.version}"`));
+      findings.push(problem('versions', `${memberName(member)} has the unknown version "${status.version}"`));
     } else if (compareVersions(version, OLDEST) < 0) {
       findings.push(
-        problem('versions', `${nameOf(member)} runs ${status.version}: upgrade it to 3.5 or later first`),
+        problem('versions', `${memberName(member)} runs ${status.version}: upgrade it to 3.5 or later first`),
       );
     } else if (version.major > 3 || version.minor > NEWEST_MINOR) {
-      findings.push(problem('versions', `${nameOf(member)} runs ${status.version}, newer than Keystead`));
+      findings.push(problem('versions', `${memberName(member)} runs ${status.version}, newer than Keystead`));
     } else if (version.minor === 5 && compareVersions(version, REPAIRED_3_5) < 0) {
       findings.push(
         warning(
           'versions',
-          `${nameOf(member)} runs ${status.version}: earlier 3.5 versions can have damaged memberships; ` +
+          `${memberName(member)} runs ${status.version}: earlier 3.5 versions can have damaged memberships; ` +
             'check each data directory with --data-dir, or upgrade to 3.5.26 first',
         ),
       );
@@ -149,7 +150,7 @@ function sizeFindings(answers: readonly Answer[]): Finding[] {
     const percent = Math.round((100 * status.dbSize) / status.dbSizeQuota);
     return [
       warning(
-        nameOf(member),
+        memberName(member),
         `uses ${percent} % of its quota: compact and defragment it, or raise the quota`,
       ),
     ];

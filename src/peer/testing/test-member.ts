@@ -29,10 +29,15 @@ export class Recorder implements PeerTransportHandler {
   /** Why all messages are refused. */
   refusal: string | undefined;
   removed = 0;
+  logBehind = false;
 
   onMessages(messages: readonly Message[]): string | undefined {
     if (this.refusal === undefined) this.messages.push(...messages);
     return this.refusal;
+  }
+
+  isLogBehind(): boolean {
+    return this.logBehind;
   }
 
   isIdRemoved(id: bigint): boolean {
@@ -112,13 +117,21 @@ export class TestMember {
   readonly port: number;
   readonly transport: Transport;
   readonly #server: PeerServer;
+  readonly #opened: { streams: number };
 
-  private constructor(id: bigint, url: string, transport: Transport, server: PeerServer) {
+  private constructor(
+    id: bigint,
+    url: string,
+    transport: Transport,
+    server: PeerServer,
+    opened: { streams: number },
+  ) {
     this.id = id;
     this.url = url;
     this.port = Number(/:(\d+)$/.exec(url)?.[1] ?? 0);
     this.transport = transport;
     this.#server = server;
+    this.#opened = opened;
   }
 
   static async start(options: TestMemberOptions): Promise<TestMember> {
@@ -138,6 +151,10 @@ export class TestMember {
       ...(socketPath === undefined ? { host: '127.0.0.1', port: options.port ?? 0 } : { path: socketPath }),
       secure: false,
     });
+    const opened = { streams: 0 };
+    const info = (message: string): void => {
+      if (message === 'opened stream from peer') opened.streams += 1;
+    };
     const url = socketPath === undefined ? `http://127.0.0.1:${port}` : `unix://${socketPath}`;
     const transport = new Transport({
       localId: id,
@@ -145,13 +162,18 @@ export class TestMember {
       serverVersion,
       handler,
       urls: [url],
-      logger: silentLogger,
+      logger: { ...silentLogger, info },
       clock: wallClock,
       dialTimeoutMs: 2_000,
       reconnectTimeoutMs: 500,
     });
     late.transport = transport;
-    return new TestMember(id, url, transport, server);
+    return new TestMember(id, url, transport, server, opened);
+  }
+
+  /** Number of streams from other members opened so far. There are two from each member. */
+  get streamsOpened(): number {
+    return this.#opened.streams;
   }
 
   async stop(): Promise<void> {

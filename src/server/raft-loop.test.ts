@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import type { LogAppend, LogStore } from '../ports/log-store.ts';
+import { MemoryStorage } from '../raft/memory-storage.ts';
+import { RawNode } from '../raft/raw-node.ts';
+import { type Entry, type Message, MessageType, Role } from '../raft/types.ts';
+import { RaftLoop } from './raft-loop.ts';
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A log that writes only when the loop or a test says so. */
+class ManualLog implements LogStore {
+  /** Whether the disk is quick enough for writes within a turn. */
+  isQuick = true;
+  readonly lastIndex = 0;
+  readonly unreleasedBytes = 0;
+  #waiting: (() => void)[] = [];
+
+  append(_batch: LogAppend, done: () => void): void {
+    this.#waiting.push(done);
+  }
+
+  flush(): void {
+    // The write is in the background, and ends with `sync`.
+  }
+
+  writeNow(): void {
+    if (this.isQuick) this.sync();
+  }
+
+  sync(): void {
+    for (const done of this.#waiting.splice(0)) done();
+  }
+
+  appendable(): boolean {
+    return true;
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function loopWith(voters: bigint[]) {
+  const memory = new MemoryStorage();
+  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  memory.applySnapshot({ data: undefined, metadata: { confState, index: 2, term: 1 } });
+  const node = new RawNode({
+    id: 1n,
+    electionTick: 10,
+    heartbeatTick: 1,
+    storage: memory,
+    asyncStorageWrites: true,
+    randomInt: () => 0,
+    logger: silent,
+    maxInflightMessages: 256,
+  });
+  const log = new ManualLog();
+  const turns: (() => void)[] = [];
+  const applied: string[] = [];
+  const loop = new RaftLoop({
+    node,
+    memory,
+    log,
+    soon: (task) => turns.push(task),
+    readRetryMs: 500,
+    readNonce: Buffer.alloc(8),
+    now: () => 0,
+    hooks: {
+      apply: (entries: readonly Entry[]) => {
+        for (const { data } of entries) if (data !== undefined) applied.push(data.toString());
+        return entries.length;
+      },
+      send: (messages: readonly Message[]) => {
+        // The others grant their votes and take no entries.
+        for (const { type, term, to } of messages)
+          if (type === MessageType.MsgVote)
+            loop.step({ ...voteOf(to), term, type: MessageType.MsgVoteResp } as Message);
+      },
+      install: () => undefined,
+      canRead: () => true,
+      leadershipChanged: () => undefined,
+      dropped: () => undefined,
+      turned: () => undefined,
+    },
+  });
+  const voteOf = (from: bigint): Partial<Message> => ({
+    from,
+    to: 1n,
+    reject: false,
+    entries: [],
+    responses: [],
+  });
+  const turn = (): void => {
+    for (const task of turns.splice(0)) task();
+  };
+  const lead = (): void => {
+    loop.campaign();
+    for (let n = 0; n < 5; n++) {
+      turn();
+      log.sync();
+    }
+    applied.length = 0;
+  };
+  return { loop, log, turns, applied, turn, lead };
+}
+
+describe('the raft loop', () => {
+  it('writes, commits and applies a proposal in one turn, if the log writes at once', () => {
+    const { loop, log, turns, applied, turn, lead } = loopWith([1n]);
+    lead();
+    loop.propose(Buffer.from('one'));
+    turn();
+    expect(applied).toEqual(['one']);
+    // The append of the commit index brings no news for raft, so no turn follows it.
+    log.sync();
+    expect(turns).toEqual([]);
+    expect(loop.appendsDone).toBe(loop.appendsBegun);
+  });
+
+  it('applies the proposals of quick and of slow writes in order', () => {
+    const { loop, log, applied, turn, lead } = loopWith([1n]);
+    lead();
+    const expected: string[] = [];
+    for (let n = 0; n < 20; n++) {
+      log.isQuick = n % 3 === 0;
+      loop.propose(Buffer.from(String(n)));
+      expected.push(String(n));
+      turn();
+      if (!log.isQuick) expect(applied).toHaveLength(n);
+      log.sync();
+      turn();
+      expect(applied).toEqual(expected);
+    }
+  });
+
+  it('never waits for the disk if there are other voters, since heartbeats must not depend on it', () => {
+    const { loop, log, turn, lead } = loopWith([1n, 2n, 3n]);
+    log.isQuick = false;
+    lead();
+    expect(loop.role).toBe(Role.Leader);
+    log.isQuick = true;
+    loop.propose(Buffer.from('one'));
+    turn();
+    expect(loop.appendsDone).toBe(loop.appendsBegun - 1);
+  });
+});
