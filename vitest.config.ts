@@ -40,7 +40,8 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts'],
           // Projects of their own, below.
           exclude: [RELIABILITY, NODE],
-          ...minutes(2),
+          // A limit against tests that hang. Conditions have limits of their own.
+          ...minutes(6),
         },
       },
       { test: { ...e2e, name: 'e2e-node', include: [NODE], setupFiles: [], ...minutes(15) } },

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the real programs for the end-to-end tests into .cache/peers/bin.
 #
-#   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common kubernetes (default: all of these, in this order)
+#   scripts/build-peers.sh [group...]      groups: etcd benchmark load h2spec common s3 kubernetes (default: all of these, in this order)
 #                                          and node, the programs of a real node, which only `npm run e2e:node` needs
-#                                          and helm, which only `npm run check:deploy` needs
+#                                          and helm and promtool, which only `npm run check:deploy` needs
+#                                          and prometheus, which only `npm run e2e:alerts` needs
 #
 # A binary is built again only when go.mod, go.sum or the sources of its module change. Without Go nothing is built, and
 # the tests that need these programs are skipped.
@@ -91,6 +92,11 @@ copy_common() { # folder of what is added, folder of the copy
   (cd "$2" && go mod edit -replace="$module=$2/tests")
 }
 
+# An S3 server that checks signatures, for the tests of backups.
+group_s3() {
+  build "$peers/s3" versitygw github.com/versity/versitygw/cmd/versitygw go build -ldflags '-s -w'
+}
+
 group_kubernetes() {
   local module=$peers/kubernetes version program
   version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
@@ -115,6 +121,22 @@ group_helm() {
   build "$module" helm helm.sh/helm/v4/cmd/helm go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$version"
 }
 
+# Checks the alerts in monitoring/ and runs their tests.
+group_promtool() {
+  local module=$peers/promtool version
+  version=$(cd "$module" && go list -m -f '{{.Version}}' github.com/prometheus/prometheus)
+  build "$module" promtool github.com/prometheus/prometheus/cmd/promtool \
+    go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$version"
+}
+
+# Evaluates the alerts in real faults. It needs neither its pages nor the discovery of targets in clouds.
+group_prometheus() {
+  local module=$peers/promtool version
+  version=$(cd "$module" && go list -m -f '{{.Version}}' github.com/prometheus/prometheus)
+  build "$module" prometheus github.com/prometheus/prometheus/cmd/prometheus \
+    go build -tags remove_all_sd -ldflags "-s -w -X github.com/prometheus/common/version.Version=$version"
+}
+
 # The version of Kubernetes is set at link time. Without it the programs would report v0.0.0.
 kubernetes_version_flags() { # v1.35.4
   local number=${1#v} variables=k8s.io/component-base/version
@@ -124,10 +146,10 @@ kubernetes_version_flags() { # v1.35.4
 
 began=$SECONDS
 groups=("$@")
-if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark load h2spec common kubernetes); fi
+if [[ ${#groups[@]} -eq 0 ]]; then groups=(etcd benchmark load h2spec common s3 kubernetes); fi
 for group in "${groups[@]}"; do
   case $group in
-    etcd | benchmark | load | h2spec | common | kubernetes | node | helm) "group_$group" ;;
+    etcd | benchmark | load | h2spec | common | s3 | kubernetes | node | helm | promtool | prometheus) "group_$group" ;;
     *)
       echo "peers: unknown group $group" >&2
       exit 2

@@ -3,9 +3,9 @@
 #
 #   scripts/check-deploy.sh [--tools-only]
 #
-# First gets the tools that it can get without root: Helm, built with Go (minutes, once), and kubernetes-validate from
-# the Python package index. promtool (Debian: prometheus), shellcheck and yamllint are used if they are installed. A
-# check without its tool is skipped, and its title names the tool.
+# First gets the tools that it can get without root: Helm and promtool, built with Go (minutes, once), and
+# kubernetes-validate from the Python package index. shellcheck and yamllint are used if they are installed. A check
+# without its tool is skipped, and its title names the tool.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,6 +18,6 @@ if [[ $(cat "$tools/requirements.txt" 2>/dev/null) != "$wanted" ]]; then
     echo "check-deploy: kubernetes-validate cannot be installed; its checks are skipped" >&2
   fi
 fi
-bash scripts/build-peers.sh helm
+bash scripts/build-peers.sh helm promtool
 if [[ ${1:-} == --tools-only ]]; then exit 0; fi
 exec node_modules/.bin/vitest run --project e2e e2e/deploy

@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flagDefinitions, listedOnlyFlags } from '../src/config/flags.ts';
-import { flagsWithoutEffect, unsupportedFlags } from '../src/config/unsupported-flags.ts';
+import { flagsWithoutEffect } from '../src/config/unsupported-flags.ts';
 import { EventLoopDelay } from '../src/metrics/event-loop.ts';
 import { Metrics } from '../src/metrics/metrics.ts';
 import { Registry } from '../src/metrics/registry.ts';
@@ -22,6 +22,7 @@ const flagDifferences: Readonly<Record<string, string>> = {
   'log-outputs': '`systemd/journal` writes to stderr; systemd forwards it to the journal',
   'enable-pprof': 'profiles are those of V8: `profile` and `heap`',
   'socket-reuse-address': 'always on',
+  'socket-reuse-port': 'needs Node.js 22.12 or later; the server refuses to start with it on an older one',
   'config-file': 'YAML syntax errors have another text',
 };
 
@@ -30,6 +31,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-block-cache-bytes': 'size of the block cache of the store',
   'keystead-list-cache-bytes': 'size of the cache of values read by range requests; allocated as needed',
   'keystead-max-logins-per-second': 'logins started per second; others wait in a queue of at most 10,000',
+  'keystead-serving-threads':
+    'threads that serve client connections; off by default, and more than one need Node.js 22.12',
   'keystead-max-connections': 'client connections per listen URL; more are closed at once',
   'keystead-max-held-bytes':
     'bytes buffered for requests not received completely and responses not sent yet; above it, the connections that hold most are closed',
@@ -38,11 +41,24 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-inflight-bytes': 'bytes of requests of 4 KiB or more in flight; above it they are refused',
   'keystead-catchup-bytes':
     'log entries that a leader keeps in memory for members that lag; members that lag further get a snapshot',
+  'keystead-usage-prefixes': 'prefixes of keys whose usage is counted; off by default',
+  'keystead-usage-max-prefixes': 'number of prefixes that are counted; further ones are counted as `other`',
+  'keystead-backup-url': 'where the leader stores backups; off by default',
+  'keystead-backup-interval': 'time between two backups',
+  'keystead-backup-key-file': 'key that backups are encrypted with',
+  'keystead-backup-keep-last': 'number of the newest backups that are kept',
+  'keystead-backup-keep-days': 'days that backups are kept',
+  'keystead-backup-log-interval': 'how often the leader stores the log between the backups',
+  'keystead-backup-log-max-bytes': 'changes in memory that wait to be stored',
+  'keystead-status-urls': 'URLs of the status page; off by default',
   'audit-log-path': 'one line of JSON per request; `-` means standard output',
   'audit-log-level': '`write`; `all` logs reads as well',
   'audit-log-max-size': 'size in megabytes at which the audit log file is rotated',
   'audit-log-max-backups': 'number of rotated audit log files to keep',
   'learner-reads': 'a learner also serves linearizable reads, after a read index from the leader',
+  'keystead-auto-disarm':
+    'the leader compacts and disarms the NOSPACE alarm; see [Space](operations.md#space)',
+  'keystead-auto-disarm-percent': 'percent of the quota below which the alarm is disarmed',
   'auto-promote-learners': 'the leader promotes learners that are connected and have caught up',
 };
 
@@ -58,8 +74,8 @@ function metricStatus(name: string, help: string): string {
 }
 
 function flagStatus(name: (typeof flagDefinitions)[number]['name']): string {
-  const feature = unsupportedFlags().get(name);
-  if (feature !== undefined) return `not supported yet (${feature}); the server refuses to start with it`;
+  if (name === 'memory-mlock')
+    return 'accepted with a warning in the log, no effect: it locks the mapped database file of etcd, which Keystead does not have';
   if (flagsWithoutEffect.has(name))
     return 'accepted with a warning in the log, no effect: applies only to the storage of etcd';
   const own = ownFlags[name];

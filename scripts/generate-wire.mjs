@@ -230,7 +230,11 @@ function readField(f) {
     const value = readValue(f, message ? `m.${f.name}` : undefined);
     return [`case ${tagOf(f.id, type)}: m.${f.name} = ${value};${done} break;`];
   }
-  const lines = [`case ${tagOf(f.id, type)}: m.${f.name}.push(${readValue(f)});${done} break;`];
+  const lines = message
+    ? [
+        `case ${tagOf(f.id, type)}: { const v = ${readValue(f)}; if (m.${f.name}.length < r.mostItems) m.${f.name}.push(v);${done} break; }`,
+      ]
+    : [`case ${tagOf(f.id, type)}: m.${f.name}.push(${readValue(f)}); break;`];
   if (type === 0) {
     lines.push(
       `case ${tagOf(f.id, 2)}: { const until = r.packed(); while (r.position < until) m.${f.name}.push(${readValue(f)}); r.finish(until); break; }`,

@@ -3,7 +3,7 @@
  * in it, without their sources. Writes the bill of materials of these files to BOM, in the CycloneDX format.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,8 +15,15 @@ const platform = `${process.platform}-${process.arch}`;
 const built = 'build/Release';
 const hasBuilt = existsSync(join(root, 'node_modules/@nxtedition/rocksdb', built));
 
+/** The native checksum of the log, without its JavaScript: `src/storage/wal/checksum.ts` loads the binary. */
+const checksums = readdirSync(join(root, 'node_modules/@node-rs'))
+  .filter((name) => name.startsWith(`crc32-${platform}`))
+  .map((name) => [`@node-rs/${name}`, [`${name.replace('crc32-', 'crc32.')}.node`]]);
+
 /** The packages beside the bundle, with their files that are loaded. The storage engine is native code. */
 const BESIDE = {
+  '@node-rs/crc32': ['LICENSE'],
+  ...Object.fromEntries(checksums),
   '@nxtedition/rocksdb': ['LICENSE', 'binding.js', hasBuilt ? built : `prebuilds/${platform}`],
   'node-gyp-build': ['LICENSE', 'index.js', 'node-gyp-build.js'],
 };

@@ -24,6 +24,7 @@ step 'unused files, exports and packages' npm run --silent unused
 step 'known vulnerabilities' npm run --silent audit
 step 'unit tests' vitest run --project unit --reporter=default --reporter=json --outputFile.json="$results/unit.json" "$@"
 step 'slow unit tests' vitest run --project unit-slow --passWithNoTests --reporter=default --reporter=json --outputFile.json="$results/unit-slow.json" "$@"
+step 'documentation as a site' npm run --silent docs
 if command -v go >/dev/null; then
   step 'real peers' bash scripts/build-peers.sh
   step 'end-to-end tests' vitest run --project e2e --reporter=default --reporter=json --outputFile.json="$results/e2e.json"
