@@ -102,6 +102,7 @@ export class FileLog implements LogStore {
   #flushScheduled = false;
   #tail: SegmentFile;
   #tailOffset: number;
+  #lastWriteBytes = 0;
   #next: SegmentFile | undefined;
   /** Newest state passed to `append`. */
   #state: HardState;
@@ -140,6 +141,7 @@ export class FileLog implements LogStore {
           if (this.#closing !== undefined) this.#flush();
         },
         waitingBytes: () => this.#queuedBytes,
+        lastWriteBytes: () => this.#lastWriteBytes,
         offsetOf: (segment) => (segment === this.#tail ? this.#tailOffset : 0),
         isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
       },
@@ -411,6 +413,7 @@ export class FileLog implements LogStore {
 
   #finishWrite(bytes: number): void {
     this.#tailOffset += bytes;
+    this.#lastWriteBytes = bytes;
     this.#unreleasedBytes += bytes;
     this.#encoder.clear();
     this.#isWriting = false;

@@ -28,6 +28,8 @@ export interface PreparerOwner {
   isUrgent(): boolean;
   /** Bytes of appends that wait to be written. */
   waitingBytes(): number;
+  /** Bytes of the last write. */
+  lastWriteBytes(): number;
   /** Where the next write into the segment begins. */
   offsetOf(segment: SegmentFile): number;
 }
@@ -105,7 +107,7 @@ export class SegmentPreparer {
   async #run(): Promise<void> {
     for (let target = this.#targets[0]; target !== undefined && !this.#stopped; target = this.#targets[0]) {
       try {
-        if (!target.isReady) await target.prepareSlice(this.#nextBytes());
+        if (!target.isReady) await target.prepareSlice(this.#nextBytes(target));
         this.#isDiskFull = false;
         this.#owner.onPrepared();
         if (this.#isFarEnough(target)) this.forget(target);
@@ -124,17 +126,24 @@ export class SegmentPreparer {
 
   /** A start reads a segment up to the end of its file, so it is not filled to its end at once. */
   #isFarEnough(segment: SegmentFile): boolean {
-    if (segment.isReady) return true;
-    const wanted = this.#options.aheadBytes + this.#owner.waitingBytes();
-    return segment.ready - this.#owner.offsetOf(segment) >= wanted;
+    return segment.isReady || this.#missingBytes(segment) <= 0;
   }
 
-  /** As much as is waited for in one write: each write waits for the disk, however short it is. */
-  #nextBytes(): number {
+  #missingBytes(segment: SegmentFile): number {
+    const wanted = this.#options.aheadBytes + this.#owner.waitingBytes();
+    return wanted - (segment.ready - this.#owner.offsetOf(segment));
+  }
+
+  /**
+   * As much in one write as is waited for, or as the last write had: each write waits for the disk, however short it
+   * is. A writer of large records waits as long for its own writes, and its log needed ten slices for each of them.
+   */
+  #nextBytes(segment: SegmentFile): number {
     const { sliceBytes } = this.#options;
     // On a disk that is nearly full a short slice may still find space.
     if (this.#isDiskFull) return sliceBytes;
-    return Math.max(sliceBytes, Math.min(this.#owner.waitingBytes(), MAX_SLICE_BYTES));
+    const asLarge = Math.min(this.#owner.lastWriteBytes(), this.#missingBytes(segment));
+    return Math.max(sliceBytes, Math.min(Math.max(this.#owner.waitingBytes(), asLarge), MAX_SLICE_BYTES));
   }
 
   #pause(ms: number): Promise<void> {
