@@ -1,4 +1,5 @@
 import { EMPTY } from '../wire/reader.ts';
+import { allocateWithRoom } from '../wire/room.ts';
 import { Status } from './status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
@@ -114,7 +115,7 @@ export class MessageReader {
     if (body === undefined || body.length < needed) {
       const wanted =
         needed >= FULL_ALLOCATION_BYTES ? this.#length : Math.max(needed * 2, FIRST_ALLOCATION_BYTES);
-      const grown = Buffer.allocUnsafeSlow(Math.min(wanted, this.#length));
+      const grown = allocateWithRoom(Math.min(wanted, this.#length));
       if (body !== undefined) body.copy(grown, 0, 0, this.#filled);
       body = grown;
       this.#body = body;

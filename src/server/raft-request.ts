@@ -1,3 +1,4 @@
+import { takeRoom } from '../wire/room.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 
 /**
@@ -69,7 +70,7 @@ function writeVarint64(target: Buffer, at: number, high: number, low: number): n
 }
 
 /**
- * Encodes the data of the entry.
+ * Encodes the data of the entry. It may be in the memory of `body`, around it.
  *
  * @param field the kind of request
  * @param body the encoded request
@@ -91,10 +92,15 @@ export function encodeRaftRequest(
     headerSize += 1 + varintSize(username.length) + username.length;
   if (auth !== undefined && auth.revision > 0) headerSize += 1 + varintSize(auth.revision);
   const bodyTag = field * 8 + LENGTH_DELIMITED;
-  const bodySize = varintSize(bodyTag) + varintSize(body.length) + body.length;
-  const data = Buffer.allocUnsafe(bodySize + 2 + varintSize(headerSize) + headerSize);
+  const bodyHead = varintSize(bodyTag) + varintSize(body.length);
+  const rest = 2 + varintSize(headerSize) + headerSize;
+  const around = field < HEADER_FIELD ? takeRoom(body, bodyHead, rest) : undefined;
+  const data = around ?? Buffer.allocUnsafe(bodyHead + body.length + rest);
   let at = 0;
-  if (field < HEADER_FIELD) at = writeBody(data, at, bodyTag, body);
+  if (field < HEADER_FIELD) {
+    at = writeHead(data, at, bodyTag, body.length);
+    at += around === undefined ? body.copy(data, at) : body.length;
+  }
   at = writeVarint(data, at, HEADER_FIELD * 8 + LENGTH_DELIMITED);
   at = writeVarint(data, at, headerSize);
   data[at++] = 0x08;
@@ -108,11 +114,10 @@ export function encodeRaftRequest(
     data[at++] = 0x18;
     at = writeVarint(data, at, auth.revision);
   }
-  if (field > HEADER_FIELD) writeBody(data, at, bodyTag, body);
+  if (field > HEADER_FIELD) body.copy(data, writeHead(data, at, bodyTag, body.length));
   return data;
 }
 
-function writeBody(data: Buffer, start: number, tag: number, body: Buffer): number {
-  const at = writeVarint(data, writeVarint(data, start, tag), body.length);
-  return at + body.copy(data, at);
+function writeHead(data: Buffer, at: number, tag: number, length: number): number {
+  return writeVarint(data, writeVarint(data, at, tag), length);
 }
