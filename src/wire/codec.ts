@@ -48,8 +48,10 @@ export function decodeWith<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
   return codec.read(reader, reader.length);
 }
 
-/** One step reads fields of about so many bytes: some thousand of the shortest. */
-const STEP_BYTES = 8 * 1024;
+/** Fields of about so many bytes are read at a time: some thousand of the shortest. */
+const PIECE_BYTES = 8 * 1024;
+/** A step reads pieces until they had so many tags. The bytes of a value take no time, as they are not copied. */
+const STEP_TAGS = 512;
 
 /**
  * Decodes a message in steps, as it may have hundreds of thousands of fields.
@@ -60,10 +62,14 @@ const STEP_BYTES = 8 * 1024;
 export function* decodeInSteps<T>(codec: MessageCodec<T>, bytes: Uint8Array, mostItems = Infinity): Steps<T> {
   const reader = new Reader(bytes);
   reader.mostItems = mostItems;
-  let message = codec.read(reader, reader.endOfFields(STEP_BYTES));
+  let message = codec.read(reader, reader.endOfFields(PIECE_BYTES));
+  let yieldedAt = 0;
   while (reader.position < reader.length) {
-    yield;
-    message = codec.read(reader, reader.endOfFields(STEP_BYTES), message);
+    if (reader.tags - yieldedAt >= STEP_TAGS) {
+      yieldedAt = reader.tags;
+      yield;
+    }
+    message = codec.read(reader, reader.endOfFields(PIECE_BYTES), message);
   }
   return message;
 }

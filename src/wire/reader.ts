@@ -30,6 +30,8 @@ export class Reader {
   position = 0;
   /** Further messages of a list are read and checked, but not kept. */
   mostItems = Infinity;
+  /** How many tags were read: about how much work there was. */
+  tags = 0;
   #depth = 0;
   /** The halves of the last varint that took more than one byte. */
   #low = 0;
@@ -180,6 +182,7 @@ export class Reader {
   }
 
   tag(): number {
+    this.tags += 1;
     let tag = this.#single();
     if (tag < 0) {
       this.#varint();
