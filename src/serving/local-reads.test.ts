@@ -1,5 +1,5 @@
 import { MessageChannel } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MemberReads } from '../api/thread-reads.ts';
 import { registerKv } from '../api/kv.ts';
 import { ApiServer } from '../api/testing/api-server.ts';
@@ -7,6 +7,7 @@ import { eventually } from '../../e2e/harness/wait.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { TestClient } from '../grpc/test-client.ts';
 import { PointReads } from '../mvcc/point-reads.ts';
+import { EngineFullError } from '../ports/engine.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
 import {
   AuthEnableRequest,
@@ -216,8 +217,16 @@ describe('a serving thread that reads the store', () => {
   it('returns the store before it is closed, and gets it again', async () => {
     await put('key', 'value');
     await get('key');
-    await server.store.reopen();
-    expect(await get('key')).toMatchObject({ code: 0 });
+    const reopened = vi.spyOn(server.store, 'reopen');
+    vi.spyOn(server.store, 'batch').mockImplementationOnce(() => {
+      throw new EngineFullError('no space left');
+    });
+    // The put is applied once the member has opened its store again.
+    expect(await put('key', 'other')).toMatchObject({ code: 0 });
+    expect(reopened).toHaveBeenCalledOnce();
+    const { code, message } = await get('key');
+    expect(code).toBe(0);
+    expect(message?.includes(Buffer.from('other'))).toBe(true);
     expect(readHere).toBe(2);
   });
 
