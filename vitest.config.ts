@@ -13,7 +13,7 @@ const NODE = 'e2e/node/cluster/**/*.test.ts';
 
 const unit: TestOptions = {
   pool: 'forks',
-  setupFiles: ['src/lib/testing/buffer-equality.ts'],
+  setupFiles: ['src/lib/testing/set-up.ts'],
 };
 
 /** Tests of real processes run one after another. */

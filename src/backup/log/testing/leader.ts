@@ -1,8 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { Machine } from '../../../apply/testing/machine.ts';
+import { tempFolder } from '../../../lib/testing/temp-folder.ts';
 import { AppliedTail } from '../../../server/applied-tail.ts';
 import type { EntryId } from '../../../ports/applied-log.ts';
 import { InternalRaftRequest } from '../../../wire/gen/etcdserverpb.ts';
@@ -12,10 +9,7 @@ import { FolderPlace } from '../../folder-place.ts';
 import type { BackupPlace } from '../../place.ts';
 import { LogWriter } from '../writer.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'keystead-backup-log-'));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-export const newPlace = (): FolderPlace => new FolderPlace(mkdtempSync(join(root, 'place-')));
+export const newPlace = (): FolderPlace => new FolderPlace(tempFolder('backup-log'));
 
 export const START = Date.parse('2026-11-22T10:00:00Z');
 const INTERVAL_MS = 5_000;

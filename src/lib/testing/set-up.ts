@@ -1,0 +1,4 @@
+import './buffer-equality.ts';
+import { removeTempFoldersAtEnd } from './temp-folder.ts';
+
+removeTempFoldersAtEnd();
