@@ -1,4 +1,4 @@
-import { isQuorum } from '../raft/quorum/joint.ts';
+import { isQuorum, jointIds } from '../raft/quorum/joint.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { PeerTransport } from '../ports/peer-transport.ts';
 import type { Member } from './member.ts';
@@ -64,9 +64,16 @@ export class ElectionTickAdvance {
   #electOnceConnected(): void {
     const { member, peers, elect, logger } = this.#options;
     const { clock, config, identity } = member;
+    const { voters } = member.consensus.status().config;
+    const ids = jointIds(voters);
+    if (ids.size === 1 && ids.has(identity.memberId)) {
+      // The only voter has started its election by itself. Another one before its vote is on disk would raise the term.
+      this.#stop();
+      return;
+    }
     const isConnected = (id: bigint): boolean =>
       id === identity.memberId || peers.activeSince(id) !== undefined;
-    if (!isQuorum(member.consensus.status().config.voters, isConnected)) {
+    if (!isQuorum(voters, isConnected)) {
       this.#quorumMs = undefined;
       return;
     }
