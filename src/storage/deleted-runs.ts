@@ -1,38 +1,33 @@
-import { EMPTY } from '../wire/reader.ts';
-import {
-  ALL_ROWS,
-  type ColumnChoice,
-  type DatabaseHandle,
-  type IteratorHandle,
-  rocksBinding,
-} from './rocksdb-binding.ts';
+import { EmptyPlaces } from './empty-places.ts';
+import type { ColumnChoice } from './rocksdb-binding.ts';
 
 /** Of the deleted keys, one in so many is noted. */
 const NOTED_EVERY = 64;
-/** A family is looked through when so many of its keys are noted: after 2048 deletions. */
-const NOTES_PER_PASS = 32;
-/** Rows between which so many keys are noted have a run: about 512 deleted rows. */
-const NOTES_PER_RUN = 8;
+/** A place with so many new notes is marked: about 512 deleted rows. */
+const NOTES_PER_MARK = 8;
+/** After 4096 deletions without a search, one does not wait for its turn. */
+const NOTES_PER_SEARCH = 64;
+/** Searches in one turn, and places that become one in it. Each passes the deleted rows between two notes. */
+const STEPS_PER_TURN = 32;
+/** Of each family. About 200 bytes each. */
+const MAX_PLACES = 8192;
 
-const ZERO = Buffer.alloc(1);
-
+/** A deleted key that is noted, or at which an empty place ends. */
 export interface DeletedKey {
   readonly choice: ColumnChoice;
   readonly key: Buffer;
+  readonly isNoted: boolean;
 }
 
-/** Bounds of a place without rows, the lower one included, the upper one not. */
-interface Range {
-  readonly from: Buffer;
-  readonly to: Buffer;
+/** What is needed of a column family. */
+export interface FamilyRows {
+  /** The key of the first row from `gte` on, and before `lt` if there is one. */
+  first(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | undefined;
+  deleteRange(choice: ColumnChoice, gte: Buffer, lt: Buffer): void;
 }
 
-/** The deletions of one column family. */
-interface Family {
-  readonly notes: Buffer[];
-  /** The range that was deleted last. Rows may have been put there since. */
-  last: Range | undefined;
-}
+/** Runs a function in a later turn. @returns what prevents that */
+export type RunLater = (run: () => void) => () => void;
 
 /**
  * Marks long runs of deleted rows as one deleted range, so that reads jump over them.
@@ -41,101 +36,105 @@ interface Family {
  * within one call: 100,000 of them took 40 ms and more. The binding can limit neither the time of a call nor the
  * number of marks. RocksDB jumps over a deleted range at once.
  *
- * A range is deleted only between two rows that exist, in the turn of the event loop that looked for them. All writes
- * come from this thread, so no row can appear there in between, and no contents change.
+ * Runs grow in any order of deletions: each noted key begins an empty place, and the places grow together as the rows
+ * between them are deleted. Only what is new is searched, in turns of its own. A place that grew is marked again as a
+ * whole: a range in a newer part of RocksDB lets a read jump over all that is older.
  *
- * A run that grows, as when a range is deleted in many batches, is marked again as a whole: a range in a newer part of
- * RocksDB lets a read jump over all that is older. It looks only forwards, since going backwards over deleted rows takes
- * RocksDB ten times as long.
+ * A range is deleted only if no row is in it. All writes come from this thread and tell their keys here before. If a
+ * search falls between that and the write, it did not see the row, and what it found is forgotten.
  */
 export class DeletedRuns {
-  readonly #database: () => DatabaseHandle;
-  readonly #families = new Map<ColumnChoice, Family>();
+  readonly #rows: FamilyRows;
+  readonly #later: RunLater;
+  readonly #families = new Map<ColumnChoice, EmptyPlaces>();
   #deletions = 0;
+  #searches = 0;
+  /** Since the last search. */
+  #newNotes = 0;
+  #cancel: (() => void) | undefined;
 
-  constructor(database: () => DatabaseHandle) {
-    this.#database = database;
+  constructor(rows: FamilyRows, later: RunLater) {
+    this.#rows = rows;
+    this.#later = later;
   }
 
-  /** Whether the key that is deleted next is one to note. */
-  isNext(): boolean {
-    this.#deletions = (this.#deletions + 1) % NOTED_EVERY;
-    return this.#deletions === 0;
+  /** How many searches there were so far. */
+  get searches(): number {
+    return this.#searches;
   }
 
   /** The families have other handles now. */
   clear(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
     this.#families.clear();
   }
 
-  /** The rows of these noted keys were deleted. Sometimes marks the runs. @throws the error of RocksDB */
+  /** A row of this key is about to be written. */
+  put(choice: ColumnChoice, key: Uint8Array): void {
+    if (this.#families.size > 0) this.#families.get(choice)?.put(key);
+  }
+
+  /** Rows were written that `put` was told of after so many searches. */
+  written(choice: ColumnChoice, searches: number): void {
+    if (searches < this.#searches) this.#families.get(choice)?.forgetSince(searches);
+  }
+
+  /** The key is about to be deleted. @returns what `deleted` must be told of it after that */
+  deleting(choice: ColumnChoice, key: Uint8Array): DeletedKey | undefined {
+    this.#deletions = (this.#deletions + 1) % NOTED_EVERY;
+    const isNoted = this.#deletions === 0;
+    const family = this.#families.get(choice);
+    if (!isNoted && family === undefined) return undefined;
+    const buffer = Buffer.from(key.buffer, key.byteOffset, key.length);
+    if (!isNoted && family?.endsAt(buffer) !== true) return undefined;
+    return { choice, key: Buffer.from(buffer), isNoted };
+  }
+
+  /** The rows of these keys were deleted. @throws the error of RocksDB */
   deleted(keys: readonly DeletedKey[]): void {
-    for (const { choice, key } of keys) {
-      const family = this.#families.get(choice);
-      if (family === undefined) this.#families.set(choice, { notes: [key], last: undefined });
-      else family.notes.push(key);
+    for (const { choice, key, isNoted } of keys) {
+      if (isNoted) this.#newNotes += 1;
+      let family = this.#families.get(choice);
+      if (family === undefined) this.#families.set(choice, (family = new EmptyPlaces(MAX_PLACES)));
+      family.deleted(key, isNoted);
     }
-    for (const [choice, family] of this.#families)
-      if (family.notes.length >= NOTES_PER_PASS) this.#mark(choice, family);
+    if (this.#newNotes >= NOTES_PER_SEARCH) this.#search();
+    this.#searchLater();
   }
 
-  #mark(choice: ColumnChoice, family: Family): void {
-    const notes = family.notes.splice(0).sort((a, b) => Buffer.compare(a, b));
-    const rows = this.#rowsFrom(choice, notes[0]);
-    try {
-      for (let at = 0; at < notes.length;) {
-        const start = notes[at] ?? EMPTY;
-        const next = firstRow(rows, start);
-        const first = at;
-        while (at < notes.length && isBefore(notes[at] ?? EMPTY, next)) at += 1;
-        if (at - first < NOTES_PER_RUN) {
-          // A key that was put again is a row itself.
-          at = Math.max(at, first + 1);
-          continue;
-        }
-        const { last } = family;
-        const grows =
-          last !== undefined &&
-          Buffer.compare(last.from, start) <= 0 &&
-          this.#isEmpty(choice, last.from, start);
-        const range = { from: grows ? last.from : start, to: next ?? after(notes[at - 1] ?? EMPTY) };
-        rocksBinding().db_clear(this.#database(), { column: choice?.column, gte: range.from, lt: range.to });
-        family.last = range;
-      }
-    } finally {
-      rocksBinding().iterator_close(rows);
-    }
+  #queued(): number {
+    let queued = 0;
+    for (const family of this.#families.values()) queued += family.queued;
+    return queued;
   }
 
-  #isEmpty(choice: ColumnChoice, from: Buffer, to: Buffer): boolean {
-    const rows = this.#rowsFrom(choice, from, to);
-    const isEmpty = rocksBinding().iterator_nextv_sync(rows, 1).rows.length === 0;
-    rocksBinding().iterator_close(rows);
-    return isEmpty;
-  }
-
-  #rowsFrom(choice: ColumnChoice, gte: Buffer | undefined, lt?: Buffer): IteratorHandle {
-    return rocksBinding().iterator_init(this.#database(), {
-      ...ALL_ROWS,
-      column: choice?.column,
-      gte,
-      lt,
-      values: false,
+  #searchLater(): void {
+    if (this.#cancel !== undefined || this.#queued() === 0) return;
+    this.#cancel = this.#later(() => {
+      this.#cancel = undefined;
+      this.#search();
+      this.#searchLater();
     });
   }
-}
 
-/** The first row from `key` on. */
-function firstRow(rows: IteratorHandle, key: Buffer): Buffer | undefined {
-  rocksBinding().iterator_seek(rows, key);
-  return rocksBinding().iterator_nextv_sync(rows, 1).rows[0];
-}
-
-/** Undefined is the end, after all keys. */
-function isBefore(key: Buffer, other: Buffer | undefined): boolean {
-  return other === undefined || Buffer.compare(key, other) < 0;
-}
-
-function after(key: Buffer): Buffer {
-  return Buffer.concat([key, ZERO]);
+  /** @throws the error of RocksDB */
+  #search(): void {
+    this.#searches += 1;
+    this.#newNotes = 0;
+    let steps = STEPS_PER_TURN;
+    for (const [choice, family] of this.#families) {
+      while (steps > 0) {
+        const look = family.take();
+        if (look === undefined) break;
+        const { place, until } = look;
+        const row = this.#rows.first(choice, place.to, until);
+        const { joined, isEmpty } = family.extend(look, row, this.#searches);
+        steps -= joined;
+        if (!isEmpty || place.notes - place.marked < NOTES_PER_MARK) continue;
+        this.#rows.deleteRange(choice, place.from, place.to);
+        family.marked();
+      }
+    }
+  }
 }

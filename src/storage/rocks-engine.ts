@@ -1,27 +1,33 @@
 import { mkdirSync } from 'node:fs';
-import { assert, defined } from '../lib/assert.ts';
+import { assert } from '../lib/assert.ts';
 import type { SharedStore, StoreLoan } from '../ports/store-view.ts';
 import {
   EngineFailedError,
   EngineFullError,
   EngineReopenedError,
-  type Column,
   type EngineControl,
   type WriteBatch,
 } from '../ports/engine.ts';
 import { EMPTY } from '../wire/reader.ts';
-import { type DeletedKey, DeletedRuns } from './deleted-runs.ts';
+import { DeletedRuns } from './deleted-runs.ts';
 import { spaceOf } from './disk-space.ts';
 import { defaultTuning, flushedBytes, openOptions, type RocksTuning } from './rocks-columns.ts';
 import { RocksLogBound } from './rocks-log-bound.ts';
 import { RocksLogSync } from './rocks-log-sync.ts';
-import { openColumns, storedKey, type OpenColumn, type OpenColumns } from './open-columns.ts';
+import { openColumns, type OpenColumns } from './open-columns.ts';
+import { RocksBatch } from './rocks-batch.ts';
 import { RocksReader } from './rocks-reader.ts';
 import { buildingDirectory, exchangeDirectories, finishBuilding, removeReplaced } from './replacement.ts';
 import { RocksSizes } from './rocks-sizes.ts';
 import { canGrow } from './space-probe.ts';
 import { storeError } from './store-error.ts';
-import { rocksBinding, type BatchHandle, type DatabaseHandle } from './rocksdb-binding.ts';
+import {
+  ALL_ROWS,
+  rocksBinding,
+  type BatchHandle,
+  type ColumnChoice,
+  type DatabaseHandle,
+} from './rocksdb-binding.ts';
 
 /** Larger batches are freed instead of being reused. */
 const MAX_KEPT_BATCH_OPERATIONS = 4096;
@@ -29,86 +35,12 @@ const MAX_KEPT_BATCH_OPERATIONS = 4096;
 const COMPACTION_POLL_MS = 100;
 const MAX_COMPACTION_WAITS = 600;
 
+/** Between two turns that search for runs of deleted rows. */
+const RUNS_PAUSE_MS = 2;
+
 const filler = Buffer.alloc(128 << 10);
 /** A flush needs disk space before it frees any. */
 const MIN_FREE_FOR_FLUSH = 64 << 20;
-
-class RocksBatch implements WriteBatch {
-  readonly #binding = rocksBinding();
-  readonly #current: () => OpenColumns;
-  readonly #columns: OpenColumns;
-  readonly #runs: DeletedRuns;
-  readonly #deleted: DeletedKey[] = [];
-  #handle: BatchHandle | undefined;
-  #length = 0;
-  #bytes = 0;
-
-  /** @param current returns the columns of the open store; throws if it is closed */
-  constructor(current: () => OpenColumns, handle: BatchHandle, runs: DeletedRuns) {
-    this.#current = current;
-    this.#columns = current();
-    this.#handle = handle;
-    this.#runs = runs;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Bytes of the keys and values put. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** Some of the deleted keys. */
-  get deleted(): readonly DeletedKey[] {
-    return this.#deleted;
-  }
-
-  put(column: Column, key: Uint8Array, value: Uint8Array): void {
-    const place = this.#place(column);
-    assert(
-      column !== 'version' || key[0] !== 0 || key[1] === 0xff,
-      'a zero byte of a version key is escaped',
-    );
-    this.#binding.batch_put(this.#open(), storedKey(place, key), value, place.choice);
-    this.#length++;
-    this.#bytes += key.length + value.length;
-  }
-
-  del(column: Column, key: Uint8Array): void {
-    const place = this.#place(column);
-    const stored = storedKey(place, key);
-    this.#binding.batch_del(this.#open(), stored, place.choice);
-    this.#length++;
-    // No read on this thread passes deleted events: it starts after them.
-    if (column !== 'event' && this.#runs.isNext())
-      this.#deleted.push({ choice: place.choice, key: Buffer.from(stored) });
-  }
-
-  /** Returns the native batch for writing. This object can't be used again. */
-  take(): BatchHandle {
-    const handle = this.#open();
-    this.#checkCurrent();
-    this.#handle = undefined;
-    return handle;
-  }
-
-  #place(column: Column): OpenColumn {
-    this.#checkCurrent();
-    return this.#columns[column];
-  }
-
-  /** Native column handles become invalid when their database is closed. */
-  #checkCurrent(): void {
-    if (this.#current() !== this.#columns)
-      throw new EngineReopenedError('the store was reopened since the batch was created');
-  }
-
-  #open(): BatchHandle {
-    return defined(this.#handle, 'a written batch is not used again');
-  }
-}
 
 function openDatabase(database: DatabaseHandle, tuning: RocksTuning): Promise<OpenColumns> {
   return new Promise((resolve, reject) => {
@@ -147,7 +79,17 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     () => this.#sizes,
     () => this.#flushFew(),
   );
-  readonly #deletedRuns = new DeletedRuns(() => this.database);
+  readonly #deletedRuns = new DeletedRuns(
+    {
+      first: (choice, gte, lt) => this.#firstKey(choice, gte, lt),
+      deleteRange: (choice, gte, lt) =>
+        this.binding.db_clear(this.database, { column: choice?.column, gte, lt }),
+    },
+    (run) => {
+      const timer = setTimeout(() => this.#withRuns(run), RUNS_PAUSE_MS).unref();
+      return () => clearTimeout(timer);
+    },
+  );
   #spareBatch: BatchHandle | undefined;
   readonly #recalls = new Set<() => Promise<void>>();
   readonly #currentColumns = (): OpenColumns => this.columns;
@@ -242,7 +184,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     const startedMs = performance.now();
     try {
       this.#commit(handle);
-      this.#markRuns(batch.deleted);
+      this.#withRuns(() => batch.settleRuns());
       this.#logBound.wrote(batch.bytes);
       this.#onWrite?.(performance.now() - startedMs);
     } finally {
@@ -255,12 +197,23 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     this.#guarded(() => this.binding.batch_write(this.database, handle, undefined));
   }
 
-  /** The batch is written: a full disk is not its failure. The next write reports it. */
-  #markRuns(deleted: readonly DeletedKey[]): void {
+  /** A full disk is reported by the next write. Another failure ends the process. */
+  #withRuns(run: () => void): void {
+    if (!this.isOpen) return;
     try {
-      if (deleted.length > 0) this.#guarded(() => this.#deletedRuns.deleted(deleted));
+      this.#guarded(run);
     } catch (error) {
-      if (!(error instanceof EngineFullError)) throw error;
+      if (!(error instanceof EngineFullError) && !(error instanceof EngineFailedError)) throw error;
+    }
+  }
+
+  #firstKey(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | undefined {
+    const options = { ...ALL_ROWS, column: choice?.column, gte, lt, values: false };
+    const rows = this.binding.iterator_init(this.database, options);
+    try {
+      return this.binding.iterator_nextv_sync(rows, 1).rows[0];
+    } finally {
+      this.binding.iterator_close(rows);
     }
   }
 
