@@ -85,15 +85,15 @@ function requireUser({ member }: ServiceContext, who: AuthInfo | undefined): voi
  * LeaseLeasesResponse after its header, in parts
  */
 function* listLeases(context: ServiceContext, who: AuthInfo | undefined): Steps<Buffer[]> {
-  const ids = yield* context.member.lessor.list();
+  const leases = yield* context.member.lessor.list();
   const isChecked = context.member.auth.isEnabled;
   const parts: Buffer[] = [];
   const perStep = isChecked ? CHECKED_PER_STEP : LEASES_PER_STEP;
-  for (let at = 0; at < ids.length; at += perStep) {
+  for (let at = 0; at < leases.length; at += perStep) {
     if (at > 0) yield;
-    const part = ids.slice(at, at + perStep);
-    if (isChecked) for (const id of part) yield* checkKeys(context, id, who, checkLeaseKeysReadable);
-    parts.push(LeaseLeasesResponse.encode({ header: undefined, leases: part.map((id) => ({ id })) }));
+    const part = leases.slice(at, at + perStep);
+    if (isChecked) for (const { id } of part) yield* checkKeys(context, id, who, checkLeaseKeysReadable);
+    parts.push(LeaseLeasesResponse.encode({ header: undefined, leases: part }));
   }
   return parts;
 }

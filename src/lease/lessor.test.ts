@@ -189,7 +189,7 @@ it('lists leases by expiry, the earliest first', () => {
   lessor.grant(1n, 30);
   lessor.grant(2n, 10);
   lessor.grant(3n, 20);
-  expect(runSteps(lessor.list())).toEqual([2n, 3n, 1n]);
+  expect(runSteps(lessor.list())).toMatchObject([{ id: 2n }, { id: 3n }, { id: 1n }]);
 });
 
 describe('reading the leases again', () => {

@@ -227,8 +227,8 @@ export class Lessor {
     return lease === undefined ? undefined : this.#expiryOf(lease) - this.#options.clock.now();
   }
 
-  /** The IDs of all leases by expiry, the earliest first. Leases granted during the listing may be included. */
-  *list(): Steps<bigint[]> {
+  /** All leases by expiry, the earliest first. Leases granted during the listing may be included. */
+  *list(): Steps<readonly { readonly id: bigint }[]> {
     const all: { id: bigint; expiry: number }[] = [];
     for (const lease of this.#leases.values()) {
       all.push({ id: lease.id, expiry: this.#expiryOf(lease) });
@@ -239,7 +239,7 @@ export class Lessor {
       return a.id < b.id ? -1 : 1;
     });
     while (!sort.step(LISTED_PER_STEP)) yield;
-    return sort.result.map(({ id }) => id);
+    return sort.result;
   }
 
   attach(id: bigint, key: Buffer): void {
