@@ -16,6 +16,7 @@ import { allCodecs } from '../../wire/testing/all-codecs.ts';
 import { randomMessage } from '../../wire/testing/random-message.ts';
 import { AuditLog } from './audit-log.ts';
 import { keyText, requestFields } from './request-fields.ts';
+import { txnFields } from './txn-fields.ts';
 
 const SECRET = 'a-very-secret-word';
 const bytes = (text: string): Buffer => Buffer.from(text);
@@ -99,7 +100,7 @@ it('a transaction: its operations, nested ones included, up to a limit', () => {
     success: [{ request: { case: 'requestTxn', value: inner } }],
     failure: [{ request: range }],
   });
-  const fields = requestFields('etcdserverpb.TxnRequest', request);
+  const fields = txnFields(TxnRequest.encode(request));
   expect(fields).toMatchObject({ compared: ['c'], operations_total: 41 });
   expect(fields['operations']).toHaveLength(32);
   expect((fields['operations'] as unknown[])[0]).toEqual({ op: 'put', branch: 'success', key: 'k' });

@@ -1,14 +1,14 @@
-import { isReadonlyTxn } from '../../apply/checks.ts';
 import type { AuthInfo } from '../../auth/auth-store.ts';
 import type { Call } from '../../grpc/call.ts';
 import type { CallObserver, CallWatcher } from '../../grpc/call-observer.ts';
 import type { MethodDescriptor, ServiceDescriptor } from '../../wire/codec.ts';
 import { GrpcCode } from '../../wire/errors.ts';
-import { ResponseHeader, TxnRequest, WatchRequest, WatchResponse } from '../../wire/gen/etcdserverpb.ts';
+import { ResponseHeader, WatchRequest, WatchResponse } from '../../wire/gen/etcdserverpb.ts';
 import * as services from '../../wire/services.ts';
 import { GATEWAY_HEADER } from '../auth/identify.ts';
 import type { Caller, Identify } from '../service-context.ts';
 import { type AuditFields, requestFields } from './request-fields.ts';
+import { readsOnly, txnFields } from './txn-fields.ts';
 
 export interface AuditOptions {
   /** `write` logs changes, logins and every refused request; `all` logs reads as well. */
@@ -172,7 +172,7 @@ class AuditedCall implements CallObserver {
     const { path } = this.#method;
     if (path !== TXN || request === undefined) return READS.has(path);
     try {
-      return isReadonlyTxn(TxnRequest.decode(request.bytes));
+      return readsOnly(request.bytes);
     } catch {
       return false;
     }
@@ -189,6 +189,7 @@ class AuditedCall implements CallObserver {
     if (request === undefined) return { fields: {}, name: undefined };
     const { request: codec, path } = this.#method;
     try {
+      if (path === TXN) return { fields: txnFields(request.bytes), name: undefined };
       const fields = requestFields(codec.typeName, codec.decode(request.bytes) as object);
       const { name, ...rest } = fields;
       return path === AUTHENTICATE

@@ -1,6 +1,5 @@
 import { enums, messages } from '../../wire/gen/descriptors.ts';
 import type { FieldDescriptor } from '../../wire/json-descriptor.ts';
-import type { TxnRequest } from '../../wire/gen/etcdserverpb.ts';
 
 export type AuditFields = Record<string, unknown>;
 
@@ -21,7 +20,6 @@ const OPENED: ReadonlySet<string> = new Set(['perm', 'leader', 'create_request']
 const RENAMED: Readonly<Record<string, string>> = { revision: 'at_revision', user: 'target_user' };
 
 const MAX_KEY_BYTES = 256;
-const MAX_OPERATIONS = 32;
 /** Printable ASCII except the backslash. */
 const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
@@ -43,9 +41,8 @@ export function keyText(key: Buffer): string {
   return key.length > MAX_KEY_BYTES ? `${text}... (${key.length} bytes)` : text;
 }
 
-/** The fields that a line shows for a request, in order. */
+/** The fields that a line shows for a request, in order. A transaction has `txnFields`. */
 export function requestFields(type: string, message: object): AuditFields {
-  if (type === 'etcdserverpb.TxnRequest') return txnFields(message as TxnRequest);
   const fields: AuditFields = {};
   collect(type, message as Readonly<Record<string, unknown>>, fields);
   return fields;
@@ -84,38 +81,3 @@ function enumName(type: string, value: number): string | number {
   const named = Object.entries(enums[type] ?? {}).find(([, number]) => number === value);
   return named?.[0] ?? value;
 }
-
-/** The compared keys and the operations of both branches, nested transactions included. */
-function txnFields(request: TxnRequest): AuditFields {
-  const compared: string[] = [];
-  const operations: AuditFields[] = [];
-  let total = 0;
-  const visit = ({ compare, success, failure }: TxnRequest): void => {
-    for (const { key } of compare) if (compared.length < MAX_OPERATIONS) compared.push(keyText(key));
-    for (const [branch, requests] of [
-      ['success', success],
-      ['failure', failure],
-    ] as const) {
-      for (const { request: operation } of requests) {
-        if (operation === undefined) continue;
-        if (operation.case === 'requestTxn') {
-          visit(operation.value);
-          continue;
-        }
-        total++;
-        if (operations.length === MAX_OPERATIONS) continue;
-        const { name, type } = OPERATIONS[operation.case];
-        operations.push({ op: name, branch, ...requestFields(type, operation.value) });
-      }
-    }
-  };
-  visit(request);
-  const cut = total > operations.length ? { operations_total: total } : {};
-  return { ...(compared.length > 0 ? { compared } : {}), operations, ...cut };
-}
-
-const OPERATIONS = {
-  requestRange: { name: 'range', type: 'etcdserverpb.RangeRequest' },
-  requestPut: { name: 'put', type: 'etcdserverpb.PutRequest' },
-  requestDeleteRange: { name: 'delete', type: 'etcdserverpb.DeleteRangeRequest' },
-} as const;
