@@ -1,27 +1,10 @@
 import { expect, it } from 'vitest';
 import { runSteps } from '../lib/steps.ts';
 import { SeededRandom } from '../lib/seeded-random.ts';
-import { MemoryEngine } from '../storage/memory-engine.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { KeyCounts } from './key-counts.ts';
 import { type KeyRange, keyString } from './key-range.ts';
-
-/** An engine that counts the rows that iterators return. */
-class CountingEngine extends MemoryEngine {
-  rows = 0;
-
-  override iterate(...args: Parameters<MemoryEngine['iterate']>): ReturnType<MemoryEngine['iterate']> {
-    const rows = super.iterate(...args);
-    return {
-      next: (count) => {
-        const found = rows.next(count);
-        this.rows += found.length / 2;
-        return found;
-      },
-      close: () => rows.close(),
-    };
-  }
-}
+import { CountingEngine } from './testing/counting-engine.ts';
 
 class World {
   readonly engine = new CountingEngine();

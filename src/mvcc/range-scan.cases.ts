@@ -1,37 +1,14 @@
 import { expect, it } from 'vitest';
 import { RangeRequestSortTarget as SortTarget } from '../wire/gen/etcdserverpb.ts';
-import { MemoryEngine } from '../storage/memory-engine.ts';
 import { keyRange } from './key-range.ts';
 import type { RangeScan } from './range-scan.ts';
 import { MvccStore } from './store.ts';
 import { allKeys } from './testing/range-options.ts';
+import { CountingEngine } from './testing/counting-engine.ts';
 
 const KEYS_PER_STEP = 100;
 /** Upper limit of rows read in one step: two columns with four rows for each key, and some more. */
 const MOST_ROWS = 1000;
-
-/** An engine that counts the rows it returns. */
-class CountingEngine extends MemoryEngine {
-  rows = 0;
-
-  override getMany(...args: Parameters<MemoryEngine['getMany']>): ReturnType<MemoryEngine['getMany']> {
-    const found = super.getMany(...args);
-    this.rows += found.length;
-    return found;
-  }
-
-  override iterate(...args: Parameters<MemoryEngine['iterate']>): ReturnType<MemoryEngine['iterate']> {
-    const rows = super.iterate(...args);
-    return {
-      next: (count) => {
-        const found = rows.next(count);
-        this.rows += found.length / 2;
-        return found;
-      },
-      close: () => rows.close(),
-    };
-  }
-}
 
 class World {
   readonly engine = new CountingEngine();
