@@ -1,9 +1,10 @@
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { collect, TestClient } from '../grpc/test-client.ts';
 import {
   CompactionRequest,
   PutRequest,
   RangeRequest,
+  RangeResponse,
   RangeStreamResponse,
   type RequestOp,
   TxnRequest,
@@ -18,6 +19,9 @@ const ALL = { key: Buffer.from('k'), rangeEnd: Buffer.from('l') };
 interface Streamed {
   readonly kvs: readonly KeyValue[];
   readonly count: number;
+  readonly more: boolean;
+  /** Number of KeyValues of each message. */
+  readonly lengths: readonly number[];
   readonly bytes: readonly number[];
   readonly error: string | undefined;
 }
@@ -74,6 +78,8 @@ export function rangeStreamCases({ keys, maxOps, waitMs, largeValues }: Sizes): 
     return {
       kvs: parts.flatMap(({ kvs }) => kvs),
       count: parts.at(-1)?.count ?? 0,
+      more: parts.at(-1)?.more ?? false,
+      lengths: parts.map(({ kvs }) => kvs.length),
       bytes: messages.map(({ length }) => length),
       error: code === 0 ? undefined : details,
     };
@@ -151,5 +157,74 @@ export function rangeStreamCases({ keys, maxOps, waitMs, largeValues }: Sizes): 
     expect(error).toBeUndefined();
     expect([kvs.length, count]).toEqual([keys + largeValues, keys + largeValues]);
     expect(Math.max(...bytes)).toBeLessThan(2 * server.member.config.maxRequestBytes + 500_000);
+  });
+
+  describe('of 200 objects of 10 KB', () => {
+    const range = { key: Buffer.from('m'), rangeEnd: Buffer.from('n') };
+    const put = async (from: number, to: number, fill: string): Promise<void> => {
+      const success = Array.from({ length: to - from }, (_, n): RequestOp => {
+        const key = Buffer.from(`m${`${from + n}`.padStart(4, '0')}`);
+        return {
+          request: {
+            case: 'requestPut',
+            value: PutRequest.create({ key, value: Buffer.alloc(10_000, fill) }),
+          },
+        };
+      });
+      const { code } = await client.unary(
+        KV.methods.txn.path,
+        TxnRequest.encode(TxnRequest.create({ success })),
+      );
+      expect(code).toBe(0);
+    };
+
+    beforeAll(async () => {
+      await put(0, 100, 'a');
+      await put(100, 200, 'b');
+    });
+
+    it.each([0, 1, 9, 10, 11, 30, 31, 79, 80, 81, 150, 151, 199, 200, 201, 1000])(
+      'a stream with the limit %i has what a range has',
+      async (limit) => {
+        const request = { ...range, limit };
+        const whole = RangeResponse.decode(
+          (await client.unary(KV.methods.range.path, RangeRequest.encode(RangeRequest.create(request))))
+            .message!,
+        );
+        const { kvs, count, more } = await streamed(request);
+        expect(kvs).toEqual(whole.kvs);
+        expect([count, more]).toEqual([whole.count, whole.more]);
+      },
+    );
+
+    // Each message was a scan of its own, which takes longer to begin than to find the keys of a message.
+    it('has longer and longer messages, and one scan for several of them', async () => {
+      const scan = vi.spyOn(server.member.store, 'scan');
+      const { lengths } = await streamed(range);
+      expect(lengths).toEqual([10, 20, 40, 80, 50]);
+      expect(scan).toHaveBeenCalledTimes(2);
+    });
+
+    it('keeps its revision when the keys of later messages are overwritten and deleted', async () => {
+      const { store } = server.member;
+      const request = RangeRequest.encode(RangeRequest.create(range));
+      const before = await streamed(range);
+      const call = client.serverStream(KV.methods.rangeStream.path, request);
+      const parts: Buffer[] = [];
+      const ended = new Promise((resolve) => call.on('end', resolve));
+      call.once('data', (first: Buffer) => {
+        parts.push(first);
+        call.pause();
+      });
+      await expect.poll(() => parts.length).toBe(1);
+      const { revision } = store;
+      await put(100, 200, 'c');
+      expect(store.revision).toBeGreaterThan(revision);
+      call.on('data', (part: Buffer) => parts.push(part));
+      call.resume();
+      await ended;
+      const kvs = parts.flatMap((part) => RangeStreamResponse.decode(part).rangeResponse!.kvs);
+      expect(kvs).toEqual(before.kvs);
+    });
   });
 }

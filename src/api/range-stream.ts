@@ -18,6 +18,9 @@ import { admitStream, endStream, type StreamIdentity, streamIdentity } from './s
 
 /** How many keys the first message has. Later messages have more or fewer, to reach the target size. */
 const FIRST_CHUNK_KEYS = 10;
+/** One scan finds the keys of so many messages, but not more keys than this. To begin a scan takes as long as 100 keys. */
+const MESSAGES_PER_SCAN = 8;
+const KEYS_PER_SCAN = 1024;
 const RANGE_RESPONSE = 1;
 
 /** `KV.RangeStream`: a range in messages of about `--max-request-bytes`, all at one revision. */
@@ -97,6 +100,10 @@ class ChunkedRange {
   #key: Buffer;
   #limit: number;
   #sent = 0;
+  /** What the last scan found, in which store, and how many of it are sent. */
+  #found: RangeResult | undefined;
+  #generation = 0;
+  #sentOfFound = 0;
 
   constructor(context: ServiceContext, call: StreamCall, request: RangeRequest, caller: AuthInfo) {
     this.#context = context;
@@ -126,40 +133,60 @@ class ChunkedRange {
   }
 
   #next(): void {
-    const options = { ...this.#options, revision: this.#revision, limit: this.#limit, range: this.#range() };
-    this.#scan(options, (result) => this.#send(result), false);
+    const { member } = this.#context;
+    const found = member.storeGeneration === this.#generation ? this.#found : undefined;
+    const isAhead = this.#options.sortTarget === RangeRequestSortTarget.KEY;
+    // A message has fewer keys than the limit only if it is the last one.
+    if (isAhead && found !== undefined && (!found.more || found.length - this.#sentOfFound >= this.#limit)) {
+      this.#send(found);
+      return;
+    }
+    // As in etcd, another sort target sorts each message by itself.
+    const messages = isAhead
+      ? Math.max(1, Math.min(MESSAGES_PER_SCAN, Math.floor(KEYS_PER_SCAN / this.#limit)))
+      : 1;
+    const limit = Math.min(this.#limit * messages, this.#totalLimit - this.#sent);
+    const options = { ...this.#options, revision: this.#revision, limit, range: this.#range() };
+    this.#scan(
+      options,
+      (result) => {
+        this.#found = result;
+        this.#generation = member.storeGeneration;
+        this.#sentOfFound = 0;
+        this.#send(result);
+      },
+      false,
+    );
   }
 
+  /** The rest of the range: what is after the keys that are sent. */
   #range(): RangeOptions['range'] {
+    if (this.#sentOfFound > 0 && this.#found !== undefined)
+      this.#key = Buffer.concat([this.#found.keyAt(this.#sentOfFound - 1), ZERO]);
     return keyRange(this.#key, this.#rangeEnd);
   }
 
   #send(found: RangeResult): void {
+    const wanted = Math.min(this.#limit, found.length - this.#sentOfFound);
     // Fewer KeyValues where they are much larger than those before.
-    const result = found.firstBytes(this.#context.member.config.maxRequestBytes * 2);
-    const fitting = result.length;
-    const isCut = fitting < found.length;
-    this.#sent += fitting;
-    const isLast = !isCut && (!found.more || this.#sent >= this.#totalLimit);
-    if (fitting > 0) this.#key = Buffer.concat([found.keyAt(fitting - 1), ZERO]);
+    const result = found.part(this.#sentOfFound, wanted, this.#context.member.config.maxRequestBytes * 2);
+    const isCut = result.length < wanted;
+    this.#sent += result.length;
+    this.#sentOfFound += result.length;
+    const isLast = !isCut && (!result.more || this.#sent >= this.#totalLimit);
     if (!isLast) {
       this.#adjust(result.fieldBytes, isCut);
       this.#writeValues(result, EMPTY, EMPTY, () => this.#goOn());
       return;
     }
-    if (!found.more) {
+    if (!result.more) {
       this.#finish(result, false, this.#sent);
       return;
     }
+    const range = this.#range();
+    const count = { ...this.#options, revision: this.#revision, limit: 0, countOnly: true, range };
     // While the rest is counted, no compaction takes the values away that were found.
     const hold = this.#context.member.compactor.hold(this.#revision);
-    const count = {
-      ...this.#options,
-      revision: this.#revision,
-      limit: 0,
-      countOnly: true,
-      range: this.#range(),
-    };
     this.#scan(
       count,
       (rest) => {
@@ -236,8 +263,12 @@ class ChunkedRange {
     if (this.#call.ended) return;
     const { auth, store } = this.#context.member;
     const refused = auth.checkCurrent(this.#caller) ?? refuseRevision(store, this.#revision);
-    if (refused === undefined) this.#next();
-    else endStream(this.#call, refused);
+    try {
+      if (refused !== undefined) throw refused;
+      this.#next();
+    } catch (error) {
+      endStream(this.#call, error);
+    }
   }
 
   #scan(
@@ -247,7 +278,7 @@ class ChunkedRange {
     failed?: () => void,
   ): void {
     const { member } = this.#context;
-    const scan = member.store.scan(options, { totalCount: withTotalCount, keys: true });
+    const scan = member.store.scan(options, { totalCount: withTotalCount });
     const step = (): void => {
       try {
         if (this.#call.ended) {

@@ -25,8 +25,6 @@ export interface RangeOptions {
 export interface ScanNeeds {
   /** The count includes the keys beyond the limit; true if not given. */
   readonly totalCount?: boolean;
-  /** `keyAt` of the result can be called. */
-  readonly keys?: boolean;
 }
 
 /** Whether the scan itself needs the keys, and not only their index entries. */

@@ -63,26 +63,29 @@ export class RangeResult {
     return this.#at >= this.length;
   }
 
-  /** The key at a place, if the scan was to return keys. */
+  /** The key at a place. If the scan did not return keys, it is read from the KeyValue. */
   keyAt(at: number): Buffer {
     const entry = this.#entries[at];
-    assert(entry !== undefined && entry.key.length > 0, 'a range result has a key for each KeyValue');
-    return entry.key;
+    assert(entry !== undefined, 'a range result has a key for each KeyValue');
+    if (entry.key.length > 0) return entry.key;
+    const [kv] = this.#reads.values([entry.meta]);
+    return new KeyValueView().read(kv ?? EMPTY).key;
   }
 
-  /** The first KeyValues, until they have at least `bytes`, of a result of which nothing was read yet. */
-  firstBytes(bytes: number): RangeResult {
-    let length = 0;
+  /** At most `most` KeyValues from a place on, and no more after they have `bytes`. */
+  part(from: number, most: number, bytes: number): RangeResult {
+    const end = Math.min(this.length, from + most);
+    let to = from;
     let fieldBytes = 0;
-    for (let size = 0; length < this.length && size < bytes; length += 1) {
-      size += this.#sizeAt(length);
-      fieldBytes += fieldSize(this.#sizeAt(length));
+    for (let size = 0; to < end && size < bytes; to += 1) {
+      size += this.#sizeAt(to);
+      fieldBytes += fieldSize(this.#sizeAt(to));
     }
-    if (length === this.length) return this;
-    const entries = this.#entries.slice(0, length);
-    const found = { count: this.count, more: this.more, entries, reads: this.#reads, fieldBytes };
+    const entries = this.#entries.slice(from, to);
+    const more = this.more || to < this.length;
+    const found = { count: this.count, more, entries, reads: this.#reads, fieldBytes };
     return new RangeResult(
-      this.#encoded === undefined ? found : { ...found, encoded: this.#encoded.slice(0, length) },
+      this.#encoded === undefined ? found : { ...found, encoded: this.#encoded.slice(from, to) },
     );
   }
 

@@ -399,7 +399,7 @@ export class MvccStore {
       return new RangeScan(options, cursor, reads, this.#pastCount(options, needs.totalCount ?? true));
     }
     const overlay = this.#overlayOf(range);
-    const withKeys = needs.keys === true || overlay !== undefined || usesKeys(options);
+    const withKeys = overlay !== undefined || usesKeys(options);
     const current = new CurrentKeys(this.engine, range, withKeys);
     const keys = overlay === undefined ? current : overlay.over(current);
     // A scan that reads all keys counts them itself.
