@@ -51,7 +51,37 @@ describe('Huffman', () => {
     expect(huffmanDecode(Buffer.from([0xff, 0xff, 0xff, 0xff]), 0, 4)).toBeUndefined();
     expect(huffmanDecode(Buffer.from([0b00011111]), 0, 1)).toBe('a');
   });
+
+  it('two bytes of any value, alone and after long codes, are decoded as bit by bit', () => {
+    const long = huffmanEncode(Buffer.from([0, 249, 10, 22, 1]));
+    for (let value = 0; value < 1 << 16; value += 61) {
+      const pair = Buffer.from([value >> 8, value & 0xff]);
+      for (const coded of [pair, Buffer.concat([long.subarray(0, 1 + (value % long.length)), pair])])
+        expect(huffmanDecode(coded, 0, coded.length)).toBe(huffmanDecodeSlowly(coded));
+    }
+  });
 });
+
+const symbolsByCode = new Map(
+  huffmanCodes().map(({ bits, length }, symbol) => [`${length}/${bits}`, symbol]),
+);
+
+/** Decodes bit by bit. */
+function huffmanDecodeSlowly(coded: Buffer): string | undefined {
+  let text = '';
+  let bits = 0;
+  let length = 0;
+  for (let at = 0; at < coded.length * 8; at++) {
+    bits = bits * 2 + ((coded[at >> 3]! >> (7 - (at & 7))) & 1);
+    length++;
+    const symbol = symbolsByCode.get(`${length}/${bits}`);
+    if (symbol === undefined) continue;
+    if (symbol === 256) return undefined;
+    text += String.fromCharCode(symbol);
+    bits = length = 0;
+  }
+  return length <= 7 && bits === 2 ** length - 1 ? text : undefined;
+}
 
 describe('HPACK decoder', () => {
   it('RFC 7541 appendix C.4: requests with Huffman coding share one table', () => {

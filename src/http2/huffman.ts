@@ -17,16 +17,10 @@ const CODE_LENGTHS: readonly number[] = [
 const END_OF_STRING = 256;
 const SHORTEST_CODE_BITS = 5;
 const FAILED = 0xffff;
+/** The steps from this state have not been computed yet. */
+const UNKNOWN = 0xfffe;
 const STATES = 256;
-
-interface Machine {
-  /** `state * 16 + nibble` to the next state, or FAILED. */
-  readonly next: Uint16Array;
-  /** `state * 16 + nibble` to the symbol completed within that nibble, or -1; codes have at least 5 bits. */
-  readonly symbol: Int16Array;
-  /** 1 for states in which a string may end: at most 7 bits of padding, all ones (RFC 7541 section 5.2). */
-  readonly accepting: Uint8Array;
-}
+const MAX_PADDING_BITS = 7;
 
 /** One code as its bits, most significant first. */
 export interface HuffmanCode {
@@ -49,42 +43,47 @@ export function huffmanCodes(): HuffmanCode[] {
   return codes;
 }
 
-function buildMachine(): Machine {
-  // children[2 * node + bit]: an inner node's number, or -1 - symbol for a leaf; 0 is unset (the root has no parent).
-  const children = new Int32Array(STATES * 2);
-  const depth = new Uint8Array(STATES);
-  const allOnes = new Uint8Array(STATES);
-  allOnes[0] = 1;
-  let nodes = 1;
-  huffmanCodes().forEach(({ bits, length }, symbol) => {
-    let node = 0;
-    for (let i = length - 1; i >= 0; i--) {
-      const bit = Math.floor(bits / 2 ** i) % 2;
-      const slot = node * 2 + bit;
-      if (i === 0) {
-        children[slot] = -1 - symbol;
-        return;
-      }
-      if (children[slot] === 0) {
-        children[slot] = nodes;
-        depth[nodes] = (depth[node] as number) + 1;
-        allOnes[nodes] = bit === 1 ? (allOnes[node] as number) : 0;
-        nodes++;
-      }
-      node = children[slot] as number;
-    }
-  });
+/**
+ * The decoder as a machine that reads four bits a step. Its states are the inner nodes of the code's tree. The steps from
+ * a state are computed when it is first reached, because few are ever needed: to compute all of them at the start took
+ * 8 ms of processor time, most of it in V8's compiler.
+ */
+class Machine {
+  /** `state * 16 + nibble` to the next state, FAILED or UNKNOWN. */
+  readonly next = new Uint16Array(STATES * 16).fill(UNKNOWN);
+  /** `state * 16 + nibble` to the symbol completed within that nibble, or -1; codes have at least 5 bits. */
+  readonly symbol = new Int16Array(STATES * 16).fill(-1);
+  /** 1 for states in which a string may end: at most 7 bits of padding, all ones (RFC 7541 section 5.2). */
+  readonly accepting = new Uint8Array(STATES);
+  /** `2 * node + bit` to an inner node, or to -1 - symbol for a leaf; 0 is unset, as the root has no parent. */
+  readonly #children = new Int32Array(STATES * 2);
 
-  const next = new Uint16Array(STATES * 16);
-  const symbol = new Int16Array(STATES * 16).fill(-1);
-  const accepting = new Uint8Array(STATES);
-  for (let state = 0; state < STATES; state++) {
-    accepting[state] = allOnes[state] === 1 && (depth[state] as number) <= 7 ? 1 : 0;
+  constructor() {
+    const children = this.#children;
+    let nodes = 1;
+    huffmanCodes().forEach(({ bits, length }, symbol) => {
+      let node = 0;
+      for (let i = length - 1; i > 0; i--) {
+        const slot = node * 2 + ((bits >>> i) & 1);
+        if (children[slot] === 0) children[slot] = nodes++;
+        node = children[slot] as number;
+      }
+      children[node * 2 + (bits & 1)] = -1 - symbol;
+    });
+    let padding = 0;
+    for (let length = 0; length <= MAX_PADDING_BITS; length++) {
+      this.accepting[padding] = 1;
+      padding = children[padding * 2 + 1] as number;
+    }
+  }
+
+  /** Computes the steps from a state. */
+  reach(state: number): void {
     for (let nibble = 0; nibble < 16; nibble++) {
       const entry = state * 16 + nibble;
       let node = state;
       for (let i = 3; i >= 0; i--) {
-        const child = children[node * 2 + ((nibble >> i) & 1)] as number;
+        const child = this.#children[node * 2 + ((nibble >> i) & 1)] as number;
         if (child >= 0) {
           node = child;
           continue;
@@ -94,16 +93,15 @@ function buildMachine(): Machine {
           node = FAILED;
           break;
         }
-        symbol[entry] = decoded;
+        this.symbol[entry] = decoded;
         node = 0;
       }
-      next[entry] = node;
+      this.next[entry] = node;
     }
   }
-  return { next, symbol, accepting };
 }
 
-const machine = buildMachine();
+let machine: Machine | undefined;
 let scratch = Buffer.allocUnsafeSlow(1024);
 
 /**
@@ -113,17 +111,20 @@ let scratch = Buffer.allocUnsafeSlow(1024);
 export function huffmanDecode(source: Buffer, start: number, end: number): string | undefined {
   const most = Math.floor(((end - start) * 8) / SHORTEST_CODE_BITS) + 1;
   if (scratch.length < most) scratch = Buffer.allocUnsafeSlow(most * 2);
+  machine ??= new Machine();
   const { next, symbol, accepting } = machine;
   let length = 0;
   let state = 0;
   for (let i = start; i < end; i++) {
     const byte = source[i] as number;
     let entry = state * 16 + (byte >> 4);
+    if (next[entry] === UNKNOWN) machine.reach(state);
     state = next[entry] as number;
     if (state === FAILED) return undefined;
     let decoded = symbol[entry] as number;
     if (decoded >= 0) scratch[length++] = decoded;
     entry = state * 16 + (byte & 15);
+    if (next[entry] === UNKNOWN) machine.reach(state);
     state = next[entry] as number;
     if (state === FAILED) return undefined;
     decoded = symbol[entry] as number;
