@@ -13,7 +13,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -27,14 +28,25 @@ const common = {
   logLevel: 'warning',
 };
 
-/** Large parts that few servers need, as files of their own: `dist/<name>.js` for each name. */
-const optionalParts = { tracing: join(root, 'src/tracing/otel-tracing.ts') };
+/**
+ * Large parts that few servers need, as files of their own: `dist/<name>.js` for each name. The file of the server is read
+ * at each start.
+ */
+const optionalParts = {
+  tracing: join(root, 'src/tracing/otel-tracing.ts'),
+  yaml: join(root, 'src/config/yaml.ts'),
+  certificate: join(root, 'src/tls/certificate.ts'),
+  'grpc-client': createRequire(import.meta.url).resolve('@grpc/grpc-js'),
+};
 const loadOptionalParts = {
   name: 'optional-parts',
   setup({ onResolve }) {
-    onResolve({ filter: /otel-tracing\.ts$/ }, ({ kind }) =>
-      kind === 'entry-point' ? undefined : { path: './tracing.js', external: true },
-    );
+    const partOf = (path) => Object.entries(optionalParts).find(([, file]) => file === path)?.[0];
+    onResolve({ filter: /\.ts$|^@grpc\/grpc-js$/ }, ({ path, resolveDir, kind }) => {
+      if (kind === 'entry-point') return undefined;
+      const name = partOf(path.endsWith('.ts') ? resolve(resolveDir, path) : optionalParts['grpc-client']);
+      return name === undefined ? undefined : { path: `./${name}.js`, external: true };
+    });
   },
 };
 
@@ -64,6 +76,12 @@ const { metafile } = await build({
   banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
 });
 const bundled = packagesOf(Object.keys(metafile.inputs));
+// The function that src/launch.ts calls. To add it at each start would copy the source twice.
+const server = join(dist, 'server.js');
+writeFileSync(
+  server,
+  `(function (exports, require, module, __filename, __dirname) {${readFileSync(server, 'utf8')}\n})`,
+);
 
 const contents = createHash('sha256');
 for (const file of javascriptFiles(dist).sort())

@@ -82,11 +82,11 @@ function fromOutside(specifier: string): unknown {
 
 function compile(path: string): ModuleFunction {
   const name = basename(path);
-  // The bundle has only ASCII characters, so no decoding is needed.
+  // It is a function of a module, added by the build. It has only ASCII characters, so no decoding is needed.
   const source = readFileSync(path, 'latin1');
   const cachedData = compiledCode(name);
   const script = new Script(
-    `(function (exports, require, module, __filename, __dirname) {${source}\n})`,
+    source,
     cachedData === undefined ? { filename: path } : { filename: path, cachedData },
   );
   scripts.set(name, script);

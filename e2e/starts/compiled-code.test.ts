@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { runCommand } from '../harness/command.ts';
@@ -28,6 +28,15 @@ it('code compiled with other V8 flags is left aside', async () => {
   expect(code).toBe(0);
   expect(stdout).toContain('etcd Version: 3.7.1');
   expect(stderr).toContain('server.js');
+});
+
+it('the file that each start loads has no package that few servers need', () => {
+  const packages = { 'grpc-client': 'SubchannelAddress', yaml: 'YAMLParseError', certificate: 'AsnConvert' };
+  const holders = (name: string): string[] =>
+    ['server', ...Object.keys(packages)].filter((file) =>
+      readFileSync(join(dist, `${file}.js`), 'utf8').includes(name),
+    );
+  for (const [file, name] of Object.entries(packages)) expect(holders(name)).toEqual([file]);
 });
 
 it('a start writes nothing beside the bundle', async () => {
