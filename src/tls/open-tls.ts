@@ -11,6 +11,9 @@ import { selfSignedFiles } from './self-signed.ts';
 import { TlsFileError } from './tls-file-error.ts';
 import { TlsEndpoint } from './tls-endpoint.ts';
 
+/** How often a revocation list is looked at. */
+const REVOCATIONS_REFRESH_MS = 1000;
+
 export interface OpenTlsOptions {
   readonly config: Config;
   readonly logger: Logger;
@@ -88,10 +91,20 @@ async function openEndpoint(options: EndpointOptions): Promise<TlsEndpoint | und
     requiresClientCertificate: settings.clientCertAuth || caFile !== '',
     allowedCommonNames: settings.allowedCommonNames,
     allowedHostnames: settings.allowedHostnames,
-    revocations: settings.crlFile === '' ? undefined : new Revocations(settings.crlFile),
+    revocations: settings.crlFile === '' ? undefined : refreshedRevocations(settings.crlFile),
     resolver: options.resolver,
     serverName: options.serverName,
   });
+}
+
+/**
+ * The certificate of a server is judged within one turn. So the list should have been read when a member connects to
+ * another one.
+ */
+function refreshedRevocations(crlFile: string): Revocations {
+  const revocations = new Revocations(crlFile);
+  setInterval(() => void revocations.refresh(), REVOCATIONS_REFRESH_MS).unref();
+  return revocations;
 }
 
 function makeFiles({

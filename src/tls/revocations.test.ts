@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 import { Revocations } from './revocations.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-crl-'));
@@ -80,6 +80,33 @@ it('judges nothing by the list before while a new one is read', async () => {
   expect(await first).toContain('revoked');
   expect(await second).toContain('revoked');
   expect(revocations.refusal([certificate(ENTRIES + 4)])).toContain('revoked');
+});
+
+it('has read a changed list over many turns before a connection needs it', async () => {
+  write(lists[0]);
+  const revocations = new Revocations(file);
+  write(lists[1]);
+  expect(await turnsOf(revocations.refresh())).toBeGreaterThan(ENTRIES / 2000);
+  // Soon after a change the file may change again without a sign of it.
+  await vi.waitFor(async () => {
+    await revocations.refresh();
+    expect(revocations.isCurrent).toBe(true);
+  });
+  expect(revocations.refusal([certificate(ENTRIES + 7)])).toContain('revoked');
+  expect(revocations.refusal([certificate(7)])).toBeUndefined();
+});
+
+it('does not read a damaged list again and again', async () => {
+  write(lists[0]);
+  const revocations = new Revocations(file);
+  write('nothing');
+  await revocations.refresh();
+  expect(await turnsOf(revocations.refresh())).toBeLessThan(3);
+  expect(revocations.isCurrent).toBe(false);
+  expect(revocations.refusal([certificate(7)])).toContain('not a certificate revocation list');
+  write(lists[1]);
+  expect(revocations.refusal([certificate(7)])).toBeUndefined();
+  await revocations.refresh();
 });
 
 it('refuses all certificates while the file is no list', async () => {

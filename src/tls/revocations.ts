@@ -19,12 +19,22 @@ export class Revocations {
   #reading: Promise<string | undefined> | undefined;
   /** Number of readings begun. */
   #begun = 0;
+  /** The last reading failed. */
+  #isUnreadable = false;
 
   /** @throws TlsFileError */
   constructor(file: string) {
     this.#file = file;
     this.#watched = new WatchedFiles([file]);
     runSteps(this.#refresh());
+  }
+
+  /**
+   * Reads a list that has changed over several turns, before a connection needs it. A list that could not be read
+   * waits for the next connection. Never rejects.
+   */
+  async refresh(): Promise<void> {
+    if (!this.#isUnreadable) await this.refusalSoon([]);
   }
 
   /**
@@ -73,6 +83,7 @@ export class Revocations {
   /** The list is read again for the next connection. Returns the reason. */
   #unreadable(error: unknown): string {
     this.#watched.forget();
+    this.#isUnreadable = true;
     return fileReason(error);
   }
 
@@ -91,6 +102,7 @@ export class Revocations {
       const serials = yield* readRevocationList(bytes);
       // Another reading that began later may have ended earlier.
       if (begun === this.#begun) this.#serials = serials;
+      this.#isUnreadable = false;
     } catch (error) {
       throw new TlsFileError(this.#file, `not a certificate revocation list (${fileReason(error)})`);
     }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions, type Server, type TLSSocket } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Config, TlsSettings } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -17,6 +17,7 @@ import { cipherList } from './cipher-list.ts';
 import type { Resolver } from './client-address.ts';
 import { openClientTls, openPeerTls } from './open-tls.ts';
 import { Authority, type IssueOptions } from './testing/authority.ts';
+import { Revocations } from './revocations.ts';
 import { HANDSHAKE_TIMEOUT_MS, type TlsEndpoint } from './tls-endpoint.ts';
 
 const NO_TLS: TlsSettings = {
@@ -475,6 +476,21 @@ describe('outgoing connections', () => {
     expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
     file('peer-crl', authority.revoke(authority));
     expect((await to()).error?.message).toMatch(/^certificate serial [0-9a-f]+ revoked$/);
+  });
+
+  it('find that the revocation list is read each second', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    const refresh = vi.spyOn(Revocations.prototype, 'refresh');
+    try {
+      const trustedCaFile = file('ca.crt', authority.certificate);
+      const crlFile = file('read-crl', authority.revoke());
+      await open('peer', { ...issueFiles('own'), trustedCaFile, crlFile });
+      vi.advanceTimersByTime(2000);
+      expect(refresh).toHaveBeenCalledTimes(2);
+    } finally {
+      vi.useRealTimers();
+      refresh.mockRestore();
+    }
   });
 
   it('accept only servers with allowed common names', async () => {
