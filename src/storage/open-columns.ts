@@ -10,10 +10,14 @@ export interface OpenColumn {
 export type OpenColumns = Readonly<Record<Column, OpenColumn>>;
 
 export function openColumns(families: Record<string, ColumnHandle>): OpenColumns {
+  const choiceOf = (family: string): ColumnChoice => ({
+    column: defined(families[family], 'every column family was opened'),
+  });
+  // Columns of one family have the same object: what is known of a family is found by it.
+  const choices = { default: undefined, latest: choiceOf('latest'), version: choiceOf('version') };
   const open = (column: Column): OpenColumn => {
     const { family, prefix } = columnPlaces[column];
-    const handle = defined(families[family], 'every column family was opened');
-    return { choice: family === 'default' ? undefined : { column: handle }, prefix };
+    return { choice: choices[family], prefix };
   };
   return {
     meta: open('meta'),
