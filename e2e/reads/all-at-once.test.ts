@@ -19,12 +19,12 @@ import {
   type WatchResponse,
 } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV, Maintenance, Watch } from '../../src/wire/services.ts';
-import { Member, serverUnderTest } from '../harness/member.ts';
+import { Member, serverUnderTest, servingThreads } from '../harness/member.ts';
 import { type Answer, RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 import { expectedLine, lineOf, StoreModel, valueOf } from './store-model.ts';
 
-const SECONDS = Number(process.env['KEYSTEAD_READS_SECONDS'] ?? 20);
+const SECONDS = Number(process.env['KEYSTEAD_READS_SECONDS'] ?? 15);
 const KEYS = 3_000;
 const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';
 /** Of the whole process: caches, the store's memory, four snapshots and the heap. */
@@ -380,12 +380,13 @@ function expectSame(actual: readonly string[], expected: readonly string[]): voi
   expect(actual).toHaveLength(expected.length);
 }
 
-it(
-  `answers each read as the model does for ${SECONDS} s of everything at once`,
+it.each(serverUnderTest === 'keystead' && servingThreads === '' ? ['0', '1'] : [servingThreads])(
+  `answers each read as the model does for ${SECONDS} s of everything at once; serving threads: %s`,
   { timeout: SECONDS * 1_000 + 180_000 },
-  async () => {
+  async (threads) => {
     const seed = Number(process.env['KEYSTEAD_READS_SEED'] ?? Date.now() % 1_000_000);
-    const member = await Member.start({ kind: serverUnderTest });
+    const flags = threads === '1' ? ['--keystead-serving-threads=1'] : [];
+    const member = await Member.start({ kind: serverUnderTest, flags });
     try {
       const all = new AllAtOnce(member, seed);
       await all.run().catch((error: unknown) => {

@@ -11,7 +11,7 @@ import { RawClient } from '../http2/raw-client.ts';
 import type { GrpcServerOptions } from './server.ts';
 import { Status } from './status.ts';
 import { collect, TestClient } from './test-client.ts';
-import { TestServer } from './test-server.ts';
+import { SOURCE_BYTES, TestServer } from './test-server.ts';
 
 /** The behaviour of a server towards its clients. It is the same if the sockets are in another thread than the methods. */
 export function grpcServerCases(open: (options: Partial<GrpcServerOptions>) => Promise<TestServer>): void {
@@ -201,6 +201,20 @@ export function grpcServerCases(open: (options: Partial<GrpcServerOptions>) => P
       call.end();
       const { messages } = await done;
       expect(messages.map((m) => m.length)).toEqual(new Array(50).fill(1_000_000));
+    });
+
+    // Serving threads began a message before the one before it was sent, so both were damaged.
+    it('messages that are made as they are read, one after the other', async () => {
+      const { code, messages } = await collect(
+        client(await start()).serverStream('/test.Test/Sources', '20'),
+      );
+      expect(code).toBe(0);
+      const expected = Array.from({ length: 20 }, (_, at) => [
+        Buffer.alloc(SOURCE_BYTES, at + 1),
+        Buffer.from([at + 1]),
+      ]).flat();
+      expect(messages.map((message) => message.length)).toEqual(expected.map((message) => message.length));
+      expect(Buffer.concat(messages).equals(Buffer.concat(expected))).toBe(true);
     });
 
     it('a writer is blocked when the client does not read', async () => {

@@ -6,6 +6,9 @@ const UNARY = { clientStreaming: false, serverStreaming: false };
 const SERVER = { clientStreaming: false, serverStreaming: true };
 const BIDI = { clientStreaming: true, serverStreaming: true };
 
+/** Size of a message of `/test.Test/Sources`. */
+export const SOURCE_BYTES = 300_000;
+
 /** A gRPC server for tests. Each of its methods has one behaviour. */
 export class TestServer {
   readonly grpc: GrpcServer;
@@ -53,6 +56,11 @@ export class TestServer {
         },
       });
     });
+    grpc.stream({ path: '/test.Test/Sources', ...SERVER }, (call) => {
+      call.onMessage = (message) => {
+        this.#writeSources(call, Number(message.toString()));
+      };
+    });
     grpc.stream({ path: '/test.Test/EchoStream', ...BIDI }, (call) => {
       this.streams.push(call);
       call.onMessage = (message) => {
@@ -72,6 +80,30 @@ export class TestServer {
         this.events.push(`cancel ${reason}`);
       };
     });
+  }
+
+  /** Sends messages from sources, each followed by a short message, as soon as the one before was read. */
+  #writeSources(call: StreamCall, count: number): void {
+    let number = 0;
+    const next = (): void => {
+      if (number > 0) call.write(Buffer.from([number]));
+      if (number === count) {
+        call.end();
+        return;
+      }
+      number += 1;
+      const fill = number;
+      let left = SOURCE_BYTES;
+      call.writeSource(left, {
+        read: (maxBytes) => {
+          const bytes = Math.min(maxBytes, left);
+          left -= bytes;
+          if (left === 0) setImmediate(next);
+          return [Buffer.alloc(bytes, fill)];
+        },
+      });
+    };
+    next();
   }
 
   /** Sends messages of 1,000 bytes as fast as the client reads them. */

@@ -22,6 +22,10 @@ interface ForwardedStream {
   untakenBytes: number;
   /** Bytes of responses that wait for the client. */
   waitingBytes: number;
+  /** A message with a source is being sent. Nothing else is written until the stream has taken all of it. */
+  isSending: boolean;
+  /** What the core has sent after that message. */
+  readonly later: (() => void)[];
 }
 
 interface ForwardedSource {
@@ -43,6 +47,7 @@ export class Forwarder {
   readonly #link: Link;
   readonly #unary = new Map<number, UnaryCall>();
   readonly #streams = new Map<number, ForwardedStream>();
+  /** By call: the newest message with a source, to which all chunks of the core belong. */
   readonly #sources = new Map<number, ForwardedSource>();
   readonly #connections = new Map<number, ThreadConnection>();
   /** Set if this thread reads the store. */
@@ -135,7 +140,7 @@ export class Forwarder {
   #forwardStream(method: number, call: StreamCall): void {
     const connection = this.#connectionOf(call);
     const id = this.#nextCall();
-    const stream: ForwardedStream = { call, untakenBytes: 0, waitingBytes: 0 };
+    const stream: ForwardedStream = { call, untakenBytes: 0, waitingBytes: 0, isSending: false, later: [] };
     this.#streams.set(id, stream);
     const out = this.#link.record(ToCore.STREAM, id);
     out.u32(connection.id);
@@ -154,15 +159,38 @@ export class Forwarder {
     };
     call.onEnded = () => this.#countEnded(method, call);
     call.onCancel = (reason) => {
+      stream.later.length = 0;
       this.#streams.delete(id);
       this.#sources.delete(id);
       this.#sendEnded(id, call, reason);
     };
   }
 
+  /** Does something to a stream after the messages before it. */
+  #inOrder(stream: ForwardedStream, action: () => void): void {
+    if (stream.isSending) stream.later.push(action);
+    else action();
+  }
+
+  /** The stream has taken all of a message with a source. */
+  #onSourceSent(stream: ForwardedStream): void {
+    // The stream itself is still reading that source.
+    setImmediate(() => {
+      stream.isSending = false;
+      while (!stream.isSending) {
+        const next = stream.later.shift();
+        if (next === undefined) return;
+        next();
+      }
+    });
+  }
+
   #onMessage(id: number, message: Buffer): void {
     const stream = this.#streams.get(id);
-    if (stream === undefined) return;
+    if (stream !== undefined) this.#inOrder(stream, () => this.#write(id, stream, message));
+  }
+
+  #write(id: number, stream: ForwardedStream, message: Buffer): void {
     stream.waitingBytes += message.length;
     if (!stream.call.write(message, message.length)) return;
     const bytes = stream.waitingBytes;
@@ -173,7 +201,7 @@ export class Forwarder {
   #onEnd(id: number, code: number, message: string): void {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
-    if (stream !== undefined) stream.call.end(code, message);
+    if (stream !== undefined) this.#inOrder(stream, () => stream.call.end(code, message));
     // A response that is still being sent has its end already.
     else if (!this.#sources.has(id)) this.#takeUnary(id)?.fail(code, message);
   }
@@ -186,15 +214,18 @@ export class Forwarder {
   }
 
   #onSource(id: number, totalBytes: number): void {
-    const stream = this.#streams.get(id)?.call;
+    const stream = this.#streams.get(id);
     const unary = stream === undefined ? this.#takeUnary(id) : undefined;
-    const call = stream ?? unary;
+    const call = stream?.call ?? unary;
     if (call === undefined) return;
     let left = totalBytes;
     const source = new RemoteSource(
       (bytes) => {
         left -= bytes;
-        if (left <= 0) this.#sources.delete(id);
+        if (left <= 0) {
+          if (this.#sources.get(id)?.source === source) this.#sources.delete(id);
+          if (stream !== undefined) this.#onSourceSent(stream);
+        }
         this.#sendTaken(id, bytes);
       },
       () => {
@@ -204,7 +235,11 @@ export class Forwarder {
     );
     if (totalBytes > 0) this.#sources.set(id, { source, call });
     if (unary !== undefined) unary.respondStream(totalBytes, source);
-    else stream?.writeSource(totalBytes, source);
+    if (stream === undefined) return;
+    this.#inOrder(stream, () => {
+      stream.isSending = totalBytes > 0;
+      stream.call.writeSource(totalBytes, source);
+    });
   }
 
   #onAbort(id: number): void {
