@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
 import { engineCases } from './engine.cases.ts';
-import { EngineReopenedError } from '../ports/engine.ts';
+import { type Column, EngineReopenedError } from '../ports/engine.ts';
 import { RocksEngine } from './rocks-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-rocks-'));
@@ -29,6 +29,32 @@ describe('rocksdb', () => {
     expect(second.get('meta', Buffer.from('m'))?.toString()).toBe('meta');
     expect(second.get('version', Buffer.from('v'))?.toString()).toBe('version');
     await second.close();
+  });
+
+  it('keeps rows that are put next to deleted rows of another column in their family', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const put = (column: Column, key: string): void => {
+      const batch = engine.batch();
+      batch.put(column, Buffer.from(key), Buffer.from(key));
+      engine.write(batch);
+    };
+    // So many deletions are searched for runs at once, and not in a later turn.
+    const deleteLeases = (prefix: string): void => {
+      for (let times = 0; times < 8; times += 1) {
+        const batch = engine.batch();
+        for (let n = 0; n < 4096; n += 1) batch.del('lease', Buffer.from(`${prefix}${String(n + 1000)}`));
+        engine.write(batch);
+      }
+    };
+    put('version', 'z');
+    deleteLeases('b');
+    // Rows of both columns follow those of the leases. No row is between them and the first version so far.
+    put('version', 'a');
+    put('meta', 'm');
+    deleteLeases('a');
+    expect(engine.get('version', Buffer.from('a'))?.toString()).toBe('a');
+    expect(engine.get('meta', Buffer.from('m'))?.toString()).toBe('m');
+    await engine.close();
   });
 
   it('refuses every call while it is reopened, also from workers', async () => {
