@@ -120,6 +120,14 @@ describe('the log in memory', () => {
     expect(release).toHaveBeenLastCalledWith(expect.objectContaining({ index: 12 }));
   });
 
+  // 512 entries of 1.2 MB were 600 MB.
+  it('is not kept in memory by an only member after it grew by many bytes', async () => {
+    const { memory, log, apply } = keeper(true);
+    log.unreleasedBytes = 16 << 20;
+    await apply(4);
+    expect(memory.firstIndex()).toBe(5);
+  });
+
   describe('of a leader whose member lags', () => {
     /** Enough for about a hundred entries of one byte. */
     const BYTES = 20_000;

@@ -100,7 +100,7 @@ export class LogCompactor {
   }
 
   async #release(): Promise<void> {
-    const { applied, engine, log, memory, catchupEntries, clock, metrics, logger } = this.#options;
+    const { applied, engine, log, memory, catchupEntries, isAlone, clock, metrics, logger } = this.#options;
     const { index, term, confState } = applied;
     const startedMs = clock.now();
     await engine.syncLog();
@@ -108,8 +108,9 @@ export class LogCompactor {
     await log.release({ index, term, confState });
     metrics.disk.snapSaveTotal.observe((clock.now() - startedMs) / 1000);
     memory.createSnapshot(index, confState, undefined);
-    if (index > catchupEntries && this.#holds === 0)
-      this.#compact(this.#lagging.removable(index - catchupEntries));
+    // Large entries of an only member must not wait until there are `KEPT_ALONE` of them.
+    const kept = isAlone() ? 0 : catchupEntries;
+    if (index > kept && this.#holds === 0) this.#compact(this.#lagging.removable(index - kept));
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
   }
