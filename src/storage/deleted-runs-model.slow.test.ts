@@ -121,6 +121,7 @@ class Model {
   }
 
   expectRows(engine: RocksEngine): void {
+    expect(engine.faultsOfRuns).toBe(0);
     for (const [column, rows] of this.#rows) {
       const iterator = engine.iterate(column, { gte: EMPTY });
       const found = iterator.next(KEYS + 1).map((row) => row.toString('latin1'));

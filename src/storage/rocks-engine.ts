@@ -130,6 +130,11 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     return this.binding.db_get_handle(this.database);
   }
 
+  /** How often a place with a row was taken for an empty one: always 0, see {@link DeletedRuns}. */
+  get faultsOfRuns(): number {
+    return this.#deletedRuns.faults;
+  }
+
   lend(recall: () => Promise<void>): StoreLoan {
     const entry = (): Promise<void> => recall();
     this.#recalls.add(entry);
