@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { TestCluster } from '../clusters/test-cluster.ts';
+import { metricsOf } from '../harness/metrics.ts';
+import { defined } from '../../src/lib/assert.ts';
 import { tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 import { filesIn, missingTools, readText, runTool } from './tools.ts';
@@ -92,8 +94,9 @@ describe('the metrics of alerts and dashboards', () => {
     );
     await cluster.ctl().ok(['put', 'key', 'value']);
     // Members measure the round trip to each other every few seconds.
+    const member = defined(cluster.members[0], 'the cluster has members');
     const text = await eventually('a measured round trip', async () => {
-      const metrics = await (await fetch(`${cluster.members[0]?.clientUrl}/metrics`)).text();
+      const metrics = await metricsOf(member);
       return /^etcd_network_peer_round_trip_time_seconds_bucket/m.test(metrics) ? metrics : undefined;
     });
     for (const [, name = '', labels = ''] of text.matchAll(/^(\w+)(?:\{(.*)\})? \S+$/gm)) {

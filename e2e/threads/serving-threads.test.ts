@@ -5,6 +5,7 @@ import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
 import { runCommand } from '../harness/command.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
+import { metricsOf } from '../harness/metrics.ts';
 import { keysteadBundle } from '../harness/paths.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
@@ -47,7 +48,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', ()
       body: JSON.stringify({ key: Buffer.from('key').toString('base64'), count_only: true }),
     });
     expect(await json.json()).toMatchObject({ count: '1' });
-    const metrics = await (await fetch(`${member.clientUrl}/metrics`)).text();
+    const metrics = await metricsOf(member);
     expect(metrics).toMatch(/grpc_server_handled_total\{grpc_code="OK",grpc_method="Put"[^}]*\} 1\n/);
     expect(metrics).toMatch(/grpc_server_handled_total\{grpc_code="OK",grpc_method="Range"[^}]*\} 2\n/);
   });
@@ -57,9 +58,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', ()
     const tooLarge = PutRequest.create({ key: Buffer.from('key'), value: Buffer.alloc(4_000_000) });
     expect(await clientOf(member).unary(KV.methods.put, tooLarge)).toMatchObject({ code: 8 });
     const counted = /grpc_server_handled_total\{grpc_code="ResourceExhausted",grpc_method="Put"[^}]*\} 1\n/;
-    await eventually('the refused call in the metrics', async () =>
-      counted.test(await (await fetch(`${member.clientUrl}/metrics`)).text()),
-    );
+    await eventually('the refused call in the metrics', async () => counted.test(await metricsOf(member)));
   });
 
   it('ends with a message when the thread fails, and loses nothing', async () => {
