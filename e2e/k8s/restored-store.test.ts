@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppsV1Api, CoreV1Api, type V1Deployment } from '@kubernetes/client-node';
+import { AppsV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { describe, expect, it } from 'vitest';
 import { BackupCommand, listBackups } from '../backup/backup-command.ts';
 import { Etcdctl } from '../harness/etcdctl.ts';
@@ -10,6 +10,7 @@ import { freePort } from '../harness/ports.ts';
 import { tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 import { ControlPlane } from './control-plane.ts';
+import { deployment } from './deployment.ts';
 import { Watcher } from './watcher.ts';
 
 const missing = missingPeers('etcdctl', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler');
@@ -167,18 +168,3 @@ describe.skipIf(missing !== undefined)(
     });
   },
 );
-
-function deployment(name: string, replicas: number): V1Deployment {
-  const labels = { app: name };
-  return {
-    metadata: { name },
-    spec: {
-      replicas,
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: { containers: [{ name: 'main', image: 'registry.example/app:v1' }] },
-      },
-    },
-  };
-}

@@ -1,6 +1,7 @@
 import { AppsV1Api, type V1Node, type V1Pod } from '@kubernetes/client-node';
 import { beforeAll, expect, it } from 'vitest';
 import { eventually } from '../harness/wait.ts';
+import { deployment } from './deployment.ts';
 import { kubernetesSuite } from './suite.ts';
 
 const patience = { timeoutMs: 60_000, everyMs: 100 };
@@ -142,23 +143,4 @@ function allPlaced(pods: V1Pod[], count: number): V1Pod[] | undefined {
     ({ metadata, spec }) => metadata?.deletionTimestamp === undefined && spec?.nodeName !== undefined,
   );
   return pods.length === count && ready ? pods : undefined;
-}
-
-function deployment(name: string, replicas: number, version: string) {
-  const labels = { app: name };
-  return {
-    metadata: { name },
-    spec: {
-      replicas,
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: {
-          containers: [
-            { name: 'main', image: `example.test/app:${version}`, resources: { requests: { cpu: '10m' } } },
-          ],
-        },
-      },
-    },
-  };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { type Catalog, readCatalog } from './catalog.ts';
 import type { Manifest } from './manifest.ts';
+import { PeriodicWork } from './periodic-work.ts';
 import type { BackupPlace } from './place.ts';
 import { newestGood } from './retention.ts';
 
@@ -52,9 +53,7 @@ export interface ScheduleOptions {
  */
 export class BackupSchedule {
   readonly #options: ScheduleOptions;
-  readonly #stopTimer: () => void;
-  #isStopped = false;
-  #running: Promise<void> | undefined;
+  readonly #work: PeriodicWork;
   /** The term in which the backups were last read; undefined if this member does not lead. */
   #knownTerm: number | undefined;
   /** By the monotonic clock, which does not step. */
@@ -67,7 +66,7 @@ export class BackupSchedule {
   constructor(options: ScheduleOptions) {
     this.#options = options;
     const lookMs = Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, options.intervalMs / LOOKS_PER_INTERVAL));
-    this.#stopTimer = options.scheduler.every(lookMs, () => this.#look());
+    this.#work = new PeriodicWork(options.scheduler, lookMs, () => this.#start());
   }
 
   /** Takes a backup as soon as possible: after the one that is under way and a pause, or when a failed one is retried. */
@@ -77,28 +76,23 @@ export class BackupSchedule {
   }
 
   /** Resolves when no backup is under way. */
-  async idle(): Promise<void> {
-    await this.#running;
+  idle(): Promise<void> {
+    return this.#work.idle();
   }
 
   /** Gives up a backup that is under way, and resolves when it has ended. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#stopTimer();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
-  #look(): void {
-    if (this.#running !== undefined) return;
+  #start(): Promise<void> | undefined {
     const { isLeader, term, clock } = this.#options;
     if (!isLeader()) {
       this.#knownTerm = undefined;
-      return;
+      return undefined;
     }
-    if (this.#knownTerm === term() && clock.now() < this.#dueMs && !this.#isRequestDue()) return;
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    if (this.#knownTerm === term() && clock.now() < this.#dueMs && !this.#isRequestDue()) return undefined;
+    return this.#run();
   }
 
   #isRequestDue(): boolean {
@@ -142,7 +136,7 @@ export class BackupSchedule {
   async #takeOne(term: number): Promise<void> {
     const { isLeader, confirmLeader, take, prune, clock, place, logger, counts } = this.#options;
     const mayContinue = (): void => {
-      if (this.#isStopped) throw new GivenUpError('this member stops');
+      if (this.#work.isStopped) throw new GivenUpError('this member stops');
       if (!isLeader() || this.#options.term() !== term) throw new GivenUpError('this member no longer leads');
     };
     await confirmLeader();

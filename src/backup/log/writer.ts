@@ -7,6 +7,7 @@ import type { Scheduler } from '../../ports/scheduler.ts';
 import type { Entry } from '../../wire/gen/raftpb.ts';
 import { readCatalog } from '../catalog.ts';
 import type { BackupKey } from '../encryption.ts';
+import { PeriodicWork } from '../periodic-work.ts';
 import type { BackupPlace } from '../place.ts';
 import { basesOf, type Chain, lastSegment, logPlaceOf, readLogCatalog, titleOf } from './chains.ts';
 import { readSegment } from './read-segment.ts';
@@ -80,16 +81,14 @@ interface Position {
 export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #place: BackupPlace;
-  readonly #stopTimer: () => void;
-  #isStopped = false;
-  #running: Promise<void> | undefined;
+  readonly #work: PeriodicWork;
   #position: Position | undefined;
   #loggedMs = -Infinity;
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
     this.#place = logPlaceOf(options.place);
-    this.#stopTimer = options.scheduler.every(options.intervalMs, () => this.#look());
+    this.#work = new PeriodicWork(options.scheduler, options.intervalMs, () => this.#start());
   }
 
   /** Bytes of applied entries that are not stored, roughly. 0 if this member does not lead. */
@@ -98,29 +97,24 @@ export class LogWriter {
   }
 
   /** Resolves when no write is under way. */
-  async idle(): Promise<void> {
-    await this.#running;
+  idle(): Promise<void> {
+    return this.#work.idle();
   }
 
   /** Resolves when the write that is under way has ended. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#stopTimer();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
-  #look(): void {
-    if (this.#running !== undefined) return;
+  #start(): Promise<void> | undefined {
     const { isLeader, tail } = this.#options;
-    if (!isLeader()) {
-      this.#position = undefined;
-      tail.keepOld(false);
-      return;
+    if (isLeader()) {
+      tail.keepOld(true);
+      return this.#run();
     }
-    tail.keepOld(true);
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#position = undefined;
+    tail.keepOld(false);
+    return undefined;
   }
 
   async #run(): Promise<void> {
@@ -170,7 +164,7 @@ export class LogWriter {
 
   #mayContinue({ term }: Position): boolean {
     const { isLeader, term: now } = this.#options;
-    return !this.#isStopped && isLeader() && now() === term;
+    return !this.#work.isStopped && isLeader() && now() === term;
   }
 
   async #store(position: Position): Promise<void> {
