@@ -66,7 +66,7 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
     disk.unmount();
   });
 
-  const isOpen = (): boolean => storage.space.hasRoom && storage.log.appendable(8192);
+  const isOpen = (): boolean => storage.space.hasRoom && storage.log.room >= 8192;
   const appended = (): Promise<void> =>
     new Promise((resolve) => {
       const entries = [Entry.create({ index: ++index, term: 1, data: noise(index, 8000) })];
@@ -117,13 +117,13 @@ describe.skipIf(!canMount(...tmpfs))('full disk (needs root)', () => {
   it('the log uses its prepared segments, and reports when there are none left', async () => {
     const ballast = join(disk.path, 'ballast');
     leave(MEBIBYTE / 2, disk.path, ballast);
-    for (const start = index; storage.log.appendable(8192) && index < start + 20_000;) await appended();
-    expect(storage.log.appendable(8192)).toBe(false);
+    for (const start = index; storage.log.room >= 8192 && index < start + 20_000;) await appended();
+    expect(storage.log.room).toBeLessThan(8192);
     // Raft's own entries are still appended.
     for (let n = 0; n < 20; n++) await appended();
     expect(failure).toBeUndefined();
     rmSync(ballast);
-    await until(() => storage.log.appendable(8192));
+    await until(() => storage.log.room >= 8192);
     await appended();
     const { wal } = storage.directory;
     const { entries } = scanLog(wal, listSegments(wal), { keepsEntries: true });

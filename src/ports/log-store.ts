@@ -38,11 +38,10 @@ export interface LogStore {
    */
   writeNow(): void;
   /**
-   * Whether `bytes` more of entries fit without new disk space. False only while the disk is full: proposals are
-   * refused then. It becomes true again when there is space. Some megabytes are kept in reserve, so that entries of
-   * raft itself and proposals in flight never wait.
+   * Bytes of entries that fit without new disk space. Infinity unless the disk is full: larger proposals are refused
+   * then. Some megabytes are kept in reserve, so that entries of raft itself and proposals in flight never wait.
    */
-  appendable(bytes: number): boolean;
+  readonly room: number;
   /**
    * Records that the engine durably holds everything up to `snapshot`. Whole segments before it may be removed. If the log
    * does not have the entry of the snapshot record (it ends before it, or has another entry at its index), the whole log is void

@@ -1,5 +1,4 @@
 import type { Config } from '../config/config.ts';
-import type { LogStore } from '../ports/log-store.ts';
 import type { SpaceGauge } from '../ports/space.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { RaftRequestField } from './raft-request.ts';
@@ -20,7 +19,8 @@ const takesSpace: ReadonlySet<RaftRequestField> = new Set([
 export const TOO_MANY_REQUESTS = new EtcdError(GrpcCode.Unknown, errors.RequestTooManyRequests.message);
 
 export interface StorageState {
-  readonly log: Pick<LogStore, 'appendable'>;
+  /** See `LogStore.room`. */
+  readonly logRoom: number;
   readonly space: SpaceGauge;
 }
 
@@ -31,7 +31,7 @@ export interface StorageState {
  * @returns the error for the client, or undefined when the proposal is accepted
  */
 export function admissionRefusal(
-  { log, space }: StorageState,
+  { logRoom, space }: StorageState,
   { maxRequestBytes, featureGates }: Pick<Config, 'maxRequestBytes' | 'featureGates'>,
   backlog: number,
   { field, bytes }: { readonly field: RaftRequestField; readonly bytes: number },
@@ -39,6 +39,6 @@ export function admissionRefusal(
   const isPriority = field === RaftRequestField.leaseRevoke && featureGates.get('PriorityRequest') === true;
   if (backlog > (isPriority ? MAX_PRIORITY_GAP : MAX_COMMIT_APPLY_GAP)) return TOO_MANY_REQUESTS;
   if (bytes > maxRequestBytes) return errors.RequestTooLarge;
-  if (!log.appendable(bytes)) return errors.NoSpace;
+  if (bytes > logRoom) return errors.NoSpace;
   return !space.hasRoom && takesSpace.has(field) ? errors.NoSpace : undefined;
 }

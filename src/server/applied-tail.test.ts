@@ -127,13 +127,13 @@ describe('the newest applied entries', () => {
     const backup = { log: { intervalMs: 5000, maxBytes: 1 << 20 } } as never;
     const clock = { now: () => 0, wall: () => 7 };
     const store = { revision: 44, compactRevision: 3 };
-    const tail = openAppliedTail({ backup }, memory, { index: 8, term: 1 }, clock, store);
+    const tail = openAppliedTail({ backup }, () => memory, { index: 8, term: 1 }, clock, store);
     expect(tail?.base).toEqual({ index: 3, term: 1 });
     expect(tail?.after(3, 1 << 20)?.map(({ mark }) => mark)).toEqual([{ index: 8, timeMs: 7, ...store }]);
-    const ahead = openAppliedTail({ backup }, memory, { index: 2, term: 1 }, clock, store);
+    const ahead = openAppliedTail({ backup }, () => memory, { index: 2, term: 1 }, clock, store);
     expect(ahead?.base).toEqual({ index: 2, term: 1 });
     expect(
-      openAppliedTail({ backup: undefined }, memory, { index: 8, term: 1 }, clock, store),
+      openAppliedTail({ backup: undefined }, () => memory, { index: 8, term: 1 }, clock, store),
     ).toBeUndefined();
   });
 });

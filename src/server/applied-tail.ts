@@ -182,7 +182,7 @@ export class AppliedTail implements AppliedLog {
  */
 export function openAppliedTail(
   { backup }: Pick<Config, 'backup'>,
-  memory: MemoryStorage,
+  logAtStart: () => MemoryStorage,
   applied: EntryId,
   clock: Clock,
   store: Pick<AppliedMark, 'revision' | 'compactRevision'>,
@@ -190,6 +190,7 @@ export function openAppliedTail(
   if (backup?.log === undefined) return undefined;
   const { maxBytes, intervalMs } = backup.log;
   const options = { clock, maxBytes, maxAgeMs: MIN_AGE_MS + AGE_INTERVALS * intervalMs };
+  const memory = logAtStart();
   const from = memory.firstIndex();
   const term = memory.term(from - 1);
   const held = applied.index < from ? undefined : memory.entries(from, applied.index + 1, Infinity);

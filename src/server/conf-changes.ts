@@ -35,11 +35,11 @@ export class ConfChanges {
         reject(errors.Timeout);
       });
       this.#pending.set(id, { settled: resolve, failed: reject, cancelTimeout });
-      const refused = member.consensus.proposeConfChange({ ...change, id });
-      if (refused === undefined) return;
-      cancelTimeout();
-      this.#pending.delete(id);
-      reject(new EtcdError(GrpcCode.Unknown, refused));
+      member.consensus.proposeConfChange({ ...change, id }, (reason) => {
+        cancelTimeout();
+        this.#pending.delete(id);
+        reject(new EtcdError(GrpcCode.Unknown, reason));
+      });
     });
   }
 

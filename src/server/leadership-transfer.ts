@@ -1,8 +1,8 @@
 import { hex } from '../lib/text.ts';
 import type { Logger } from '../ports/logger.ts';
 import { isQuorum } from '../raft/quorum/joint.ts';
-import type { Status } from '../raft/status.ts';
 import { None } from '../raft/types.ts';
+import type { ConsensusStatus } from './consensus.ts';
 import type { Member } from './member.ts';
 import type { Reachability } from './memberships.ts';
 
@@ -13,7 +13,7 @@ export interface Successor {
 }
 
 /** Returns the connected voter with the highest match index. */
-export function successorOf({ id, progress }: Status, peers: Reachability): Successor | undefined {
+export function successorOf({ id, progress }: ConsensusStatus, peers: Reachability): Successor | undefined {
   let best: Successor | undefined;
   for (const [voter, { match, isLearner, recentActive }] of progress) {
     if (voter === id || isLearner || !recentActive || peers.activeSince(voter) === undefined) continue;
@@ -23,7 +23,7 @@ export function successorOf({ id, progress }: Status, peers: Reachability): Succ
 }
 
 /** Whether the connected voters have a quorum without the leader. */
-export function hasQuorumWithoutLeader({ id, config }: Status, peers: Reachability): boolean {
+export function hasQuorumWithoutLeader({ id, config }: ConsensusStatus, peers: Reachability): boolean {
   return isQuorum(config.voters, (voter) => voter !== id && peers.activeSince(voter) !== undefined);
 }
 

@@ -1,7 +1,10 @@
 import { describe, expect, it, type Mock, vi } from 'vitest';
 import { Metrics } from '../metrics/metrics.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
+import type { LogStore } from '../ports/log-store.ts';
+import type { Consensus } from './consensus.ts';
 import { LogCompactor, type LogCompactorOptions } from './log-compactor.ts';
+import { LocalRaftLog } from './raft-core.ts';
 
 const confState = { voters: [1n, 2n], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
 
@@ -30,20 +33,18 @@ function keeper(
   const applied = { index: 0, term: 1, confState };
   const release = vi.fn(() => Promise.resolve());
   const log = { release, unreleasedBytes: 0 };
-  const options = {
-    memory,
-    applied,
-    consensus: {
-      get applied() {
-        return node.applied;
-      },
-      status,
+  const consensus = {
+    get applied() {
+      return node.applied;
     },
-    log,
+    status: status as unknown as Consensus['status'],
+  };
+  const options = {
+    applied,
+    log: new LocalRaftLog({ memory, store: log as unknown as LogStore, consensus, catchupBytes }),
     engine: { syncLog },
     snapshotCount: 10,
     catchupEntries: 2,
-    catchupBytes,
     isAlone: () => isAlone,
     clock: { now: () => 0 },
     metrics,

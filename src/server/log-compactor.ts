@@ -2,25 +2,18 @@ import type { AppliedState } from '../apply/applied-state.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type EngineControl, EngineReopenedError } from '../ports/engine.ts';
-import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { MemoryStorage } from '../raft/memory-storage.ts';
-import type { Consensus } from './consensus.ts';
-import { LaggingMembers } from './lagging-members.ts';
+import type { RaftLog } from './consensus.ts';
 import type { Member } from './member.ts';
 
 export interface LogCompactorOptions {
-  readonly consensus: Pick<Consensus, 'applied' | 'status'>;
-  readonly memory: MemoryStorage;
-  readonly log: LogStore;
+  readonly log: RaftLog;
   readonly engine: EngineControl;
   readonly applied: AppliedState;
   /** Entries applied between two releases of the log, if it does not grow by `RELEASE_BYTES` before. */
   readonly snapshotCount: number;
   /** Entries kept in memory before that, for slow followers. */
   readonly catchupEntries: number;
-  /** Maximum bytes of further entries that a leader keeps for members that lag. */
-  readonly catchupBytes: number;
   /** Whether the cluster has only this member, so that no other can need entries. */
   readonly isAlone: () => boolean;
   readonly clock: Clock;
@@ -44,7 +37,6 @@ const KEPT_ALONE = 512;
  */
 export class LogCompactor {
   readonly #options: LogCompactorOptions;
-  readonly #lagging: LaggingMembers;
   #releasedIndex: number;
   #releasing = false;
   /** Number of snapshots in transfer. Their receivers will need the entries after the snapshot. */
@@ -52,9 +44,7 @@ export class LogCompactor {
 
   constructor(options: LogCompactorOptions) {
     this.#options = options;
-    const { consensus, memory, catchupBytes } = options;
-    this.#lagging = new LaggingMembers({ consensus, memory, maxBytes: catchupBytes });
-    this.#releasedIndex = memory.firstIndex() - 1;
+    this.#releasedIndex = options.log.firstIndex - 1;
   }
 
   /**
@@ -72,12 +62,9 @@ export class LogCompactor {
 
   /** Called after entries were applied. */
   applied(): void {
-    const { applied, failed, memory, isAlone } = this.#options;
-    if (applied.index - memory.firstIndex() >= KEPT_ALONE && isAlone()) {
-      // A member that joins later is sent a snapshot.
-      memory.createSnapshot(applied.index, applied.confState, undefined);
-      this.#compact(applied.index);
-    }
+    const { applied, failed, log, isAlone } = this.#options;
+    // A member that joins later is sent a snapshot.
+    if (applied.index - log.firstIndex >= KEPT_ALONE && isAlone()) log.removeUpTo(applied.index, applied);
     if (this.#releasing || !this.#isReleaseDue()) return;
     this.#releasing = true;
     this.#release().then(
@@ -100,47 +87,35 @@ export class LogCompactor {
   }
 
   async #release(): Promise<void> {
-    const { applied, engine, log, memory, catchupEntries, isAlone, clock, metrics, logger } = this.#options;
+    const { applied, engine, log, catchupEntries, isAlone, clock, metrics, logger } = this.#options;
     const { index, term, confState } = applied;
     const startedMs = clock.now();
     await engine.syncLog();
     metrics.disk.snapFsync.observe((clock.now() - startedMs) / 1000);
     await log.release({ index, term, confState });
     metrics.disk.snapSaveTotal.observe((clock.now() - startedMs) / 1000);
-    memory.createSnapshot(index, confState, undefined);
     // Large entries of an only member must not wait until there are `KEPT_ALONE` of them.
     const kept = isAlone() ? 0 : catchupEntries;
-    if (index > kept && this.#holds === 0) this.#compact(this.#lagging.removable(index - kept));
+    log.removeUpTo(this.#holds === 0 ? Math.max(0, index - kept) : 0, { index, confState });
     this.#releasedIndex = index;
-    logger.info('released the log', { 'snapshot-index': index, 'compact-index': memory.firstIndex() - 1 });
-  }
-
-  /**
-   * Raft passes out entries in batches, which are applied in slices, and its applied index moves only at the end of a
-   * batch. It reads entries after its own applied index, so these must not be removed.
-   */
-  #compact(index: number): void {
-    const { consensus, memory } = this.#options;
-    memory.compact(Math.min(index, consensus.applied));
+    logger.info('released the log', { 'snapshot-index': index, 'compact-index': log.firstIndex - 1 });
   }
 }
 
 /** The compactor of a member's log, with the limits of its configuration. */
 export function openLogCompactor(
-  member: Pick<Member, 'config' | 'consensus' | 'engine' | 'applied' | 'clock' | 'metrics' | 'cluster'>,
-  rest: Pick<LogCompactorOptions, 'memory' | 'log' | 'logger' | 'failed'>,
+  member: Pick<Member, 'config' | 'engine' | 'applied' | 'clock' | 'metrics' | 'cluster'>,
+  rest: Pick<LogCompactorOptions, 'log' | 'logger' | 'failed'>,
 ): LogCompactor {
-  const { config, consensus, engine, applied, clock, metrics, cluster } = member;
+  const { config, engine, applied, clock, metrics, cluster } = member;
   return new LogCompactor({
     ...rest,
-    consensus,
     engine,
     applied,
     clock,
     metrics,
     snapshotCount: config.snapshotCount,
     catchupEntries: config.snapshotCatchupEntries,
-    catchupBytes: config.catchupBytes,
     isAlone: () => cluster.members().length === 1,
   });
 }

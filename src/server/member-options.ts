@@ -12,6 +12,7 @@ import type { Message } from '../raft/types.ts';
 import type { WatchPacing } from '../mvcc/watch-pacing.ts';
 import type { HashRows } from './hash-store.ts';
 import type { BootstrapResult, Identity } from './identity.ts';
+import type { StartConsensus } from './start-consensus.ts';
 
 /** An opened data directory. */
 export interface MemberStorage {
@@ -41,6 +42,8 @@ export interface MemberOptions {
   readonly replaceStore?: (index: number) => Promise<void>;
   /** Speed of the delivery to watchers, if not the default. */
   readonly watchPacing?: WatchPacing;
+  /** Starts raft elsewhere than in this thread. */
+  readonly startConsensus?: StartConsensus;
   /** Messages to other members. */
   readonly send: (messages: readonly Message[]) => void;
 }

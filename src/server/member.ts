@@ -18,6 +18,7 @@ import { type EngineControl, EngineFullError } from '../ports/engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import { type ConfChange, type Entry, None, Role, type Snapshot } from '../raft/types.ts';
+import type { MemoryStorage } from '../raft/memory-storage.ts';
 import { assert } from '../lib/assert.ts';
 import { EtcdError, errors, GrpcCode } from '../wire/errors.ts';
 import { AlarmType } from '../wire/gen/etcdserverpb.ts';
@@ -25,7 +26,7 @@ import { admissionRefusal } from './admission.ts';
 import { type AppliedTail, openAppliedTail } from './applied-tail.ts';
 import { Compactor } from './compactor.ts';
 import { ConfChanges } from './conf-changes.ts';
-import type { Consensus, ConsensusInput } from './consensus.ts';
+import type { Consensus, ConsensusDriver, ConsensusInput } from './consensus.ts';
 import { Durations } from './durations.ts';
 import { EngineRecovery } from './engine-recovery.ts';
 import { HeartbeatTimes } from './heartbeat-times.ts';
@@ -38,15 +39,12 @@ import { type LogCompactor, openLogCompactor } from './log-compactor.ts';
 import { LongReads } from './long-reads.ts';
 import type { MemberOptions } from './member-options.ts';
 import { Proposals, type ResultWaiter } from './proposals.ts';
-import { RaftLoop } from './raft-loop.ts';
 import type { RaftRequestField, RequestAuth } from './raft-request.ts';
-import { newReadNonce, type ReadWaiter } from './read-queue.ts';
+import type { ReadWaiter } from './read-queue.ts';
 import { RequestIds } from './request-ids.ts';
 import { SpaceAlarm } from './space-alarm.ts';
-import { startRaft } from './start-raft.ts';
-
-const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
-const READ_RETRY_MS = 500;
+import { startRaftLoop } from './start-consensus.ts';
+import { loadRaftLog } from './start-raft.ts';
 
 /** Called at each change of the leader or of this member's role. */
 export type LeadershipObserver = (lead: bigint, isLeader: boolean) => void;
@@ -87,7 +85,7 @@ export class Member {
   readonly appliedTail: AppliedTail | undefined;
   readonly #logger: Logger;
   readonly #options: MemberOptions;
-  readonly #loop: RaftLoop;
+  readonly #raft: ConsensusDriver;
   #applier: Applier;
   readonly #recovery: EngineRecovery;
   readonly #proposals: Proposals;
@@ -132,26 +130,18 @@ export class Member {
     this.applied = new AppliedState(engine);
     this.quota = new Quota(config.quotaBackendBytes, () => this.store.sizeBytes);
     this.ids = new RequestIds(identity.memberId, clock.wall());
-    const { node, memory } = startRaft({
+    const { startConsensus = startRaftLoop } = options;
+    this.#raft = startConsensus({
       config,
       storage,
       identity,
       initialMembers: options.initialMembers,
       applied: this.applied,
-      randomInt: options.randomInt,
-      logger: options.logger('raft/raft.ts'),
-      maxCommittedBytesPerTurn: MAX_COMMITTED_BYTES_PER_TURN,
-    });
-    this.appliedTail = openAppliedTail(config, memory, this.applied, clock, this.store);
-    this.#loop = new RaftLoop({
-      node,
-      memory,
-      log: storage.log,
-      soon: (task) => scheduler.soon(task),
-      readRetryMs: READ_RETRY_MS,
-      readNonce: newReadNonce(options.randomInt),
-      slowRequests: this.durations.slowRequests,
+      scheduler,
       now: () => clock.now(),
+      randomInt: options.randomInt,
+      slowRequests: this.durations.slowRequests,
+      logger: options.logger('raft/raft.ts'),
       hooks: {
         apply: (entries) => this.#apply(entries),
         send: (messages) => options.send(this.#heartbeats.sent(messages)),
@@ -165,15 +155,17 @@ export class Member {
         },
       },
     });
-    this.consensus = this.#loop;
-    this.consensusInput = this.#loop;
+    this.consensus = this.#raft;
+    this.consensusInput = this.#raft;
+    const logAtStart = (): MemoryStorage => loadRaftLog(storage.contents, this.applied).memory;
+    this.appliedTail = openAppliedTail(config, logAtStart, this.applied, clock, this.store);
     this.#proposals = new Proposals({
       ids: this.ids,
       now: () => clock.now(),
       timeoutMs: config.requestTimeoutMs,
       maxInflightBytes: config.maxInflightBytes,
       refusal: (field, bytes) => this.#refusal(field, bytes),
-      propose: (data) => this.#loop.propose(data),
+      propose: (data) => this.#raft.propose(data),
       ended: (field, seconds, isSettled) => this.durations.proposal(field, seconds, isSettled),
     });
     this.longReads = new LongReads({ clock, scheduler, isBusy: () => this.#proposals.pending > 0 });
@@ -209,8 +201,7 @@ export class Member {
       failed: (error) => this.#fail(String(error)),
     });
     this.logCompactor = openLogCompactor(this, {
-      memory,
-      log: storage.log,
+      log: this.#raft.log,
       logger: options.logger('server/log-compactor.ts'),
       failed: (error) => this.#fail(error.message),
     });
@@ -218,25 +209,25 @@ export class Member {
 
   /** Starts the ticks. The only member of a cluster starts an election at once. */
   start(): void {
-    const { config, scheduler } = this;
+    const { config } = this;
     this.#stopTimers.push(
-      scheduler.every(config.heartbeatIntervalMs, () => {
-        this.#loop.tick();
-        this.leadership.ticked();
-        this.#expire();
+      this.#raft.start({
+        intervalMs: config.heartbeatIntervalMs,
+        ticked: () => this.leadership.ticked(),
+        every: () => this.#expire(),
       }),
     );
-    const { voters } = this.#loop.node.confState();
+    const { voters } = this.#raft.confState;
     this.#campaigns = voters.length === 1 && voters[0] === this.identity.memberId;
     this.compactor.resume();
-    this.#loop.schedule();
+    this.#raft.schedule();
   }
 
   /** Starts the election of an only member, without an election timeout. Raft refuses it while entries are unapplied. */
   #campaign(): void {
-    if (this.#loop.backlog > 0) return;
+    if (this.#raft.backlog > 0) return;
     this.#campaigns = false;
-    this.#loop.campaign();
+    this.#raft.campaign();
   }
 
   get memberIdText(): string {
@@ -244,11 +235,11 @@ export class Member {
   }
 
   get isLeader(): boolean {
-    return this.#loop.role === Role.Leader;
+    return this.#raft.role === Role.Leader;
   }
 
   get hasLeader(): boolean {
-    return this.#loop.lead !== None;
+    return this.#raft.lead !== None;
   }
 
   /** True when a leader is known. If this member leads, it must also have applied all entries of earlier terms. */
@@ -257,7 +248,7 @@ export class Member {
   }
 
   get term(): number {
-    return this.#loop.node.term;
+    return this.#raft.term;
   }
 
   get pendingProposals(): number {
@@ -266,7 +257,7 @@ export class Member {
 
   /** See `ReadQueue.slow`. */
   get slowReadIndexes(): number {
-    return this.#loop.reads.slow;
+    return this.#raft.reads.slow;
   }
 
   get failedProposals(): number {
@@ -285,7 +276,7 @@ export class Member {
 
   /** Called when the leader's process has most likely died: requests forwarded to it need not wait for the timeout. */
   leaderGone(): void {
-    if (this.#loop.waitingProposals === 0) this.#proposals.leaderGone();
+    if (this.#raft.waitingProposals === 0) this.#proposals.leaderGone();
   }
 
   /** Observes the end of each turn of the raft loop, when responses may be sent. */
@@ -322,7 +313,7 @@ export class Member {
    * @returns a function that cancels the read
    */
   read(waiter: ReadWaiter): () => void {
-    if (!this.#stopped) return this.#loop.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
+    if (!this.#stopped) return this.#raft.read(waiter, this.clock.now() + this.config.requestTimeoutMs);
     waiter.failed(errors.Stopped);
     return () => undefined;
   }
@@ -332,9 +323,9 @@ export class Member {
     this.#stopped = true;
     for (const stop of this.#stopTimers) stop();
     this.compactor.stop();
-    this.#loop.stop();
+    this.#raft.stop();
     this.#proposals.failAll(errors.Stopped);
-    this.#loop.reads.failAll(errors.Stopped);
+    this.#raft.reads.failAll(errors.Stopped);
   }
 
   #makeApplier(): Applier {
@@ -352,7 +343,7 @@ export class Member {
         quota,
         ...(tokens === undefined ? {} : { tokens }),
         maxLearners: this.config.maxLearners,
-        applyToRaft: (change: ConfChange) => this.#loop.node.applyConfChange(change),
+        applyToRaft: (change: ConfChange) => this.#raft.applyConfChange(change),
       },
       {
         isWanted: (prefix, sequence) => this.#proposals.isWanted(prefix, sequence),
@@ -407,7 +398,7 @@ export class Member {
     this.#logger.info('applying snapshot', { 'current-applied-index': this.applied.index, index, term });
     this.#recovery
       .whileClosed(() => replaceStore(index))
-      .then(() => this.#options.storage.log.release({ index, term, confState }))
+      .then(() => this.#raft.log.release({ index, term, confState }))
       .then(() => {
         assert(this.applied.index === index, 'a received store has the applied index of its snapshot');
         this.metrics.server.snapshotApplyInProgress = 0;
@@ -415,7 +406,7 @@ export class Member {
         this.appliedTail?.reset({ index, term });
         for (const observer of this.#installObservers) observer();
         done();
-        this.#loop.schedule();
+        this.#raft.schedule();
       })
       .catch((error: unknown) => {
         if (this.#stopped) return;
@@ -441,7 +432,7 @@ export class Member {
     this.compactor.resume();
     if (this.isLeader) promoteLeases(this);
     // Not before the store can be read by all.
-    this.whenOpen(() => this.#loop.resume());
+    this.whenOpen(() => this.#raft.resume());
   }
 
   #settle(sequence: number, result: ApplyResult): void {
@@ -459,7 +450,7 @@ export class Member {
     this.#proposals.termBegan();
     if (!this.isLeader || term !== this.term) return;
     promoteLeases(this);
-    for (const observer of this.#observers) observer(this.#loop.lead, true);
+    for (const observer of this.#observers) observer(this.#raft.lead, true);
   }
 
   #leadershipChanged(lead: bigint, role: Role): void {
@@ -481,13 +472,15 @@ export class Member {
   }
 
   #refusal(field: RaftRequestField, bytes: number): EtcdError | undefined {
-    return admissionRefusal(this.#options.storage, this.config, this.#loop.backlog, { field, bytes });
+    const { backlog, log } = this.#raft;
+    const { space } = this.#options.storage;
+    return admissionRefusal({ logRoom: log.room, space }, this.config, backlog, { field, bytes });
   }
 
   #expire(): void {
     this.#proposals.expire((startedAtMs) => this.#leaderTimes.timeout(startedAtMs));
-    this.#loop.reads.expire(this.clock.now(), () => errors.Timeout);
-    if (this.#proposals.pending === 0) this.#loop.withdrawAll();
+    this.#raft.reads.expire(this.clock.now(), () => errors.Timeout);
+    if (this.#proposals.pending === 0) this.#raft.withdrawAll();
   }
 
   /** Ends the process, because continuing could corrupt data. */

@@ -13,6 +13,7 @@ class ManualLog implements LogStore {
   isQuick = true;
   readonly lastIndex = 0;
   readonly unreleasedBytes = 0;
+  readonly room = Infinity;
   #waiting: (() => void)[] = [];
 
   append(_batch: LogAppend, done: () => void): void {
@@ -29,10 +30,6 @@ class ManualLog implements LogStore {
 
   sync(): void {
     for (const done of this.#waiting.splice(0)) done();
-  }
-
-  appendable(): boolean {
-    return true;
   }
 
   release(): Promise<void> {
@@ -65,7 +62,8 @@ function loopWith(voters: bigint[]) {
     node,
     memory,
     log,
-    soon: (task) => turns.push(task),
+    scheduler: { soon: (task) => turns.push(task), every: () => () => undefined },
+    catchupBytes: 0,
     readRetryMs: 500,
     readNonce: Buffer.alloc(8),
     now: () => 0,

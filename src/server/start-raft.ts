@@ -1,27 +1,64 @@
 import type { AppliedState } from '../apply/applied-state.ts';
 import type { Config } from '../config/config.ts';
 import { encodeMember } from '../membership/member-json.ts';
-import type { LogContents } from '../ports/log-store.ts';
+import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
 import { None } from '../raft/types.ts';
 import type { BootstrapResult, Identity } from './identity.ts';
-import type { MemberStorage } from './member-options.ts';
 
 const MAX_SIZE_PER_MESSAGE = 512 * 1024;
+const MAX_COMMITTED_BYTES_PER_TURN = 4 * 1024 * 1024;
 /** As etcd: enough for several round trips, and limits the memory for a slow follower. */
 const MAX_INFLIGHT_MESSAGES = 512;
 
+/** What the store has applied. */
+export type AppliedPoint = Pick<AppliedState, 'index' | 'term' | 'confState'>;
+
 export interface StartRaftOptions {
-  readonly config: Config;
-  readonly storage: Pick<MemberStorage, 'contents' | 'isNew' | 'log'>;
-  readonly identity: Identity;
+  readonly config: Pick<Config, 'electionTicks' | 'preVote'>;
+  readonly storage: {
+    readonly contents: LogContents;
+    readonly isNew: boolean;
+    readonly log: Pick<LogStore, 'release'>;
+  };
+  readonly identity: Pick<Identity, 'memberId'>;
   readonly initialMembers: BootstrapResult['initialMembers'];
-  readonly applied: AppliedState;
+  readonly applied: AppliedPoint;
   readonly randomInt: (bound: number) => number;
   readonly logger: Logger;
-  readonly maxCommittedBytesPerTurn: number;
+}
+
+/**
+ * The state from which raft starts, with the log in memory.
+ *
+ * @param applied what the store has applied. A log without its last entry counts as empty after that entry.
+ */
+export function loadRaftLog(
+  contents: LogContents,
+  applied: AppliedPoint,
+): { readonly memory: MemoryStorage; readonly isLogOutdated: boolean } {
+  const { snapshot, hardState } = contents;
+  const memory = new MemoryStorage();
+  if (snapshot.index > 0) {
+    memory.applySnapshot({
+      data: undefined,
+      metadata: { confState: snapshot.confState, index: snapshot.index, term: snapshot.term },
+    });
+  }
+  memory.append(contents.entries);
+  const isLogOutdated = !containsApplied(contents, applied);
+  if (isLogOutdated) {
+    const { index, term, confState } = applied;
+    memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
+  }
+  // Everything in the engine is committed, but the commit index of the log may be older: it is written without a sync.
+  const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
+  const isOlderTerm = isLogOutdated && hardState.term < applied.term;
+  memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
+  if (applied.index > snapshot.index) memory.restoreConfState(applied.confState);
+  return { memory, isLogOutdated };
 }
 
 /**
@@ -30,26 +67,11 @@ export interface StartRaftOptions {
  */
 export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
   const { config, storage, identity, initialMembers, applied, randomInt, logger } = options;
-  const { snapshot, hardState } = storage.contents;
-  const memory = new MemoryStorage();
-  if (snapshot.index > 0) {
-    memory.applySnapshot({
-      data: undefined,
-      metadata: { confState: snapshot.confState, index: snapshot.index, term: snapshot.term },
-    });
-  }
-  memory.append(storage.contents.entries);
-  const isLogOutdated = !containsApplied(storage.contents, applied);
+  const { memory, isLogOutdated } = loadRaftLog(storage.contents, applied);
   if (isLogOutdated) {
     const { index, term, confState } = applied;
-    memory.applySnapshot({ data: undefined, metadata: { index, term, confState } });
     void storage.log.release({ index, term, confState });
   }
-  // Everything in the engine is committed, but the commit index of the log may be older: it is written without a sync.
-  const commit = Math.max(hardState.commit, Math.min(applied.index, memory.lastIndex()));
-  const isOlderTerm = isLogOutdated && hardState.term < applied.term;
-  memory.setHardState(isOlderTerm ? { term: applied.term, vote: None, commit } : { ...hardState, commit });
-  if (applied.index > snapshot.index) memory.restoreConfState(applied.confState);
   const node = new RawNode({
     id: identity.memberId,
     electionTick: config.electionTicks,
@@ -58,7 +80,7 @@ export function startRaft(options: StartRaftOptions): { node: RawNode; memory: M
     applied: applied.index,
     asyncStorageWrites: true,
     maxSizePerMessage: MAX_SIZE_PER_MESSAGE,
-    maxCommittedSizePerReady: options.maxCommittedBytesPerTurn,
+    maxCommittedSizePerReady: MAX_COMMITTED_BYTES_PER_TURN,
     maxInflightMessages: MAX_INFLIGHT_MESSAGES,
     checkQuorum: true,
     preVote: config.preVote,

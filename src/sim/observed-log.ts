@@ -43,8 +43,8 @@ export class ObservedLog implements LogStore {
     this.#log.writeNow();
   }
 
-  appendable(bytes: number): boolean {
-    return this.#log.appendable(bytes);
+  get room(): number {
+    return this.#log.room;
   }
 
   release(snapshot: LogSnapshot): Promise<void> {

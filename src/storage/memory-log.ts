@@ -57,8 +57,8 @@ export class MemoryLog implements LogStore {
     // Appends are done at once.
   }
 
-  appendable(): boolean {
-    return !this.isDiskFull;
+  get room(): number {
+    return this.isDiskFull ? 0 : Infinity;
   }
 
   release(snapshot: LogSnapshot): Promise<void> {

@@ -193,12 +193,11 @@ export class FileLog implements LogStore {
     this.#finishWrite(records.length);
   }
 
-  appendable(bytes: number): boolean {
-    if (!this.#preparer.isDiskFull) return true;
+  get room(): number {
+    if (!this.#preparer.isDiskFull) return Infinity;
     const reserve = Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
-    const wanted = bytes + reserve;
     const tailLeft = this.#tail.ready - this.#tailOffset - this.#queuedBytes;
-    return wanted <= tailLeft || wanted <= (this.#next?.ready ?? 0) - this.#headerBytes();
+    return Math.max(tailLeft, (this.#next?.ready ?? 0) - this.#headerBytes()) - reserve;
   }
 
   release(snapshot: LogSnapshot): Promise<void> {
