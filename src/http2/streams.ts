@@ -1,3 +1,4 @@
+import { RisingMap } from '../lib/rising-map.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import {
@@ -60,7 +61,7 @@ export class Streams implements StreamHost {
   readonly #limits: ConnectionLimits;
   readonly #sender: Sender;
   readonly #flood: FloodGuard;
-  readonly #open = new Map<number, Http2Stream>();
+  readonly #open = new RisingMap<Http2Stream>();
   readonly #closed = new ClosedStreams();
   readonly #decoder: HpackDecoder;
   readonly #block: HeaderBlock;
@@ -150,7 +151,7 @@ export class Streams implements StreamHost {
 
   /** The connection is closed, and so are all of its streams. */
   resetAll(): void {
-    const streams = [...this.#open.values()];
+    const streams = this.#open.values();
     this.#open.clear();
     for (const stream of streams) {
       stream.gone = true;
@@ -339,7 +340,7 @@ export class Streams implements StreamHost {
       return;
     }
     stream.remoteClosed = endStream;
-    this.#open.set(streamId, stream);
+    this.#open.add(streamId, stream);
     this.#flood.streamOpened();
     this.#host.handler.onRequest(stream, decoder.fields, endStream);
   }

@@ -1,3 +1,5 @@
+import { RisingMap } from '../lib/rising-map.ts';
+
 /** The caller that waits for a proposal. Exactly one of the two is called, once. */
 export interface Waiter<Result> {
   settled(result: Result): void;
@@ -21,7 +23,7 @@ interface Pending<Result> {
  * timer per request is needed.
  */
 export class PendingProposals<Result> {
-  readonly #pending = new Map<number, Pending<Result>>();
+  readonly #pending = new RisingMap<Pending<Result>>();
   readonly #ended: EndObserver;
 
   constructor(ended: EndObserver = () => undefined) {
@@ -33,11 +35,11 @@ export class PendingProposals<Result> {
   }
 
   has(sequence: number): boolean {
-    return this.#pending.has(sequence);
+    return this.#pending.get(sequence) !== undefined;
   }
 
   register(sequence: number, kind: number, deadlineMs: number, waiter: Waiter<Result>): void {
-    this.#pending.set(sequence, { sequence, kind, deadlineMs, waiter });
+    this.#pending.add(sequence, { sequence, kind, deadlineMs, waiter });
   }
 
   /** Removes the waiter of an applied entry. Undefined if it has timed out or belongs to another member. */
@@ -65,7 +67,7 @@ export class PendingProposals<Result> {
   /** Fails proposals that have timed out. Their entries may still be applied, so the outcome is unknown. */
   expire(nowMs: number, error: () => Error): number {
     let expired = 0;
-    for (const pending of this.#pending.values()) {
+    for (let { first: pending } = this.#pending; pending !== undefined; pending = this.#pending.first) {
       if (pending.deadlineMs > nowMs) break;
       this.#pending.delete(pending.sequence);
       expired += 1;
@@ -77,7 +79,7 @@ export class PendingProposals<Result> {
   /** Fails the proposals up to a sequence number for which `isIncluded` is true. */
   failUpTo(sequence: number, error: Error, isIncluded: (sequence: number) => boolean): number {
     let failed = 0;
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of this.#pending.values()) {
       if (pending.sequence > sequence) break;
       if (!isIncluded(pending.sequence)) continue;
       this.#pending.delete(pending.sequence);
@@ -88,7 +90,7 @@ export class PendingProposals<Result> {
   }
 
   failAll(error: Error): void {
-    const all = [...this.#pending.values()];
+    const all = this.#pending.values();
     this.#pending.clear();
     for (const pending of all) this.#fail(pending, error);
   }

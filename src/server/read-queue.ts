@@ -1,4 +1,5 @@
 import { assert } from '../lib/assert.ts';
+import { EMPTY } from '../wire/reader.ts';
 import type { SlowRequests } from './slow-requests.ts';
 
 /** A linearizable read that waits until everything acknowledged before it is applied. */
@@ -10,22 +11,48 @@ export interface ReadWaiter {
 interface PendingRead {
   readonly waiter: ReadWaiter;
   readonly deadlineMs: number;
+  /** It was completed, failed or canceled. */
+  isOver: boolean;
 }
 
-interface ReadBatch {
-  readonly context: Buffer;
-  readonly reads: Set<PendingRead>;
-  /** Time of the last ReadIndex request. */
-  askedAtMs: number;
+/** Fewer reads are not worth removing. */
+const LEAST_TRIMMED = 64;
+
+/** Reads that arrived in one turn. They are in an array, since a set costs more than all the rest of a read. */
+class ReadBatch {
+  reads: PendingRead[] = [];
+  /** Number of reads that still wait. */
+  waiting = 0;
+  context: Buffer = EMPTY;
+  /** Time of the first and of the last ReadIndex request. */
+  beganMs = 0;
+  askedAtMs = 0;
   /** The commit index that must be applied before the reads; undefined until ReadIndex has answered. */
   index: number | undefined;
-  /** Time of the first ReadIndex request. */
-  readonly beganMs: number;
   /** Number of ticks before it began. */
-  readonly tick: number;
+  tick = 0;
   /** When ReadIndex answered, and what was applied then; 0 if no tick came before that. */
-  confirmedMs: number;
-  appliedIndex: number;
+  confirmedMs = 0;
+  appliedIndex = 0;
+
+  add(read: PendingRead): void {
+    this.reads.push(read);
+    this.waiting += 1;
+  }
+
+  /** Ends a read. False if it has ended before. */
+  end(read: PendingRead): boolean {
+    if (read.isOver) return false;
+    read.isOver = true;
+    this.waiting -= 1;
+    return true;
+  }
+
+  /** Removes reads that have ended. Without a leader, a batch can wait for as long as clients come and go. */
+  trim(): void {
+    if (this.reads.length < LEAST_TRIMMED || 2 * this.waiting > this.reads.length) return;
+    this.reads = this.reads.filter(({ isOver }) => !isOver);
+  }
 }
 
 /** Length of the random prefix of contexts. It differs for each process, also for the same member after a restart. */
@@ -44,9 +71,9 @@ const COUNTER_BYTES = 8;
  */
 export class ReadQueue {
   readonly #nonce: Buffer;
-  #arriving = new Set<PendingRead>();
-  /** Batches with a pending ReadIndex, by context, oldest first. */
-  readonly #asked = new Map<string, ReadBatch>();
+  #arriving = new ReadBatch();
+  /** Batches with a pending ReadIndex, oldest first. */
+  #asked: ReadBatch[] = [];
   #batches = 0;
   /** For metrics: number of timeouts of reads, and of responses that came after all their reads had timed out. */
   slow = 0;
@@ -70,21 +97,24 @@ export class ReadQueue {
 
   /** Number of waiting reads. */
   get size(): number {
-    let size = this.#arriving.size;
-    for (const { reads } of this.#asked.values()) size += reads.size;
+    let size = this.#arriving.waiting;
+    for (const { waiting } of this.#asked) size += waiting;
     return size;
   }
 
   get hasArrivals(): boolean {
-    return this.#arriving.size > 0;
+    return this.#arriving.waiting > 0;
   }
 
   /** @returns a function that cancels the read; no method of the waiter is called after that */
   add(waiter: ReadWaiter, deadlineMs: number): () => void {
-    const read: PendingRead = { waiter, deadlineMs };
-    const arriving = this.#arriving;
-    arriving.add(read);
-    return () => arriving.delete(read);
+    const read: PendingRead = { waiter, deadlineMs, isOver: false };
+    const batch = this.#arriving;
+    batch.add(read);
+    return () => {
+      batch.end(read);
+      batch.trim();
+    };
   }
 
   /** Closes the current batch and returns the context for ReadIndex. */
@@ -93,17 +123,13 @@ export class ReadQueue {
     const context = Buffer.alloc(READ_NONCE_BYTES + COUNTER_BYTES);
     this.#nonce.copy(context);
     context.writeBigUInt64BE(BigInt(this.#batches), READ_NONCE_BYTES);
-    this.#asked.set(keyOf(context), {
-      context,
-      reads: this.#arriving,
-      askedAtMs: nowMs,
-      index: undefined,
-      beganMs: nowMs,
-      tick: this.#ticks,
-      confirmedMs: 0,
-      appliedIndex: 0,
-    });
-    this.#arriving = new Set();
+    const batch = this.#arriving;
+    batch.context = context;
+    batch.beganMs = nowMs;
+    batch.askedAtMs = nowMs;
+    batch.tick = this.#ticks;
+    this.#asked.push(batch);
+    this.#arriving = new ReadBatch();
     return context;
   }
 
@@ -114,28 +140,28 @@ export class ReadQueue {
    * @param appliedIndex the index of the last applied entry
    */
   confirmed(context: Buffer, index: number, appliedIndex = 0): void {
-    const confirmed = this.#asked.get(keyOf(context));
-    if (confirmed === undefined) {
+    const confirmed = this.#asked.findIndex((batch) => batch.context.equals(context));
+    if (confirmed < 0) {
       this.slow += 1;
       return;
     }
-    for (const batch of this.#asked.values()) {
-      if (batch.index === undefined) {
-        batch.index = index;
-        batch.appliedIndex = appliedIndex;
-        if (batch.tick !== this.#ticks) batch.confirmedMs = this.#slowRequests?.now() ?? 0;
-      }
-      if (batch === confirmed) break;
+    for (let at = 0; at <= confirmed; at += 1) {
+      const batch = this.#asked[at];
+      if (batch === undefined || batch.index !== undefined) continue;
+      batch.index = index;
+      batch.appliedIndex = appliedIndex;
+      if (batch.tick !== this.#ticks) batch.confirmedMs = this.#slowRequests?.now() ?? 0;
     }
   }
 
   /** Completes the reads of confirmed batches whose index is applied. */
   release(appliedIndex: number): void {
-    for (const [key, batch] of this.#asked) {
-      if (batch.index === undefined || batch.index > appliedIndex) break;
-      this.#asked.delete(key);
-      if (batch.tick !== this.#ticks) this.#report(batch, batch.index);
-      for (const { waiter } of batch.reads) waiter.readable();
+    let readable = 0;
+    while (isReadable(this.#asked[readable], appliedIndex)) readable += 1;
+    if (readable === 0) return;
+    for (const batch of this.#asked.splice(0, readable)) {
+      if (batch.tick !== this.#ticks) this.#report(batch, batch.index ?? 0);
+      for (const read of batch.reads) if (batch.end(read)) read.waiter.readable();
     }
   }
 
@@ -163,11 +189,8 @@ export class ReadQueue {
    */
   askAgain(nowMs: number, askedBeforeMs: number): Buffer | undefined {
     let newest: ReadBatch | undefined;
-    for (const [key, batch] of this.#asked) {
-      if (batch.index !== undefined) continue;
-      if (batch.reads.size === 0) this.#asked.delete(key);
-      else newest = batch;
-    }
+    this.#asked = this.#asked.filter(({ index, waiting }) => index !== undefined || waiting > 0);
+    for (const batch of this.#asked) if (batch.index === undefined) newest = batch;
     if (newest === undefined || newest.askedAtMs > askedBeforeMs) return undefined;
     newest.askedAtMs = nowMs;
     return newest.context;
@@ -183,32 +206,32 @@ export class ReadQueue {
 
   failAll(error: Error): void {
     const all = [...this.#all()];
-    this.#asked.clear();
-    this.#arriving = new Set();
-    for (const reads of all) for (const { waiter } of reads) waiter.failed(error);
+    this.#asked = [];
+    this.#arriving = new ReadBatch();
+    for (const batch of all) for (const read of batch.reads) if (batch.end(read)) read.waiter.failed(error);
   }
 
   #takeExpired(nowMs: number): PendingRead[] {
     const expired: PendingRead[] = [];
-    for (const reads of this.#all()) {
-      for (const read of reads) {
+    for (const batch of this.#all()) {
+      for (const read of batch.reads) {
         if (read.deadlineMs > nowMs) return expired;
-        reads.delete(read);
-        expired.push(read);
+        if (batch.end(read)) expired.push(read);
       }
+      batch.trim();
     }
     return expired;
   }
 
-  /** All sets of reads, oldest first. */
-  *#all(): Iterable<Set<PendingRead>> {
-    for (const { reads } of this.#asked.values()) yield reads;
+  /** All batches, oldest first. */
+  *#all(): Iterable<ReadBatch> {
+    yield* this.#asked;
     yield this.#arriving;
   }
 }
 
-function keyOf(context: Buffer): string {
-  return context.toString('latin1');
+function isReadable(batch: ReadBatch | undefined, appliedIndex: number): boolean {
+  return batch?.index !== undefined && batch.index <= appliedIndex;
 }
 
 /** @param randomInt a uniform random integer in [0, bound) */
