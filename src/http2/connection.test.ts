@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ConnectionHarness } from './connection-harness.ts';
 import { ErrorCode, FrameFlag, FrameType, PREFACE, SettingId } from './constants.ts';
 import { encodeIndexed } from './hpack-encoder.ts';
@@ -449,6 +450,24 @@ describe('keepalive', () => {
       await client.until(() => client.of(FrameType.PING).length === i + 1);
     }
     expect(client.of(FrameType.GOAWAY)).toHaveLength(0);
+  });
+
+  it('the answer to a ping waits for the next response', async () => {
+    const { harness, client } = await start();
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { socket } = harness.connections[0]!;
+    const written = socket.bytesWritten;
+    client.request(1, '/sink');
+    client.send(FrameType.PING, 0, 0, Buffer.from('12345678'));
+    client.message(1, 'x');
+    while (harness.received === 0) await setImmediate();
+    await setImmediate();
+    expect(socket.bytesWritten).toBe(written);
+    client.request(3, '/bytes/1', [], END_BOTH);
+    await client.ended(3);
+    const types = client.frames.map(({ type }) => type);
+    expect(types.indexOf(FrameType.PING)).toBe(types.indexOf(FrameType.HEADERS) - 1);
   });
 
   it('a silent client is pinged and, without an answer, dropped', async () => {

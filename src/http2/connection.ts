@@ -58,6 +58,7 @@ const DRAIN_PING = Buffer.from('drainack', 'latin1');
 /** The server's side of one HTTP/2 connection (RFC 9113) over a socket whose first bytes may be the preface. */
 export class Connection implements FrameSink, Flushable, StreamConnection {
   flushScheduled = false;
+  flushPostponed = false;
   readonly socket: Socket;
   /** Data that the owner keeps with this connection. */
   attachment: unknown;
@@ -316,7 +317,9 @@ export class Connection implements FrameSink, Flushable, StreamConnection {
       return;
     }
     this.#sender.writer.ping(true, source, start);
-    this.#scheduler.schedule(this);
+    // A busy client of Go pings with every batch of its requests. The answer goes with the next response, since a write
+    // of its own would double the number of writes.
+    this.#scheduler.postpone(this);
     if (this.#keepalive.tooManyPings(this.#streams.size)) {
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too_many_pings');
     }
