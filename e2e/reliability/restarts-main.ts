@@ -4,7 +4,8 @@ import { type Restart, type RestartsOptions, restartsUnderLoad } from './restart
 
 /*
  * `npm run restarts`: restarts under load for each value size, with one and three members. `--restarts N` is the total
- * number (200), `--limit-ms N` the maximum time of a start (2,000).
+ * number (200), `--limit-ms N` the maximum time of a start (2,000). `--show-ms N` (the limit) prints the parts of starts
+ * that took longer.
  */
 const { values } = parseArgs({
   options: {
@@ -14,11 +15,13 @@ const { values } = parseArgs({
     server: { type: 'string', default: 'keystead' },
     sizes: { type: 'string', default: '1,4,16,64' },
     members: { type: 'string', default: '1,3' },
+    'show-ms': { type: 'string' },
   },
 });
 const kind = values.server as MemberKind;
 const [least = 0, most = 0] = values['load-ms'].split(',').map(Number);
 const limitMs = Number(values['limit-ms']);
+const showMs = Number(values['show-ms'] ?? limitMs);
 const sizes = values.sizes.split(',').map(Number);
 const counts = values.members.split(',').map((count): 1 | 3 => (count === '1' ? 1 : 3));
 const rounds = Math.ceil(Number(values.restarts) / (sizes.length * counts.length));
@@ -47,6 +50,8 @@ for (const members of counts)
           `${starts[starts.length >> 1]} ${starts.at(-1)}                           ` +
           `${caughtUp[caughtUp.length >> 1]} ${caughtUp.at(-1)}`,
       );
+      for (const { startMs, signal, parts } of restarts)
+        if (startMs > showMs) console.log(`  ${signal}, ${Math.round(startMs)} ms: ${parts.join('; ')}`);
     } catch (error) {
       failures += 1;
       console.error(`${members} members, ${kilobytes} KB: ${String(error)}`);

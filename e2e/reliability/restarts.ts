@@ -7,6 +7,7 @@ import type { Member, MemberKind } from '../harness/member.ts';
 import { eventually } from '../harness/wait.ts';
 import { Ledger } from './ledger.ts';
 import { PutLoad } from './put-load.ts';
+import { startParts } from './start-parts.ts';
 
 /** Enough concurrent puts for a busy log and large batches in the store. */
 const WRITERS = 64;
@@ -42,6 +43,8 @@ export interface Restart {
   readonly startMs: number;
   /** Milliseconds from the start of the process until it has also caught up with the others. */
   readonly caughtUpMs: number;
+  /** What each member took its time for, see `startParts`. */
+  readonly parts: readonly string[];
 }
 
 export interface RestartsResult {
@@ -91,14 +94,16 @@ async function restart(
   await Promise.all(members.map((member) => member.stop(signal)));
   const stopMs = performance.now() - begun;
   const started = performance.now();
+  const startedWallMs = Date.now();
   const caughtUp = Promise.all(members.map((member) => member.start()));
   await Promise.race([Promise.all(members.map((member) => serves(member))), caughtUp]);
   const startMs = performance.now() - started;
   load.pause();
+  const parts = members.map(({ name, program }) => `${name}: ${startParts(program.lines, startedWallMs)}`);
   await caughtUp;
   const caughtUpMs = performance.now() - started;
   await Promise.all(members.map((member) => checkValues(member, ledger)));
-  return { signal, members: members.length, stopMs, startMs, caughtUpMs };
+  return { signal, members: members.length, stopMs, startMs, caughtUpMs, parts };
 }
 
 async function waitForLoad(

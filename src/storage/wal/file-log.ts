@@ -4,6 +4,7 @@ import type { LogDisk, OpenDirectory } from '../../ports/log-disk.ts';
 import type { LogAppend, LogSnapshot, LogStore } from '../../ports/log-store.ts';
 import type { Entry, HardState } from '../../wire/gen/raftpb.ts';
 import { Snapshot } from '../../wire/gen/walpb.ts';
+import { isOutOfSpace } from '../out-of-space.ts';
 import { InlineWrites } from './inline-writes.ts';
 import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
@@ -32,6 +33,8 @@ export const segmentBytesFor = (capacity: number): number =>
 
 /** A segment is filled so far ahead of the writer: some writes of the largest size. */
 const DEFAULT_AHEAD_BYTES = 8 << 20;
+/** More waiting slices than these are written without zeros before them. A write of zeros fills as many at most. */
+const UNPREPARED_SLICES = 8;
 /** Waiting appends are written together up to this size. */
 const MAX_WRITE_BYTES = 4 << 20;
 /** Larger writes are never inline. */
@@ -67,6 +70,14 @@ interface QueuedAppend extends LogAppend {
   readonly bytes: number;
   /** Its own callback, and those of later appends that have nothing to write. */
   readonly done: (() => void)[];
+}
+
+/** Encoded records that are being written. */
+interface TakenRecords {
+  readonly records: Buffer;
+  readonly bufferMs: number;
+  /** Whether they go to space that is allocated on the disk, so that the write can't fail because the disk is full. */
+  readonly isAllocated: boolean;
 }
 
 /** State of an opened log, passed from recovery to the writer. */
@@ -112,6 +123,8 @@ export class FileLog implements LogStore {
   #snapshotIndex: number;
   #unreleasedBytes: number;
   #failed = false;
+  /** Whether the write in progress waits for disk space. */
+  #isOutOfSpace = false;
   #closing: (() => void) | undefined;
 
   constructor(options: FileLogOptions, opened: OpenedLog) {
@@ -194,6 +207,7 @@ export class FileLog implements LogStore {
   }
 
   get room(): number {
+    if (this.#isOutOfSpace) return 0;
     if (!this.#preparer.isDiskFull) return Infinity;
     const reserve = Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
     const tailLeft = this.#tail.ready - this.#tailOffset - this.#queuedBytes;
@@ -286,15 +300,25 @@ export class FileLog implements LogStore {
       return;
     }
     if (this.#closing !== undefined && this.#preparer.isDiskFull && !this.#fits(first)) {
-      // These appends were not acknowledged, and a stop does not wait for disk space.
-      this.#queue = [];
-      this.#closing();
+      this.#giveUp(this.#closing);
       return;
     }
     const needed = first.bytes + maxFrameBytes(ENTRY_FIELD_BYTES);
-    if (this.#tailOffset + needed <= this.#tail.ready) this.#writeQueue(this.#tail, this.#tailOffset);
-    else if (this.#tailOffset + needed <= this.#tail.size) this.#preparer.hurry(this.#tail);
-    else this.#rotate(needed + this.#headerBytes());
+    if (this.#tailOffset + needed > this.#tail.size) this.#rotate(needed + this.#headerBytes());
+    else if (this.#tailOffset + needed <= this.#limit(this.#tail))
+      this.#writeQueue(this.#tail, this.#tailOffset);
+    else this.#preparer.hurry(this.#tail);
+  }
+
+  /**
+   * Where a write into the segment must end. If many slices wait, it may go beyond the zeros and allocate its space
+   * itself: the records would have to wait for several writes of zeros. But zeros that are being written must be waited
+   * for, and a full disk leaves only what is allocated.
+   */
+  #limit(segment: SegmentFile): number {
+    const isLarge = this.#queuedBytes > UNPREPARED_SLICES * (this.#options.sliceBytes ?? DEFAULT_SLICE_BYTES);
+    const isBound = !isLarge || segment.isPreparing || this.#preparer.isDiskFull;
+    return isBound ? segment.ready : segment.size;
   }
 
   #fits(item: QueuedAppend): boolean {
@@ -315,7 +339,7 @@ export class FileLog implements LogStore {
       return;
     }
     next.size = Math.max(next.size, needed);
-    if (next.ready < needed) {
+    if (this.#limit(next) < needed) {
       this.#preparer.hurry(next);
       return;
     }
@@ -328,9 +352,20 @@ export class FileLog implements LogStore {
   /** Writes what fits from the queue with one call in the background. */
   #writeQueue(segment: SegmentFile, offset: number): void {
     const { records, bufferMs } = this.#takeQueue(segment, offset);
+    this.#write(segment, offset, {
+      records,
+      bufferMs,
+      isAllocated: offset + records.length <= segment.ready,
+    });
+  }
+
+  #write(segment: SegmentFile, offset: number, taken: TakenRecords): void {
+    const { records, bufferMs, isAllocated } = taken;
     const { times } = this.#disk;
     const startedMs = times.now();
     segment.write(records, offset, (error) => {
+      this.#isOutOfSpace = error !== null && !isAllocated && isOutOfSpace(error);
+      if (this.#isOutOfSpace) return this.#writeAgain(() => this.#write(segment, offset, taken));
       if (error !== null) return this.#fail(error);
       const took = times.now() - startedMs;
       if (records.length <= MAX_INLINE_BYTES) this.#inline.noteBackground(took);
@@ -340,12 +375,26 @@ export class FileLog implements LogStore {
     });
   }
 
+  /** The same bytes go to the same place when there is space. A part of them may be there already. */
+  #writeAgain(write: () => void): void {
+    this.#disk.after(ROTATE_RETRY_MS, () => {
+      if (this.#closing === undefined) write();
+      else this.#giveUp(this.#closing);
+    });
+  }
+
+  /** These appends were not acknowledged, and a stop does not wait for disk space. */
+  #giveUp(closed: () => void): void {
+    this.#queue = [];
+    closed();
+  }
+
   /** Encodes what fits from the queue, which is then being written. @returns the records and the time it took */
   #takeQueue(segment: SegmentFile, offset: number): { records: Buffer; bufferMs: number } {
     const encoder = this.#encoder;
     const { times } = this.#disk;
     const begunMs = times.now();
-    const room = Math.min(MAX_WRITE_BYTES, segment.ready - offset - maxFrameBytes(ENTRY_FIELD_BYTES));
+    const room = Math.min(MAX_WRITE_BYTES, this.#limit(segment) - offset - maxFrameBytes(ENTRY_FIELD_BYTES));
     const stateBytes = maxFrameBytes(ENTRY_FIELD_BYTES);
     encoder.reserve(Math.min(this.#queuedBytes, Math.max(room, this.#queue[0]?.bytes ?? 0)) + stateBytes);
     let count = 0;

@@ -1,3 +1,4 @@
+import { assert } from '../../lib/assert.ts';
 import type { DiskDone, LogDisk, WritableFile } from '../../ports/log-disk.ts';
 import { zeros } from './file-window.ts';
 
@@ -6,7 +7,7 @@ export const DEFAULT_SLICE_BYTES = 128 << 10;
 
 /**
  * A segment open for writing. Bytes up to `ready` are filled with zeros and synced. So overwriting them changes no
- * metadata, and can't fail because the disk is full.
+ * metadata, and can't fail because the disk is full. A write beyond `ready` allocates its space itself.
  */
 export class SegmentFile {
   path: string;
@@ -14,6 +15,7 @@ export class SegmentFile {
   size: number;
   ready: number;
   readonly #file: WritableFile;
+  #isPreparing = false;
 
   private constructor(file: WritableFile, place: { path: string; size: number; ready: number }) {
     this.#file = file;
@@ -38,7 +40,16 @@ export class SegmentFile {
     return this.ready >= this.size;
   }
 
+  /** Whether zeros are being written after `ready`. No other write may go there meanwhile. */
+  get isPreparing(): boolean {
+    return this.#isPreparing;
+  }
+
+  /** The next slice of zeros follows these bytes, even if this write fails. */
   write(bytes: Buffer, position: number, done: DiskDone): void {
+    const end = position + bytes.length;
+    assert(end <= this.ready || !this.#isPreparing, 'zeros and records are never written to the same place');
+    this.ready = Math.max(this.ready, end);
     this.#file.write(bytes, position, done);
   }
 
@@ -49,10 +60,13 @@ export class SegmentFile {
   /** Fills the next slice with zeros. Rejects with ENOSPC if the disk is full. It may be called again. */
   prepareSlice(sliceBytes: number): Promise<void> {
     const length = Math.min(sliceBytes, zeros.length, this.size - this.ready);
+    const start = this.ready;
+    this.#isPreparing = true;
     return new Promise((resolve, reject) => {
-      this.#file.write(zeros.subarray(0, length), this.ready, (error) => {
+      this.#file.write(zeros.subarray(0, length), start, (error) => {
+        this.#isPreparing = false;
         if (error !== null) return reject(error);
-        this.ready += length;
+        this.ready = start + length;
         resolve();
       });
     });
