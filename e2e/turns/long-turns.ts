@@ -60,7 +60,11 @@ export async function longTurnsOf(options: TurnsOptions): Promise<string[]> {
 /** What matters in a line of the turn watch. */
 function summaryOf(line: string): string {
   const fields = JSON.parse(line) as Record<string, unknown>;
-  return `${String(fields['processor-ms'])} ms in ${String(fields['stack'])}; ${String(fields['functions'])}`;
+  const [own, collection, wall] = ['processor-ms', 'collection-ms', 'wall-ms'].map((name) =>
+    String(fields[name]),
+  );
+  const stack = `${String(fields['stack'])}; ${String(fields['functions'])}`;
+  return `${own} ms in ${stack} (and ${collection} ms of collections; ${wall} ms passed)`;
 }
 
 type RunStep = (name: string, run: () => Promise<unknown>) => Promise<void>;

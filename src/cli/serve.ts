@@ -4,6 +4,7 @@ import { DataDirectoryError } from '../storage/data-dir.ts';
 import { CorruptLogError } from '../storage/wal/corrupt-log-error.ts';
 import { TlsFileError } from '../tls/tls-file-error.ts';
 import { AuthOptionsError } from '../api/auth/token-options.ts';
+import { markEarly } from './early-marking.ts';
 import { makeFilesPrivate } from './private-files.ts';
 import { RunningServer } from './running-server.ts';
 import { StartError } from './start-error.ts';
@@ -16,6 +17,7 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
   const logger = logging.for(CALLER);
   exitOnUncaughtErrors(logging);
   try {
+    markEarly();
     const server = await RunningServer.start(config, logging);
     await watchTurns(process.env['KEYSTEAD_MAX_TURN_MS']);
     const reason = await Promise.race([signalled(), server.removed]);
