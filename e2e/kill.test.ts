@@ -19,10 +19,15 @@ const rounds = Number(process.env['KEYSTEAD_KILL_ROUNDS'] ?? 8);
 const WRITERS = 32;
 const KEYS_PER_WRITER = 20;
 
-describe.skipIf(missing !== undefined)('killed under load', () => {
+const variants = [
+  { name: 'one thread', flags: [] },
+  { name: 'a thread for raft', flags: ['--keystead-raft-thread'] },
+].filter(({ flags }) => serverUnderTest !== 'etcd' || flags.length === 0);
+
+describe.skipIf(missing !== undefined).each(variants)('killed under load, $name', ({ flags }) => {
   it(`loses no acknowledged data in ${rounds} rounds of kill -9`, async () => {
     const random = new SeededRandom(20);
-    const member = await Member.start({ kind: serverUnderTest, name: 'killed' });
+    const member = await Member.start({ kind: serverUnderTest, name: 'killed', flags });
     const ledger = new Ledger();
     try {
       for (let round = 0; round < rounds; round += 1) {

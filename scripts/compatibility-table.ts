@@ -33,6 +33,7 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-max-logins-per-second': 'logins started per second; others wait in a queue of at most 10,000',
   'keystead-serving-threads':
     'threads that serve client connections; off by default, and more than one need Node.js 22.12',
+  'keystead-raft-thread': 'raft and its log in a thread of their own; off by default',
   'keystead-max-connections': 'client connections per listen URL; more are closed at once',
   'keystead-max-held-bytes':
     'bytes buffered for requests not received completely and responses not sent yet; above it, the connections that hold most are closed',

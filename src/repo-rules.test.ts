@@ -54,6 +54,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   grpc: ['lib', 'wire', 'ports', 'http2'],
   serving: ['lib', 'wire', 'ports', 'http2', 'grpc'],
   tracing: ['lib', 'ports', 'grpc'],
+  'raft-thread': ['lib', 'wire', 'ports', 'raft', 'serving', 'server'],
   server: [
     'lib',
     'wire',

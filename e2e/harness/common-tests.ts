@@ -2,7 +2,7 @@ import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from './command.ts';
 import { keysteadBundle, repositoryRoot, requirePeer } from './paths.ts';
-import { nodePath, servingThreads, serverUnderTest } from './member.ts';
+import { nodePath, serverUnderTest, threadFlags } from './member.ts';
 import { tempDir } from './temp-dir.ts';
 
 export type Outcome = 'pass' | 'fail' | 'skip';
@@ -103,8 +103,8 @@ function binaryFolder(): string {
     symlinkSync(requirePeer('etcd'), server);
   } else {
     // The test framework sends signals to the process that it started, so the shell must exec the server.
-    const threads = servingThreads === '' ? '' : ` --keystead-serving-threads=${servingThreads}`;
-    writeFileSync(server, `#!/bin/sh\nexec '${nodePath}' '${keysteadBundle()}'${threads} "$@"\n`);
+    const command = [`'${nodePath}'`, `'${keysteadBundle()}'`, ...threadFlags].join(' ');
+    writeFileSync(server, `#!/bin/sh\nexec ${command} "$@"\n`);
     chmodSync(server, 0o755);
   }
   return folder;

@@ -18,6 +18,13 @@ export const serverUnderTest: MemberKind =
  * 22.12; KEYSTEAD_E2E_NODE names the Node.js that runs the members.
  */
 export const servingThreads = process.env['KEYSTEAD_E2E_SERVING_THREADS'] ?? '';
+/** KEYSTEAD_E2E_RAFT_THREAD=1 gives raft a thread of its own in every Keystead member. */
+const hasRaftThread = process.env['KEYSTEAD_E2E_RAFT_THREAD'] === '1';
+/** The flags of these settings. */
+export const threadFlags: readonly string[] = [
+  ...(servingThreads === '' ? [] : [`--keystead-serving-threads=${servingThreads}`]),
+  ...(hasRaftThread ? ['--keystead-raft-thread'] : []),
+];
 export const nodePath = process.env['KEYSTEAD_E2E_NODE'] ?? process.execPath;
 
 export interface MemberOptions {
@@ -153,9 +160,8 @@ export class Member {
     return [command, ...args];
   }
 
-  #threadFlags(): string[] {
-    if (this.kind === 'etcd' || servingThreads === '') return [];
-    return [`--keystead-serving-threads=${servingThreads}`];
+  #threadFlags(): readonly string[] {
+    return this.kind === 'etcd' ? [] : threadFlags;
   }
 
   #addressFlags(): string[] {

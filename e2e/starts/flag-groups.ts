@@ -93,6 +93,7 @@ export async function loneMember(folder: string): Promise<FlagTexts> {
     'keystead-list-cache-bytes': '0',
     'keystead-max-logins-per-second': '5',
     'keystead-serving-threads': '1',
+    'keystead-raft-thread': 'true',
     'keystead-max-connections': '50',
     'keystead-max-held-bytes': '10000000',
     'keystead-max-inflight-bytes': '10000000',

@@ -18,8 +18,8 @@ export interface LoadFigures {
 export interface LoadResult extends LoadFigures {
   /** Processor time of each group of processes, in the given order. */
   readonly processorTime: readonly ProcessorTime[];
-  /** Processor time of the given thread, in microseconds. */
-  readonly threadUs: number | undefined;
+  /** Processor time of each of the given threads, in microseconds. */
+  readonly threadUs: readonly number[];
 }
 
 /**
@@ -32,7 +32,7 @@ export async function runLoad(
   endpoint: string,
   args: readonly string[],
   pids: readonly (readonly number[])[],
-  thread?: { readonly pid: number; readonly thread: number },
+  threads: readonly { readonly pid: number; readonly thread: number }[] = [],
   during?: () => Promise<unknown>,
 ): Promise<LoadResult> {
   const child = spawn(requirePeer('load'), ['--endpoints', endpoint, ...args], {
@@ -57,7 +57,7 @@ export async function runLoad(
   await ended;
   return {
     ...figures,
-    threadUs: thread && threadUs(before, after, `${thread.pid}/${thread.thread}`),
+    threadUs: threads.map(({ pid, thread }) => threadUs(before, after, `${pid}/${thread}`)),
     processorTime: pids.map((_, at) => ranBetween(before[at] ?? new Map(), after[at] ?? new Map())),
   };
 }

@@ -63,7 +63,7 @@ async function costOf(variant: Variant, operation: Operation): Promise<Cost> {
   try {
     await server.start();
     const { pid } = server;
-    const result = await runLoad(server.endpoint, loads[operation], [[pid]], { pid, thread: pid });
+    const result = await runLoad(server.endpoint, loads[operation], [[pid]], [{ pid, thread: pid }]);
     return { core: coreUs(result), all: allUs(result) };
   } finally {
     await server.remove();
@@ -124,10 +124,12 @@ export async function measureCores(
           try {
             await server.start();
             const { pid } = server;
-            const result = await runLoad(server.endpoint, coresLoads[operation], [[pid]], {
-              pid,
-              thread: pid,
-            });
+            const result = await runLoad(
+              server.endpoint,
+              coresLoads[operation],
+              [[pid]],
+              [{ pid, thread: pid }],
+            );
             const run = {
               ...variant,
               cores,

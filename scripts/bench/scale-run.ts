@@ -58,7 +58,7 @@ export async function runScale({
   const load = (args: readonly string[], during?: () => Promise<unknown>): Promise<LoadResult> => {
     const { pid } = server;
     const all = [...args, '--keys', String(keys), '--value-size', String(valueSize), '--filled'];
-    return runLoad(server.endpoint, all, [[pid]], { pid, thread: pid }, during);
+    return runLoad(server.endpoint, all, [[pid]], [{ pid, thread: pid }], during);
   };
   const steady = (during: () => Promise<unknown>): Promise<LoadResult> =>
     load(
@@ -179,7 +179,7 @@ export async function runScale({
 
 /** Microseconds of the main thread per operation. */
 export function coreUs(result: LoadResult): number {
-  return (result.threadUs ?? NaN) / result.operations;
+  return (result.threadUs[0] ?? NaN) / result.operations;
 }
 
 /** Microseconds of all threads per operation. */

@@ -3,13 +3,13 @@
  *
  *     npx tsx scripts/bench/threads.ts --variants 0,1,4 --rounds 3 --scenario put --total 60000 --warm 60000
  *
- * A variant is a number of serving threads, or `N@BUNDLE` for another build. The variants run one after the other in
+ * A variant is a number of serving threads, `N+raft` with raft in a thread of its own, or `N@BUNDLE` for another build. The variants run one after the other in
  * each round, with new data. The figures are medians of the rounds. Options: `--node PATH` runs the servers with another
  * Node.js (more than one thread need 22.12); `--clients`, `--conns` and `--value-size` as in the load generator.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,6 +37,8 @@ const { values } = parseArgs({
 
 interface Round {
   readonly coreUs: number;
+  /** Not a number if raft has no thread of its own. */
+  readonly raftUs: number;
   readonly allUs: number;
   readonly rate: number;
   readonly p99: number;
@@ -44,7 +46,8 @@ interface Round {
 }
 
 async function measure(variant: string): Promise<Round> {
-  const [threads = '0', bundle = keysteadBundle()] = variant.split('@');
+  const [kind = '0', bundle = keysteadBundle()] = variant.split('@');
+  const [threads = '0', raft] = kind.split('+');
   const data = mkdtempSync(join(tmpdir(), 'keystead-threads-'));
   const [client, peer] = [await freePort(), await freePort()];
   const urls = { client: `http://127.0.0.1:${client}`, peer: `http://127.0.0.1:${peer}` };
@@ -56,6 +59,7 @@ async function measure(variant: string): Promise<Round> {
       ...['--listen-peer-urls', urls.peer, '--initial-advertise-peer-urls', urls.peer],
       ...['--initial-cluster', `default=${urls.peer}`],
       ...(threads === '0' ? [] : ['--keystead-serving-threads', threads]),
+      ...(raft === undefined ? [] : ['--keystead-raft-thread']),
     ],
     { stdio: ['ignore', 'inherit', 'inherit'], env: programEnvironment() },
   );
@@ -66,11 +70,12 @@ async function measure(variant: string): Promise<Round> {
       .filter(([name]) => !['variants', 'rounds', 'node'].includes(name))
       .flatMap(([name, value]) => [`--${name}`, value]);
     // The thread of the process itself is the core.
-    const core = { pid, thread: pid };
-    const load = await runLoad(`127.0.0.1:${client}`, args, [[pid]], core);
+    const named = [{ pid, thread: pid }, ...threadsNamed(pid, 'raft')];
+    const load = await runLoad(`127.0.0.1:${client}`, args, [[pid]], named);
     const perOperation = (us: number): number => us / load.operations;
     return {
-      coreUs: perOperation(load.threadUs ?? NaN),
+      coreUs: perOperation(load.threadUs[0] ?? NaN),
+      raftUs: perOperation(load.threadUs[1] ?? NaN),
       allUs: perOperation(load.processorTime[0]?.allUs ?? NaN),
       rate: load.rate,
       p99: load.p99,
@@ -83,16 +88,22 @@ async function measure(variant: string): Promise<Round> {
   }
 }
 
+function threadsNamed(pid: number, name: string): { pid: number; thread: number }[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .filter((thread) => readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim() === name)
+    .map((thread) => ({ pid, thread: Number(thread) }));
+}
+
 const variants = values.variants.split(',');
 const rounds = new Map<string, Round[]>(variants.map((variant) => [variant, []]));
 for (let round = 0; round < Number(values.rounds); round++)
   for (const variant of variants) rounds.get(variant)?.push(await measure(variant));
 
-console.log(`${values.scenario}: variant, core us, all us, rate, p99 ms, resident MB (medians)`);
+console.log(`${values.scenario}: variant, core us, raft us, all us, rate, p99 ms, resident MB (medians)`);
 for (const [variant, measured] of rounds) {
   const of = (name: keyof Round): string => median(measured.map((each) => each[name])).toFixed(1);
   console.log(
-    [variant, of('coreUs'), of('allUs'), of('rate'), of('p99'), of('residentMb')].join('\t') +
+    [variant, of('coreUs'), of('raftUs'), of('allUs'), of('rate'), of('p99'), of('residentMb')].join('\t') +
       `\tcore of each round: ${measured.map(({ coreUs }) => coreUs.toFixed(1)).join(' ')}`,
   );
 }

@@ -12,6 +12,7 @@ import type { Member } from '../server/member.ts';
 import { statusOf } from '../server/member-status.ts';
 import type { MemberStorage } from '../server/member-options.ts';
 import type { Publisher } from '../server/publisher.ts';
+import type { StartConsensus } from '../server/start-consensus.ts';
 import { WholeMember } from '../server/whole-member.ts';
 import { hashInWorker } from '../snapshot/hash-in-worker.ts';
 import { exportSnapshot } from '../snapshot/export-snapshot.ts';
@@ -117,12 +118,15 @@ export class RunningServer {
       'is-new': isNew,
     });
     const { simple } = logins.tokens;
+    const memberParts = await memberStorage(config, storage, { identity, isNew, logger });
+    const startConsensus = config.raftThread ? await openRaftThread(storage, logging) : undefined;
     const whole = new WholeMember({
       config,
       identity,
       metrics,
       clock,
-      storage: await memberStorage(config, storage, { identity, isNew, logger }),
+      storage: memberParts,
+      ...(startConsensus === undefined ? {} : { startConsensus }),
       initialMembers: bootstrapped?.initialMembers ?? [],
       remotes: bootstrapped?.remotes ?? [],
       scheduler: timers,
@@ -198,6 +202,12 @@ export class RunningServer {
     ];
     return runStopSteps(steps, this.#logger);
   }
+}
+
+/** The code of raft's thread is loaded only when there is one. */
+async function openRaftThread(storage: Storage, logging: Logging): Promise<StartConsensus> {
+  const { RaftThread } = await import('./raft-thread.ts');
+  return RaftThread.open(storage, logging);
 }
 
 /** The code of backups is loaded only when they are on. */

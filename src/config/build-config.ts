@@ -60,6 +60,7 @@ export function buildConfig({
     blockCacheBytes: values['keystead-block-cache-bytes'],
     listCacheBytes: values['keystead-list-cache-bytes'],
     servingThreads: values['keystead-serving-threads'],
+    raftThread: values['keystead-raft-thread'],
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],
     maxHeldBytes: values['keystead-max-held-bytes'],

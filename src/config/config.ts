@@ -223,6 +223,8 @@ export interface Config {
   readonly listCacheBytes: number;
   /** Threads that serve the connections of clients. With 0 the main thread does. */
   readonly servingThreads: number;
+  /** Raft and its log have a thread of their own. */
+  readonly raftThread: boolean;
   /** 0 means as many as the open-file limit allows. */
   readonly maxConnections: number;
   /** 0 is no limit. */

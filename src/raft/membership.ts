@@ -1,8 +1,7 @@
 import { InvariantError } from '../lib/assert.ts';
 import { hex } from '../lib/text.ts';
-import { enterJoint, leaveJoint, simpleChange } from './confchange/changer.ts';
+import { changedMembership } from './confchange/changed.ts';
 import type { Membership } from './confchange/changer.ts';
-import { jointTransition, leavesJoint } from './confchange/conf-change.ts';
 import { restoreMembership } from './confchange/restore.ts';
 import { describeConfState } from './describe.ts';
 import { isVoter } from './quorum/joint.ts';
@@ -20,15 +19,7 @@ import type { ConfChangeV2, ConfState, Snapshot } from './types.ts';
  * bug, and the process must end.
  */
 export function applyConfChange(r: Raft, change: ConfChangeV2): ConfState {
-  return switchToConfig(r, changed(r, change));
-}
-
-function changed(r: Raft, change: ConfChangeV2): Membership {
-  const limits = r.changerLimits();
-  if (leavesJoint(change)) return leaveJoint(r.tracker, limits);
-  const joint = jointTransition(change);
-  if (joint === undefined) return simpleChange(r.tracker, change.changes, limits);
-  return enterJoint(r.tracker, change.changes, { autoLeave: joint.autoLeave, limits });
+  return switchToConfig(r, changedMembership(r.tracker, change, r.changerLimits()));
 }
 
 /** Installs a configuration. A leader also commits by the new quorum, and sends to new nodes. */

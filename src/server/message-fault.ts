@@ -8,7 +8,7 @@ import { hasUsableNumbers } from './message-numbers.ts';
  * and a process that has stored what it cannot apply ends at each start.
  */
 export function messageFault(
-  { role, term, lead }: Pick<ConsensusInput, 'role' | 'term' | 'lead'>,
+  raft: Pick<ConsensusInput, 'role' | 'term' | 'lead'>,
   message: Message,
 ): string | undefined {
   if (!hasUsableNumbers(message)) return 'numbers out of range';
@@ -18,6 +18,18 @@ export function messageFault(
     case MessageType.MsgApp:
       if (!message.entries.every(isApplicable)) return 'an entry cannot be applied';
       break;
+    default:
+  }
+  return termFault(raft, message);
+}
+
+/** Why raft must not get a message of its term, if there is a reason. */
+export function termFault(
+  { role, term, lead }: Pick<ConsensusInput, 'role' | 'term' | 'lead'>,
+  message: Message,
+): string | undefined {
+  switch (message.type) {
+    case MessageType.MsgApp:
     case MessageType.MsgHeartbeat:
     case MessageType.MsgSnap:
       break;

@@ -22,6 +22,11 @@ export class BatchWriter {
     this.#length = this.#buffer.writeUInt32LE(value, this.#length);
   }
 
+  u64(value: bigint): void {
+    this.#room(8);
+    this.#length = this.#buffer.writeBigUInt64LE(value, this.#length);
+  }
+
   f64(value: number): void {
     this.#room(8);
     this.#length = this.#buffer.writeDoubleLE(value, this.#length);
@@ -90,6 +95,12 @@ export class BatchReader {
   u32(): number {
     const value = this.#buffer.readUInt32LE(this.#position);
     this.#position += 4;
+    return value;
+  }
+
+  u64(): bigint {
+    const value = this.#buffer.readBigUInt64LE(this.#position);
+    this.#position += 8;
     return value;
   }
 

@@ -3,7 +3,7 @@
  *
  * Options: `--seeds 2000` (how many), `--from 1` (the first one), `--members 3` or `5` (by default the seed decides),
  * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one), `--rocksdb`
- * (stores of RocksDB in place of ones in memory). `--seed N` replays one and prints its trace.
+ * (stores of RocksDB in place of ones in memory), `--raft-thread` (raft in a thread of its own). `--seed N` replays one and prints its trace.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '5' },
     bug: { type: 'string' },
     rocksdb: { type: 'boolean', default: false },
+    'raft-thread': { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(availableParallelism()) },
   },
 });
@@ -47,11 +48,12 @@ async function runOne(seed: number): Promise<SimulationResult> {
   const bug = [...plantedBugs, ...rareBugs].find(({ name }) => name === values.bug);
   const stuckDisks = seed % STUCK_DISKS_EVERY === 0;
   const members = membersOf(seed);
-  return simulate({ seed, members, minutes, stuckDisks, rocks: values.rocksdb, ...(bug && { bug }) });
+  const parts = { rocks: values.rocksdb, raftThread: values['raft-thread'] };
+  return simulate({ seed, members, minutes, stuckDisks, ...parts, ...(bug && { bug }) });
 }
 
 function replayCommand(seed: number): string {
-  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}${values.rocksdb ? ' --rocksdb' : ''}`;
+  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}${values.rocksdb ? ' --rocksdb' : ''}${values['raft-thread'] ? ' --raft-thread' : ''}`;
 }
 
 /** A job runs the seeds that it receives, one after the other. */

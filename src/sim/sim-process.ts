@@ -9,7 +9,10 @@ import { EngineFullError } from '../ports/engine.ts';
 import type { LogContents } from '../ports/log-store.ts';
 import type { LogFields, Logger } from '../ports/logger.ts';
 import { encodeIdentity, type BootstrapResult } from '../server/identity.ts';
+import type { RaftHost } from '../raft-thread/raft-host.ts';
 import type { Member } from '../server/member.ts';
+import type { ConsensusDriver } from '../server/consensus.ts';
+import type { ConsensusOptions } from '../server/start-consensus.ts';
 import { WholeMember } from '../server/whole-member.ts';
 import { type FileLog, type FileLogOptions } from '../storage/wal/file-log.ts';
 import { createLog, logExists, openLog } from '../storage/wal/open-log.ts';
@@ -19,6 +22,7 @@ import { KilledAtStart, SimDisk } from './sim-disk.ts';
 import { MemoryStore } from './sim-engine.ts';
 import type { MachineStore, OpenStore, StoreCopy } from './open-store.ts';
 import { RocksStore } from './rocks-store.ts';
+import { startRaftThread } from './sim-raft-thread.ts';
 import { SimSnapshots } from './sim-snapshots.ts';
 import type { StoreFaults } from './store-faults.ts';
 import type { NetworkEnd, SimNetwork } from './network.ts';
@@ -34,6 +38,8 @@ export interface World {
   readonly bug: PlantedBug | undefined;
   /** Stores are of RocksDB, in directories for the time of the simulation. */
   readonly usesRocks: boolean;
+  /** Raft has a thread of its own in each process. */
+  readonly hasRaftThread: boolean;
   /** Snapshots in transfer, by the name in their chunks. */
   readonly copies: Map<number, StoreCopy>;
   readonly trace: (line: string) => void;
@@ -63,6 +69,8 @@ interface Run {
   readonly whole: WholeMember;
   readonly log: ObservedLog;
   readonly store: OpenStore;
+  /** Raft in a thread of its own. */
+  readonly raft: RaftHost | undefined;
   /** Whether it listens for members and clients. Before that it opens and possibly checks its data. */
   isServing: boolean;
 }
@@ -205,9 +213,9 @@ export class SimProcess {
     const contents = bug?.misreadsLog?.(opened.contents, new AppliedState(store)) ?? opened.contents;
     const log = new ObservedLog(opened.log, contents.entries);
     const ends: NetworkEnd[] = [];
-    let whole: WholeMember;
+    let made: { readonly whole: WholeMember; readonly raft: RaftHost | undefined };
     try {
-      whole = this.#makeMember({ life, store, log, contents, isNew, ends });
+      made = this.#makeMember({ life, store, log, contents, isNew, ends });
     } catch (error) {
       // A store that cannot be written ends the start of a server.
       const isFull = error instanceof EngineFullError;
@@ -215,7 +223,10 @@ export class SimProcess {
       else fail(`${this.name} cannot start: ${String(error)}`);
       return;
     }
-    const run: Run = { life, whole, log, store, isServing: false };
+    // Its disk has failed in the background, and it will be started again.
+    if (life.isOver) return;
+    const { whole } = made;
+    const run: Run = { life, ...made, log, store, isServing: false };
     this.#run = run;
     const serve = (): void => {
       run.isServing = true;
@@ -242,8 +253,8 @@ export class SimProcess {
     );
   }
 
-  #makeMember(parts: MemberParts): WholeMember {
-    const { time, random, network, config, bug, copies } = this.#world;
+  #makeMember(parts: MemberParts): { readonly whole: WholeMember; readonly raft: RaftHost | undefined } {
+    const { time, random, network, config, bug, copies, hasRaftThread } = this.#world;
     const { life, store, log, contents, isNew, ends } = parts;
     const logger = this.#logger();
     const { faults } = this.#store;
@@ -253,7 +264,14 @@ export class SimProcess {
       },
     };
     const snapshots = new SimSnapshots({ store, faults, copies });
-    const whole: WholeMember = new WholeMember({
+    let raft: RaftHost | undefined;
+    const startConsensus = (options: ConsensusOptions): ConsensusDriver => {
+      const { driver, host } = startRaftThread({ time, random, life }, options);
+      raft = host;
+      return driver;
+    };
+    const whole = new WholeMember({
+      ...(hasRaftThread ? { startConsensus } : {}),
       config: { ...config, name: this.name },
       storage: { engine: store, log, contents, isNew, space },
       identity: this.bootstrapped,
@@ -283,7 +301,7 @@ export class SimProcess {
         this.crash(false);
       },
     });
-    return whole;
+    return { whole, raft };
   }
 
   /** The next store received is put in place, and then the process dies before its log knows, or just after. */
@@ -338,6 +356,7 @@ export class SimProcess {
     this.#run = undefined;
     this.#observer.crashed();
     this.#leave(run);
+    run.raft?.stop();
     this.#closing = run.life;
     void run.log.close().then(() => {
       if (this.#closing !== run.life) return;

@@ -14,18 +14,27 @@ const GROUP = 10;
 const MINUTES = 1;
 
 describe('simulated clusters', () => {
+  const consistent = async (from: number, raftThread: boolean): Promise<void> => {
+    for (let seed = from; seed < from + GROUP; seed += 1) {
+      const members = seed % 3 === 0 ? 5 : 3;
+      const { failure, trace, answered } = await simulate({ seed, members, minutes: MINUTES, raftThread });
+      if (failure !== undefined)
+        expect.fail(
+          `seed ${seed}: ${failure}\n${trace.slice(-40).join('\n')}\n` +
+            `replay: npm run sim -- --seed ${seed} --members ${members} --minutes ${MINUTES}` +
+            (raftThread ? ' --raft-thread' : ''),
+        );
+      expect(answered).toBeGreaterThan(50);
+    }
+  };
+
   for (let from = 1; from <= SEEDS; from += GROUP) {
-    it(`stay consistent through crashes, partitions and bad disks, seeds ${from} to ${from + GROUP - 1}`, async () => {
-      for (let seed = from; seed < from + GROUP; seed += 1) {
-        const members = seed % 3 === 0 ? 5 : 3;
-        const { failure, trace, answered } = await simulate({ seed, members, minutes: MINUTES });
-        if (failure !== undefined)
-          expect.fail(
-            `seed ${seed}: ${failure}\n${trace.slice(-40).join('\n')}\n` +
-              `replay: npm run sim -- --seed ${seed} --members ${members} --minutes ${MINUTES}`,
-          );
-        expect(answered).toBeGreaterThan(50);
-      }
+    const seeds = `seeds ${from} to ${from + GROUP - 1}`;
+    it(`stay consistent through crashes, partitions and bad disks, ${seeds}`, async () => {
+      await consistent(from, false);
+    }, 120_000);
+    it(`do so with raft in a thread of its own, ${seeds}`, async () => {
+      await consistent(from, true);
     }, 120_000);
   }
 

@@ -33,6 +33,8 @@ export interface SimulationOptions {
   readonly stuckDisks?: boolean;
   /** Stores are of RocksDB; otherwise they are in memory. */
   readonly rocks?: boolean;
+  /** Raft has a thread of its own in each process. */
+  readonly raftThread?: boolean;
   /** Repeats only this fault instead of random ones. */
   readonly partition?: Partition;
 }
@@ -145,6 +147,7 @@ class Simulation {
       config,
       bug: options.bug,
       usesRocks: options.rocks === true,
+      hasRaftThread: options.raftThread === true,
       copies: new Map(),
       trace: (line) => this.#note(line),
       fail: (reason) => this.#fail(reason),

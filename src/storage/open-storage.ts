@@ -33,9 +33,15 @@ export interface Storage {
   /** The log holds nothing yet: it was made just now, or the start that made it was killed before its first write. */
   readonly isNew: boolean;
   readonly space: DiskSpace;
+  /** Closes the log, so that another thread can open it. From then on `close` calls `closeThere` in its place. */
+  readonly handOverLog: (closeThere: () => Promise<void>) => Promise<LogPlace>;
   /** Closes the log, then the engine. */
   readonly close: () => Promise<void>;
 }
+
+/** Where a log is, and whom it reports to. */
+export type LogPlace = Pick<FileLogOptions, 'directory' | 'segmentBytes' | 'onFailure'> &
+  Required<Pick<FileLogOptions, 'onSync'>>;
 
 /**
  * Opens a data directory, and creates it if it is missing. The log is opened after the engine, whose lock keeps a second
@@ -60,7 +66,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const hasLog = logExists(directory.wal);
     const isEngineEmpty = isEmpty(engine);
     if (!hasLog && !isEngineEmpty) throw new DataDirectoryError(withoutLog(directory));
-    const logOptions: FileLogOptions = {
+    const logOptions: LogPlace = {
       directory: directory.wal,
       segmentBytes: segmentBytesFor(space.capacity),
       onFailure: options.onFailure,
@@ -74,12 +80,18 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       ? openLog(logOptions, early?.unchanged())
       : createLog(logOptions, options.newMetadata());
     const isNew = isBlank(contents) && isEngineEmpty;
+    let closeLog = (): Promise<void> => log.close();
+    const handOverLog: Storage['handOverLog'] = async (closeThere) => {
+      await log.close();
+      closeLog = closeThere;
+      return logOptions;
+    };
     const close = async (): Promise<void> => {
       space.stop();
-      await log.close();
+      await closeLog();
       await engine.close();
     };
-    return { directory, engine, log, contents, isNew, space, close };
+    return { directory, engine, log, contents, isNew, space, handOverLog, close };
   } catch (error) {
     space.stop();
     await engine.close();

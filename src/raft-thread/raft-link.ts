@@ -1,0 +1,64 @@
+import type { Scheduler } from '../ports/scheduler.ts';
+import { BatchReader, BatchWriter } from '../serving/batch.ts';
+
+/** News that can wait leave with the next batch, or after this time: a batch costs more than its records. */
+const LATE_MS = 5;
+
+/** One end of the channel between the member and raft. */
+export class RaftLink {
+  readonly #out = new BatchWriter();
+  readonly #post: (batch: ArrayBuffer) => void;
+  readonly #scheduler: Pick<Scheduler, 'after'>;
+  /** Adds records to each batch before it leaves. */
+  readonly #complete: (out: BatchWriter) => void;
+  #isUrgent = false;
+  #isLate = false;
+
+  constructor(options: {
+    readonly post: (batch: ArrayBuffer) => void;
+    readonly scheduler: Pick<Scheduler, 'after'>;
+    readonly complete?: (out: BatchWriter) => void;
+  }) {
+    this.#post = options.post;
+    this.#scheduler = options.scheduler;
+    this.#complete = options.complete ?? (() => undefined);
+  }
+
+  /** Begins a record that leaves with the next flush. The caller writes its fields at once. */
+  record(kind: number): BatchWriter {
+    this.#isUrgent = true;
+    return this.lateRecord(kind);
+  }
+
+  /** Begins a record that can wait for others. `late` is to be called afterwards. */
+  lateRecord(kind: number): BatchWriter {
+    this.#out.u8(kind);
+    return this.#out;
+  }
+
+  /** Sends the records so far if one of them is urgent. */
+  flush(): void {
+    if (this.#isUrgent) this.#send();
+  }
+
+  /** Sends what there is after some milliseconds, if nothing else is sent before. */
+  late(): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
+    this.#scheduler.after(LATE_MS, () => {
+      if (this.#isLate) this.#send();
+    });
+  }
+
+  #send(): void {
+    this.#isUrgent = false;
+    this.#isLate = false;
+    this.#complete(this.#out);
+    if (this.#out.length > 0) this.#post(this.#out.take());
+  }
+}
+
+/** Calls back with each record of a batch. */
+export function readRecords(batch: ArrayBuffer, onRecord: (kind: number, reader: BatchReader) => void): void {
+  for (const reader = new BatchReader(batch); !reader.atEnd;) onRecord(reader.u8(), reader);
+}

@@ -1,0 +1,33 @@
+import type { LogFields, LogLevel } from '../ports/logger.ts';
+import type { LogSnapshot } from '../ports/log-store.ts';
+import type { StartRaftOptions } from '../server/start-raft.ts';
+
+/** What raft's thread gets at its start. It opens the log itself. */
+export interface RaftThreadData {
+  readonly log: { readonly directory: string; readonly segmentBytes: number };
+  readonly config: StartRaftOptions['config'];
+  readonly catchupBytes: number;
+  readonly memberId: bigint;
+  readonly initialMembers: StartRaftOptions['initialMembers'];
+  readonly isNew: boolean;
+  /** What the store has applied. */
+  readonly applied: LogSnapshot;
+}
+
+/** Messages to raft's thread beside the records. */
+export interface ControlToRaft {
+  /** Closes the log. */
+  readonly kind: 'close';
+}
+
+/** Messages of raft's thread beside the records. */
+export type ControlFromRaft =
+  | { readonly kind: 'closed' }
+  /** The log cannot be written. */
+  | { readonly kind: 'failed'; readonly message: string }
+  | {
+      readonly kind: 'log';
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: LogFields | undefined;
+    };
