@@ -2,11 +2,12 @@ import { assert } from '../lib/assert.ts';
 import type { AuthInfo } from '../auth/auth-store.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { ByteSource } from '../http2/stream.ts';
-import type { RangeOptions } from '../mvcc/range-options.ts';
+import { isGet, type RangeOptions } from '../mvcc/range-options.ts';
 import type { RangeResult } from '../mvcc/range-scan.ts';
 import { RevisionGoneError } from '../mvcc/revision-reads.ts';
 import { EngineReopenedError } from '../ports/engine.ts';
 import type { Member } from '../server/member.ts';
+import { getResponse } from '../wire/get-response.ts';
 import { EMPTY } from '../wire/reader.ts';
 import { varintSize, writeVarint } from '../wire/varint.ts';
 import { failCall, type ServiceContext } from './service-context.ts';
@@ -39,6 +40,8 @@ export function answerRange(
   member.metrics.mvcc.rangeTotal++;
   const { revision } = member.store;
   timed.permitted();
+  if (isGet(options, revision) && answerGet(member, call, { key: options.range.start, header, timed }))
+    return;
   const scan = member.store.scan(options);
   const seen = readRevision(member, options.revision);
   const scanned = (): void => {
@@ -66,6 +69,27 @@ export function answerRange(
     }
   };
   member.longReads.soon(step);
+}
+
+interface AnsweredGet {
+  readonly key: Buffer;
+  readonly header: Buffer;
+  readonly timed: TimedRead;
+}
+
+/** Answers a range that is one key's current value. False if the value is so large that it is sent in slices. */
+function answerGet(
+  { store, durations }: Member,
+  call: UnaryCall,
+  { key, header, timed }: AnsweredGet,
+): boolean {
+  const keyValue = store.readKey(key, AT_ONCE_BYTES);
+  if (keyValue === 'large') return false;
+  const count = keyValue === undefined ? 0 : 1;
+  durations.range(timed.found({ count, revision: store.revision }) / 1000, true);
+  if (keyValue === undefined) call.respond(header, header.length);
+  else call.respond(getResponse(header, keyValue));
+  return true;
 }
 
 /** The revision at which a range is read. */

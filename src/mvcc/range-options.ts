@@ -48,6 +48,13 @@ export function hasFilters(options: RangeOptions): boolean {
   );
 }
 
+/** The range asks for the current value of one key, and for nothing else. @param revision the current one */
+export function isGet(options: RangeOptions, revision: number): boolean {
+  const { range, keysOnly, countOnly } = options;
+  if (!range.single || keysOnly || countOnly || hasFilters(options)) return false;
+  return options.revision <= 0 || options.revision === revision;
+}
+
 export function passes(options: RangeOptions, meta: IndexMeta): boolean {
   if (options.maxModRevision !== 0 && meta.mod > options.maxModRevision) return false;
   if (options.minModRevision !== 0 && meta.mod < options.minModRevision) return false;

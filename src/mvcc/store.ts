@@ -19,12 +19,11 @@
 import { assert } from '../lib/assert.ts';
 import { runSteps, type Steps } from '../lib/steps.ts';
 import type { Engine, WriteBatch } from '../ports/engine.ts';
-import { fieldHead } from '../wire/splice.ts';
 import { KeyCounts } from './key-counts.ts';
 import { HeldRevisions } from './held-revisions.ts';
 import { IndexMeta, decodeIndexMeta } from './index-meta.ts';
 import { KeyChanges } from './key-changes.ts';
-import { CurrentKeys, type KeyCursor, PastKeys, noKeys, oneKey } from './key-cursor.ts';
+import { CurrentKeys, type KeyCursor, PastKeys, noKeys } from './key-cursor.ts';
 import { type KeyRange, isEmptyRange, keyString } from './key-range.ts';
 import { StoreMeta } from './store-meta.ts';
 import { MetaCache } from './meta-cache.ts';
@@ -35,7 +34,8 @@ import type { StoreEvent } from './store-event.ts';
 import { defaultStoreOptions, type StoreOptions } from './store-options.ts';
 import { type Overlay, overlayOf, type PendingKey, UnsettledKeys } from './unsettled.ts';
 import { lastEventRevision, readValue, readValues, versionAt } from './revision-reads.ts';
-import { KVS, ValueCache } from './value-cache.ts';
+import { singleKeyScan } from './single-key-scan.ts';
+import { ValueCache } from './value-cache.ts';
 import { WriteTxn } from './write-txn.ts';
 
 export type { StoreEvent };
@@ -425,14 +425,9 @@ export class MvccStore {
     const latest = this.lookup(key, keyString(key));
     if (latest !== undefined && latest.mod <= revision) return latest;
     for (const event of this.#hidden ? NO_EVENTS : this.#events) {
-      if (
-        event.previous !== undefined &&
-        event.main > revision &&
-        event.previous.mod <= revision &&
-        event.key.equals(key)
-      ) {
-        return event.previous;
-      }
+      const { previous } = event;
+      if (previous === undefined || event.main <= revision || previous.mod > revision) continue;
+      if (event.key.equals(key)) return previous;
     }
     return versionAt(this.engine, key, revision);
   }
@@ -473,20 +468,26 @@ export class MvccStore {
     return this.keyCounts.count(range) + (overlay === undefined ? 0 : overlay.delta);
   }
 
+  /** The encoded KeyValue of a live key, now; it must not be changed. One of more than `maxBytes` is not read. */
+  readKey(key: Buffer, maxBytes: number): Buffer | 'large' | undefined {
+    const name = keyString(key);
+    const meta = this.lookup(key, name);
+    if (meta === undefined) return undefined;
+    return meta.size > maxBytes ? 'large' : this.#readKept(name, meta);
+  }
+
+  /** Reads a value and keeps it with its index entry. */
+  #readKept(name: string, meta: IndexMeta): Buffer {
+    const kv = this.readValue(meta);
+    this.#cache.keepValue(name, meta, kv);
+    return kv;
+  }
+
   #scanSingle(options: RangeOptions, past: boolean): RangeScan {
     const { start } = options.range;
-    const meta = past ? this.getAt(start, options.revision) : this.get(start);
-    if (meta === undefined) return new RangeScan(options, noKeys, this.#reads, 0);
     const name = keyString(start);
-    const values = (metas: readonly IndexMeta[]): Buffer[] =>
-      metas.map((found) => {
-        const kv = this.readValue(found);
-        this.#cache.keepValue(name, found, kv);
-        return kv;
-      });
-    const fields = (metas: readonly IndexMeta[]): Buffer[] =>
-      values(metas).flatMap((kv) => [fieldHead(KVS, kv.length), kv]);
-    return new RangeScan(options, oneKey(start, meta), { values, fields }, 1);
+    const meta = past ? this.getAt(start, options.revision) : this.get(start, name);
+    return singleKeyScan(options, meta, (found) => this.#readKept(name, found));
   }
 
   #pastCount(options: RangeOptions, withTotalCount: boolean): number | undefined {

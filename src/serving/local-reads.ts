@@ -3,8 +3,8 @@ import type { UnaryCall } from '../grpc/unary-call.ts';
 import type { PointRead, PointReader } from '../ports/point-reads.ts';
 import type { SlowRead } from '../ports/thread-reads.ts';
 import { RangeRequest } from '../wire/gen/etcdserverpb.ts';
+import { getResponse } from '../wire/get-response.ts';
 import { ResponseHeaders } from '../wire/response-header.ts';
-import { varintSize, writeVarint } from '../wire/varint.ts';
 import type { BatchReader } from './batch.ts';
 import type { Link } from './link.ts';
 import { ToCore, ToThread } from './records.ts';
@@ -16,10 +16,6 @@ const MAX_REQUEST_BYTES = 16 * 1024;
 const MAX_VALUE_BYTES = 128 * 1024;
 /** When the core has refused reads, for example because users have permissions, calls are forwarded so long. */
 const PAUSE_MS = 1_000;
-
-const KVS_TAG = 0x12;
-/** Field `count` with the value 1. */
-const COUNT_ONE = Buffer.from([0x20, 0x01]);
 
 export interface LocalReadsOptions {
   readonly link: Link;
@@ -190,11 +186,11 @@ export class LocalReads {
       this.#forward([read]);
       return;
     }
-    const response = keyValue === undefined ? header : encodeResponse(header, keyValue);
+    const response = keyValue === undefined ? [header] : getResponse(header, keyValue);
     read.count = keyValue === undefined ? 0 : 1;
     read.revision = revision;
-    read.responseBytes = response.length;
-    read.call.respond(response);
+    read.responseBytes = response.reduce((bytes, { length }) => bytes + length, 0);
+    read.call.respond(response, read.responseBytes);
   }
 
   #forward(reads: readonly Read[]): void {
@@ -256,17 +252,4 @@ function isPlain(range: RangeRequest): boolean {
   if (key.length === 0 || rangeEnd.length > 0 || limit < 0 || revision !== 0) return false;
   if (keysOnly || countOnly || sortOrder !== 0 || sortTarget !== 0) return false;
   return minModRevision === 0 && maxModRevision === 0 && minCreateRevision === 0 && maxCreateRevision === 0;
-}
-
-/** A RangeResponse with one key. */
-function encodeResponse(header: Buffer, keyValue: Buffer): Buffer {
-  const { length } = keyValue;
-  const size = header.length + 1 + varintSize(length) + length + COUNT_ONE.length;
-  const response = Buffer.allocUnsafe(size);
-  let at = header.copy(response);
-  response[at++] = KVS_TAG;
-  at = writeVarint(response, at, length);
-  at += keyValue.copy(response, at);
-  COUNT_ONE.copy(response, at);
-  return response;
 }
