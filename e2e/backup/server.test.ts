@@ -129,7 +129,11 @@ describe.skipIf(missing !== undefined)(`scheduled backups ${missing ?? ''}`, () 
       [['--keystead-backup-url=x'], 'must be given together'],
       [['--keystead-backup-interval=1h'], 'must be given together'],
       [['--keystead-backup-url=x', '--keystead-backup-interval=1ms'], 'at least one second'],
-    ] as const)
-      await expect(Member.start({ kind: 'keystead', flags })).rejects.toThrow(message);
+    ] as const) {
+      const started = Member.start({ kind: 'keystead', flags });
+      await expect(started).rejects.toThrow(message);
+      // No client saw it.
+      await expect(started).rejects.not.toThrow('serving client traffic');
+    }
   });
 });

@@ -8,7 +8,7 @@ import { Certificates } from '../harness/certificates.ts';
 import { ShiftedClock } from '../harness/clock-shift.ts';
 import { runCommand } from '../harness/command.ts';
 import { diskFaultsMissing, FaultyDisk } from '../harness/disk-faults.ts';
-import { Member, serverUnderTest } from '../harness/member.ts';
+import { Member, nodePath, serverUnderTest } from '../harness/member.ts';
 import { keysteadBundle, missingPeers } from '../harness/paths.ts';
 import { freePort } from '../harness/ports.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
@@ -23,7 +23,7 @@ interface Outcome {
 
 async function doctor(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   const command = [keysteadBundle(), 'doctor', '-o', 'json', ...args];
-  const { code, stdout, stderr } = await runCommand(process.execPath, command, { env });
+  const { code, stdout, stderr } = await runCommand(nodePath, command, { env });
   if (stdout === '') throw new Error(stderr);
   return { code, report: JSON.parse(stdout) as DoctorReport };
 }
@@ -275,10 +275,10 @@ describe.skipIf(serverUnderTest === 'etcd')('keystead doctor', () => {
   it('prints a report for people, and ends with 2 for a wrong command line', async () => {
     const [first] = cluster.members;
     const command = [keysteadBundle(), 'doctor', `--endpoints=${first?.endpoint ?? ''}`];
-    const { stdout } = await runCommand(process.execPath, command);
+    const { stdout } = await runCommand(nodePath, command);
     expect(stdout).toMatch(/^ok {7}member keystead\d/);
     expect(stdout.trim().split('\n').at(-1)).toMatch(/^\d+ problems?, \d+ warnings?$/);
-    const wrong = await runCommand(process.execPath, [keysteadBundle(), 'doctor', '--nope']);
+    const wrong = await runCommand(nodePath, [keysteadBundle(), 'doctor', '--nope']);
     expect(wrong).toMatchObject({ code: 2, stdout: '' });
     expect(wrong.stderr).toContain('Usage: keystead doctor');
     const missing = await doctor(['--endpoints=127.0.0.1:1', '--data-dir=/nowhere']);

@@ -89,8 +89,13 @@ export class RunningServer {
     return this.#peers.removed.then(() => 'removed');
   }
 
-  /** Rejects with one of the start errors that `serve` handles. */
-  static async start(config: Config, logging: Logging): Promise<RunningServer> {
+  /**
+   * Rejects with one of the start errors that `serve` handles.
+   *
+   * @param beforeServing called when all else has started. From then on clients may be served, so the server must be
+   *   stopped in order.
+   */
+  static async start(config: Config, logging: Logging, beforeServing: () => void): Promise<RunningServer> {
     const logger = logging.for('cli/running-server.ts');
     const metrics = new Metrics();
     const logins = new Logins(config, clock, logging.for('api/auth/logins.ts'));
@@ -174,8 +179,10 @@ export class RunningServer {
     });
     whole.start();
     await clusterReady(whole.periodicTasks.publisher, logger);
-    await clients.listen();
+    // Backups may be refused, and no client should see a server that does not start.
     const backups = await openBackups(config, logging, { member, metrics, storage });
+    beforeServing();
+    await clients.listen();
     logger.info('ready to serve client requests');
     notifyInit(process.env, logger);
     return new RunningServer({ whole, storage, clients, peers, logins, audit, tracing, backups, logger });

@@ -18,9 +18,14 @@ export async function serve(config: Config, logging: Logging): Promise<number> {
   exitOnUncaughtErrors(logging);
   try {
     markEarly();
-    const server = await RunningServer.start(config, logging);
+    // Before that, a signal ends the process at once. With serving threads the first clients are served while other
+    // threads still start.
+    let signal = new Promise<string>(() => undefined);
+    const server = await RunningServer.start(config, logging, () => {
+      signal = signalled();
+    });
     await watchTurns(process.env['KEYSTEAD_MAX_TURN_MS']);
-    const reason = await Promise.race([signalled(), server.removed]);
+    const reason = await Promise.race([signal, server.removed]);
     logger.info(reason === 'removed' ? 'stopping as a removed member' : 'received signal; shutting down', {
       signal: reason,
     });
