@@ -1,7 +1,9 @@
 import { ForwardedSocket, type RemoteClient } from '../grpc/forwarded-socket.ts';
 import { assert, defined } from '../lib/assert.ts';
+import { RisingMap } from '../lib/rising-map.ts';
 import type { ThreadReads } from '../ports/thread-reads.ts';
 import type { BatchReader } from './batch.ts';
+import { CallNumbers } from './call-numbers.ts';
 import type { CallPort } from './call-port.ts';
 import { CoreCall } from './core-call.ts';
 import { CoreConnection } from './core-connection.ts';
@@ -32,7 +34,11 @@ export class CoreCalls {
   readonly #options: CoreCallsOptions;
   readonly #link: Link;
   readonly #connections = new Map<number, CoreConnection>();
-  readonly #calls = new Map<number, CoreCall>();
+  /** By id: it does not return while they run. */
+  readonly #streams = new Map<number, CoreCall>();
+  /** By number. */
+  readonly #unary = new RisingMap<CoreCall>();
+  readonly #numbers = new CallNumbers();
   readonly #http = new Map<number, ForwardedSocket>();
   readonly #reads: CoreReads | undefined;
 
@@ -68,20 +74,20 @@ export class CoreCalls {
         return;
       case ToCore.MESSAGE: {
         const framed = reader.bytes();
-        const call = this.#calls.get(id);
+        const call = this.#streams.get(id);
         call?.receiving(framed.length);
         call?.call?.sendFramed(framed);
         return;
       }
       case ToCore.HALF_CLOSE:
-        this.#calls.get(id)?.call?.halfClose();
+        this.#streams.get(id)?.call?.halfClose();
         return;
       case ToCore.ENDED:
         this.#ended(id, reader.u8(), reader.u8());
         return;
       case ToCore.TAKEN: {
         const bytes = reader.f64();
-        this.#calls.get(id)?.taken(bytes);
+        this.#find(id)?.taken(bytes);
         return;
       }
       default:
@@ -153,14 +159,16 @@ export class CoreCalls {
     const { path } = defined(this.#options.methods[reader.u32()], 'a serving thread knows the methods');
     const framed = isUnary ? reader.bytes() : undefined;
     const link = this.#link;
+    const number = this.#numbers.begin(id);
     const sink = new CoreCall(id, {
       link,
       isUnary,
       account: connection.account,
-      onDone: () => this.#calls.delete(id),
+      onDone: isUnary ? () => this.#unary.delete(number) : () => this.#streams.delete(id),
       overfull: () => connection.destroy(),
     });
-    this.#calls.set(id, sink);
+    if (isUnary) this.#unary.add(number, sink);
+    else this.#streams.set(id, sink);
     const { fields, authority } = connection;
     const request = { path, fields, authority, session: connection, timeoutMs: -1 };
     const call = this.#options.calls.callLocally(request, sink);
@@ -171,7 +179,7 @@ export class CoreCalls {
   }
 
   #ended(id: number, code: number, reason: number): void {
-    const sink = this.#calls.get(id);
+    const sink = this.#find(id);
     if (sink === undefined) return;
     const kind = defined(REASONS[reason], 'a serving thread sends known reasons');
     if (kind === 'reset') sink.call?.cancel();
@@ -192,6 +200,10 @@ export class CoreCalls {
     });
     this.#http.set(id, socket);
     this.#options.serveHttp(socket);
+  }
+
+  #find(id: number): CoreCall | undefined {
+    return this.#streams.get(id) ?? this.#unary.get(this.#numbers.of(id));
   }
 
   #connection(id: number): CoreConnection {

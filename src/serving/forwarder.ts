@@ -4,8 +4,10 @@ import { SocketSession } from '../grpc/session.ts';
 import type { StreamCall } from '../grpc/stream-call.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
 import { assert } from '../lib/assert.ts';
+import { RisingMap } from '../lib/rising-map.ts';
 import { KV } from '../wire/services.ts';
 import type { BatchReader } from './batch.ts';
+import { CallNumbers } from './call-numbers.ts';
 import type { ServedMethod } from './core-calls.ts';
 import { LocalReads, type LocalReadsOptions } from './local-reads.ts';
 import type { Link } from './link.ts';
@@ -45,7 +47,9 @@ export interface ForwarderOptions {
 export class Forwarder {
   readonly #grpc: GrpcServer;
   readonly #link: Link;
-  readonly #unary = new Map<number, UnaryCall>();
+  /** By number. */
+  readonly #unary = new RisingMap<UnaryCall>();
+  readonly #numbers = new CallNumbers();
   readonly #streams = new Map<number, ForwardedStream>();
   /** By call: the newest message with a source, to which all chunks of the core belong. */
   readonly #sources = new Map<number, ForwardedSource>();
@@ -124,7 +128,8 @@ export class Forwarder {
   #forwardUnary(method: number, call: UnaryCall, request: Buffer): void {
     const connection = this.#connectionOf(call);
     const id = this.#nextCall();
-    this.#unary.set(id, call);
+    const number = this.#numbers.of(id);
+    this.#unary.add(number, call);
     const out = this.#link.record(ToCore.UNARY, id);
     out.u32(connection.id);
     out.u32(method);
@@ -132,7 +137,7 @@ export class Forwarder {
     this.#hold(connection, request.length);
     call.onEnded = () => this.#countEnded(method, call);
     call.onCancel = (reason) => {
-      this.#unary.delete(id);
+      this.#unary.delete(number);
       this.#sendEnded(id, call, reason);
     };
   }
@@ -257,8 +262,9 @@ export class Forwarder {
   }
 
   #takeUnary(id: number): UnaryCall | undefined {
-    const call = this.#unary.get(id);
-    this.#unary.delete(id);
+    const number = this.#numbers.of(id);
+    const call = this.#unary.get(number);
+    this.#unary.delete(number);
     return call;
   }
 
@@ -305,6 +311,7 @@ export class Forwarder {
     // After 2^32 calls a number returns. The calls of the first ones have long ended, except streams.
     do this.#lastCall = (this.#lastCall + 1) >>> 0;
     while (this.#streams.has(this.#lastCall) || this.#sources.has(this.#lastCall));
+    this.#numbers.begin(this.#lastCall);
     return this.#lastCall;
   }
 }

@@ -1,11 +1,13 @@
 import { Status } from '../grpc/status.ts';
 import type { UnaryCall } from '../grpc/unary-call.ts';
+import { RisingMap } from '../lib/rising-map.ts';
 import type { PointRead, PointReader } from '../ports/point-reads.ts';
 import type { SlowRead } from '../ports/thread-reads.ts';
 import { RangeRequest } from '../wire/gen/etcdserverpb.ts';
 import { getResponse } from '../wire/get-response.ts';
 import { ResponseHeaders } from '../wire/response-header.ts';
 import type { BatchReader } from './batch.ts';
+import { CallNumbers } from './call-numbers.ts';
 import type { Link } from './link.ts';
 import { ToCore, ToThread } from './records.ts';
 import type { ThreadConnection } from './thread-connection.ts';
@@ -64,7 +66,9 @@ interface Group {
  */
 export class LocalReads {
   readonly #options: LocalReadsOptions;
-  readonly #groups = new Map<number, Group>();
+  /** By number. */
+  readonly #groups = new RisingMap<Group>();
+  readonly #numbers = new CallNumbers();
   #store: PointReader | undefined;
   #headers = new ResponseHeaders(0n, 0n);
   #lastGroup = 0;
@@ -146,7 +150,7 @@ export class LocalReads {
     const id = this.#lastGroup;
     link.record(ToCore.READ, id).u8(isLinearizable ? 1 : 0);
     const group: Group = { id, batch: link.batches, reads: [] };
-    this.#groups.set(id, group);
+    this.#groups.add(this.#numbers.begin(id), group);
     if (isLinearizable) this.#linearizable = group;
     else this.#serializable = group;
     return group;
@@ -154,8 +158,9 @@ export class LocalReads {
 
   /** The calls of a group that have not ended. */
   #takeGroup(id: number): Read[] {
-    const group = this.#groups.get(id);
-    this.#groups.delete(id);
+    const number = this.#numbers.of(id);
+    const group = this.#groups.get(number);
+    this.#groups.delete(number);
     return group?.reads.filter(({ call }) => !call.ended) ?? [];
   }
 
