@@ -1,6 +1,6 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { DiskSpace, reserveFor, spaceOf } from './disk-space.ts';
+import { DiskSpace, isFirstUserNamespace, reserveFor, spaceOf } from './disk-space.ts';
 import { segmentBytesFor } from './wal/file-log.ts';
 
 /** A file system that reports zeros for everything, as some network file systems do. */
@@ -25,7 +25,16 @@ describe('space on the disk', () => {
     const gibibyte = 2 ** 30;
     expect(reserveFor(0)).toBe(0);
     expect(reserveFor(64 << 20)).toBe(32 << 20);
-    expect(reserveFor(gibibyte)).toBe(64 << 20);
-    expect(reserveFor(100 * gibibyte)).toBe(256 << 20);
+    expect(reserveFor(gibibyte)).toBe(48 << 20);
+    expect(reserveFor(2 * gibibyte)).toBe(64 << 20);
+    expect(reserveFor(100 * gibibyte)).toBe(128 << 20);
+  });
+
+  it('includes the blocks kept for root only where root is that of the machine', () => {
+    expect(isFirstUserNamespace('         0          0 4294967295\n')).toBe(true);
+    expect(isFirstUserNamespace('         0     100000      65536\n')).toBe(false);
+    expect(isFirstUserNamespace('         0       1000          1\n         1     100000      65536\n')).toBe(
+      false,
+    );
   });
 });

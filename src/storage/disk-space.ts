@@ -1,4 +1,4 @@
-import { statfs as statfsOf } from 'node:fs';
+import { readFileSync, statfs as statfsOf } from 'node:fs';
 import { promisify } from 'node:util';
 import type { SpaceGauge } from '../ports/space.ts';
 
@@ -13,18 +13,42 @@ const MEBIBYTE = 1 << 20;
  * the same rows, and to merge files meanwhile. A failed write would stop RocksDB, so writes are refused before.
  */
 export function reserveFor(capacity: number): number {
-  const usual = Math.min(256 * MEBIBYTE, Math.max(48 * MEBIBYTE, Math.floor(capacity / 16)));
+  const usual = Math.min(128 * MEBIBYTE, Math.max(48 * MEBIBYTE, Math.floor(capacity / 32)));
   return Math.min(usual, Math.floor(capacity / 2));
 }
 
+let mayUseReservedBlocks: boolean | undefined;
+
 /**
- * Bytes of the file system of `directory`. A file system that can't report them, or reports zeros as some network and
+ * Whether this process may use the blocks that a file system such as ext4 keeps for root, usually 5 %. They are kept so
+ * that servers go on when other users have filled the disk, and etcd uses them too. Root of a user namespace may not.
+ */
+function usesReservedBlocks(): boolean {
+  return (mayUseReservedBlocks ??= process.geteuid?.() === 0 && isRootOfTheMachine());
+}
+
+function isRootOfTheMachine(): boolean {
+  try {
+    return isFirstUserNamespace(readFileSync('/proc/self/uid_map', 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** @param uidMap contents of `/proc/self/uid_map`; see user_namespaces(7) */
+export function isFirstUserNamespace(uidMap: string): boolean {
+  return /^\s*0\s+0\s+4294967295\s*$/.test(uidMap);
+}
+
+/**
+ * Bytes of the file system of `directory`, free for this process. A file system that can't report them, or reports zeros as some network and
  * FUSE file systems do, counts as not full and has capacity 0. A write then fails when it is full.
  */
 export async function spaceOf(directory: string): Promise<{ capacity: number; free: number }> {
   try {
-    const { blocks, bavail, bsize } = await statfs(directory);
-    if (blocks * bsize > 0) return { capacity: blocks * bsize, free: bavail * bsize };
+    const { blocks, bavail, bfree, bsize } = await statfs(directory);
+    const free = usesReservedBlocks() ? bfree : bavail;
+    if (blocks * bsize > 0) return { capacity: blocks * bsize, free: free * bsize };
   } catch {
     // As one that reports zeros.
   }
