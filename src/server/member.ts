@@ -96,7 +96,8 @@ export class Member {
   readonly #leaderTimes: LeaderTimes;
   readonly #heartbeats: HeartbeatTimes;
   readonly #stopTimers: (() => void)[] = [];
-  #campaigns = false;
+  /** Whether it may turn out that this member is the only voter, which need not wait for an election timeout. */
+  #mayCampaign = false;
   #stopped = false;
 
   constructor(options: MemberOptions) {
@@ -150,7 +151,7 @@ export class Member {
         dropped: (datas, reason) => this.#proposals.dropped(datas, new EtcdError(GrpcCode.Unknown, reason)),
         canRead: () => !this.#recovery.isReopening,
         turned: () => {
-          if (this.#campaigns) this.#campaign();
+          if (this.#mayCampaign) this.#campaignAlone();
           for (const observer of this.#turnObservers) observer();
         },
       },
@@ -217,17 +218,20 @@ export class Member {
         every: () => this.#expire(),
       }),
     );
-    const { voters } = this.#raft.confState;
-    this.#campaigns = voters.length === 1 && voters[0] === this.identity.memberId;
+    this.#mayCampaign = true;
     this.compactor.resume();
     this.#raft.schedule();
   }
 
-  /** Starts the election of an only member, without an election timeout. Raft refuses it while entries are unapplied. */
-  #campaign(): void {
+  /**
+   * Starts the election of an only voter, without an election timeout. Who votes is known when the committed entries of
+   * the log are applied: a store that was lost in a power failure does not know it. Raft refuses an election before.
+   */
+  #campaignAlone(): void {
     if (this.#raft.backlog > 0) return;
-    this.#campaigns = false;
-    this.#raft.campaign();
+    this.#mayCampaign = false;
+    const { voters } = this.#raft.confState;
+    if (voters.length === 1 && voters[0] === this.identity.memberId) this.#raft.campaign();
   }
 
   get memberIdText(): string {
