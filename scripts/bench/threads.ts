@@ -3,9 +3,10 @@
  *
  *     npx tsx scripts/bench/threads.ts --variants 0,1,4 --rounds 3 --scenario put --total 60000 --warm 60000
  *
- * A variant is a number of serving threads, `N+raft` with raft in a thread of its own, or `N@BUNDLE` for another build. The variants run one after the other in
- * each round, with new data. The figures are medians of the rounds. Options: `--node PATH` runs the servers with another
- * Node.js (more than one thread need 22.12); `--clients`, `--conns` and `--value-size` as in the load generator.
+ * A variant is a number of serving threads, `N+raft` with raft in a thread of its own, or `N@BUNDLE` for another build.
+ * The variants run one after the other in each round, with new data. The figures are medians of the rounds. Options:
+ * `--node PATH` runs the servers with another Node.js (more than one thread need 22.12); `--clients`, `--conns` and
+ * `--value-size` as in the load generator.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

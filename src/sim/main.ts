@@ -3,7 +3,8 @@
  *
  * Options: `--seeds 2000` (how many), `--from 1` (the first one), `--members 3` or `5` (by default the seed decides),
  * `--minutes 5` (simulated, of each), `--jobs` (processes), `--bug 'vote twice'` (a planted one), `--rocksdb`
- * (stores of RocksDB in place of ones in memory), `--raft-thread` (raft in a thread of its own). `--seed N` replays one and prints its trace.
+ * (stores of RocksDB in place of ones in memory), `--raft-thread` (raft in a thread of its own). `--seed N` replays one
+ * and prints its trace.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -53,7 +54,8 @@ async function runOne(seed: number): Promise<SimulationResult> {
 }
 
 function replayCommand(seed: number): string {
-  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}${values.rocksdb ? ' --rocksdb' : ''}${values['raft-thread'] ? ' --raft-thread' : ''}`;
+  const flags = [values.rocksdb ? ' --rocksdb' : '', values['raft-thread'] ? ' --raft-thread' : ''].join('');
+  return `npm run sim -- --seed ${seed} --members ${membersOf(seed)} --minutes ${minutes}${flags}`;
 }
 
 /** A job runs the seeds that it receives, one after the other. */

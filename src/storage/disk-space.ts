@@ -41,8 +41,9 @@ export function isFirstUserNamespace(uidMap: string): boolean {
 }
 
 /**
- * Bytes of the file system of `directory`, free for this process. A file system that can't report them, or reports zeros as some network and
- * FUSE file systems do, counts as not full and has capacity 0. A write then fails when it is full.
+ * Bytes of the file system of `directory`, and those that are free for this process. A file system that can't report
+ * them, or reports zeros as some network and FUSE file systems do, counts as not full and has capacity 0. A write then
+ * fails when it is full.
  */
 export async function spaceOf(directory: string): Promise<{ capacity: number; free: number }> {
   try {
