@@ -4,10 +4,10 @@ import type { LogStore } from '../ports/log-store.ts';
 import type { Scheduler } from '../ports/scheduler.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { RawNode } from '../raft/raw-node.ts';
-import { ConfChange, type ReadState, Role } from '../raft/types.ts';
+import { ConfChange, type ReadState, Role, type StepError } from '../raft/types.ts';
 import { hex } from '../lib/text.ts';
 import { termFault } from '../server/message-fault.ts';
-import { LocalRaftLog, RaftCore } from '../server/raft-core.ts';
+import { RaftCore } from '../server/raft-core.ts';
 import type { BatchReader, BatchWriter } from '../serving/batch.ts';
 import { ConfState, Message, Snapshot } from '../wire/gen/raftpb.ts';
 import { Snapshot as LogSnapshot } from '../wire/gen/walpb.ts';
@@ -36,8 +36,6 @@ export class RaftHost {
   readonly #node: RawNode;
   readonly #core: RaftCore;
   readonly #link: RaftLink;
-  readonly #log: LocalRaftLog;
-  #proposals: Buffer[] = [];
   /** The batches of committed entries that the member has not applied yet. */
   readonly #applying: Message[] = [];
   #steppedBytes = 0;
@@ -57,21 +55,17 @@ export class RaftHost {
     this.#node = node;
     this.#hasLearners = node.confState().learners.length > 0;
     this.#link = new RaftLink({ post, scheduler, complete: (out) => this.#complete(out) });
-    this.#log = new LocalRaftLog({
-      memory,
-      store: log,
-      consensus: node,
-      catchupBytes: options.catchupBytes,
-    });
     this.#core = new RaftCore({
       node,
       memory,
       log,
+      catchupBytes: options.catchupBytes,
       hooks: {
         send: (messages) => {
           for (const message of messages) this.#send(message);
         },
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
+        dropped: (datas, reason) => this.#dropped(datas, reason),
         committed: (message) => this.#committed(message),
         confirmed: (reads) => this.#confirmed(reads),
         install: (snapshot) => {
@@ -117,7 +111,7 @@ export class RaftHost {
     if (this.#stopped) return;
     const core = this.#core;
     core.turn(() => {
-      this.#takeProposals();
+      core.takeProposals();
       core.handle();
       core.writeAlone();
     });
@@ -133,10 +127,10 @@ export class RaftHost {
         this.#start(reader.u32());
         return;
       case ToRaft.PROPOSE:
-        this.#proposals.push(reader.bytes());
+        this.#core.propose(reader.bytes());
         return;
       case ToRaft.WITHDRAW:
-        this.#proposals = [];
+        this.#core.withdrawAll();
         return;
       case ToRaft.PROPOSE_CHANGE:
         this.#proposeChange(ConfChange.decode(reader.bytes()));
@@ -178,7 +172,7 @@ export class RaftHost {
         this.#release(reader.u32(), reader.bytes());
         return;
       case ToRaft.REMOVE:
-        this.#log.removeUpTo(reader.f64(), {
+        this.#core.log.removeUpTo(reader.f64(), {
           index: reader.f64(),
           confState: ConfState.decode(reader.bytes()),
         });
@@ -201,15 +195,10 @@ export class RaftHost {
     });
   }
 
-  #takeProposals(): void {
-    if (this.#proposals.length === 0 || !this.#core.knowsLeader) return;
-    const datas = this.#proposals;
-    this.#proposals = [];
-    const refused = this.#node.proposeBatch(datas);
-    if (refused === undefined) return;
+  #dropped(datas: readonly Buffer[], reason: StepError): void {
     for (const data of datas) {
       const out = this.#link.record(FromRaft.DROPPED);
-      writeReason(out, refused);
+      writeReason(out, reason);
       out.bytes(data, data.length);
     }
   }
@@ -245,7 +234,7 @@ export class RaftHost {
   #release(request: number, bytes: Buffer): void {
     const { index, term, confState } = LogSnapshot.decode(bytes);
     const state = defined(confState, 'a log is released with a configuration');
-    void this.#log.release({ index, term, confState: state }).then(() => {
+    void this.#core.log.release({ index, term, confState: state }).then(() => {
       if (this.#stopped) return;
       this.#link.record(FromRaft.RELEASED).u32(request);
       this.#schedule();
@@ -281,7 +270,7 @@ export class RaftHost {
   #figures(): RaftFigures {
     const node = this.#node;
     const core = this.#core;
-    const log = this.#log;
+    const { log } = core;
     return {
       term: node.term,
       vote: node.vote,
@@ -292,7 +281,7 @@ export class RaftHost {
       unreleasedBytes: log.unreleasedBytes,
       room: log.room,
       firstIndex: log.firstIndex,
-      waitingProposals: this.#proposals.length,
+      waitingProposals: core.waitingProposals,
       steppedBytes: this.#steppedBytes,
     };
   }

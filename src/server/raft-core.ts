@@ -16,7 +16,7 @@ import {
 import type { Consensus, ConsensusHooks, RaftLog } from './consensus.ts';
 import { LaggingMembers } from './lagging-members.ts';
 
-export interface RaftCoreHooks extends Pick<ConsensusHooks, 'send' | 'leadershipChanged'> {
+export interface RaftCoreHooks extends Pick<ConsensusHooks, 'send' | 'leadershipChanged' | 'dropped'> {
   /** Entries to apply. `applied` is called with the same message afterwards, in order. */
   committed(message: Message): void;
   confirmed(reads: readonly ReadState[]): void;
@@ -30,6 +30,8 @@ export interface RaftCoreOptions {
   readonly node: RawNode;
   readonly memory: MemoryStorage;
   readonly log: LogStore;
+  /** See `LocalRaftLog`. */
+  readonly catchupBytes: number;
   readonly hooks: RaftCoreHooks;
 }
 
@@ -41,14 +43,16 @@ interface Installation {
 /** Raft with its log: handles what raft passes out, and tells it when that is done. */
 export class RaftCore {
   readonly node: RawNode;
+  readonly log: LocalRaftLog;
   appendsBegun = 0;
   appendsDone = 0;
   unwrittenBytes = 0;
   /** Number of snapshots passed to `install`. */
   installs = 0;
   readonly #memory: MemoryStorage;
-  readonly #log: LogStore;
+  readonly #store: LogStore;
   readonly #hooks: RaftCoreHooks;
+  #proposals: Buffer[] = [];
   #installing: Installation | undefined;
   /** Appends that wait for the installation of a snapshot. */
   readonly #waitingAppends: Message[] = [];
@@ -57,15 +61,21 @@ export class RaftCore {
   #lead = None;
   #role: Role = Role.Follower;
 
-  constructor({ node, memory, log, hooks }: RaftCoreOptions) {
+  constructor({ node, memory, log, catchupBytes, hooks }: RaftCoreOptions) {
     this.node = node;
+    this.log = new LocalRaftLog({ memory, store: log, consensus: node, catchupBytes });
     this.#memory = memory;
-    this.#log = log;
+    this.#store = log;
     this.#hooks = hooks;
   }
 
   get knowsLeader(): boolean {
     return this.node.role === Role.Leader || this.node.lead !== None;
+  }
+
+  /** Number of proposals that wait for a leader and were not passed to raft. */
+  get waitingProposals(): number {
+    return this.#proposals.length;
   }
 
   get isInstalling(): boolean {
@@ -85,6 +95,24 @@ export class RaftCore {
     this.#turning = false;
   }
 
+  propose(data: Buffer): void {
+    this.#proposals.push(data);
+  }
+
+  /** Drops proposals that were not passed to raft. */
+  withdrawAll(): void {
+    this.#proposals = [];
+  }
+
+  /** Passes the proposals to raft. Without a leader, they wait until there is one or they are withdrawn. */
+  takeProposals(): void {
+    if (this.#proposals.length === 0 || !this.knowsLeader) return;
+    const datas = this.#proposals;
+    this.#proposals = [];
+    const refused = this.node.proposeBatch(datas);
+    if (refused !== undefined) this.#hooks.dropped(datas, refused);
+  }
+
   /** Handles everything that raft has passed out. Entries to apply are only passed on. */
   handle(): void {
     while (this.node.hasReady()) this.#handle(this.node.ready());
@@ -96,7 +124,7 @@ export class RaftCore {
    */
   writeAlone(): void {
     if (!this.node.leadsAlone) return;
-    this.#log.writeNow();
+    this.#store.writeNow();
     this.handle();
   }
 
@@ -113,7 +141,7 @@ export class RaftCore {
     const hardState = { term: message.term, vote: message.vote, commit: message.commit };
     this.#memory.append(message.entries);
     this.#memory.setHardState(hardState);
-    this.#log.append({ entries: message.entries, hardState }, () => {
+    this.#store.append({ entries: message.entries, hardState }, () => {
       this.#deliver(message.responses);
       this.#hooks.wake();
     });
@@ -161,7 +189,7 @@ export class RaftCore {
     this.appendsBegun += 1;
     const bytes = payloadsSize(entries);
     this.unwrittenBytes += bytes;
-    this.#log.append({ entries, hardState }, () => {
+    this.#store.append({ entries, hardState }, () => {
       this.appendsDone += 1;
       this.unwrittenBytes -= bytes;
       this.#deliver(responses);

@@ -14,7 +14,7 @@ import {
 } from '../raft/types.ts';
 import { ApplyQueue } from './apply-queue.ts';
 import type { ConsensusDriver, ConsensusHooks, ConsensusTicks } from './consensus.ts';
-import { LocalRaftLog, RaftCore } from './raft-core.ts';
+import { type LocalRaftLog, RaftCore } from './raft-core.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
 import type { SlowRequests } from './slow-requests.ts';
 
@@ -52,7 +52,6 @@ export class RaftLoop implements ConsensusDriver {
   readonly #readRetryMs: number;
   readonly #now: () => number;
   readonly #applying: ApplyQueue<Message>;
-  #proposals: Buffer[] = [];
   /** There is a new leader, and the pending ReadIndex requests have not been sent to it yet. */
   #isLeadNew = false;
   #lead = None;
@@ -73,19 +72,15 @@ export class RaftLoop implements ConsensusDriver {
     this.#now = options.now;
     this.#applying = new ApplyQueue((entries) => hooks.apply(entries));
     this.reads = new ReadQueue(options.readNonce, options.slowRequests);
-    this.log = new LocalRaftLog({
-      memory,
-      store: log,
-      consensus: this,
-      catchupBytes: options.catchupBytes,
-    });
     this.#core = new RaftCore({
       node,
       memory,
       log,
+      catchupBytes: options.catchupBytes,
       hooks: {
         send: (messages) => hooks.send(messages),
         leadershipChanged: (lead, role) => this.#leadershipChanged(lead, role),
+        dropped: (datas, reason) => hooks.dropped(datas, reason),
         committed: (message) => this.#applying.add(message),
         confirmed: (reads) => {
           for (const { requestCtx, index } of reads) this.reads.confirmed(requestCtx, index, node.applied);
@@ -94,6 +89,7 @@ export class RaftLoop implements ConsensusDriver {
         wake: () => this.schedule(),
       },
     });
+    this.log = this.#core.log;
   }
 
   get lead(): bigint {
@@ -145,7 +141,7 @@ export class RaftLoop implements ConsensusDriver {
   }
 
   get waitingProposals(): number {
-    return this.#proposals.length;
+    return this.#core.waitingProposals;
   }
 
   start({ intervalMs, ticked, every }: ConsensusTicks): () => void {
@@ -163,12 +159,12 @@ export class RaftLoop implements ConsensusDriver {
   }
 
   propose(data: Buffer): void {
-    this.#proposals.push(data);
+    this.#core.propose(data);
     this.schedule();
   }
 
   withdrawAll(): void {
-    this.#proposals = [];
+    this.#core.withdrawAll();
   }
 
   proposeConfChange(change: ConfChange, refused: (reason: StepError) => void): void {
@@ -238,7 +234,7 @@ export class RaftLoop implements ConsensusDriver {
     if (this.#stopped) return;
     const core = this.#core;
     core.turn(() => {
-      this.#takeProposals();
+      core.takeProposals();
       this.#takeReads();
       core.handle();
       core.writeAlone();
@@ -250,16 +246,6 @@ export class RaftLoop implements ConsensusDriver {
       if (this.#hooks.canRead()) this.reads.release(this.#node.applied);
     });
     this.#hooks.turned();
-  }
-
-  #takeProposals(): void {
-    if (this.#proposals.length === 0) return;
-    // Without a leader, proposals wait until there is one or they time out.
-    if (!this.#core.knowsLeader) return;
-    const datas = this.#proposals;
-    this.#proposals = [];
-    const refused = this.#node.proposeBatch(datas);
-    if (refused !== undefined) this.#hooks.dropped(datas, refused);
   }
 
   #takeReads(): void {
