@@ -20,6 +20,7 @@ import type {
   MemberProgress,
 } from '../server/consensus.ts';
 import { ReadQueue, type ReadWaiter } from '../server/read-queue.ts';
+import { ReadRequests } from '../server/read-requests.ts';
 import type { SlowRequests } from '../server/slow-requests.ts';
 import type { BatchReader } from '../serving/batch.ts';
 import { Message, Snapshot } from '../wire/gen/raftpb.ts';
@@ -69,6 +70,7 @@ export class RemoteRaft implements ConsensusDriver {
   readonly #hooks: ConsensusHooks;
   readonly #link: RaftLink;
   readonly #applying: ApplyQueue<{ readonly entries: readonly Entry[] }>;
+  readonly #readRequests: ReadRequests;
   readonly #onlyMember: OnlyMember;
   /** Callers of proposed changes of the configuration that raft has not refused. */
   readonly #changes = new Map<bigint, (reason: StepError) => void>();
@@ -86,8 +88,6 @@ export class RemoteRaft implements ConsensusDriver {
   #isInstalling = false;
   /** Proposals were sent since the last `withdrawAll`. */
   #hasProposed = false;
-  /** There is a new leader, and the pending ReadIndex requests have not been sent to it yet. */
-  #isLeadNew = false;
   #ticked: () => void = () => undefined;
   #scheduled = false;
   #stopped = false;
@@ -106,6 +106,13 @@ export class RemoteRaft implements ConsensusDriver {
     this.#onlyMember = new OnlyMember(id);
     this.#onlyMember.changed(confState);
     this.reads = new ReadQueue(options.readNonce, options.slowRequests);
+    this.#readRequests = new ReadRequests({
+      reads: this.reads,
+      now: options.now,
+      retryMs: options.readRetryMs,
+      knowsLeader: () => this.#role === Role.Leader || this.#lead !== None,
+      readIndex: (context, isRetry) => this.#readIndex(context, isRetry),
+    });
     this.log = new RemoteRaftLog(this.#link, firstIndex, () => this.schedule());
     this.#confState = confState;
     this.#committed = hardState.commit;
@@ -297,7 +304,7 @@ export class RemoteRaft implements ConsensusDriver {
 
   #turn(): void {
     if (this.#stopped) return;
-    this.#takeReads();
+    this.#readRequests.take();
     // Raft and the log work while entries are applied here.
     this.#link.flush();
     this.#apply();
@@ -307,32 +314,13 @@ export class RemoteRaft implements ConsensusDriver {
     this.#link.flush();
   }
 
-  #takeReads(): void {
-    if (this.#isLeadNew) {
-      this.#isLeadNew = false;
-      this.#retryReads(Infinity);
+  #readIndex(context: Buffer, isRetry: boolean): void {
+    if (!isRetry && this.#onlyMember.isSure(this.#applied)) {
+      this.reads.confirmed(context, this.#applied, this.#applied);
+      return;
     }
-    // Without a leader, reads wait until there is one or they time out.
-    if (!this.reads.hasArrivals || !this.#knowsLeader) return;
-    const context = this.reads.ask(this.#options.now());
-    if (this.#onlyMember.isSure(this.#applied)) this.reads.confirmed(context, this.#applied, this.#applied);
-    else this.#readIndex(context);
-  }
-
-  /** Sends ReadIndex again, since the message or its response may have been lost. */
-  #retryReads(askedBeforeMs: number): void {
-    if (!this.#knowsLeader) return;
-    const context = this.reads.askAgain(this.#options.now(), askedBeforeMs);
-    if (context !== undefined) this.#readIndex(context);
-  }
-
-  #readIndex(context: Buffer): void {
     this.#onlyMember.asked(context);
     this.#record(ToRaft.READ_INDEX).bytes(context, context.length);
-  }
-
-  get #knowsLeader(): boolean {
-    return this.#role === Role.Leader || this.#lead !== None;
   }
 
   #apply(): void {
@@ -385,8 +373,7 @@ export class RemoteRaft implements ConsensusDriver {
         this.log.released(reader.u32());
         return;
       case FromRaft.TICKED:
-        this.reads.ticked();
-        this.#retryReads(this.#options.now() - this.#options.readRetryMs);
+        this.#readRequests.ticked();
         this.#ticked();
         return;
       case FromRaft.PROGRESS:
@@ -416,7 +403,7 @@ export class RemoteRaft implements ConsensusDriver {
   }
 
   #leadershipChanged(lead: bigint, role: Role, term: number): void {
-    if (lead !== this.#lead && lead !== None) this.#isLeadNew = true;
+    this.#readRequests.leadChanged(lead);
     this.#lead = lead;
     this.#role = role;
     this.#figures = { ...this.#figures, term };

@@ -3,19 +3,12 @@ import type { Scheduler } from '../ports/scheduler.ts';
 import type { MemoryStorage } from '../raft/memory-storage.ts';
 import type { RawNode } from '../raft/raw-node.ts';
 import type { Status } from '../raft/status.ts';
-import {
-  type ConfChange,
-  type ConfState,
-  type Message,
-  None,
-  Role,
-  type Snapshot,
-  type StepError,
-} from '../raft/types.ts';
+import type { ConfChange, ConfState, Message, Role, Snapshot, StepError } from '../raft/types.ts';
 import { ApplyQueue } from './apply-queue.ts';
 import type { ConsensusDriver, ConsensusHooks, ConsensusTicks } from './consensus.ts';
 import { type LocalRaftLog, RaftCore } from './raft-core.ts';
 import { ReadQueue, type ReadWaiter } from './read-queue.ts';
+import { ReadRequests } from './read-requests.ts';
 import type { SlowRequests } from './slow-requests.ts';
 
 export interface RaftLoopOptions {
@@ -49,12 +42,8 @@ export class RaftLoop implements ConsensusDriver {
   readonly #store: LogStore;
   readonly #hooks: ConsensusHooks;
   readonly #scheduler: Pick<Scheduler, 'soon' | 'every'>;
-  readonly #readRetryMs: number;
-  readonly #now: () => number;
   readonly #applying: ApplyQueue<Message>;
-  /** There is a new leader, and the pending ReadIndex requests have not been sent to it yet. */
-  #isLeadNew = false;
-  #lead = None;
+  readonly #readRequests: ReadRequests;
   #scheduled = false;
   #stopped = false;
   readonly #turnTask = (): void => {
@@ -68,8 +57,6 @@ export class RaftLoop implements ConsensusDriver {
     this.#store = log;
     this.#hooks = hooks;
     this.#scheduler = options.scheduler;
-    this.#readRetryMs = options.readRetryMs;
-    this.#now = options.now;
     this.#applying = new ApplyQueue((entries) => hooks.apply(entries));
     this.reads = new ReadQueue(options.readNonce, options.slowRequests);
     this.#core = new RaftCore({
@@ -90,6 +77,13 @@ export class RaftLoop implements ConsensusDriver {
       },
     });
     this.log = this.#core.log;
+    this.#readRequests = new ReadRequests({
+      reads: this.reads,
+      now: options.now,
+      retryMs: options.readRetryMs,
+      knowsLeader: () => this.#core.knowsLeader,
+      readIndex: (context) => node.readIndex(context),
+    });
   }
 
   get lead(): bigint {
@@ -215,8 +209,7 @@ export class RaftLoop implements ConsensusDriver {
 
   tick(): void {
     this.#node.tick();
-    this.reads.ticked();
-    this.#retryReads(this.#now() - this.#readRetryMs);
+    this.#readRequests.ticked();
     this.schedule();
   }
 
@@ -235,7 +228,7 @@ export class RaftLoop implements ConsensusDriver {
     const core = this.#core;
     core.turn(() => {
       core.takeProposals();
-      this.#takeReads();
+      this.#readRequests.take();
       core.handle();
       core.writeAlone();
       // The apply takes about as long as the disk write, so both run in parallel.
@@ -248,28 +241,8 @@ export class RaftLoop implements ConsensusDriver {
     this.#hooks.turned();
   }
 
-  #takeReads(): void {
-    if (this.#isLeadNew) {
-      this.#isLeadNew = false;
-      this.#retryReads(Infinity);
-    }
-    // Without a leader, reads wait until there is one or they time out.
-    if (this.reads.hasArrivals && this.#core.knowsLeader) this.#node.readIndex(this.reads.ask(this.#now()));
-  }
-
-  /** Sends ReadIndex again, since the message or its response may have been lost. */
-  #retryReads(askedBeforeMs: number): void {
-    if (!this.#core.knowsLeader) return;
-    const context = this.reads.askAgain(this.#now(), askedBeforeMs);
-    if (context !== undefined) this.#node.readIndex(context);
-  }
-
   #leadershipChanged(lead: bigint, role: Role): void {
-    if (lead !== this.#lead && lead !== None) {
-      this.#isLeadNew = true;
-      this.schedule();
-    }
-    this.#lead = lead;
+    if (this.#readRequests.leadChanged(lead)) this.schedule();
     this.#hooks.leadershipChanged(lead, role);
   }
 
