@@ -46,7 +46,7 @@ export class RaftThread {
     worker.on('message', (message: ArrayBuffer | ControlFromRaft) => {
       if (message instanceof ArrayBuffer) raft.receive(message);
       else if (message.kind === 'log')
-        this.#logging.write(message.level, 'raft/raft.ts', message.message, message.fields);
+        this.#logging.write(message.level, message.caller, message.message, message.fields);
       else if (message.kind === 'failed') onFailure(new Error(message.message));
       else this.#onClosed?.();
     });

@@ -1,6 +1,6 @@
-import type { LogFields, LogLevel } from '../ports/logger.ts';
 import type { LogSnapshot } from '../ports/log-store.ts';
 import type { StartRaftOptions } from '../server/start-raft.ts';
+import type { ForwardedLine } from '../threads/forwarded-log.ts';
 
 /** What raft's thread gets at its start. It opens the log itself. */
 export interface RaftThreadData {
@@ -25,9 +25,4 @@ export type ControlFromRaft =
   | { readonly kind: 'closed' }
   /** The log cannot be written. */
   | { readonly kind: 'failed'; readonly message: string }
-  | {
-      readonly kind: 'log';
-      readonly level: LogLevel;
-      readonly message: string;
-      readonly fields: LogFields | undefined;
-    };
+  | ForwardedLine;

@@ -1,4 +1,4 @@
-import type { LogFields, LogLevel } from '../ports/logger.ts';
+import type { ForwardedLine } from '../threads/forwarded-log.ts';
 import type { ServedMethod } from './core-calls.ts';
 
 /** What a serving thread gets at its start. */
@@ -46,10 +46,4 @@ export type ControlToCore =
   /** The thread no longer uses the store. */
   | { readonly kind: 'returned' }
   | { readonly kind: 'ended'; readonly calls: EndedCalls }
-  | {
-      readonly kind: 'log';
-      readonly level: LogLevel;
-      readonly caller: string;
-      readonly message: string;
-      readonly fields: LogFields | undefined;
-    };
+  | ForwardedLine;

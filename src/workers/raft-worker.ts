@@ -3,11 +3,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { randomInt } from '../cli/random-int.ts';
 import { timers } from '../cli/timers.ts';
 import { defined } from '../lib/assert.ts';
-import type { LogFields, Logger, LogLevel } from '../ports/logger.ts';
+import type { Logger } from '../ports/logger.ts';
 import { RaftHost } from '../raft-thread/raft-host.ts';
 import type { ControlFromRaft, ControlToRaft, RaftThreadData } from '../raft-thread/thread-data.ts';
 import { startRaft } from '../server/start-raft.ts';
 import { openLog } from '../storage/wal/open-log.ts';
+import { forwardingLogger } from '../threads/forwarded-log.ts';
 import { nameThread } from '../threads/name-thread.ts';
 
 const {
@@ -26,17 +27,8 @@ function control(message: ControlFromRaft): void {
   port.postMessage(message);
 }
 
-const write =
-  (level: LogLevel) =>
-  (message: string, fields?: LogFields): void =>
-    control({ kind: 'log', level, message, fields });
 // Raft's many lines at level debug would each be a message to the main thread.
-const logger: Logger = {
-  debug: () => undefined,
-  info: write('info'),
-  warn: write('warn'),
-  error: write('error'),
-};
+const logger: Logger = { ...forwardingLogger('raft/raft.ts', control), debug: () => undefined };
 
 const { log, contents } = openLog({
   ...place,

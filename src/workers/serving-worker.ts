@@ -6,11 +6,12 @@ import type { ListenAddress } from '../grpc/listeners.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { defined } from '../lib/assert.ts';
 import { PointReads } from '../mvcc/point-reads.ts';
-import type { LogFields, Logger, LogLevel } from '../ports/logger.ts';
+import type { Logger } from '../ports/logger.ts';
 import type { PointReader } from '../ports/point-reads.ts';
 import { ServingThread } from '../serving/serving-thread.ts';
 import type { ServingThreadData } from '../serving/thread-data.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
+import { forwardingLogger } from '../threads/forwarded-log.ts';
 import { openClientTls } from '../tls/open-tls.ts';
 
 const { config, methods, ...place } = workerData as ServingThreadData<Config>;
@@ -58,9 +59,5 @@ async function addresses(): Promise<readonly ListenAddress[]> {
 }
 
 function loggerOf(caller: string): Logger {
-  const write =
-    (level: LogLevel) =>
-    (message: string, fields?: LogFields): void =>
-      thread.control({ kind: 'log', level, caller, message, fields });
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  return forwardingLogger(caller, (line) => thread.control(line));
 }
