@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
@@ -7,8 +5,8 @@ import { TestCluster } from '../clusters/test-cluster.ts';
 import { Member, serverUnderTest } from '../harness/member.ts';
 import { metricsOf } from '../harness/metrics.ts';
 import { withClient } from '../harness/rpc-client.ts';
-import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
+import { PlantedFault } from './planted-fault.ts';
 
 const FLAG = '--keystead-raft-thread';
 const put = PutRequest.create({ key: Buffer.from('key'), value: Buffer.from('value') });
@@ -47,25 +45,11 @@ describe.skipIf(serverUnderTest === 'etcd')('a member whose raft has a thread of
   });
 
   it('ends with a message when the thread fails, and loses nothing', async () => {
-    const folder = tempDir('raft-fault');
-    cleanups.push(() => removeTempDir(folder));
-    const fault = join(folder, 'fault');
-    const preload = join(import.meta.dirname, 'thread-fault-preload.mjs');
-    const member = await start({
-      NODE_OPTIONS: `--import ${preload}`,
-      KEYSTEAD_TEST_FAULT_FILE: fault,
-      KEYSTEAD_TEST_FAULT_THREAD: 'raft',
-    });
+    const fault = new PlantedFault('raft');
+    cleanups.push(() => fault.remove());
+    const member = await start(fault.env);
     await putOne(member);
-    writeFileSync(fault, '');
-    const { program } = member;
-    await eventually('the end of the process', () => !program.alive);
-    expect(program.exitCode).toBe(2);
-    expect(program.tail()).toContain('the thread of raft has ended');
-    expect(program.tail()).toContain('a planted fault');
-    await member.stop();
-    removeTempDir(folder);
-    await member.start();
+    await fault.restartAfter(member, 'the thread of raft has ended');
     expect(await isFound(member)).toBe(true);
   });
 

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
@@ -8,9 +6,9 @@ import { Member, serverUnderTest } from '../harness/member.ts';
 import { metricsOf } from '../harness/metrics.ts';
 import { keysteadBundle } from '../harness/paths.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
-import { removeTempDir, tempDir } from '../harness/temp-dir.ts';
 import { eventually } from '../harness/wait.ts';
 import { hasReusePort } from '../../src/config/unsupported-flags.ts';
+import { PlantedFault } from './planted-fault.ts';
 
 /** Further tests of serving threads are all other suites with KEYSTEAD_E2E_SERVING_THREADS; see docs/testing.md. */
 describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', () => {
@@ -62,24 +60,11 @@ describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', ()
   });
 
   it('ends with a message when the thread fails, and loses nothing', async () => {
-    const folder = tempDir('thread-fault');
-    cleanups.push(() => removeTempDir(folder));
-    const fault = join(folder, 'fault');
-    const preload = join(import.meta.dirname, 'thread-fault-preload.mjs');
-    const member = await start({
-      NODE_OPTIONS: `--import ${preload}`,
-      KEYSTEAD_TEST_FAULT_FILE: fault,
-    });
+    const fault = new PlantedFault('serving');
+    cleanups.push(() => fault.remove());
+    const member = await start(fault.env);
     expect(await clientOf(member).unary(KV.methods.put, put)).toHaveProperty('messages');
-    writeFileSync(fault, '');
-    const { program } = member;
-    await eventually('the end of the process', () => !program.alive);
-    expect(program.exitCode).toBe(2);
-    expect(program.tail()).toContain('a serving thread has ended');
-    expect(program.tail()).toContain('a planted fault');
-    await member.stop();
-    removeTempDir(folder);
-    await member.start();
+    await fault.restartAfter(member, 'a serving thread has ended');
     const range = RangeRequest.create({ key: Buffer.from('key') });
     expect(await clientOf(member).unary(KV.methods.range, range)).toMatchObject({
       messages: [{ count: 1 }],
