@@ -1,36 +1,9 @@
 import { expect, it } from 'vitest';
-import type { Logger } from '../ports/logger.ts';
 import type { RaftConfig } from './config.ts';
 import { MemoryStorage } from './memory-storage.ts';
-import { RawNode } from './raw-node.ts';
+import { confStateOf, newNode, nodeOn } from './testing/new-node.ts';
 import { LocalAppendThread, LocalApplyThread, Role, StepError } from './types.ts';
-import type { ConfState, Message } from './types.ts';
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-
-function confState(...voters: bigint[]): ConfState {
-  return { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
-}
-
-function newNode(options: Partial<RaftConfig> = {}, voters: bigint[] = [1n], term = 0) {
-  const storage = new MemoryStorage();
-  storage.applySnapshot({
-    data: undefined,
-    metadata: { confState: confState(...voters), index: 2, term: 1 },
-  });
-  if (term > 0) storage.setHardState({ term, vote: 0n, commit: 2 });
-  const node = new RawNode({
-    id: 1n,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage,
-    randomInt: () => 0,
-    logger: silent,
-    maxInflightMessages: 256,
-    ...options,
-  });
-  return { node, storage };
-}
+import type { Message } from './types.ts';
 
 /** A loop like the server's. Writes wait until `sync` is called. */
 function asyncLoop(options: Partial<RaftConfig> = {}, voters: bigint[] = [1n], term = 0) {
@@ -136,15 +109,7 @@ it('answers a read index of a single voter only when an entry of its term is com
 
 it('starts a new group from empty storage', () => {
   const storage = new MemoryStorage();
-  const node = new RawNode({
-    id: 7n,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage,
-    randomInt: () => 0,
-    logger: silent,
-    maxInflightMessages: 256,
-  });
+  const node = nodeOn(storage, { id: 7n });
   node.bootstrap([{ id: 7n, context: Buffer.from('member 7') }]);
   const first = node.ready();
   expect(first.hardState).toEqual({ term: 1, vote: 0n, commit: 1 });
@@ -157,7 +122,7 @@ it('starts a new group from empty storage', () => {
     node.advance();
   }
   expect(node.role).toBe(Role.Leader);
-  expect(node.confState()).toEqual(confState(7n));
+  expect(node.confState()).toEqual(confStateOf([7n]));
 });
 
 it('restarts from what was saved', () => {
@@ -167,16 +132,7 @@ it('restarts from what was saved', () => {
     { term: 2, index: 4, type: 0, data: Buffer.from('y') },
   ]);
   storage.setHardState({ term: 2, vote: 1n, commit: 4 });
-  const node = new RawNode({
-    id: 1n,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage,
-    applied: 3,
-    randomInt: () => 0,
-    logger: silent,
-    maxInflightMessages: 256,
-  });
+  const node = nodeOn(storage, { applied: 3 });
   const ready = node.ready();
   expect(ready.hardState).toBeUndefined();
   expect(ready.committedEntries.map(({ index }) => index)).toEqual([4]);

@@ -11,11 +11,13 @@ import {
   type Snapshot,
   StepError,
 } from '../raft/types.ts';
-import type { LogAppend, LogSnapshot, LogStore } from '../ports/log-store.ts';
-import { MemoryStorage } from '../raft/memory-storage.ts';
-import { RawNode } from '../raft/raw-node.ts';
+import type { LogStore } from '../ports/log-store.ts';
+import type { MemoryStorage } from '../raft/memory-storage.ts';
+import type { RawNode } from '../raft/raw-node.ts';
+import { confStateOf, newNode, START_INDEX } from '../raft/testing/new-node.ts';
 import { newMessage } from '../raft/types.ts';
 import type { ConsensusDriver, ConsensusHooks } from './consensus.ts';
+import { ManualLog } from './testing/manual-log.ts';
 
 /** The parts from which a case makes a driver. */
 export interface DriverParts {
@@ -28,53 +30,11 @@ export interface DriverParts {
   readonly later: (task: () => void) => void;
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-/** Index of the last entry before the first one. */
-const START = 2;
-
-function confStateOf(voters: bigint[]): ConfState {
-  return { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
-}
-
-/** A log whose writes end when the test says so. */
-class ManualLog implements LogStore {
-  readonly lastIndex = 0;
-  readonly unreleasedBytes = 7;
-  readonly room = Infinity;
-  readonly released: LogSnapshot[] = [];
-  #waiting: (() => void)[] = [];
-
-  append(_batch: LogAppend, done: () => void): void {
-    this.#waiting.push(done);
-  }
-
-  flush(): void {
-    // The write is in the background, and ends with `sync`.
-  }
-
-  writeNow(): void {
-    // All writes are in the background.
-  }
-
-  sync(): void {
-    for (const done of this.#waiting.splice(0)) done();
-  }
-
-  release(snapshot: LogSnapshot): Promise<void> {
-    this.released.push(snapshot);
-    return Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
 class Driven {
   readonly driver: ConsensusDriver;
   readonly node: RawNode;
   readonly log = new ManualLog();
-  readonly memory = new MemoryStorage();
+  readonly memory: MemoryStorage;
   readonly applied: string[] = [];
   readonly dropped: string[] = [];
   readonly sent: Message[] = [];
@@ -83,23 +43,14 @@ class Driven {
   #tasks: (() => void)[] = [];
 
   constructor(make: (parts: DriverParts) => ConsensusDriver, voters: bigint[]) {
-    const confState = confStateOf(voters);
-    this.memory.applySnapshot({ data: undefined, metadata: { confState, index: START, term: 1 } });
-    this.node = new RawNode({
-      id: 1n,
-      electionTick: 10,
-      heartbeatTick: 1,
-      storage: this.memory,
-      asyncStorageWrites: true,
-      randomInt: () => 0,
-      logger: silent,
-      maxInflightMessages: 256,
-    });
+    const { node, storage } = newNode({ asyncStorageWrites: true }, voters);
+    this.node = node;
+    this.memory = storage;
     this.driver = make({
       node: this.node,
       memory: this.memory,
       log: this.log,
-      confState,
+      confState: confStateOf(voters),
       later: (task) => this.#tasks.push(task),
       hooks: {
         apply: (entries) => this.#apply(entries),
@@ -180,7 +131,7 @@ export function consensusCases(name: string, make: (parts: DriverParts) => Conse
       driven.settle();
       expect(driven.applied).toEqual(Array.from({ length: 200 }, (_, n) => String(n)));
       expect(driven.driver.backlog).toBe(0);
-      expect(driven.driver.committed).toBe(START + 1 + 200);
+      expect(driven.driver.committed).toBe(START_INDEX + 1 + 200);
       expect(driven.driver.appendsDone).toBe(driven.driver.appendsBegun);
     });
 

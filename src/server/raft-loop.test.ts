@@ -1,61 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { LogAppend, LogStore } from '../ports/log-store.ts';
-import { MemoryStorage } from '../raft/memory-storage.ts';
-import { RawNode } from '../raft/raw-node.ts';
+import { newNode } from '../raft/testing/new-node.ts';
 import { type Entry, type Message, MessageType, Role } from '../raft/types.ts';
 import { RaftLoop } from './raft-loop.ts';
-
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-
-/** A log that writes only when the loop or a test says so. */
-class ManualLog implements LogStore {
-  /** Whether the disk is quick enough for writes within a turn. */
-  isQuick = true;
-  readonly lastIndex = 0;
-  readonly unreleasedBytes = 0;
-  readonly room = Infinity;
-  #waiting: (() => void)[] = [];
-
-  append(_batch: LogAppend, done: () => void): void {
-    this.#waiting.push(done);
-  }
-
-  flush(): void {
-    // The write is in the background, and ends with `sync`.
-  }
-
-  writeNow(): void {
-    if (this.isQuick) this.sync();
-  }
-
-  sync(): void {
-    for (const done of this.#waiting.splice(0)) done();
-  }
-
-  release(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
+import { ManualLog } from './testing/manual-log.ts';
 
 function loopWith(voters: bigint[]) {
-  const memory = new MemoryStorage();
-  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
-  memory.applySnapshot({ data: undefined, metadata: { confState, index: 2, term: 1 } });
-  const node = new RawNode({
-    id: 1n,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage: memory,
-    asyncStorageWrites: true,
-    randomInt: () => 0,
-    logger: silent,
-    maxInflightMessages: 256,
-  });
+  const { node, storage: memory } = newNode({ asyncStorageWrites: true }, voters);
   const log = new ManualLog();
+  log.isQuick = true;
   const turns: (() => void)[] = [];
   const applied: string[] = [];
   const loop = new RaftLoop({
