@@ -129,6 +129,14 @@ describe('the log in memory', () => {
     expect(memory.firstIndex()).toBe(5);
   });
 
+  // The snapshot is for a member that was removed meanwhile.
+  it('is not kept in memory by an only member while a snapshot is being sent', async () => {
+    const { keeper: made, memory, apply } = keeper(true);
+    made.hold();
+    await apply(10);
+    expect(memory.firstIndex()).toBe(11);
+  });
+
   describe('of a leader whose member lags', () => {
     /** Enough for about a hundred entries of one byte. */
     const BYTES = 20_000;

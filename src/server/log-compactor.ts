@@ -2,6 +2,7 @@ import type { AppliedState } from '../apply/applied-state.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type EngineControl, EngineReopenedError } from '../ports/engine.ts';
+import type { LogSnapshot } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RaftLog } from './consensus.ts';
 import type { Member } from './member.ts';
@@ -63,8 +64,7 @@ export class LogCompactor {
   /** Called after entries were applied. */
   applied(): void {
     const { applied, failed, log, isAlone } = this.#options;
-    // A member that joins later is sent a snapshot.
-    if (applied.index - log.firstIndex >= KEPT_ALONE && isAlone()) log.removeUpTo(applied.index, applied);
+    if (applied.index - log.firstIndex >= KEPT_ALONE && isAlone()) this.#removeEntries(applied);
     if (this.#releasing || !this.#isReleaseDue()) return;
     this.#releasing = true;
     this.#release().then(
@@ -87,18 +87,24 @@ export class LogCompactor {
   }
 
   async #release(): Promise<void> {
-    const { applied, engine, log, catchupEntries, isAlone, clock, metrics, logger } = this.#options;
+    const { applied, engine, log, clock, metrics, logger } = this.#options;
     const { index, term, confState } = applied;
     const startedMs = clock.now();
     await engine.syncLog();
     metrics.disk.snapFsync.observe((clock.now() - startedMs) / 1000);
     await log.release({ index, term, confState });
     metrics.disk.snapSaveTotal.observe((clock.now() - startedMs) / 1000);
-    // Large entries of an only member must not wait until there are `KEPT_ALONE` of them.
-    const kept = isAlone() ? 0 : catchupEntries;
-    log.removeUpTo(this.#holds === 0 ? Math.max(0, index - kept) : 0, { index, confState });
+    // Large entries of an only member do not wait until there are `KEPT_ALONE` of them.
+    this.#removeEntries({ index, confState });
     this.#releasedIndex = index;
     logger.info('released the log', { 'snapshot-index': index, 'compact-index': log.firstIndex - 1 });
+  }
+
+  /** Removes the entries from memory that no member will need. One that joins an only member is sent a snapshot. */
+  #removeEntries({ index, confState }: Pick<LogSnapshot, 'index' | 'confState'>): void {
+    const { log, catchupEntries, isAlone } = this.#options;
+    const shared = this.#holds === 0 ? Math.max(0, index - catchupEntries) : 0;
+    log.removeUpTo(isAlone() ? index : shared, { index, confState });
   }
 }
 
