@@ -13,7 +13,7 @@ class CountedRows implements FamilyRows {
   searches = 0;
   passed = 0;
 
-  first(_: undefined, gte: Buffer, lt: Buffer | undefined): Buffer | undefined {
+  first(_: undefined, gte: Buffer, lt: Buffer | undefined): Buffer | 'unknown' | undefined {
     this.searches += 1;
     for (let n = numberFrom(gte); n < (lt === undefined ? KEYS : numberFrom(lt)); n += 1) {
       if (this.isRow[n] === true) return keyOf(n);
@@ -113,6 +113,38 @@ describe('DeletedRuns', () => {
     // `deleteRange` checks that it has no rows.
     runs.deleted(told);
     expect(runs.faults).toBe(1);
+  });
+
+  it('looks again in a later turn when a search ended without an answer', () => {
+    const rows = new CountedRows();
+    const queued: (() => void)[] = [];
+    const runs = new DeletedRuns(rows, (run) => {
+      queued.push(run);
+      return () => undefined;
+    });
+    const first = rows.first.bind(rows);
+    const random = new SeededRandom(7);
+    let unanswered = 0;
+    rows.first = (choice, gte, lt) => {
+      if (random.int(3) === 0) return first(choice, gte, lt);
+      unanswered += 1;
+      return 'unknown';
+    };
+    const told = [];
+    for (let n = 0; n < 5000; n += 1) {
+      const key = runs.deleting(undefined, keyOf(n));
+      if (key !== undefined) told.push(key);
+      rows.isRow[n] = false;
+    }
+    runs.deleted(told);
+    for (let run = queued.shift(); run !== undefined; run = queued.shift()) {
+      const before = unanswered;
+      run();
+      expect(unanswered).toBeLessThanOrEqual(before + 1);
+    }
+    expect(runs.faults).toBe(0);
+    const [from, to] = rows.ranges.at(-1) ?? [0, 0];
+    expect(to - from).toBeGreaterThan(4000);
   });
 
   it('forgets what it found while rows of a batch were on their way', () => {

@@ -21,8 +21,11 @@ export interface DeletedKey {
 
 /** What is needed of a column family. */
 export interface FamilyRows {
-  /** The key of the first row from `gte` on, and before `lt` if there is one. */
-  first(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | undefined;
+  /**
+   * The key of the first row from `gte` on, and before `lt` if there is one; undefined if there is no row, and
+   * `unknown` if the search ended before it found that out.
+   */
+  first(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | 'unknown' | undefined;
   deleteRange(choice: ColumnChoice, gte: Buffer, lt: Buffer): void;
 }
 
@@ -127,7 +130,11 @@ export class DeletedRuns {
     });
   }
 
-  /** @throws the error of RocksDB */
+  /**
+   * Searches until the steps of a turn are used up, or one ends without an answer.
+   *
+   * @throws the error of RocksDB
+   */
   #search(): void {
     this.#searches += 1;
     this.#newNotes = 0;
@@ -138,10 +145,13 @@ export class DeletedRuns {
         if (look === undefined) break;
         const { place, until } = look;
         const row = this.#rows.first(choice, place.to, until);
+        if (row === 'unknown') return family.lookAgain();
         const { joined, isEmpty } = family.extend(look, row, this.#searches);
         steps -= joined;
         if (!isEmpty || place.notes - place.marked < NOTES_PER_MARK) continue;
-        if (this.#rows.first(choice, place.from, place.to) !== undefined) {
+        const inside = this.#rows.first(choice, place.from, place.to);
+        if (inside === 'unknown') return family.lookAgain();
+        if (inside !== undefined) {
           this.#faults += 1;
           this.#families.delete(choice);
           break;

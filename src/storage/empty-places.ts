@@ -155,6 +155,11 @@ export class EmptyPlaces {
     return { joined: end - at + 1, isEmpty };
   }
 
+  /** The place that was taken last is taken again later. */
+  lookAgain(): void {
+    if (this.#current !== undefined) this.#enqueue(this.#current);
+  }
+
   /** The place that was taken last is covered by a deleted range. */
   marked(): void {
     if (this.#current !== undefined) this.#current.marked = this.#current.notes;

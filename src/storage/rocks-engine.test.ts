@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { engineCases } from './engine.cases.ts';
 import { type Column, EngineReopenedError } from '../ports/engine.ts';
 import { RocksEngine } from './rocks-engine.ts';
+import { rocksBinding } from './rocksdb-binding.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-rocks-'));
 let opened = 0;
@@ -54,6 +55,27 @@ describe('rocksdb', () => {
     deleteLeases('a');
     expect(engine.get('version', Buffer.from('a'))?.toString()).toBe('a');
     expect(engine.get('meta', Buffer.from('m'))?.toString()).toBe('m');
+    await engine.close();
+  });
+
+  it('keeps a row among deleted ones when searches end without an answer', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const key = Buffer.from('1500 is kept');
+    const kept = engine.batch();
+    kept.put('lease', key, key);
+    engine.write(kept);
+    const search = vi
+      .spyOn(rocksBinding(), 'iterator_nextv_sync')
+      .mockImplementation(() => ({ rows: [], finished: false }));
+    try {
+      const batch = engine.batch();
+      for (let n = 0; n < 8192; n += 1) batch.del('lease', Buffer.from(String(n + 1000)));
+      engine.write(batch);
+      expect(search).toHaveBeenCalled();
+    } finally {
+      search.mockRestore();
+    }
+    expect(engine.get('lease', key)).toEqual(key);
     await engine.close();
   });
 

@@ -212,13 +212,18 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     }
   }
 
-  #firstKey(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | undefined {
+  #firstKey(choice: ColumnChoice, gte: Buffer, lt: Buffer | undefined): Buffer | 'unknown' | undefined {
     const options = { ...ALL_ROWS, column: choice?.column, gte, lt, values: false };
-    const rows = this.binding.iterator_init(this.database, options);
+    const iterator = this.binding.iterator_init(this.database, options);
     try {
-      return this.binding.iterator_nextv_sync(rows, 1).rows[0];
+      const {
+        rows: [key],
+        finished,
+      } = this.binding.iterator_nextv_sync(iterator, 1);
+      // RocksDB can end a search before it has an answer.
+      return key ?? (finished ? undefined : 'unknown');
     } finally {
-      this.binding.iterator_close(rows);
+      this.binding.iterator_close(iterator);
     }
   }
 
