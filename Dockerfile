@@ -41,6 +41,8 @@ LABEL org.opencontainers.image.title="Keystead" \
       dev.keystead.sbom="/opt/keystead/sbom.cdx.json"
 COPY --from=build /image/ /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# As in scripts/start.sh.
+ENV GLIBC_TUNABLES=glibc.malloc.mxfast=0
 # Clients, peers, and the metrics and health checks of kubeadm and of the Helm chart.
 EXPOSE 2379 2380 2381
 # kubeadm runs etcd as root, because the keys of the control plane belong to root. The chart and the compose files set the

@@ -12,12 +12,17 @@ process.on('exit', () => {
   for (const program of running) program.signal('SIGKILL');
 });
 
+/** As `npm start` and the image set it, see docs/install.md. */
+const MALLOC = 'glibc.malloc.mxfast=0';
+
 /**
- * This process's environment without a setting that is only for the machine's own tools. Node.js reads all certificates of
- * NODE_EXTRA_CA_CERTS at each start, which takes 50 ms of processor time; a server does not use them.
+ * This process's environment, with glibc's settings of a member. It is without a setting that is only for the machine's
+ * own tools: Node.js reads all certificates of NODE_EXTRA_CA_CERTS at each start, which takes 50 ms of processor time; a
+ * server does not use them.
  */
 export function programEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, NODE_EXTRA_CA_CERTS: undefined };
+  const { GLIBC_TUNABLES = MALLOC } = process.env;
+  return { ...process.env, GLIBC_TUNABLES, NODE_EXTRA_CA_CERTS: undefined };
 }
 
 export interface ProgramOptions {

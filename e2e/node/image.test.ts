@@ -20,6 +20,7 @@ const RESTRICTED = [
 ];
 
 interface ImageConfig {
+  Env: string[];
   ExposedPorts: Record<string, object>;
   Labels: Record<string, string>;
   User?: string;
@@ -100,7 +101,7 @@ describe.skipIf(missing !== undefined)(`the image ${missing ?? ''}`, () => {
     expect(await runCommand('hadolint', [dockerfile])).toMatchObject({ code: 0, stdout: '' });
   });
 
-  it('has ports, labels and the user root, which kubeadm needs', async () => {
+  it('has ports, labels, settings of glibc, and the user root, which kubeadm needs', async () => {
     const { stdout } = await podman(['image', 'inspect', image]);
     const [inspected] = JSON.parse(stdout) as { Config: ImageConfig }[];
     const config = inspected?.Config;
@@ -112,6 +113,7 @@ describe.skipIf(missing !== undefined)(`the image ${missing ?? ''}`, () => {
     });
     expect(config?.Labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{40}$|^unknown$/);
     expect(config?.User ?? '').toBe('');
+    expect(config?.Env).toContain('GLIBC_TUNABLES=glibc.malloc.mxfast=0');
   });
 
   it('holds its bill of materials, and of its packages only what is loaded', async () => {

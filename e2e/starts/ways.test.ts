@@ -1,4 +1,4 @@
-import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
@@ -97,10 +97,13 @@ it('as npm start does, with a data directory relative to where it is called', as
   program = startBundle([...flags, '--data-dir', 'data'], {
     command: ['bash', join(repositoryRoot, 'scripts/start.sh')],
     cwd: repositoryRoot,
-    env: { INIT_CWD: folder },
+    env: { INIT_CWD: folder, GLIBC_TUNABLES: 'glibc.malloc.arena_max=9' },
   });
   expect(await putAndGet(program, clientUrl)).toBe('works');
   expect(existsSync(join(folder, 'data/member'))).toBe(true);
+  // glibc may put a zero in place of a colon there.
+  const environment = readFileSync(`/proc/${program.pid}/environ`, 'latin1').replaceAll('\0', ':');
+  expect(environment).toContain(':GLIBC_TUNABLES=glibc.malloc.mxfast=0:glibc.malloc.arena_max=9');
 });
 
 it.skipIf(missing !== undefined)(

@@ -4,6 +4,7 @@ import { longTurnsOf } from './long-turns.ts';
 /*
  * `npm run e2e:large`: the suite of turns.test.ts at full size. Prints each step with the long turns in it, and ends
  * with 1 if there was any. `--only TEXT,TEXT`: of all requests only those with one of these texts in their name.
+ * `--times N`: does each request so many times.
  */
 const { values } = parseArgs({
   options: {
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     watchers: { type: 'string', default: '10000' },
     bound: { type: 'string', default: '20' },
     only: { type: 'string' },
+    times: { type: 'string', default: '1' },
   },
 });
 
@@ -25,6 +27,7 @@ const found = await longTurnsOf({
   watchers: Number(values.watchers),
   boundMs: Number(values.bound),
   only: values.only?.split(','),
+  times: Number(values.times),
   onStep: (name, ms, turns) => {
     console.log(`${name}: ${Math.round(ms)} ms, ${turns.length} long turns`);
     for (const turn of [...turns].sort((a, b) => msOf(b) - msOf(a)).slice(0, SHOWN))

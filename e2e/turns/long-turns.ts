@@ -19,6 +19,8 @@ export interface TurnsOptions extends StoreSize {
   readonly boundMs: number;
   /** After the store is filled, only requests whose name contains one of these texts. */
   readonly only?: readonly string[] | undefined;
+  /** How often each request is made; once by default. */
+  readonly times?: number;
   /** Called with each step's name, its milliseconds and the long turns in it. */
   readonly onStep?: (name: string, ms: number, turns: readonly string[]) => void;
 }
@@ -48,8 +50,9 @@ export async function longTurnsOf(options: TurnsOptions): Promise<string[]> {
       await leaderSteps(cluster, member, step);
       await authSteps(cluster, member, step);
     }
-    for (const { name, run } of largeSteps)
-      if (options.only?.some((text) => name.includes(text)) ?? true) await step(name, () => run(member));
+    const steps = largeSteps.filter(({ name }) => options.only?.some((text) => name.includes(text)) ?? true);
+    for (const { name, run } of steps)
+      for (let time = 0; time < (options.times ?? 1); time += 1) await step(name, () => run(member));
     await step('stop', () => member.stop());
   } finally {
     await cluster.destroy();

@@ -11,6 +11,7 @@ import {
 import type { IndexMeta } from './index-meta.ts';
 import type { KeyCursor, KeyEntry } from './key-cursor.ts';
 import { hasFilters, isDefaultOrder, passes, type RangeOptions } from './range-options.ts';
+import { compareValues, SortableValues, type SortableValue } from './sortable-values.ts';
 import { joinFields, type ReadValues } from './value-cache.ts';
 
 /** Values by revision. @throws RevisionGoneError */
@@ -165,11 +166,6 @@ const MOVES_PER_KEY = 4;
 /** Entries looked at in one step, without reading anything. */
 const MEASURED_PER_STEP = 16_384;
 
-interface ValuedEntry {
-  readonly entry: KeyEntry;
-  readonly value: Buffer;
-}
-
 /**
  * One range read, done in steps so that a long one is spread over turns of the event loop: reading keys, sorting them
  * and encoding keys without values. All steps see the same state, since the cursor is frozen.
@@ -305,18 +301,17 @@ export class RangeScan {
     const found = { count: 0, more: false, entries: this.#entries, reads: this.#reads, fieldBytes: 0 };
     const values = new RangeResult(found);
     const view = new KeyValueView();
-    const valued: ValuedEntry[] = [];
+    const sortable = new SortableValues();
     for (let kvs = values.read(SORT_READ_BYTES); kvs.length > 0; kvs = values.read(SORT_READ_BYTES)) {
       for (const kv of kvs) {
-        const entry = this.#entries[valued.length];
+        const entry = this.#entries[sortable.all.length];
         assert(entry !== undefined, 'each key has one value');
-        valued.push({ entry, value: view.read(kv).value });
+        sortable.add(entry, view.read(kv).value);
       }
       yield;
     }
-    const sorted = yield* this.#sorted(valued, (a, b) =>
-      ascending ? Buffer.compare(a.value, b.value) : Buffer.compare(b.value, a.value),
-    );
+    const order = ascending ? compareValues : (a: SortableValue, b: SortableValue) => compareValues(b, a);
+    const sorted = yield* this.#sorted(sortable.all, order);
     // In place: copying all of a long list would take too long for one step.
     for (const [place, { entry }] of sorted.entries()) {
       if (place % MEASURED_PER_STEP === MEASURED_PER_STEP - 1) yield;
