@@ -13,7 +13,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
 
 const dist = join(__dirname, '../dist');
-const { codeFile, codeFolder, load, scripts } = require(join(dist, 'launch.js'));
+const { codeFile, codeFolder, load, scripts, setFlags } = require(join(dist, 'launch.js'));
 const LIMIT_MS = 300_000;
 
 // Compiled code that is there already would be kept as it is.
@@ -130,6 +130,8 @@ function store() {
   // Files of the server are private, but these must be readable for every user that runs the bundle.
   process.umask(0o022);
   mkdirSync(codeFolder, { recursive: true });
+  // The cache contains the flags of this moment.
+  setFlags();
   for (const [name, script] of scripts) {
     writeFileSync(`${codeFile(name)}.new`, script.createCachedData());
     renameSync(`${codeFile(name)}.new`, codeFile(name));

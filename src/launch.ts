@@ -34,13 +34,19 @@ const fromPackages: Require = createRequire(__filename);
 for (const name of ['cluster', 'dns', 'http', 'net', 'os', 'perf_hooks', 'timers/promises', 'zlib'])
   fromPackages(`node:${name}`);
 
-// The young generation is small and collected often, so parallel scavenging costs more than it saves. V8 compares its
-// flags with those of cached code, so they must be set before any code is loaded.
-setFlagsFromString('--no-parallel-scavenge');
-// The live heap is small compared with the buffers of requests and values, but V8 sets the limit for both from the heap
-// size only. It marked the whole heap after every 18 MB of buffers, which took a quarter of the processor time of large
-// transactions. With a limit of four times the live heap, the maximum that V8 itself uses, it does so a fifth as often.
-setFlagsFromString('--heap-growing-percent=300');
+/**
+ * V8 compares its flags with those of cached code. So they are set before any code is loaded, and again before its cache
+ * is stored, because src/cli/heap-growth.ts changes one.
+ */
+export function setFlags(): void {
+  // The young generation is small and collected often, so parallel scavenging costs more than it saves.
+  setFlagsFromString('--no-parallel-scavenge');
+  // The live heap is small compared with the buffers of requests and values, but V8 sets the limit for both from the heap
+  // size only. It marked the whole heap after every 18 MB of buffers, which took a quarter of the processor time of large
+  // transactions. With a limit of four times the live heap, the maximum that V8 itself uses, it does so a fifth as often.
+  setFlagsFromString('--heap-growing-percent=300');
+}
+setFlags();
 
 /** Node.js modules that are loaded at their first use. Not every run needs them, and each takes milliseconds. */
 const lazyModules: ReadonlySet<string> = new Set([

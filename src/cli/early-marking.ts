@@ -1,4 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
+import { HeapGrowth } from './heap-growth.ts';
 
 /** Growth of the buffers after which marking starts. It takes some tenths of a second; V8 itself starts after 64 MB. */
 const START_BYTES = 28 * 2 ** 20;
@@ -88,7 +89,7 @@ export class EarlyMarking {
   }
 }
 
-/** Marks the heap of this thread early from now on. The returned function ends that. */
+/** Marks the heap of this thread early from now on, and sets how far it grows. The returned function ends that. */
 export function markEarly(): () => void {
   const dropped = new MessageChannel().port1;
   dropped.close();
@@ -116,6 +117,10 @@ export function markEarly(): () => void {
     collections.register(object, undefined);
   };
   noticeNext();
-  const timer = setInterval(() => marking.check(), CHECK_EVERY_MS).unref();
+  const growth = new HeapGrowth();
+  const timer = setInterval(() => {
+    marking.check();
+    growth.follow(getHeapStatistics().used_heap_size);
+  }, CHECK_EVERY_MS).unref();
   return () => clearInterval(timer);
 }
