@@ -9,8 +9,8 @@ import {
   RangeRequestSortTarget as SortTarget,
 } from '../wire/gen/etcdserverpb.ts';
 import type { IndexMeta } from './index-meta.ts';
-import type { KeyCursor, KeyEntry } from './key-cursor.ts';
-import { hasFilters, isDefaultOrder, passes, type RangeOptions } from './range-options.ts';
+import { type KeyCursor, type KeyEntry, withPackedKeys } from './key-cursor.ts';
+import { hasFilters, isDefaultOrder, passes, type RangeOptions, usesKeys } from './range-options.ts';
 import { compareValues, SortableValues, type SortableValue } from './sortable-values.ts';
 import { joinFields, type ReadValues } from './value-cache.ts';
 
@@ -277,9 +277,19 @@ export class RangeScan {
       this.#left = Math.min(this.#left - found.length, this.#left >> 1);
       this.#visited += found.length;
       if (!this.#keep || this.#entries.length >= this.#fetch) continue;
-      for (const entry of found) if (passes(this.#options, entry.meta)) this.#entries.push(entry);
+      this.#add(found);
     }
     this.#cursor.close();
+  }
+
+  /** Keeps what passes, but none of the buffers that keys were read into. */
+  #add(found: readonly KeyEntry[]): void {
+    const passed = found.filter(({ meta }) => passes(this.#options, meta));
+    const entries = usesKeys(this.#options) ? withPackedKeys(passed) : passed;
+    for (const entry of entries)
+      this.#entries.push(
+        usesKeys(this.#options) || entry.key.length === 0 ? entry : { key: EMPTY, meta: entry.meta },
+      );
   }
 
   *#sort(): Generator<void, void> {
