@@ -57,6 +57,7 @@ export abstract class Call implements WheelEntry {
   readonly #startedAt: number;
   #metadata: Metadata | undefined;
 
+  /** @param fields must not change afterwards */
   constructor(
     stream: CallStream,
     context: CallContext,
@@ -67,7 +68,7 @@ export abstract class Call implements WheelEntry {
     this.stream = stream;
     this.context = context;
     this.stats = stats;
-    this.#fields = fields.slice();
+    this.#fields = fields;
     this.contentType = head.contentType;
     this.gzip = head.gzip;
     stats.started++;

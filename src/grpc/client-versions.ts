@@ -19,11 +19,15 @@ export class ClientVersions {
    * @returns false if it is not ASCII text, and the call must be refused
    */
   count(isUnary: boolean, version: string): boolean {
-    if (NOT_ASCII.test(version) && !isUtf8(Buffer.from(version, 'latin1'))) return false;
     const counts = isUnary ? this.#unary : this.#streams;
     const known = counts.get(version);
-    if (known !== undefined || counts.size < MAX_VERSIONS) counts.set(version, (known ?? 0) + 1);
-    else counts.set('', (counts.get('') ?? 0) + 1);
+    if (known !== undefined) {
+      counts.set(version, known + 1);
+      return true;
+    }
+    if (NOT_ASCII.test(version) && !isUtf8(Buffer.from(version, 'latin1'))) return false;
+    const counted = counts.size < MAX_VERSIONS ? version : '';
+    counts.set(counted, (counts.get(counted) ?? 0) + 1);
     return true;
   }
 

@@ -17,7 +17,7 @@ import { UnaryCall } from './unary-call.ts';
 export interface LocalRequest {
   /** See `MethodDescriptor`. */
   readonly path: string;
-  /** Headers without a meaning for the transport. */
+  /** Headers without a meaning for the transport. They must not change afterwards. */
   readonly fields: readonly HeaderField[];
   /** The client's connection. */
   readonly session: Session;
@@ -30,8 +30,8 @@ export interface LocalRequest {
 export interface LocalSink {
   /** Bytes received from the call that the client has not read yet. */
   readonly queuedBytes: number;
-  /** A message in parts, which must not change afterwards. */
-  message(parts: readonly Buffer[], totalBytes: number): void;
+  /** A message as a whole or in parts, which must not change afterwards. */
+  message(parts: Buffer | readonly Buffer[], totalBytes: number): void;
   /** A message that is produced as it is read. */
   source(from: ByteSource, totalBytes: number): void;
   /** A source that had no bytes has some again. */
@@ -52,6 +52,8 @@ export interface LocalCall {
   /** As `send`, for a message with its prefix of gRPC. Its memory may be kept. */
   sendFramed(framed: Buffer): void;
   halfClose(): void;
+  /** As `send` and `halfClose`, for a message whose length was checked before. */
+  sendRequest(message: Buffer): void;
   /** The client has disconnected. */
   cancel(): void;
   /** The call was ended with this code before its handler ended it. */
@@ -67,28 +69,88 @@ export function startLocalCall(
   sink: LocalSink,
   context: CallContext,
 ): LocalCall {
-  const { fields, session } = request;
-  const stream = new LocalStream(sink, request.authority);
-  const head = { contentType: PLAIN_CONTENT_TYPE, timeoutMs: request.timeoutMs, gzip: false };
+  const { stats } = route;
   if (route.unary !== undefined) {
-    const call = new LocalUnaryCall({ stream, sink, session }, context, route.stats, fields, head);
+    const call = new LocalUnaryCall(request, sink, context, stats);
     call.handler = route.unary;
-    return new LocalCaller(call, stream);
+    return call;
   }
-  const call = new LocalStreamCall({ stream, sink, session }, context, route.stats, fields, head);
+  const stream = new LocalStream(sink, request.authority);
+  const call = new LocalStreamCall(request, stream, context, stats);
   call.clientStreaming = route.clientStreaming;
-  const end = new LocalCaller(call, stream);
+  const end = new LocalStreamCaller(call, stream);
   route.stream?.(call);
   return end;
 }
 
-class LocalCaller implements LocalCall {
-  readonly #call: LocalUnaryCall | LocalStreamCall;
-  readonly #stream: LocalStream;
-  /** A unary call gets its message together with the end of the request, so that it need not keep the message. */
-  #held: Buffer | undefined;
+const NO_DEADLINE: CallHead = { contentType: PLAIN_CONTENT_TYPE, timeoutMs: -1, gzip: false };
 
-  constructor(call: LocalUnaryCall | LocalStreamCall, stream: LocalStream) {
+function headOf({ timeoutMs }: LocalRequest): CallHead {
+  return timeoutMs < 0 ? NO_DEADLINE : { ...NO_DEADLINE, timeoutMs };
+}
+
+function framed(message: Buffer): Buffer {
+  const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
+  prefix[0] = 0;
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** Both ends of a unary call in one object, because a server has very many of them. */
+class LocalUnaryCall extends UnaryCall implements LocalCall {
+  /** The call takes its message at once. */
+  readonly pendingBytes = 0;
+  readonly #sink: LocalSink;
+  readonly #session: Session;
+  /** The call gets its message together with the end of the request, so that it need not keep the message. */
+  #held = EMPTY;
+
+  constructor(request: LocalRequest, sink: LocalSink, context: CallContext, stats: MethodStats) {
+    super(new LocalStream(sink, request.authority), context, stats, request.fields, headOf(request));
+    this.#sink = sink;
+    this.#session = request.session;
+  }
+
+  override get session(): Session {
+    return this.#session;
+  }
+
+  send(message: Buffer): void {
+    this.#held = framed(message);
+  }
+
+  sendFramed(message: Buffer): void {
+    this.#held = message;
+  }
+
+  halfClose(): void {
+    const message = this.#held;
+    this.#held = EMPTY;
+    this.onData(message, true);
+  }
+
+  sendRequest(message: Buffer): void {
+    this.deliver(message);
+  }
+
+  cancel(): void {
+    this.onReset();
+  }
+
+  drained(): void {
+    this.onDrain();
+  }
+
+  protected override sendEnd(code: number, message: string): void {
+    this.#sink.end(code, message);
+  }
+}
+
+class LocalStreamCaller implements LocalCall {
+  readonly #call: LocalStreamCall;
+  readonly #stream: LocalStream;
+
+  constructor(call: LocalStreamCall, stream: LocalStream) {
     this.#call = call;
     this.#stream = stream;
   }
@@ -98,23 +160,21 @@ class LocalCaller implements LocalCall {
   }
 
   send(message: Buffer): void {
-    const prefix = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES);
-    prefix[0] = 0;
-    prefix.writeUInt32BE(message.length, 1);
-    this.sendFramed(Buffer.concat([prefix, message]));
+    this.sendFramed(framed(message));
   }
 
-  sendFramed(framed: Buffer): void {
-    if (this.#call instanceof UnaryCall) this.#held = framed;
-    else {
-      this.#stream.pendingBytes += framed.length;
-      this.#call.onData(framed, false);
-    }
+  sendFramed(message: Buffer): void {
+    this.#stream.pendingBytes += message.length;
+    this.#call.onData(message, false);
   }
 
   halfClose(): void {
-    this.#call.onData(this.#held ?? EMPTY, true);
-    this.#held = undefined;
+    this.#call.onData(EMPTY, true);
+  }
+
+  sendRequest(message: Buffer): void {
+    this.send(message);
+    this.halfClose();
   }
 
   cancel(): void {
@@ -130,45 +190,22 @@ class LocalCaller implements LocalCall {
   }
 }
 
-interface LocalParts {
-  readonly stream: LocalStream;
-  readonly sink: LocalSink;
-  readonly session: Session;
-}
-
-type RestOfCall = [context: CallContext, stats: MethodStats, fields: readonly HeaderField[], head: CallHead];
-
-class LocalUnaryCall extends UnaryCall {
-  readonly #parts: LocalParts;
-
-  constructor(parts: LocalParts, ...rest: RestOfCall) {
-    super(parts.stream, ...rest);
-    this.#parts = parts;
-  }
-
-  override get session(): Session {
-    return this.#parts.session;
-  }
-
-  protected override sendEnd(code: number, message: string): void {
-    this.#parts.sink.end(code, message);
-  }
-}
-
 class LocalStreamCall extends StreamCall {
-  readonly #parts: LocalParts;
+  readonly #stream: LocalStream;
+  readonly #session: Session;
 
-  constructor(parts: LocalParts, ...rest: RestOfCall) {
-    super(parts.stream, ...rest);
-    this.#parts = parts;
+  constructor(request: LocalRequest, stream: LocalStream, context: CallContext, stats: MethodStats) {
+    super(stream, context, stats, request.fields, headOf(request));
+    this.#stream = stream;
+    this.#session = request.session;
   }
 
   override get session(): Session {
-    return this.#parts.session;
+    return this.#session;
   }
 
   protected override sendEnd(code: number, message: string): void {
-    this.#parts.sink.end(code, message);
+    this.#stream.sink.end(code, message);
   }
 }
 
@@ -180,16 +217,16 @@ class LocalStream implements CallStream {
   headersSent = false;
   /** Bytes of requests that the call has not taken. */
   pendingBytes = 0;
-  readonly #sink: LocalSink;
+  readonly sink: LocalSink;
   #wantsDrain = false;
 
   constructor(sink: LocalSink, authority: string) {
-    this.#sink = sink;
+    this.sink = sink;
     this.authority = authority;
   }
 
   get queuedBytes(): number {
-    return this.#sink.queuedBytes;
+    return this.sink.queuedBytes;
   }
 
   sendHeaders(): void {
@@ -206,7 +243,7 @@ class LocalStream implements CallStream {
   }
 
   sendMessage(parts: Buffer | readonly Buffer[], messageBytes: number): void {
-    this.#sink.message(Buffer.isBuffer(parts) ? [parts] : parts, messageBytes);
+    this.sink.message(parts, messageBytes);
   }
 
   /** The prefix of a message from a source, which is not needed here. */
@@ -215,11 +252,11 @@ class LocalStream implements CallStream {
   }
 
   writeSource(from: ByteSource, totalBytes: number): void {
-    this.#sink.source(from, totalBytes);
+    this.sink.source(from, totalBytes);
   }
 
   sourceReady(): void {
-    this.#sink.sourceReady();
+    this.sink.sourceReady();
   }
 
   wantDrain(): void {
@@ -238,16 +275,16 @@ class LocalStream implements CallStream {
 
   consume(_bytes: number, taken: number): void {
     this.pendingBytes -= taken;
-    this.#sink.consumed();
+    this.sink.consumed();
   }
 
   /** Aborts a started response. */
   reset(): void {
-    this.#sink.abort();
+    this.sink.abort();
   }
 
   /** The end of a unary response. All other ends go through the sink. */
   end(): void {
-    this.#sink.end(Status.OK, '');
+    this.sink.end(Status.OK, '');
   }
 }

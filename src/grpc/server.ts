@@ -320,7 +320,8 @@ export class GrpcServer implements ConnectionOwner {
       stream.sendHeadersOnly(trailersOnlyBlock({ code, message }, { contentType: headers.contentType }));
       return;
     }
-    this.#startCall(route, stream, fields, {
+    // The connection uses the list again for its next request.
+    this.#startCall(route, stream, fields.slice(), {
       contentType: headers.contentType,
       timeoutMs: headers.timeoutMs,
       gzip,

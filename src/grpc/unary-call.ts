@@ -105,6 +105,13 @@ export class UnaryCall extends Call implements StreamListener, MessageSink {
     else if (endStream) this.fault(Status.UNKNOWN, this.#reader.atBoundary ? 'EOF' : 'unexpected EOF');
   }
 
+  /** The request as a whole, whose length was checked before. */
+  protected deliver(message: Buffer): void {
+    if (this.ended || this.#hasMessage) return;
+    this.#hasMessage = true;
+    this.#dispatch(message);
+  }
+
   onDrain(): void {
     // A unary response is queued as a whole. No code waits for a drain.
   }

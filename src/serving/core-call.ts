@@ -1,6 +1,6 @@
 import type { LocalCall, LocalSink } from '../grpc/local-call.ts';
 import type { ByteSource } from '../http2/stream.ts';
-import type { HeldAccount } from '../http2/held-bytes.ts';
+import type { CoreConnection } from './core-connection.ts';
 import type { Link } from './link.ts';
 import { ToThread } from './records.ts';
 
@@ -8,15 +8,11 @@ import { ToThread } from './records.ts';
 const SOURCE_WINDOW_BYTES = 256 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 
-export interface CoreCallParts {
+/** The other calls of the same serving thread. */
+export interface CoreCallOwner {
   readonly link: Link;
-  /** The memory of the client's connection in this thread. */
-  readonly account: HeldAccount;
-  readonly isUnary: boolean;
   /** Nothing more is sent for the call. */
-  readonly onDone: () => void;
-  /** The client's connection holds too much memory. */
-  readonly overfull: () => void;
+  done(call: CoreCall): void;
 }
 
 /** A call of a serving thread as the core sees it: passes its responses to that thread. */
@@ -26,25 +22,38 @@ export class CoreCall implements LocalSink {
   /** Bytes of messages that the client's connection has not taken. */
   queuedBytes = 0;
   readonly id: number;
-  readonly #parts: CoreCallParts;
+  /** See `CallNumbers`. */
+  readonly number: number;
+  readonly isUnary: boolean;
+  readonly #owner: CoreCallOwner;
   readonly #link: Link;
+  readonly #connection: CoreConnection;
   #source: ByteSource | undefined;
   #sourceLeft = 0;
   #reportedTaken = 0;
   #requestBytes = 0;
   #ended = false;
   /** A response of one message is sent in one record together with its end. */
-  #response: { readonly parts: readonly Buffer[]; readonly bytes: number } | undefined;
+  #response: Buffer | readonly Buffer[] | undefined;
+  #responseBytes = 0;
 
-  constructor(id: number, parts: CoreCallParts) {
+  constructor(
+    { id, number, isUnary }: Pick<CoreCall, 'id' | 'number' | 'isUnary'>,
+    owner: CoreCallOwner,
+    connection: CoreConnection,
+  ) {
     this.id = id;
-    this.#parts = parts;
-    this.#link = parts.link;
+    this.number = number;
+    this.isUnary = isUnary;
+    this.#owner = owner;
+    this.#link = owner.link;
+    this.#connection = connection;
   }
 
-  message(parts: readonly Buffer[], totalBytes: number): void {
-    if (this.#parts.isUnary) {
-      this.#response = { parts, bytes: totalBytes };
+  message(parts: Buffer | readonly Buffer[], totalBytes: number): void {
+    if (this.isUnary) {
+      this.#response = parts;
+      this.#responseBytes = totalBytes;
       return;
     }
     this.queuedBytes += totalBytes;
@@ -84,7 +93,7 @@ export class CoreCall implements LocalSink {
     const response = this.#response;
     if (response !== undefined && code === 0) {
       this.#response = undefined;
-      this.#send(ToThread.RESPONSE, response.parts, response.bytes);
+      this.#send(ToThread.RESPONSE, response, this.#responseBytes);
     } else {
       const out = this.#link.record(ToThread.END, this.id);
       out.u8(code);
@@ -131,9 +140,9 @@ export class CoreCall implements LocalSink {
     this.#finish();
   }
 
-  #send(kind: number, parts: readonly Buffer[], bytes: number): void {
-    const { account, overfull } = this.#parts;
-    if (account.isTooMuch) overfull();
+  #send(kind: number, parts: Buffer | readonly Buffer[], bytes: number): void {
+    const { account } = this.#connection;
+    if (account.isTooMuch) this.#connection.destroy();
     this.#link.record(kind, this.id).bytes(parts, bytes);
     this.#link.hold(account, bytes);
   }
@@ -146,6 +155,6 @@ export class CoreCall implements LocalSink {
   }
 
   #finish(): void {
-    if (this.#ended && this.#source === undefined) this.#parts.onDone();
+    if (this.#ended && this.#source === undefined) this.#owner.done(this);
   }
 }

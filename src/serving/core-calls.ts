@@ -5,7 +5,7 @@ import type { ThreadReads } from '../ports/thread-reads.ts';
 import type { BatchReader } from './batch.ts';
 import { CallNumbers } from './call-numbers.ts';
 import type { CallPort } from './call-port.ts';
-import { CoreCall } from './core-call.ts';
+import { CoreCall, type CoreCallOwner } from './core-call.ts';
 import { CoreConnection } from './core-connection.ts';
 import { CoreReads } from './core-reads.ts';
 import { Link, type LinkPort } from './link.ts';
@@ -30,9 +30,9 @@ export interface CoreCallsOptions {
 }
 
 /** The calls and connections of one serving thread, on the core's side. */
-export class CoreCalls {
+export class CoreCalls implements CoreCallOwner {
   readonly #options: CoreCallsOptions;
-  readonly #link: Link;
+  readonly link: Link;
   readonly #connections = new Map<number, CoreConnection>();
   /** By id: it does not return while they run. */
   readonly #streams = new Map<number, CoreCall>();
@@ -44,12 +44,12 @@ export class CoreCalls {
 
   constructor(options: CoreCallsOptions) {
     this.#options = options;
-    this.#link = new Link({
+    this.link = new Link({
       port: options.port,
       onRecord: (kind, id, reader) => this.#onRecord(kind, id, reader),
       onControl: options.onControl,
     });
-    this.#reads = options.reads && new CoreReads(this.#link, options.reads);
+    this.#reads = options.reads && new CoreReads(this.link, options.reads);
   }
 
   /** The thread no longer uses the store: it has returned it, or it has ended. */
@@ -58,12 +58,12 @@ export class CoreCalls {
   }
 
   control(message: unknown): void {
-    this.#link.control(message);
+    this.link.control(message);
   }
 
   /** Sends all responses so far. */
   flush(): void {
-    this.#link.flush();
+    this.link.flush();
   }
 
   #onRecord(kind: number, id: number, reader: BatchReader): void {
@@ -100,7 +100,7 @@ export class CoreCalls {
       case ToCore.CONNECTION: {
         const client = JSON.parse(reader.text()) as RemoteClient;
         const account = this.#options.calls.heldAccount();
-        const close = (): void => void this.#link.record(ToThread.CLOSE, id);
+        const close = (): void => void this.link.record(ToThread.CLOSE, id);
         this.#connections.set(id, new CoreConnection(client, account, close));
         return;
       }
@@ -156,26 +156,20 @@ export class CoreCalls {
 
   #start(id: number, isUnary: boolean, reader: BatchReader): void {
     const connection = this.#connection(reader.u32());
-    const { path } = defined(this.#options.methods[reader.u32()], 'a serving thread knows the methods');
-    const framed = isUnary ? reader.bytes() : undefined;
-    const link = this.#link;
-    const number = this.#numbers.begin(id);
-    const sink = new CoreCall(id, {
-      link,
-      isUnary,
-      account: connection.account,
-      onDone: isUnary ? () => this.#unary.delete(number) : () => this.#streams.delete(id),
-      overfull: () => connection.destroy(),
-    });
-    if (isUnary) this.#unary.add(number, sink);
+    const method = reader.u32();
+    const request = isUnary ? reader.bytes() : undefined;
+    const sink = new CoreCall({ id, number: this.#numbers.begin(id), isUnary }, this, connection);
+    if (isUnary) this.#unary.add(sink.number, sink);
     else this.#streams.set(id, sink);
-    const { fields, authority } = connection;
-    const request = { path, fields, authority, session: connection, timeoutMs: -1 };
-    const call = this.#options.calls.callLocally(request, sink);
+    const { path } = defined(this.#options.methods[method], 'a serving thread knows the methods');
+    const call = this.#options.calls.callLocally(connection.request(path), sink);
     sink.call = defined(call, 'the methods of serving threads are registered');
-    if (framed === undefined) return;
-    sink.call.sendFramed(framed);
-    sink.call.halfClose();
+    if (request !== undefined) sink.call.sendRequest(request);
+  }
+
+  done({ id, number, isUnary }: CoreCall): void {
+    if (isUnary) this.#unary.delete(number);
+    else this.#streams.delete(id);
   }
 
   #ended(id: number, code: number, reason: number): void {
@@ -188,7 +182,7 @@ export class CoreCalls {
   }
 
   #openHttp(id: number, client: RemoteClient): void {
-    const link = this.#link;
+    const link = this.link;
     const socket = new ForwardedSocket(client, {
       write: (chunk) => link.record(ToThread.HTTP_DATA, id).bytes(chunk, chunk.length),
       consumed: (bytes) => link.record(ToThread.HTTP_TAKEN, id).f64(bytes),

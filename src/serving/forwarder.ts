@@ -133,7 +133,7 @@ export class Forwarder {
     const out = this.#link.record(ToCore.UNARY, id);
     out.u32(connection.id);
     out.u32(method);
-    out.framed(request);
+    out.bytes(request, request.length);
     this.#hold(connection, request.length);
     call.onEnded = () => this.#countEnded(method, call);
     call.onCancel = (reason) => {

@@ -16,6 +16,12 @@ export interface LinkOptions {
   readonly onControl: (message: unknown) => void;
 }
 
+/** The held bytes of a batch. The lists belong together; a record adds no object. */
+interface Transit {
+  readonly accounts: HeldAccount[];
+  readonly bytes: number[];
+}
+
 /** A batch of this size is sent at once. After as many bytes the other end is told that they were read. */
 const FULL_BATCH_BYTES = 256 * 1024;
 const LATE_MS = 5;
@@ -28,9 +34,9 @@ const LATE_MS = 5;
 export class Link {
   readonly #options: LinkOptions;
   readonly #out = new BatchWriter();
-  /** Held bytes of the batches on their way, oldest first. */
-  readonly #inTransit: [account: HeldAccount, bytes: number][][] = [];
-  #transit: [account: HeldAccount, bytes: number][] = [];
+  /** The batches on their way, oldest first. */
+  readonly #inTransit: Transit[] = [];
+  #transit: Transit = { accounts: [], bytes: [] };
   /** Batches that were read and not confirmed yet, and their bytes. */
   #readBatches = 0;
   #readBytes = 0;
@@ -82,7 +88,8 @@ export class Link {
   /** The record just written carries bytes of this client. */
   hold(account: HeldAccount, bytes: number): void {
     account.add(bytes);
-    this.#transit.push([account, bytes]);
+    this.#transit.accounts.push(account);
+    this.#transit.bytes.push(bytes);
   }
 
   /** Sends the records so far, and then a message that is no batch. */
@@ -96,7 +103,7 @@ export class Link {
     if (this.#out.length === 0) return;
     if (this.#readBatches > 0) this.#confirm();
     this.#inTransit.push(this.#transit);
-    this.#transit = [];
+    this.#transit = { accounts: [], bytes: [] };
     this.#send();
   }
 
@@ -142,7 +149,7 @@ export class Link {
   /** The other end has read the oldest `count` batches. */
   #release(count: number): void {
     if (count === 0) return;
-    for (const batch of this.#inTransit.splice(0, count))
-      for (const [account, bytes] of batch) account.remove(bytes);
+    for (const { accounts, bytes } of this.#inTransit.splice(0, count))
+      for (const [at, account] of accounts.entries()) account.remove(bytes[at] as number);
   }
 }

@@ -14,7 +14,7 @@ export const ToCore = {
   CONNECTION_CLOSED: 2,
   /** The headers of the connection's calls from now on: text, JSON. */
   HEAD: 3,
-  /** A unary call: u32 connection, u32 method, bytes framed message. */
+  /** A unary call: u32 connection, u32 method, bytes message. */
   UNARY: 4,
   /** A streaming call: u32 connection, u32 method. */
   STREAM: 5,

@@ -1,10 +1,9 @@
 import { EMPTY } from './reader.ts';
-import { writeVarint } from './varint.ts';
+import { varintSize, writeVarint } from './varint.ts';
 
 const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
 const TERM_TAG = 0x20;
-const MAX_VARINTS = 2 * 10;
 
 function idField(tag: number, id: bigint): number[] {
   if (id === 0n) return [];
@@ -39,7 +38,13 @@ export class ResponseHeaders {
   field(revision: number, term: number): Buffer {
     if (revision === this.#lastRevision && term === this.#lastTerm) return this.#last;
     const ids = this.#ids;
-    const buffer = Buffer.allocUnsafe(2 + ids.length + 2 + MAX_VARINTS);
+    let bytes = ids.length;
+    if (revision > 0) bytes += 1 + varintSize(revision);
+    if (term > 0) bytes += 1 + varintSize(term);
+    const buffer = Buffer.allocUnsafe(2 + bytes);
+    // Both ids, revision and term take at most 44 bytes: the length is a single byte.
+    buffer[0] = HEADER_TAG;
+    buffer[1] = bytes;
     let at = 2;
     for (const byte of ids) buffer[at++] = byte;
     if (revision > 0) {
@@ -48,14 +53,11 @@ export class ResponseHeaders {
     }
     if (term > 0) {
       buffer[at++] = TERM_TAG;
-      at = writeVarint(buffer, at, term);
+      writeVarint(buffer, at, term);
     }
-    // Both ids, revision and term take at most 44 bytes: the length is a single byte.
-    buffer[0] = HEADER_TAG;
-    buffer[1] = at - 2;
     this.#lastRevision = revision;
     this.#lastTerm = term;
-    this.#last = buffer.subarray(0, at);
-    return this.#last;
+    this.#last = buffer;
+    return buffer;
   }
 }

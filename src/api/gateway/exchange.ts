@@ -121,9 +121,9 @@ export class Exchange implements LocalSink {
     this.#local?.drained();
   }
 
-  message(parts: readonly Buffer[], totalBytes: number): void {
+  message(parts: Buffer | readonly Buffer[], totalBytes: number): void {
     if (this.#isDone) return;
-    this.#texts.add(parts, totalBytes);
+    this.#texts.add(Buffer.isBuffer(parts) ? [parts] : parts, totalBytes);
     this.#account();
   }
 
