@@ -124,5 +124,19 @@ describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
         expect(await snapshotsReceived(away)).toBe(0);
       },
     );
+
+    // Their leader had only the entries after the last release of its log.
+    it('gets the entries that it lacks and no snapshot when all members are restarted', async () => {
+      const leader = await cluster.leader();
+      const away = cluster.members.find((member) => member !== leader);
+      if (away === undefined) throw new Error('a cluster of three has followers');
+      const others = cluster.members.filter((member) => member !== away);
+      await away.kill();
+      await load(leader.endpoint, upTo(1000));
+      await Promise.all(others.map((member) => member.stop()));
+      await Promise.all(cluster.members.map((member) => member.start()));
+      await cluster.settled();
+      expect(await snapshotsReceived(away)).toBe(0);
+    });
   },
 );

@@ -30,8 +30,7 @@ export class RaftThread {
     const { index, term, confState } = applied;
     const workerData: RaftThreadData = {
       log: { directory, segmentBytes },
-      config: { electionTicks, preVote },
-      catchupBytes,
+      config: { electionTicks, preVote, catchupBytes },
       memberId: identity.memberId,
       initialMembers,
       isNew: storage.isNew,

@@ -21,7 +21,7 @@ import { dataDirectory, prepareDataDirectory, type DataDirectory } from '../stor
 import { DiskSpace } from '../storage/disk-space.ts';
 import { RocksEngine } from '../storage/rocks-engine.ts';
 import { beginMaking, finishMaking, isUnfinished } from '../storage/unfinished.ts';
-import { segmentBytesFor } from '../storage/wal/file-log.ts';
+import { segmentBytesFor } from '../storage/wal/segment-bytes.ts';
 import { createLog, logExists } from '../storage/wal/open-log.ts';
 import { ConfState, HardState } from '../wire/gen/raftpb.ts';
 import { EMPTY } from '../wire/reader.ts';

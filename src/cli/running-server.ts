@@ -143,6 +143,7 @@ export class RunningServer {
       serverVersion: ETCD_VERSION,
       ...peers.ports({ identity, storage, metrics }),
     });
+    storage.forgetEntries();
     if (
       !isNew &&
       config.featureGates.get('InitialCorruptCheck') === true &&

@@ -43,7 +43,8 @@ export interface LogStore {
    */
   readonly room: number;
   /**
-   * Records that the engine durably holds everything up to `snapshot`. Whole segments before it may be removed. If the log
+   * Records that the engine durably holds everything up to `snapshot`. Whole segments before it may be removed. In a cluster
+   * of several members some of them stay, for members that lag when all are restarted. If the log
    * does not have the entry of the snapshot record (it ends before it, or has another entry at its index), the whole log is void
    * and continues after the snapshot record. Does nothing while the log is closing, and for a snapshot record older than the newest.
    */
@@ -63,6 +64,8 @@ export interface LogContents {
   readonly hardState: HardState;
   /** The newest recorded snapshot record that is committed. */
   readonly snapshot: LogSnapshot;
+  /** The entries up to the snapshot record's that the log still has, contiguous. Only members that lag need them. */
+  readonly earlier: readonly Entry[];
   /** Entries after the snapshot record, contiguous. */
   readonly entries: Entry[];
   /** A torn write at the end of the log, left by a crash, that was cut off; undefined if there was none. */

@@ -24,8 +24,8 @@ export function startRemoteRaft(
 }
 
 /** The state with which `startRaft` starts. */
-function stateAtStart({ storage, initialMembers, applied }: ConsensusOptions): RaftStart {
-  const { memory } = loadRaftLog(storage.contents, applied);
+function stateAtStart({ config, storage, initialMembers, applied }: ConsensusOptions): RaftStart {
+  const { memory } = loadRaftLog(storage.contents, applied, config.catchupBytes);
   const { hardState, confState } = memory.initialState();
   const point = { applied: applied.index, firstIndex: memory.firstIndex() };
   if (!storage.isNew || initialMembers.length === 0) return { hardState, confState, ...point };

@@ -6,7 +6,6 @@ import type { ForwardedLine } from '../threads/forwarded-log.ts';
 export interface RaftThreadData {
   readonly log: { readonly directory: string; readonly segmentBytes: number };
   readonly config: StartRaftOptions['config'];
-  readonly catchupBytes: number;
   readonly memberId: bigint;
   readonly initialMembers: StartRaftOptions['initialMembers'];
   readonly isNew: boolean;

@@ -65,7 +65,7 @@ async function logUpToStore({ log, contents, applied }: ForceNewClusterOptions):
   const { index, term, confState } = applied;
   if (containsApplied(contents, applied)) return contents;
   await log.release({ index, term, confState });
-  return { ...contents, snapshot: { index, term, confState }, entries: [] };
+  return { ...contents, snapshot: { index, term, confState }, earlier: [], entries: [] };
 }
 
 function additionOf({ identity, peerUrls }: ForceNewClusterOptions): Omit<ConfChange, 'id'> {

@@ -158,7 +158,8 @@ export class Member {
     });
     this.consensus = this.#raft;
     this.consensusInput = this.#raft;
-    const logAtStart = (): MemoryStorage => loadRaftLog(storage.contents, this.applied).memory;
+    const logAtStart = (): MemoryStorage =>
+      loadRaftLog(storage.contents, this.applied, config.catchupBytes).memory;
     this.appliedTail = openAppliedTail(config, logAtStart, this.applied, clock, this.store);
     this.#proposals = new Proposals({
       ids: this.ids,

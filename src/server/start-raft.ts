@@ -1,11 +1,13 @@
 import type { AppliedState } from '../apply/applied-state.ts';
 import type { Config } from '../config/config.ts';
+import { defined } from '../lib/assert.ts';
 import { encodeMember } from '../membership/member-json.ts';
 import type { LogContents, LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
+import { entrySize } from '../raft/entry-size.ts';
 import { MemoryStorage } from '../raft/memory-storage.ts';
 import { RawNode } from '../raft/raw-node.ts';
-import { None } from '../raft/types.ts';
+import { type Entry, None } from '../raft/types.ts';
 import type { BootstrapResult, Identity } from './identity.ts';
 
 const MAX_SIZE_PER_MESSAGE = 512 * 1024;
@@ -17,7 +19,7 @@ const MAX_INFLIGHT_MESSAGES = 512;
 export type AppliedPoint = Pick<AppliedState, 'index' | 'term' | 'confState'>;
 
 export interface StartRaftOptions {
-  readonly config: Pick<Config, 'electionTicks' | 'preVote'>;
+  readonly config: Pick<Config, 'electionTicks' | 'preVote' | 'catchupBytes'>;
   readonly storage: {
     readonly contents: LogContents;
     readonly isNew: boolean;
@@ -34,20 +36,22 @@ export interface StartRaftOptions {
  * The state from which raft starts, with the log in memory.
  *
  * @param applied what the store has applied. A log without its last entry counts as empty after that entry.
+ * @param catchupBytes maximum size of the entries before the snapshot record
  */
 export function loadRaftLog(
   contents: LogContents,
   applied: AppliedPoint,
+  catchupBytes: number,
 ): { readonly memory: MemoryStorage; readonly isLogOutdated: boolean } {
   const { snapshot, hardState } = contents;
   const memory = new MemoryStorage();
-  if (snapshot.index > 0) {
-    memory.applySnapshot({
-      data: undefined,
-      metadata: { confState: snapshot.confState, index: snapshot.index, term: snapshot.term },
-    });
-  }
+  const [base = snapshot, ...earlier] = earlierForOthers(contents, catchupBytes);
+  const { confState } = snapshot;
+  if (snapshot.index > 0)
+    memory.applySnapshot({ data: undefined, metadata: { confState, index: base.index, term: base.term } });
+  memory.append(earlier);
   memory.append(contents.entries);
+  memory.createSnapshot(snapshot.index, confState, undefined);
   const isLogOutdated = !containsApplied(contents, applied);
   if (isLogOutdated) {
     const { index, term, confState } = applied;
@@ -62,12 +66,28 @@ export function loadRaftLog(
 }
 
 /**
+ * The entries before the snapshot record that a leader keeps for members that lag, as before the restart. If all members
+ * are restarted under load, one that lags by a few entries would otherwise need a snapshot of the whole store.
+ */
+function earlierForOthers({ snapshot, earlier }: LogContents, maxBytes: number): readonly Entry[] {
+  const { voters, learners } = snapshot.confState;
+  if (voters.length + learners.length <= 1) return [];
+  let bytes = 0;
+  let from = earlier.length;
+  for (; from > 0; from -= 1) {
+    bytes += entrySize(defined(earlier[from - 1], 'entries have no holes'));
+    if (bytes > maxBytes) break;
+  }
+  return earlier.slice(from);
+}
+
+/**
  * Starts raft from the log and the engine, or bootstraps a new cluster when both are empty. If the log does not contain
  * the last entry that the engine has applied, the log is first released up to that entry.
  */
 export function startRaft(options: StartRaftOptions): { node: RawNode; memory: MemoryStorage } {
   const { config, storage, identity, initialMembers, applied, randomInt, logger } = options;
-  const { memory, isLogOutdated } = loadRaftLog(storage.contents, applied);
+  const { memory, isLogOutdated } = loadRaftLog(storage.contents, applied, config.catchupBytes);
   if (isLogOutdated) {
     const { index, term, confState } = applied;
     void storage.log.release({ index, term, confState });

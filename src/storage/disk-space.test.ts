@@ -1,7 +1,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DiskSpace, isFirstUserNamespace, reserveFor, spaceOf } from './disk-space.ts';
-import { segmentBytesFor } from './wal/file-log.ts';
+import { segmentBytesFor } from './wal/segment-bytes.ts';
 
 /** A file system that reports zeros for everything, as some network file systems do. */
 const ZEROS = '/proc';

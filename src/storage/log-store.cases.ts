@@ -121,6 +121,7 @@ export function logStoreCases<Log extends LogStore>(
       const contents = await restart();
       expect(contents.snapshot).toEqual({ index: 2, term: 1, confState });
       expect(indexes(contents.entries)).toEqual([3, 4]);
+      expect(indexes(contents.earlier)).toEqual([1, 2]);
     });
 
     it('replaces the end of the log by entries of a lower term: figure 8 of the Raft paper', async () => {
@@ -141,6 +142,7 @@ export function logStoreCases<Log extends LogStore>(
       expect(log.lastIndex).toBe(2);
       const contents = await restart();
       expect([contents.snapshot.index, contents.snapshot.term, contents.entries]).toEqual([2, 2, []]);
+      expect(contents.earlier).toEqual([]);
       expect(log.lastIndex).toBe(2);
       await appended(log, [entry(3, 'new', 4)], state(4, 3));
       expect((await restart()).entries).toEqual([entry(3, 'new', 4)]);

@@ -24,6 +24,7 @@ export class MemoryLog implements LogStore {
       metadata: this.#metadata,
       hardState: this.#hardState,
       snapshot: this.#snapshot,
+      earlier: this.#entries.filter((entry) => entry.index <= index),
       entries: this.#entries.filter((entry) => entry.index > index),
       repaired: undefined,
     };

@@ -11,6 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { ConfState } from '../wire/gen/raftpb.ts';
+import { appended, entry, state } from './log-store.cases.ts';
 import { RocksEngine } from './rocks-engine.ts';
 import { openForTest as open } from './testing/open-for-test.ts';
 import { beginMaking, finishMaking } from './unfinished.ts';
@@ -44,6 +46,24 @@ describe('storage', () => {
     const used = await open(directory);
     expect(used.isNew).toBe(false);
     await used.close();
+  });
+
+  it('does not hold the entries of the log for as long as the member runs', async () => {
+    const directory = freshDirectory();
+    const first = await open(directory);
+    await appended(
+      first.log,
+      [1, 2, 3].map((index) => entry(index)),
+      state(1, 3),
+    );
+    await first.log.release({ index: 2, term: 1, confState: ConfState.create({ voters: [1n, 2n] }) });
+    await first.close();
+    const storage = await open(directory);
+    expect([storage.contents.earlier.length, storage.contents.entries.length]).toEqual([2, 1]);
+    storage.forgetEntries();
+    expect([storage.contents.earlier, storage.contents.entries]).toEqual([[], []]);
+    expect(storage.contents.snapshot.index).toBe(2);
+    await storage.close();
   });
 
   it('reads the log while the store is being opened', async () => {

@@ -8,7 +8,8 @@ import { defaultTuning, type RocksTuning } from './rocks-columns.ts';
 import { RocksEngine } from './rocks-engine.ts';
 import { removeLeftovers, settleReplacement, storeExists } from './replacement.ts';
 import { checkFinished } from './unfinished.ts';
-import { segmentBytesFor, type FileLog, type FileLogOptions } from './wal/file-log.ts';
+import type { FileLog, FileLogOptions } from './wal/file-log.ts';
+import { segmentBytesFor } from './wal/segment-bytes.ts';
 import { EarlyLog } from './wal/early-log.ts';
 import { createLog, logExists, openLog } from './wal/open-log.ts';
 
@@ -29,10 +30,12 @@ export interface Storage {
   readonly directory: DataDirectory;
   readonly engine: RocksEngine;
   readonly log: FileLog;
-  readonly contents: LogContents;
+  contents: LogContents;
   /** The log holds nothing yet: it was made just now, or the start that made it was killed before its first write. */
   readonly isNew: boolean;
   readonly space: DiskSpace;
+  /** Drops the entries of `contents` when raft has them, so that their memory is free once raft drops them. */
+  readonly forgetEntries: () => void;
   /** Closes the log, so that another thread can open it. From then on `close` calls `closeThere` in its place. */
   readonly handOverLog: (closeThere: () => Promise<void>) => Promise<LogPlace>;
   /** Closes the log, then the engine. */
@@ -91,7 +94,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       await closeLog();
       await engine.close();
     };
-    return { directory, engine, log, contents, isNew, space, handOverLog, close };
+    const forgetEntries = (): void => {
+      storage.contents = { ...storage.contents, earlier: [], entries: [] };
+    };
+    const opened = { directory, engine, log, contents, isNew, space };
+    const storage: Storage = { ...opened, forgetEntries, handOverLog, close };
+    return storage;
   } catch (error) {
     space.stop();
     await engine.close();

@@ -11,15 +11,7 @@ import { openLog } from '../storage/wal/open-log.ts';
 import { forwardingLogger } from '../threads/forwarded-log.ts';
 import { nameThread } from '../threads/name-thread.ts';
 
-const {
-  log: place,
-  config,
-  catchupBytes,
-  memberId,
-  initialMembers,
-  isNew,
-  applied,
-} = workerData as RaftThreadData;
+const { log: place, config, memberId, initialMembers, isNew, applied } = workerData as RaftThreadData;
 const port = defined(parentPort, 'the raft worker runs as a worker thread');
 nameThread('raft');
 
@@ -47,7 +39,7 @@ const host = new RaftHost({
   }),
   log,
   scheduler: timers,
-  catchupBytes,
+  catchupBytes: config.catchupBytes,
   logger,
   post: (batch) => port.postMessage(batch, [batch]),
 });

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ConfState } from '../../wire/gen/raftpb.ts';
 import { appended, entry, logStoreCases, state, type OpenedLogStore } from '../log-store.cases.ts';
 import type { FileLog, FileLogOptions } from './file-log.ts';
-import { createLog, openLog } from './open-log.ts';
+import { createLog, openLog, readLog } from './open-log.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'keystead-wal-'));
 let created = 0;
@@ -122,6 +122,45 @@ describe('log files', () => {
     expect(contents.entries.map(({ index }) => index)).toEqual(
       Array.from({ length: 250 }, (_, n) => n + 151),
     );
+    await reopened.close();
+  });
+
+  // After a restart of all members, one that lagged by a few entries needed a snapshot of the whole store.
+  it.each([
+    { voters: [1n], kept: 0 },
+    { voters: [1n, 2n, 3n], kept: 8 << 10 },
+  ])('keep $kept bytes before a snapshot record for the members $voters', async ({ voters, kept }) => {
+    const options = freshOptions(16 << 10);
+    const { log } = createLog(options, Buffer.from('metadata'));
+    const data = 'z'.repeat(500);
+    let leastKept = Infinity;
+    for (let index = 1; index <= 300; index += 1) {
+      await appended(log, [entry(index, data)], state(1, index));
+      if (index % 7 !== 0) continue;
+      await log.release({ index, term: 1, confState: ConfState.create({ voters }) });
+      // Released segments are removed in the background.
+      const { earlier, entries, snapshot } = await vi.waitFor(() => readLog(options).scan);
+      expect([entries, snapshot?.index, earlier.at(-1)?.index ?? index]).toEqual([[], index, index]);
+      if (index > 50) leastKept = Math.min(leastKept, earlier.length * 600);
+      expect(segmentsOf(options.directory).length).toBeLessThanOrEqual(3);
+    }
+    expect(leastKept).toBeGreaterThanOrEqual(kept);
+    expect(leastKept).toBeLessThan(kept + (8 << 10));
+    await log.close();
+  });
+
+  it('know after a start how much follows the snapshot record', async () => {
+    const options = freshOptions(16 << 10);
+    const { log } = createLog(options, Buffer.from('metadata'));
+    for (let index = 1; index <= 100; index += 1)
+      await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
+    await log.release({ index: 100, term: 1, confState: ConfState.create({ voters: [1n, 2n] }) });
+    for (let index = 101; index <= 140; index += 1)
+      await appended(log, [entry(index, 'z'.repeat(500))], state(1, index));
+    const { unreleasedBytes } = log;
+    await log.close();
+    const { log: reopened } = openLog(options);
+    expect(Math.abs(reopened.unreleasedBytes - unreleasedBytes)).toBeLessThan(500);
     await reopened.close();
   });
 

@@ -15,22 +15,6 @@ import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
 import type { TermRuns } from './term-runs.ts';
 
-/**
- * Smaller than etcd's segments of 64 MB. A start reads whole segments, and only whole segments are removed. So the size
- * limits what a start reads of entries that the store already has.
- */
-export const DEFAULT_SEGMENT_BYTES = 16_000_000;
-const MIN_SEGMENT_BYTES = 1 << 20;
-
-/**
- * Size of segments on a disk of `capacity` bytes: less than the default on a small disk, where two segments would take
- * too much.
- */
-export const segmentBytesFor = (capacity: number): number =>
-  capacity === 0
-    ? DEFAULT_SEGMENT_BYTES
-    : Math.min(DEFAULT_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(capacity / 32)));
-
 /** A segment is filled so far ahead of the writer: some writes of the largest size. */
 const DEFAULT_AHEAD_BYTES = 8 << 20;
 /** More waiting slices than these are written without zeros before them. A write of zeros fills as many at most. */
@@ -43,6 +27,13 @@ const MAX_INLINE_BYTES = 64 << 10;
 const MAX_RESERVE_BYTES = 4 << 20;
 /** Maximum size of an entry's fields without its data. */
 const ENTRY_FIELD_BYTES = 48;
+/**
+ * In a cluster of several members, so much of the log before a snapshot record stays. After a restart of all members, a
+ * leader has only what is in its log, and a member that lags by a few entries would need a snapshot of the whole store.
+ */
+const KEPT_BYTES = 8 << 20;
+/** So many entries are enough, also if they are short: a start reads them all. */
+const KEPT_ENTRIES = 2_000;
 /** Delay before a failed creation of a segment is retried. */
 const ROTATE_RETRY_MS = 500;
 
@@ -91,6 +82,8 @@ export interface OpenedLog {
   readonly crc: number;
   readonly tail: SegmentFile;
   readonly tailOffset: number;
+  /** Bytes after the newest snapshot record. */
+  readonly unreleasedBytes: number;
 }
 
 /** The log in segment files of etcd's format. At most one write runs at a time, and each is synced. */
@@ -144,7 +137,7 @@ export class FileLog implements LogStore {
     this.#encodedState = opened.hardState;
     this.#encodedIndex = opened.terms.lastIndex;
     this.#snapshotIndex = opened.snapshotIndex;
-    this.#unreleasedBytes = (opened.segments.length - 1) * options.segmentBytes + opened.tailOffset;
+    this.#unreleasedBytes = opened.unreleasedBytes;
     this.#preparer = new SegmentPreparer(
       { disk, directory, sliceBytes, aheadBytes: options.aheadBytes ?? DEFAULT_AHEAD_BYTES },
       {
@@ -225,7 +218,7 @@ export class FileLog implements LogStore {
       if (this.#state.commit < snapshot.index) this.#state = { ...this.#state, commit: snapshot.index };
       const bytes = maxFrameBytes(Snapshot.encode(snapshot).length);
       const done = (): void => {
-        this.#dropSegments(snapshot.index);
+        this.#dropSegments(snapshot);
         resolve();
       };
       this.#enqueue({ entries: [], hardState: undefined, snapshot, isVoiding, bytes, done: [done] });
@@ -479,9 +472,17 @@ export class FileLog implements LogStore {
     this.#next = this.#preparer.begin(this.#options.segmentBytes);
   }
 
-  /** Removes segments that have only entries at or below `index`. */
-  #dropSegments(index: number): void {
-    while ((this.#segments[1]?.index ?? Infinity) <= index + 1) {
+  /** Removes segments that have only entries up to the snapshot record's. Some stay for members that lag. */
+  #dropSegments({ index, confState: { voters, learners } }: LogSnapshot): void {
+    const { segmentBytes } = this.#options;
+    const kept = voters.length + learners.length > 1 ? Math.min(KEPT_BYTES, segmentBytes / 2) : 0;
+    for (
+      let next = this.#segments[1];
+      next !== undefined && next.index <= index + 1;
+      next = this.#segments[1]
+    ) {
+      const bytesAfter = (this.#segments.length - 2) * segmentBytes + this.#tailOffset;
+      if (bytesAfter < kept && index - next.index < KEPT_ENTRIES) return;
       const segment = defined(this.#segments.shift(), 'the log has a segment');
       this.#remover.remove(join(this.#options.directory, segment.name));
     }

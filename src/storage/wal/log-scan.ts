@@ -18,8 +18,12 @@ export interface LogScan {
   readonly hardState: HardState;
   /** The newest snapshot record. */
   readonly snapshot: LogSnapshot | undefined;
+  /** Copies of the valid entries up to the newest snapshot record's; empty unless requested. */
+  readonly earlier: Entry[];
   /** Copies of the valid entries after the newest snapshot record; empty unless requested. */
   readonly entries: Entry[];
+  /** Bytes of all records after the newest snapshot record. */
+  readonly unreleasedBytes: number;
   /** Terms of the valid entries. */
   readonly terms: TermRuns;
   /** How the last segment ends. */
@@ -92,7 +96,6 @@ class LogReader {
   #keep(entry: Entry): void {
     const first = this.entries[0]?.index ?? entry.index;
     this.entries.length = Math.max(0, entry.index - first);
-    if (entry.index <= (this.snapshot?.index ?? 0)) return;
     this.entries.push(entry.data === undefined ? entry : { ...entry, data: Buffer.from(entry.data) });
   }
 
@@ -100,7 +103,7 @@ class LogReader {
     const isVoid = this.order.snapshot(snapshot.index, snapshot.term);
     if (snapshot.index < (this.snapshot?.index ?? 0)) return;
     this.snapshot = snapshot;
-    this.entries = isVoid ? [] : this.entries.filter(({ index }) => index > snapshot.index);
+    if (isVoid) this.entries = [];
   }
 }
 
@@ -116,15 +119,21 @@ export function scanLog(
 ): LogScan {
   const reader = new LogReader(options);
   let end: SegmentScan = { end: 0, nonZeroEnd: 0, crc: 0 };
+  /** Where the current segment begins, and where the newest snapshot record is, in bytes of all segments. */
+  let base = 0;
+  let snapshotAt = 0;
   names.forEach(({ name: file }, n) => {
     const window = new FileWindow(options.disk ?? nodeDisk, join(directory, file));
     try {
       const isLast = n === names.length - 1;
       const crc = n === 0 ? undefined : end.crc;
       end = scanSegment(window, { file, isLast, crc }, (type, data, offset) => {
+        const before = reader.snapshot;
         const broken = explained(() => reader.record(type, data));
         if (broken !== undefined) throw new CorruptLogError(file, offset, broken);
+        if (reader.snapshot !== before) snapshotAt = base + offset;
       });
+      base += end.end;
     } finally {
       window.close();
     }
@@ -135,7 +144,18 @@ export function scanLog(
     const reason = `the log begins at entry ${terms.firstIndex}, and its newest snapshot record is at ${snapshot.index}`;
     throw new CorruptLogError(names[0]?.name ?? directory, 0, reason);
   }
-  return { metadata, hardState, snapshot, entries, terms, end };
+  const after = entries.findIndex(({ index }) => index > (snapshot?.index ?? 0));
+  const split = after === -1 ? entries.length : after;
+  return {
+    metadata,
+    hardState,
+    snapshot,
+    earlier: entries.slice(0, split),
+    entries: entries.slice(split),
+    unreleasedBytes: base - snapshotAt,
+    terms,
+    end,
+  };
 }
 
 /** A decoding error also means that the record is wrong. */

@@ -63,8 +63,9 @@ export function createLog(
     crc: encoder.crc,
     tail,
     tailOffset: encoder.length,
+    unreleasedBytes: 0,
   });
-  return { log, contents: { metadata, hardState, snapshot, entries: [], repaired: undefined } };
+  return { log, contents: { metadata, hardState, snapshot, earlier: [], entries: [], repaired: undefined } };
 }
 
 /** A log as `readLog` found it. */
@@ -95,7 +96,7 @@ export function openLog(
 ): { log: FileLog; contents: LogContents } {
   const { directory, disk = nodeDisk } = options;
   const { names, scan } = found;
-  const { metadata, hardState, snapshot, entries, terms, end } = scan;
+  const { metadata, hardState, snapshot, earlier, entries, unreleasedBytes, terms, end } = scan;
   const lastName = names.at(-1);
   if (lastName === undefined || metadata === undefined) {
     throw new CorruptLogError(lastName?.name ?? directory, 0, 'there is no metadata record');
@@ -118,8 +119,9 @@ export function openLog(
       end: end.end,
     }),
     tailOffset: end.end,
+    unreleasedBytes,
   });
-  return { log, contents: { metadata, hardState, snapshot, entries, repaired } };
+  return { log, contents: { metadata, hardState, snapshot, earlier, entries, repaired } };
 }
 
 /** Overwrites a torn write with zeros, so that its remains can't follow a later record. */
