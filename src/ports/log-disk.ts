@@ -59,6 +59,8 @@ export interface LogDisk {
   remove(path: string, done: DiskDone): void;
   /** Runs `task` at the end of this turn of the event loop. */
   endOfTurn(task: () => void): void;
+  /** Runs `task` when input that has arrived is handled, after other tasks that wait for that. */
+  afterInput(task: () => void): void;
   /** Runs `task` after `delayMs`. The returned function cancels it. The timer does not keep the process alive. */
   after(delayMs: number, task: () => void): () => void;
 }

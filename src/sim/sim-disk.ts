@@ -206,6 +206,7 @@ export class SimDisk {
           done,
         ),
       endOfTurn: (task) => void time.after(0, whileAlive(life, task)),
+      afterInput: (task) => void time.after(0, whileAlive(life, task)),
       after: (delayMs, task) => time.after(delayMs, whileAlive(life, task)),
     };
   }

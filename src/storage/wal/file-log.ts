@@ -462,7 +462,9 @@ export class FileLog implements LogStore {
     this.#writing = [];
     for (const { done } of written) for (const call of done) call();
     this.#prepareAhead();
-    this.#flush();
+    // What arrived during this write shares the next one with what waits already.
+    if (this.#queue.length > 0) this.#disk.afterInput(() => this.#flush());
+    else this.#flush();
   }
 
   /** Prepares the current segment, and the next one when a quarter of the current one is written. */

@@ -136,6 +136,7 @@ export const nodeDisk: LogDisk = {
   rename,
   remove: unlink,
   endOfTurn: (task) => process.nextTick(task),
+  afterInput: (task) => void setImmediate(task),
   after: (delayMs, task) => {
     const timer = setTimeout(task, delayMs).unref();
     return () => clearTimeout(timer);
