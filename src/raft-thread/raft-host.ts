@@ -139,7 +139,8 @@ export class RaftHost {
         node.readIndex(reader.bytes());
         return;
       case ToRaft.APPLIED:
-        this.#core.applied(defined(this.#applying.shift(), 'what is applied was passed to the member'));
+        for (let left = reader.u32(); left > 0; left -= 1)
+          this.#core.applied(defined(this.#applying.shift(), 'what is applied was passed to the member'));
         return;
       case ToRaft.APPLY_CHANGE:
         this.#applyChange(reader.u32(), reader.bytes());

@@ -13,6 +13,9 @@ export class RaftLink {
   readonly #complete: (out: BatchWriter) => void;
   #isUrgent = false;
   #isLate = false;
+  /** Number of batches that have left. */
+  #sent = 0;
+  #isTimerSet = false;
 
   constructor(options: {
     readonly post: (batch: ArrayBuffer) => void;
@@ -43,16 +46,26 @@ export class RaftLink {
 
   /** Sends what there is after some milliseconds, if nothing else is sent before. */
   late(): void {
-    if (this.#isLate) return;
     this.#isLate = true;
+    if (!this.#isTimerSet) this.#startTimer();
+  }
+
+  /** One timer at a time: under load, news would start one in each turn, and the oldest would send the newest. */
+  #startTimer(): void {
+    const sent = this.#sent;
+    this.#isTimerSet = true;
     this.#scheduler.after(LATE_MS, () => {
-      if (this.#isLate) this.#send();
+      this.#isTimerSet = false;
+      if (!this.#isLate) return;
+      if (this.#sent === sent) this.#send();
+      else this.#startTimer();
     });
   }
 
   #send(): void {
     this.#isUrgent = false;
     this.#isLate = false;
+    this.#sent += 1;
     this.#complete(this.#out);
     if (this.#out.length > 0) this.#post(this.#out.take());
   }

@@ -15,7 +15,7 @@ export const ToRaft = {
   PROPOSE_CHANGE: 4,
   /** bytes the context. */
   READ_INDEX: 5,
-  /** The oldest batch of committed entries is applied. */
+  /** The oldest batches of committed entries are applied: u32 how many. */
   APPLIED: 6,
   /** The entry of a change is applied: u32 snapshots installed before, bytes `ConfChange`. */
   APPLY_CHANGE: 7,

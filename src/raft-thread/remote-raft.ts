@@ -56,6 +56,9 @@ export interface RemoteRaftOptions {
   readonly synced?: (durationMs: number, bytes: number, bufferMs: number) => void;
 }
 
+/** More than without the thread, since raft and the log do not wait for a slice. */
+const ENTRIES_PER_SLICE = 128;
+
 const NO_VIEW: LeaderView = { leadTransferee: None, progress: new Map() };
 
 /**
@@ -102,7 +105,7 @@ export class RemoteRaft implements ConsensusDriver {
     this.#options = options;
     this.#hooks = hooks;
     this.#link = new RaftLink({ post, scheduler });
-    this.#applying = new ApplyQueue((entries) => hooks.apply(entries));
+    this.#applying = new ApplyQueue((entries) => hooks.apply(entries), ENTRIES_PER_SLICE);
     this.#onlyMember = new OnlyMember(id);
     this.#onlyMember.changed(confState);
     this.reads = new ReadQueue(options.readNonce, options.slowRequests);
@@ -325,15 +328,15 @@ export class RemoteRaft implements ConsensusDriver {
 
   #apply(): void {
     if (this.#isInstalling) return;
-    const batch = this.#applying.applySlice(this.backlog);
-    if (batch === undefined) return;
-    this.#applied = Math.max(this.#applied, batch.entries.at(-1)?.index ?? 0);
+    const batches = this.#applying.applySlice(this.backlog);
+    const last = batches.at(-1);
+    if (last === undefined) return;
+    this.#applied = Math.max(this.#applied, last.entries.at(-1)?.index ?? 0);
     // Raft passes out more when it knows what is applied. If nothing more is committed, it can learn that later.
-    if (this.backlog > 0) this.#link.record(ToRaft.APPLIED);
-    else {
-      this.#link.lateRecord(ToRaft.APPLIED);
-      this.#link.late();
-    }
+    const isUrgent = this.backlog > 0;
+    const out = isUrgent ? this.#link.record(ToRaft.APPLIED) : this.#link.lateRecord(ToRaft.APPLIED);
+    out.u32(batches.length);
+    if (!isUrgent) this.#link.late();
   }
 
   #read(kind: number, reader: BatchReader): void {

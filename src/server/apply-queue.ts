@@ -1,8 +1,7 @@
 import type { Entry } from '../raft/types.ts';
 import type { ConsensusHooks } from './consensus.ts';
 
-/** Maximum number of entries applied in one turn, and the size in bytes after which a slice ends. */
-const ENTRIES_PER_SLICE = 64;
+/** The size in bytes after which a slice ends. */
 const BYTES_PER_SLICE = 256 * 1024;
 /** A member that lags far behind applies larger slices: its clients wait for its last entries, not for the first ones. */
 const LAGGING_ENTRIES = 128;
@@ -16,13 +15,16 @@ export interface CommittedBatch {
 /** The committed entries that are not applied yet. */
 export class ApplyQueue<Batch extends CommittedBatch> {
   readonly #apply: ConsensusHooks['apply'];
+  readonly #entriesPerSlice: number;
   readonly #batches: Batch[] = [];
   /** Number of applied entries of the first batch. */
   #appliedOfFirst = 0;
   #isStalled = false;
 
-  constructor(apply: ConsensusHooks['apply']) {
+  /** @param entriesPerSlice maximum number of entries applied in one turn */
+  constructor(apply: ConsensusHooks['apply'], entriesPerSlice: number) {
     this.#apply = apply;
+    this.#entriesPerSlice = entriesPerSlice;
   }
 
   get isEmpty(): boolean {
@@ -45,34 +47,52 @@ export class ApplyQueue<Batch extends CommittedBatch> {
 
   /**
    * Applies one slice and leaves the rest to the next turns. So the clients of the first entries get their responses,
-   * and their next requests are already written to disk, while later entries are still being applied.
+   * and their next requests are already written to disk, while later entries are still being applied. Small batches that
+   * wait together are one slice, because each slice is one write to the store.
    *
    * @param backlog number of entries that are committed and not applied yet
-   * @returns the batch whose last entry was applied
+   * @returns the batches whose last entry was applied, in order
    */
-  applySlice(backlog: number): Batch | undefined {
-    const batch = this.#batches[0];
-    if (batch === undefined || this.#isStalled) return undefined;
-    const { entries } = batch;
-    const from = this.#appliedOfFirst;
-    const to = sliceEnd(entries, from, backlog > LAGGING_ENTRIES ? BYTES_PER_LAGGING_SLICE : BYTES_PER_SLICE);
-    const applied = this.#apply(from === 0 && to === entries.length ? entries : entries.slice(from, to));
+  applySlice(backlog: number): Batch[] {
+    if (this.#batches.length === 0 || this.#isStalled) return [];
+    const maxBytes = backlog > LAGGING_ENTRIES ? BYTES_PER_LAGGING_SLICE : BYTES_PER_SLICE;
+    const applied = this.#apply(this.#nextSlice(maxBytes));
     if (applied === undefined) {
       this.#isStalled = true;
-      return undefined;
+      return [];
     }
     this.#appliedOfFirst += applied;
-    if (this.#appliedOfFirst < entries.length) return undefined;
-    this.#batches.shift();
-    this.#appliedOfFirst = 0;
-    return batch;
+    return this.#takeApplied();
   }
-}
 
-/** Returns the end of the slice that starts at `from`. A slice has at least one entry. */
-function sliceEnd(entries: readonly Entry[], from: number, maxBytes: number): number {
-  const most = Math.min(entries.length, from + ENTRIES_PER_SLICE);
-  let to = from;
-  for (let bytes = 0; to < most && bytes < maxBytes; to += 1) bytes += entries[to]?.data?.length ?? 0;
-  return to;
+  /** A slice has at least one entry. */
+  #nextSlice(maxBytes: number): readonly Entry[] {
+    const parts: (readonly Entry[])[] = [];
+    let room = this.#entriesPerSlice;
+    let bytes = 0;
+    let from = this.#appliedOfFirst;
+    for (const { entries } of this.#batches) {
+      const most = Math.min(entries.length, from + room);
+      let to = from;
+      for (; to < most && bytes < maxBytes; to += 1) bytes += entries[to]?.data?.length ?? 0;
+      if (to === from) break;
+      parts.push(from === 0 && to === entries.length ? entries : entries.slice(from, to));
+      if (to < entries.length) break;
+      room -= to - from;
+      from = 0;
+    }
+    return parts.length === 1 ? (parts[0] as readonly Entry[]) : parts.flat();
+  }
+
+  #takeApplied(): Batch[] {
+    const taken: Batch[] = [];
+    for (const batch of this.#batches) {
+      const { length } = batch.entries;
+      if (this.#appliedOfFirst < length) break;
+      this.#appliedOfFirst -= length;
+      taken.push(batch);
+    }
+    this.#batches.splice(0, taken.length);
+    return taken;
+  }
 }

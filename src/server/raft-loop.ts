@@ -11,6 +11,9 @@ import { ReadQueue, type ReadWaiter } from './read-queue.ts';
 import { ReadRequests } from './read-requests.ts';
 import type { SlowRequests } from './slow-requests.ts';
 
+/** Few, so that the first entries are answered while the next ones are written. */
+const ENTRIES_PER_SLICE = 64;
+
 export interface RaftLoopOptions {
   readonly node: RawNode;
   readonly memory: MemoryStorage;
@@ -57,7 +60,7 @@ export class RaftLoop implements ConsensusDriver {
     this.#store = log;
     this.#hooks = hooks;
     this.#scheduler = options.scheduler;
-    this.#applying = new ApplyQueue((entries) => hooks.apply(entries));
+    this.#applying = new ApplyQueue((entries) => hooks.apply(entries), ENTRIES_PER_SLICE);
     this.reads = new ReadQueue(options.readNonce, options.slowRequests);
     this.#core = new RaftCore({
       node,
@@ -255,7 +258,6 @@ export class RaftLoop implements ConsensusDriver {
 
   #apply(): void {
     if (this.#core.isInstalling) return;
-    const applied = this.#applying.applySlice(this.backlog);
-    if (applied !== undefined) this.#core.applied(applied);
+    for (const applied of this.#applying.applySlice(this.backlog)) this.#core.applied(applied);
   }
 }
