@@ -10,6 +10,7 @@ import { maxFrameBytes, RecordType } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { nodeDisk } from './node-disk.ts';
 import { DEFAULT_SLICE_BYTES, type SegmentFile } from './segment-file.ts';
+import { countReleased } from './released-segments.ts';
 import { segmentName, type SegmentName } from './segment-name.ts';
 import { SegmentPreparer } from './segment-preparer.ts';
 import { SegmentRemover } from './segment-remover.ts';
@@ -27,13 +28,6 @@ const MAX_INLINE_BYTES = 64 << 10;
 const MAX_RESERVE_BYTES = 4 << 20;
 /** Maximum size of an entry's fields without its data. */
 const ENTRY_FIELD_BYTES = 48;
-/**
- * In a cluster of several members, so much of the log before a snapshot record stays. After a restart of all members, a
- * leader has only what is in its log, and a member that lags by a few entries would need a snapshot of the whole store.
- */
-const KEPT_BYTES = 8 << 20;
-/** So many entries are enough, also if they are short: a start reads them all. */
-const KEPT_ENTRIES = 2_000;
 /** Delay before a failed creation of a segment is retried. */
 const ROTATE_RETRY_MS = 500;
 
@@ -149,7 +143,11 @@ export class FileLog implements LogStore {
         waitingBytes: () => this.#queuedBytes,
         lastWriteBytes: () => this.#lastWriteBytes,
         offsetOf: (segment) => (segment === this.#tail ? this.#tailOffset : 0),
-        isUrgent: () => this.#queue.length > 0 || this.#tailOffset > this.#tail.size * 0.75,
+        isUrgent: () =>
+          this.#queue.length > 0 ||
+          this.#tailOffset > this.#tail.size * 0.75 ||
+          // A disk that becomes full just now must be noticed before the writer reaches this segment.
+          (this.#next !== undefined && this.#next.ready < this.#reserveBytes()),
       },
     );
     this.#prepareAhead();
@@ -202,9 +200,8 @@ export class FileLog implements LogStore {
   get room(): number {
     if (this.#isOutOfSpace) return 0;
     if (!this.#preparer.isDiskFull) return Infinity;
-    const reserve = Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
     const tailLeft = this.#tail.ready - this.#tailOffset - this.#queuedBytes;
-    return Math.max(tailLeft, (this.#next?.ready ?? 0) - this.#headerBytes()) - reserve;
+    return Math.max(tailLeft, (this.#next?.ready ?? 0) - this.#headerBytes()) - this.#reserveBytes();
   }
 
   release(snapshot: LogSnapshot): Promise<void> {
@@ -279,6 +276,10 @@ export class FileLog implements LogStore {
       this.#flushScheduled = false;
       this.#flush();
     });
+  }
+
+  #reserveBytes(): number {
+    return Math.min(MAX_RESERVE_BYTES, this.#options.segmentBytes / 8);
   }
 
   #headerBytes(): number {
@@ -474,20 +475,10 @@ export class FileLog implements LogStore {
     this.#next = this.#preparer.begin(this.#options.segmentBytes);
   }
 
-  /** Removes segments that have only entries up to the snapshot record's. Some stay for members that lag. */
-  #dropSegments({ index, confState: { voters, learners } }: LogSnapshot): void {
-    const { segmentBytes } = this.#options;
-    const kept = voters.length + learners.length > 1 ? Math.min(KEPT_BYTES, segmentBytes / 2) : 0;
-    for (
-      let next = this.#segments[1];
-      next !== undefined && next.index <= index + 1;
-      next = this.#segments[1]
-    ) {
-      const bytesAfter = (this.#segments.length - 2) * segmentBytes + this.#tailOffset;
-      if (bytesAfter < kept && index - next.index < KEPT_ENTRIES) return;
-      const segment = defined(this.#segments.shift(), 'the log has a segment');
-      this.#remover.remove(join(this.#options.directory, segment.name));
-    }
+  #dropSegments(snapshot: LogSnapshot): void {
+    const sizes = { segmentBytes: this.#options.segmentBytes, tailBytes: this.#tailOffset };
+    for (const { name } of this.#segments.splice(0, countReleased(this.#segments, snapshot, sizes)))
+      this.#remover.remove(join(this.#options.directory, name));
   }
 
   #fail(error: Error): void {
