@@ -1,5 +1,8 @@
 import { listSegments } from '../../storage/wal/segment-name.ts';
 import { scanLog } from '../../storage/wal/log-scan.ts';
+import { defined } from '../../lib/assert.ts';
+import { RawNode } from '../../raft/raw-node.ts';
+import type { ConsensusDriver } from '../../server/consensus.ts';
 import { type Message, MessageType, newMessage } from '../../raft/types.ts';
 import { type Entry, HardState } from '../../wire/gen/raftpb.ts';
 import type { PlantedBug } from './planted-bug.ts';
@@ -123,7 +126,14 @@ export const comparesIndexes: PlantedBug = {
 export const compactsUnapplied: PlantedBug = {
   name: 'compaction beyond raft',
   disables: ({ member }) => {
-    Object.defineProperty(member.consensus, 'applied', { get: () => member.applied.index });
+    const { log } = member.consensus as ConsensusDriver;
+    const removeUpTo = log.removeUpTo.bind(log);
+    const ofRaft = defined(Object.getOwnPropertyDescriptor(RawNode.prototype, 'applied'), 'raft has it');
+    log.removeUpTo = (upTo, snapshot) => {
+      Object.defineProperty(RawNode.prototype, 'applied', { ...ofRaft, get: () => member.applied.index });
+      removeUpTo(upTo, snapshot);
+      Object.defineProperty(RawNode.prototype, 'applied', ofRaft);
+    };
   },
 };
 
