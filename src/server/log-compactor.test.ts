@@ -42,6 +42,7 @@ function keeper(
   const options = {
     applied,
     log: new LocalRaftLog({ memory, store: log as unknown as LogStore, consensus, catchupBytes }),
+    releasedIndex: 0,
     engine: { syncLog },
     snapshotCount: 10,
     catchupEntries: 2,
@@ -73,6 +74,27 @@ function keeper(
   };
   return { keeper: made, memory, metrics, node, applied, release, log, apply };
 }
+
+// A start finds entries before the last release, and counted them as new ones.
+it('a restarted member releases the log after as many entries as before the restart', () => {
+  const release = vi.fn(() => new Promise<void>(() => undefined));
+  const applied = { index: 24, term: 1, confState };
+  const options = {
+    applied,
+    log: { release, unreleasedBytes: 0, firstIndex: 1 },
+    releasedIndex: 20,
+    engine: { syncLog: () => new Promise<void>(() => undefined) },
+    snapshotCount: 10,
+    isAlone: () => false,
+    clock: { now: vi.fn(() => 0) },
+  };
+  const made = new LogCompactor(options as unknown as LogCompactorOptions);
+  made.applied();
+  expect(options.clock.now).not.toHaveBeenCalled();
+  applied.index = 30;
+  made.applied();
+  expect(options.clock.now).toHaveBeenCalled();
+});
 
 describe('the log in memory', () => {
   it('keeps the entries that slow followers may need', async () => {

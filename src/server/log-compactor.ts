@@ -9,6 +9,8 @@ import type { Member } from './member.ts';
 
 export interface LogCompactorOptions {
   readonly log: RaftLog;
+  /** Index of the last snapshot record in the log at the start. Entries before it may be kept for members that lag. */
+  readonly releasedIndex: number;
   readonly engine: EngineControl;
   readonly applied: AppliedState;
   /** Entries applied between two releases of the log, if it does not grow by `RELEASE_BYTES` before. */
@@ -45,7 +47,8 @@ export class LogCompactor {
 
   constructor(options: LogCompactorOptions) {
     this.#options = options;
-    this.#releasedIndex = options.log.firstIndex - 1;
+    // A log without the last applied entry was released up to that, and begins after it.
+    this.#releasedIndex = Math.max(options.releasedIndex, options.log.firstIndex - 1);
   }
 
   /**
@@ -111,7 +114,7 @@ export class LogCompactor {
 /** The compactor of a member's log, with the limits of its configuration. */
 export function openLogCompactor(
   member: Pick<Member, 'config' | 'engine' | 'applied' | 'clock' | 'metrics' | 'cluster'>,
-  rest: Pick<LogCompactorOptions, 'log' | 'logger' | 'failed'>,
+  rest: Pick<LogCompactorOptions, 'log' | 'releasedIndex' | 'logger' | 'failed'>,
 ): LogCompactor {
   const { config, engine, applied, clock, metrics, cluster } = member;
   return new LogCompactor({

@@ -204,6 +204,7 @@ export class Member {
     });
     this.logCompactor = openLogCompactor(this, {
       log: this.#raft.log,
+      releasedIndex: storage.contents.snapshot.index,
       logger: options.logger('server/log-compactor.ts'),
       failed: (error) => this.#fail(error.message),
     });
