@@ -166,6 +166,10 @@ const MOVES_PER_KEY = 4;
 /** Entries looked at in one step, without reading anything. */
 const MEASURED_PER_STEP = 16_384;
 
+function withoutKey(entry: KeyEntry): KeyEntry {
+  return entry.key.length === 0 ? entry : { key: EMPTY, meta: entry.meta };
+}
+
 /**
  * One range read, done in steps so that a long one is spread over turns of the event loop: reading keys, sorting them
  * and encoding keys without values. All steps see the same state, since the cursor is frozen.
@@ -285,11 +289,8 @@ export class RangeScan {
   /** Keeps what passes, but none of the buffers that keys were read into. */
   #add(found: readonly KeyEntry[]): void {
     const passed = found.filter(({ meta }) => passes(this.#options, meta));
-    const entries = usesKeys(this.#options) ? withPackedKeys(passed) : passed;
-    for (const entry of entries)
-      this.#entries.push(
-        usesKeys(this.#options) || entry.key.length === 0 ? entry : { key: EMPTY, meta: entry.meta },
-      );
+    const kept = usesKeys(this.#options) ? withPackedKeys(passed) : passed.map(withoutKey);
+    for (const entry of kept) this.#entries.push(entry);
   }
 
   *#sort(): Generator<void, void> {
