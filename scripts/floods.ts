@@ -1,6 +1,7 @@
 /**
  * `npm run floods`: measures the latency of puts of a normal client while other clients flood the server, for Keystead
- * and real etcd. Options: `--only resets,pings`, `--seconds 5` (per flood), `--servers keystead,etcd`.
+ * and real etcd, and before it. Options: `--only resets,pings`, `--seconds 5` (per flood), `--servers keystead,etcd`.
+ * `KEYSTEAD_E2E_SERVING_THREADS`, `KEYSTEAD_E2E_RAFT_THREAD` and `KEYSTEAD_E2E_NODE` as in the end-to-end tests.
  */
 import { parseArgs } from 'node:util';
 import { floodKinds, measureFlood, type FloodKind } from '../e2e/security/floods/measure.ts';
@@ -15,14 +16,23 @@ const { values } = parseArgs({
 });
 
 console.log(
-  '| flood | server | puts | median ms | slowest ms | frames | failed | connections | server s | us a frame | loop delay ms |',
+  '| flood | server | puts | quiet p99 ms | median ms | p99 ms | slowest ms | frames | failed | connections | server s | us a frame | loop delay ms |',
 );
-console.log('| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |');
+console.log('| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |');
+const seconds = Number(values.seconds);
 for (const kind of values.only.split(',') as FloodKind[]) {
   for (const server of values.servers.split(',') as MemberKind[]) {
-    const f = await measureFlood(server, kind, Number(values.seconds));
+    const f = await measureFlood(server, kind, seconds, seconds);
     const cells = [
-      ...[kind, server, f.puts, f.medianMs.toFixed(1), f.slowestMs.toFixed(0)],
+      ...[
+        kind,
+        server,
+        f.puts,
+        f.quietP99Ms.toFixed(1),
+        f.medianMs.toFixed(1),
+        f.p99Ms.toFixed(1),
+        f.slowestMs.toFixed(0),
+      ],
       ...[f.frames, f.failed, f.connections, (f.serverMs / 1000).toFixed(2)],
       ...[
         ((f.serverMs * 1000) / f.frames).toFixed(1),

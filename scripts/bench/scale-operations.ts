@@ -14,7 +14,7 @@ const clients = (count: number, conns: number): string[] => [
 const size = (warm: number, total: number): string[] => ['--warm', String(warm), '--total', String(total)];
 
 /** Arguments of the load generator. The pages are of 50,000 objects; events go to 500 watchers. */
-const loads: Readonly<Record<Operation, readonly string[]>> = {
+export const loads: Readonly<Record<Operation, readonly string[]>> = {
   put: ['--scenario', 'put', ...clients(100, 10), ...size(60_000, 60_000)],
   update: ['--scenario', 'update', ...clients(50, 10), ...size(20_000, 30_000), '--value-size', '1000'],
   get: [

@@ -19,7 +19,7 @@ interface Secured {
 const ROOT: Account = { name: 'root', password: 'secret' };
 const asRoot = ['--user', `${ROOT.name}:${ROOT.password}`];
 
-async function withCertificates<T>(work: (secured: Secured) => Promise<T>): Promise<T> {
+export async function withCertificates<T>(work: (secured: Secured) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'keystead-bench-tls-'));
   const file = (name: string, content: string): string => {
     writeFileSync(join(directory, name), content);

@@ -12,8 +12,10 @@ import { ServingThread } from '../serving/serving-thread.ts';
 import type { ServingThreadData } from '../serving/thread-data.ts';
 import { RocksReader } from '../storage/rocks-reader.ts';
 import { forwardingLogger } from '../threads/forwarded-log.ts';
+import { nameThread } from '../threads/name-thread.ts';
 import { openClientTls } from '../tls/open-tls.ts';
 
+nameThread('serving');
 const { config, methods, ...place } = workerData as ServingThreadData<Config>;
 const port = defined(parentPort, 'the serving worker runs as a worker thread');
 

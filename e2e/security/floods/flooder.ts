@@ -2,8 +2,12 @@
  * A client that floods a server, in a process of its own: `flooder.ts KIND PORT CONNECTIONS SECONDS`. It ends with a
  * line of JSON that says how many frames the server took and on how many connections.
  */
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { RangeRequest } from '../../../src/wire/gen/etcdserverpb.ts';
+import { KV } from '../../../src/wire/services.ts';
 import { hello, rounds, type Round } from './frames.ts';
 
 const [kind = '', port = '', connections = '', seconds = ''] = process.argv.slice(2);
@@ -102,7 +106,36 @@ async function closeTogether(count: number): Promise<void> {
   await sleep(Math.max(0, Number(seconds) * 1000));
 }
 
-if (kind === 'closing') await closeTogether(Number(connections));
+/** Lists all keys below `list/` again and again, and discards what comes. */
+async function list(): Promise<void> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`, {
+    settings: { initialWindowSize: 16 << 20 },
+  });
+  await once(session, 'connect');
+  session.setLocalWindowSize(16 << 20);
+  counts.connections++;
+  const request = RangeRequest.encode(
+    RangeRequest.create({ key: Buffer.from('list/'), rangeEnd: Buffer.from('list0') }),
+  );
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(request.length, 1);
+  while (performance.now() < endMs) {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': KV.methods.range.path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.end(Buffer.concat([prefix, request]));
+    stream.resume();
+    await once(stream, 'close');
+    counts.frames++;
+  }
+  session.destroy();
+}
+
+if (kind === 'lists') await Promise.all(Array.from({ length: Number(connections) }, list));
+else if (kind === 'closing') await closeTogether(Number(connections));
 else {
   const round = rounds[kind as keyof typeof rounds];
   await Promise.all(Array.from({ length: Number(connections) }, () => flood(round)));

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PutRequest } from '../../../src/wire/gen/etcdserverpb.ts';
+import { PutRequest, TxnRequest } from '../../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../../src/wire/services.ts';
 import { runCommand } from '../../harness/command.ts';
 import { Member, type MemberKind } from '../../harness/member.ts';
@@ -11,7 +12,7 @@ import { eventually } from '../../harness/wait.ts';
 import type { rounds } from './frames.ts';
 import { processorMs } from '../../harness/processes.ts';
 
-export type FloodKind = keyof typeof rounds | 'closing' | 'transactions';
+export type FloodKind = keyof typeof rounds | 'closing' | 'transactions' | 'lists';
 
 export const floodKinds: readonly FloodKind[] = [
   'resets',
@@ -20,14 +21,18 @@ export const floodKinds: readonly FloodKind[] = [
   'pings',
   'closing',
   'transactions',
+  'lists',
 ];
 
 export interface FloodFigures {
   /** Of a client that behaves: its puts, one after another with short pauses, during the flood. */
   readonly puts: number;
+  /** 99th percentile of its puts before the flood; NaN if they were not measured. */
+  readonly quietP99Ms: number;
   readonly medianMs: number;
+  readonly p99Ms: number;
   readonly slowestMs: number;
-  /** Frames of the flood (connections closed, transactions done) that the server took, and on how many connections. */
+  /** Frames of the flood (connections closed, transactions done, lists read) that the server took, and on how many connections. */
   readonly frames: number;
   readonly failed: number;
   readonly connections: number;
@@ -42,6 +47,9 @@ const PAUSE_MS = 5;
 const TXN_CLIENTS = 64;
 const TXNS_A_SECOND = 60;
 const TXN_BYTES = 1_200_000;
+/** Each list has 100 MB. */
+const LISTED = { clients: 8, keys: 10_000, bytes: 10_000 };
+const FILL_KEYS_A_TXN = 100;
 const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 /** Puts while `isOver` is false. Milliseconds of each. */
@@ -65,7 +73,7 @@ interface Flood {
 }
 
 async function runFlooder(kind: string, port: number, seconds: number): Promise<{ flood: Promise<Flood> }> {
-  const count = kind === 'closing' ? CLOSED_CONNECTIONS : 4;
+  const count = kind === 'closing' ? CLOSED_CONNECTIONS : kind === 'lists' ? LISTED.clients : 4;
   const args = ['--import', 'tsx', file('flooder.ts'), kind, String(port), String(count), String(seconds)];
   const program = new Program('flooder', process.execPath, args, { cwd: repositoryRoot });
   const line = (start: string): Promise<string> =>
@@ -101,11 +109,35 @@ async function transactions(port: number, seconds: number): Promise<Flood> {
   return { frames: total - failed, failed, connections: 1 };
 }
 
-/** Puts of a client that behaves, beside one flood, on a server of its own. */
+/** Writes the keys that the flood of lists reads. */
+async function fillForLists(client: RpcClient): Promise<void> {
+  const value = randomBytes(LISTED.bytes);
+  for (let first = 0; first < LISTED.keys; first += FILL_KEYS_A_TXN) {
+    const success = Array.from({ length: FILL_KEYS_A_TXN }, (_, at) => ({
+      request: {
+        case: 'requestPut' as const,
+        value: PutRequest.create({ key: Buffer.from(`list/${first + at}`), value }),
+      },
+    }));
+    const answer = await client.unary(KV.methods.txn, TxnRequest.create({ success }));
+    if (!('messages' in answer)) throw new Error(`the lists could not be filled: ${answer.details}`);
+  }
+}
+
+function atFraction(sorted: readonly number[], fraction: number): number {
+  return sorted[Math.floor(sorted.length * fraction)] ?? NaN;
+}
+
+/**
+ * Puts of a client that behaves, beside one flood, on a server of its own.
+ *
+ * @param quietSeconds how long its puts are measured before the flood
+ */
 export async function measureFlood(
   server: MemberKind,
   kind: FloodKind,
   seconds: number,
+  quietSeconds = 0,
 ): Promise<FloodFigures> {
   const env: NodeJS.ProcessEnv =
     server === 'keystead' ? { NODE_OPTIONS: `--import=${file('loop-delay-preload.mjs')}` } : {};
@@ -113,6 +145,9 @@ export async function measureFlood(
   const client = new RpcClient(member.endpoint);
   try {
     await putsUntil(client, () => true);
+    if (kind === 'lists') await fillForLists(client);
+    const quietEndMs = performance.now() + quietSeconds * 1000;
+    const quiet = await putsUntil(client, () => performance.now() >= quietEndMs);
     const { flood } =
       kind === 'transactions'
         ? { flood: transactions(member.clientPort, seconds) }
@@ -127,7 +162,15 @@ export async function measureFlood(
     const { frames, connections, failed } = await done;
     return {
       puts: times.length,
-      medianMs: times[times.length >> 1] ?? NaN,
+      quietP99Ms:
+        quietSeconds > 0
+          ? atFraction(
+              quiet.sort((a, b) => a - b),
+              0.99,
+            )
+          : NaN,
+      medianMs: atFraction(times, 0.5),
+      p99Ms: atFraction(times, 0.99),
       slowestMs: times.at(-1) ?? NaN,
       frames,
       connections,
