@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PutRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
 import { serverUnderTest } from '../harness/member.ts';
@@ -138,5 +138,47 @@ describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
       await cluster.settled();
       expect(await snapshotsReceived(away)).toBe(0);
     });
+  },
+);
+
+// Its responses must reach the leader, whose address it has only from the requests of the leader.
+describe.skipIf(missing !== undefined)(
+  `a follower that was away while an unknown member became the leader ${missing ?? ''}`,
+  () => {
+    let cluster: TestCluster | undefined;
+    afterEach(() => cluster?.destroy());
+
+    it.each(['keystead', 'etcd'] as const)(
+      'gets a snapshot from it: %s',
+      { timeout: 120_000 },
+      async (kind) => {
+        const flags = [
+          '--snapshot-count=100',
+          '--snapshot-catchup-entries=20',
+          '--strict-reconfig-check=false',
+        ];
+        cluster = await TestCluster.create(
+          [serverUnderTest, serverUnderTest, serverUnderTest],
+          flags,
+          () => ({ ETCD_KEYSTEAD_CATCHUP_BYTES: '0' }),
+        );
+        const leader = await cluster.leader();
+        const away = cluster.members.find((member) => member !== leader);
+        if (away === undefined) throw new Error('a cluster of three has followers');
+        await away.kill();
+        const joined = await cluster.addLearner(
+          kind,
+          'joined',
+          kind === 'keystead' ? ['--keystead-catchup-bytes=0'] : [],
+        );
+        await cluster.promote(joined);
+        await cluster.moveLeader(joined);
+        await load(joined.endpoint, upTo(1000));
+        await away.start();
+        await cluster.settled();
+        await load(away.endpoint, upTo(10));
+        expect(await snapshotsReceived(away)).toBeGreaterThan(0);
+      },
+    );
   },
 );

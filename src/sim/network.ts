@@ -189,6 +189,7 @@ export class SimNetwork {
         this.#time.after(REFUSED_MS, () => report(false));
         return;
       }
+      receiver.transport.addRemote(from);
       receiver.handler.onSnapshot({ ...message }, snapshot.chunks, WHOLE).then(
         () => report(true),
         () => this.#time.after(REFUSED_MS, () => report(false)),
@@ -215,6 +216,8 @@ export class SimNetwork {
       }
       if (station.handler.isIdRemoved(from)) this.#refuseRemoved(from, to);
       else {
+        // Connections of real members name the sender and its addresses.
+        station.transport.addRemote(from);
         const refusal = station.handler.onMessages([{ ...message, entries: [...message.entries] }]);
         assert(refusal === undefined, `a message of a correct member is taken, not refused: ${refusal}`);
       }
