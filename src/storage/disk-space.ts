@@ -6,11 +6,16 @@ import type { SpaceGauge } from '../ports/space.ts';
 const statfs = promisify(statfsOf);
 
 const POLL_MS = 200;
+/** While the free space is less than so many reserves. Other programs may fill the disk too. */
+const NEAR_RESERVES = 4;
+const NEAR_POLL_MS = 50;
 const MEBIBYTE = 1 << 20;
+/** A byte of the log is written to RocksDB's own log too, and to a table when RocksDB flushes its memory. */
+const COPIES = 3;
 
 /**
- * Bytes that must stay free on a disk of this capacity. RocksDB needs them to flush all its memory, for its own log of
- * the same rows, and to merge files meanwhile. A failed write would stop RocksDB, so writes are refused before.
+ * Bytes that must stay free on a disk of this capacity, besides those for what RocksDB will flush. RocksDB merges files,
+ * and both logs reserve space ahead. A failed write would stop RocksDB, so writes are refused before.
  */
 export function reserveFor(capacity: number): number {
   const usual = Math.min(128 * MEBIBYTE, Math.max(48 * MEBIBYTE, Math.floor(capacity / 32)));
@@ -58,19 +63,25 @@ export async function spaceOf(directory: string): Promise<{ capacity: number; fr
 
 /** Watches the free space of the disk of a directory. */
 export class DiskSpace implements SpaceGauge {
-  readonly #directory: string;
+  readonly #read: () => Promise<{ capacity: number; free: number }>;
+  #unflushed: () => number = () => 0;
   #capacity = 0;
   #free = 0;
+  /** Bytes that `logged` has subtracted in all. */
+  #subtracted = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  private constructor(directory: string) {
-    this.#directory = directory;
+  private constructor(read: () => Promise<{ capacity: number; free: number }>) {
+    this.#read = read;
   }
 
-  /** Reads the free space now, and every 200 ms until `stop`. */
-  static async watch(directory: string): Promise<DiskSpace> {
-    const space = new DiskSpace(directory);
+  /** Reads the free space now, and several times a second until `stop`. */
+  static async watch(
+    directory: string,
+    read = (): ReturnType<typeof spaceOf> => spaceOf(directory),
+  ): Promise<DiskSpace> {
+    const space = new DiskSpace(read);
     await space.#look();
     return space;
   }
@@ -80,7 +91,10 @@ export class DiskSpace implements SpaceGauge {
     return this.#capacity;
   }
 
-  /** Bytes that an unprivileged process can still use: as last read, minus the bytes reported by `took` since. */
+  /**
+   * Bytes that this process can still use, without those that the store will write without being asked. `logged` counts
+   * the writes since they were read.
+   */
   get free(): number {
     return this.#free;
   }
@@ -90,9 +104,15 @@ export class DiskSpace implements SpaceGauge {
     return this.#free > reserveFor(this.#capacity);
   }
 
-  /** Subtracts written bytes from the free space, so that a burst between two reads is not missed. */
-  took(bytes: number): void {
-    this.#free -= bytes;
+  /** @param unflushed reads how many bytes the store has in memory and will write to its files */
+  expectFlushes(unflushed: () => number): void {
+    this.#unflushed = unflushed;
+  }
+
+  /** So many bytes were written to the log: subtracts all that they take, so that a burst between two reads is seen. */
+  logged(bytes: number): void {
+    this.#subtracted += COPIES * bytes;
+    this.#free -= COPIES * bytes;
   }
 
   stop(): void {
@@ -101,11 +121,14 @@ export class DiskSpace implements SpaceGauge {
   }
 
   async #look(): Promise<void> {
-    const { capacity, free } = await spaceOf(this.#directory);
+    const subtractedBefore = this.#subtracted;
+    const { capacity, free } = await this.#read();
     this.#capacity = capacity;
-    this.#free = free;
+    // What was written meanwhile may be missing in the number.
+    this.#free = free - this.#unflushed() - (this.#subtracted - subtractedBefore);
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#look(), POLL_MS);
+    const isNear = this.#free < NEAR_RESERVES * reserveFor(capacity);
+    this.#timer = setTimeout(() => void this.#look(), isNear ? NEAR_POLL_MS : POLL_MS);
     this.#timer.unref();
   }
 }

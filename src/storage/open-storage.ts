@@ -64,6 +64,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   opening.catch(() => undefined);
   const early = EarlyLog.read(directory.wal);
   const engine = await opening;
+  space.expectFlushes(() => engine.unflushedBytes);
   try {
     removeLeftovers(directory.rocksdb);
     const hasLog = logExists(directory.wal);
@@ -74,8 +75,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       segmentBytes: segmentBytesFor(space.capacity),
       onFailure: options.onFailure,
       onSync: (durationMs, bytes, bufferMs) => {
-        // The engine writes about the same bytes to its own log, and again when it flushes.
-        space.took(2 * bytes);
+        space.logged(bytes);
         options.onSync?.(durationMs, bytes, bufferMs);
       },
     };

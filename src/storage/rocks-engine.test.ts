@@ -16,6 +16,18 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 engineCases('rocksdb', () => RocksEngine.open(freshDirectory()));
 
 describe('rocksdb', () => {
+  it('tells how many bytes it will flush, while it is closed too', async () => {
+    const engine = await RocksEngine.open(freshDirectory());
+    const before = engine.unflushedBytes;
+    const batch = engine.batch();
+    batch.put('event', Buffer.alloc(12), Buffer.alloc(1 << 20));
+    engine.write(batch);
+    expect(engine.unflushedBytes - before).toBeGreaterThanOrEqual(1 << 20);
+    const written = engine.unflushedBytes;
+    await engine.close();
+    expect(engine.unflushedBytes).toBe(written);
+  });
+
   it('keeps rows of all columns across a close', async () => {
     const directory = freshDirectory();
     const first = await RocksEngine.open(directory);

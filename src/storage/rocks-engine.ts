@@ -91,6 +91,7 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
     },
   );
   #spareBatch: BatchHandle | undefined;
+  #unflushedBytes = 0;
   readonly #recalls = new Set<() => Promise<void>>();
   readonly #currentColumns = (): OpenColumns => this.columns;
   readonly #onFailure: (error: EngineFailedError) => void;
@@ -294,6 +295,15 @@ export class RocksEngine extends RocksReader implements EngineControl, SharedSto
         this.#property('rocksdb.live-sst-files-size'),
       );
     return this.#sizes.current();
+  }
+
+  /**
+   * Bytes of events in memory that no table has yet. A flush writes them before RocksDB's log of them is removed, as does
+   * an opening after a failure. The other columns have a few megabytes at most.
+   */
+  get unflushedBytes(): number {
+    if (this.isOpen) this.#unflushedBytes = this.#property('rocksdb.cur-size-all-mem-tables');
+    return this.#unflushedBytes;
   }
 
   canGrow(): Promise<boolean> {
