@@ -32,7 +32,7 @@ const ownFlags: Readonly<Record<string, string>> = {
   'keystead-list-cache-bytes': 'size of the cache of values read by range requests; allocated as needed',
   'keystead-max-logins-per-second': 'logins started per second; others wait in a queue of at most 10,000',
   'keystead-serving-threads':
-    'threads that serve client connections; off by default, and more than one need Node.js 22.12',
+    'threads that serve client connections; the default depends on the cores, see [Serving threads](threads.md#the-default)',
   'keystead-raft-thread': 'raft and its log in a thread of their own; off by default',
   'keystead-max-connections': 'client connections per listen URL; more are closed at once',
   'keystead-max-held-bytes':

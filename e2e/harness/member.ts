@@ -14,15 +14,16 @@ export const serverUnderTest: MemberKind =
   process.env['KEYSTEAD_E2E_SERVER'] === 'etcd' ? 'etcd' : 'keystead';
 
 /**
- * KEYSTEAD_E2E_SERVING_THREADS=N starts every Keystead member with so many serving threads. More than one need Node.js
- * 22.12; KEYSTEAD_E2E_NODE names the Node.js that runs the members.
+ * KEYSTEAD_E2E_SERVING_THREADS=N starts every Keystead member with so many serving threads, and `auto` with as many as
+ * fit the machine. Without it there are none, so that results do not depend on the number of cores. More than one need
+ * Node.js 22.12; KEYSTEAD_E2E_NODE names the Node.js that runs the members.
  */
 export const servingThreads = process.env['KEYSTEAD_E2E_SERVING_THREADS'] ?? '';
 /** KEYSTEAD_E2E_RAFT_THREAD=1 gives raft a thread of its own in every Keystead member. */
 const hasRaftThread = process.env['KEYSTEAD_E2E_RAFT_THREAD'] === '1';
 /** The flags of these settings. */
 export const threadFlags: readonly string[] = [
-  ...(servingThreads === '' ? [] : [`--keystead-serving-threads=${servingThreads}`]),
+  `--keystead-serving-threads=${servingThreads === '' ? '0' : servingThreads}`,
   ...(hasRaftThread ? ['--keystead-raft-thread'] : []),
 ];
 export const nodePath = process.env['KEYSTEAD_E2E_NODE'] ?? process.execPath;

@@ -62,6 +62,8 @@ function fileValue({ name, kind }: FlagDefinition, text: string): unknown {
     case 'int':
     case 'int64':
       return Number(text);
+    case 'uintOrAuto':
+      return text === 'auto' ? text : Number(text);
     case 'duration':
       return (parseGoDuration(text) ?? NaN) * 1e6;
     case 'strings':

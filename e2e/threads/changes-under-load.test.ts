@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { PutRequest, RangeRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
-import { Member, serverUnderTest, servingThreads } from '../harness/member.ts';
+import { Member, serverUnderTest } from '../harness/member.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 import { AuthServer, outcome } from '../security/auth-server.ts';
+import { threadsUnderTest } from './thread-count.ts';
 
 const CLIENTS = 8;
 /** Answers that each client gets between two changes. */
@@ -16,8 +17,6 @@ const DENIED = '7 etcdserver: permission denied';
 const INVALID = '16 etcdserver: invalid auth token';
 /** Of a request that was checked before a change and applied after it. */
 const OLD = '3 etcdserver: revision of auth store is old';
-
-const withThreads = servingThreads === '' ? ['--keystead-serving-threads=1'] : [];
 
 /**
  * Puts and gets of one user on many connections, which are spread over the serving threads. Between two changes of users
@@ -96,9 +95,9 @@ class Load {
 }
 
 describe.skipIf(serverUnderTest === 'etcd').each([
-  ['without serving threads', []],
-  ['with serving threads', withThreads],
-])('changes of users under load %s', (_name, flags) => {
+  ['without serving threads', '0'],
+  ['with serving threads', threadsUnderTest],
+])('changes of users under load %s', (_name, threads) => {
   let server: AuthServer | undefined;
   let load: Load | undefined;
   afterEach(async () => {
@@ -107,7 +106,10 @@ describe.skipIf(serverUnderTest === 'etcd').each([
   });
 
   it('hold for each request that is sent after them', async () => {
-    const member = await Member.start({ kind: 'keystead', flags: ['--bcrypt-cost=4', ...flags] });
+    const member = await Member.start({
+      kind: 'keystead',
+      flags: ['--bcrypt-cost=4', `--keystead-serving-threads=${threads}`],
+    });
     const users = new AuthServer(member);
     server = users;
     await users.enable();

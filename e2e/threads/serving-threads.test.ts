@@ -9,9 +9,10 @@ import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
 import { hasReusePort } from '../../src/config/unsupported-flags.ts';
 import { PlantedFault } from './planted-fault.ts';
+import { threadsUnderTest } from './thread-count.ts';
 
 /** Further tests of serving threads are all other suites with KEYSTEAD_E2E_SERVING_THREADS; see docs/testing.md. */
-describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', () => {
+describe.skipIf(serverUnderTest === 'etcd')('a member with serving threads', () => {
   const cleanups: (() => Promise<void> | void)[] = [];
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -20,7 +21,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', ()
   async function start(env: NodeJS.ProcessEnv = {}): Promise<Member> {
     const member = await Member.start({
       kind: 'keystead',
-      flags: ['--keystead-serving-threads=1'],
+      flags: [`--keystead-serving-threads=${threadsUnderTest}`],
       env,
     });
     cleanups.push(() => member.destroy());
@@ -59,7 +60,7 @@ describe.skipIf(serverUnderTest === 'etcd')('a member with a serving thread', ()
     await eventually('the refused call in the metrics', async () => counted.test(await metricsOf(member)));
   });
 
-  it('ends with a message when the thread fails, and loses nothing', async () => {
+  it('ends with a message when a thread fails, and loses nothing', async () => {
     const fault = new PlantedFault('serving');
     cleanups.push(() => fault.remove());
     const member = await start(fault.env);

@@ -10,9 +10,10 @@ import {
   type RangeResponse,
 } from '../../src/wire/gen/etcdserverpb.ts';
 import { Auth, KV } from '../../src/wire/services.ts';
-import { Member, serverUnderTest, servingThreads } from '../harness/member.ts';
+import { Member, serverUnderTest } from '../harness/member.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
+import { threadsUnderTest } from './thread-count.ts';
 
 const WRITERS = 4;
 const READERS = 8;
@@ -27,8 +28,8 @@ describe.skipIf(serverUnderTest === 'etcd')('gets of a member with serving threa
   });
 
   async function start(flags: readonly string[] = []): Promise<Member> {
-    const threads = servingThreads === '' ? ['--keystead-serving-threads=1'] : [];
-    const member = await Member.start({ kind: 'keystead', flags: [...threads, ...flags] });
+    const threads = `--keystead-serving-threads=${threadsUnderTest}`;
+    const member = await Member.start({ kind: 'keystead', flags: [threads, ...flags] });
     cleanups.push(() => member.destroy());
     return member;
   }

@@ -14,6 +14,13 @@ import { programEnvironment } from '../../e2e/harness/program.ts';
 export type System = 'etcd' | 'keystead';
 export const systems: readonly System[] = ['etcd', 'keystead'];
 
+/** Without serving threads unless a later flag says otherwise, so that figures do not depend on the number of cores. */
+export const keysteadCommand = (): readonly string[] => [
+  process.execPath,
+  keysteadBundle(),
+  '--keystead-serving-threads=0',
+];
+
 function healthy(port: number): Promise<boolean> {
   return new Promise((done) => {
     const probe = request({ host: '127.0.0.1', port, path: '/health', timeout: 1000 }, (response) => {
@@ -112,7 +119,7 @@ export class BenchCluster {
 
 /** @param cores the processors that the server may use, as in `taskset -c` */
 function launch(system: System, flags: readonly string[], cores?: string): ChildProcess {
-  const program = system === 'etcd' ? [requirePeer('etcd')] : [process.execPath, keysteadBundle()];
+  const program = system === 'etcd' ? [requirePeer('etcd')] : keysteadCommand();
   const prefix = cores === undefined ? [] : ['taskset', '-c', cores];
   const [command = '', ...args] = [...prefix, ...program, ...flags];
   return spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] });

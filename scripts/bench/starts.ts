@@ -7,14 +7,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { programEnvironment } from '../../e2e/harness/program.ts';
 import { threadTimes } from './processor-time.ts';
 import { requirePeer } from '../../e2e/harness/paths.ts';
 import { freePort } from '../../e2e/harness/ports.ts';
-import { type System, systems } from './servers.ts';
+import { keysteadCommand, type System, systems } from './servers.ts';
 
 const { values } = parseArgs({ options: { starts: { type: 'string', default: '20' } } });
 const READY = 'ready to serve client requests';
@@ -46,9 +46,8 @@ class Place {
 
   static async prepare(system: System | 'empty'): Promise<Place> {
     if (system === 'empty') return new Place(EMPTY);
-    const own = [process.execPath, resolve(import.meta.dirname, '../../dist/keystead.js')];
     const url = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`;
-    const place = new Place(system === 'etcd' ? [requirePeer('etcd')] : own, {
+    const place = new Place(system === 'etcd' ? [requirePeer('etcd')] : keysteadCommand(), {
       client: await url(),
       peer: await url(),
     });

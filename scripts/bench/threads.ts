@@ -5,12 +5,12 @@
  *
  * A variant is a number of serving threads, `N+raft` with raft in a thread of its own, or `N@BUNDLE` for another build.
  * The variants run one after the other in each round, with new data. The figures are medians of the rounds. Options:
- * `--node PATH` runs the servers with another Node.js (more than one thread need 22.12); `--clients`, `--conns` and
- * `--value-size` as in the load generator.
+ * `--node PATH` runs the servers with another Node.js (more than one thread need 22.12); `--tls` has clients use TLS;
+ * `--clients`, `--conns` and `--value-size` as in the load generator.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,6 +19,7 @@ import { freePort } from '../../e2e/harness/ports.ts';
 import { programEnvironment } from '../../e2e/harness/program.ts';
 import { residentBytes } from '../../e2e/harness/processes.ts';
 import { eventually } from '../../e2e/harness/wait.ts';
+import { Authority } from '../../src/tls/testing/authority.ts';
 import { runLoad } from './load.ts';
 import { median } from './report.ts';
 
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     variants: { type: 'string', default: '0,1,4' },
     rounds: { type: 'string', default: '3' },
     node: { type: 'string', default: process.execPath },
+    tls: { type: 'boolean', default: false },
     scenario: { type: 'string', default: 'put' },
     total: { type: 'string', default: '60000' },
     warm: { type: 'string', default: '60000' },
@@ -50,29 +52,42 @@ async function measure(variant: string): Promise<Round> {
   const [kind = '0', bundle = keysteadBundle()] = variant.split('@');
   const [threads = '0', raft] = kind.split('+');
   const data = mkdtempSync(join(tmpdir(), 'keystead-threads-'));
-  const [client, peer] = [await freePort(), await freePort()];
-  const urls = { client: `http://127.0.0.1:${client}`, peer: `http://127.0.0.1:${peer}` };
+  const [client, peer, health] = [await freePort(), await freePort(), await freePort()];
+  const urls = {
+    client: `${values.tls ? 'https' : 'http'}://127.0.0.1:${client}`,
+    peer: `http://127.0.0.1:${peer}`,
+    health: `http://127.0.0.1:${health}`,
+  };
+  const tls = values.tls ? certificates(data) : { server: [], client: [] };
   const server = spawn(
     values.node,
     [
-      ...[bundle, '--data-dir', data, '--log-level', 'error', '--quota-backend-bytes', String(8 * 2 ** 30)],
+      ...[
+        bundle,
+        '--data-dir',
+        join(data, 'data'),
+        '--log-level',
+        'error',
+        '--quota-backend-bytes',
+        String(8 * 2 ** 30),
+      ],
       ...['--listen-client-urls', urls.client, '--advertise-client-urls', urls.client],
       ...['--listen-peer-urls', urls.peer, '--initial-advertise-peer-urls', urls.peer],
       ...['--initial-cluster', `default=${urls.peer}`],
-      ...(threads === '0' ? [] : ['--keystead-serving-threads', threads]),
+      ...['--listen-metrics-urls', urls.health, '--keystead-serving-threads', threads, ...tls.server],
       ...(raft === undefined ? [] : ['--keystead-raft-thread']),
     ],
     { stdio: ['ignore', 'inherit', 'inherit'], env: programEnvironment() },
   );
   try {
-    await eventually('a healthy server', async () => (await fetch(`${urls.client}/health`)).status === 200);
+    await eventually('a healthy server', async () => (await fetch(`${urls.health}/health`)).status === 200);
     const pid = server.pid ?? 0;
     const args = Object.entries(values)
-      .filter(([name]) => !['variants', 'rounds', 'node'].includes(name))
-      .flatMap(([name, value]) => [`--${name}`, value]);
+      .filter(([name]) => !['variants', 'rounds', 'node', 'tls'].includes(name))
+      .flatMap(([name, value]) => [`--${name}`, String(value)]);
     // The thread of the process itself is the core.
     const named = [{ pid, thread: pid }, ...threadsNamed(pid, 'raft')];
-    const load = await runLoad(`127.0.0.1:${client}`, args, [[pid]], named);
+    const load = await runLoad(urls.client.replace('http://', ''), [...args, ...tls.client], [[pid]], named);
     const perOperation = (us: number): number => us / load.operations;
     return {
       coreUs: perOperation(load.threadUs[0] ?? NaN),
@@ -87,6 +102,21 @@ async function measure(variant: string): Promise<Round> {
     await once(server, 'exit');
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** Writes certificates. Returns the flags of the server and of the load generator. */
+function certificates(directory: string): { server: string[]; client: string[] } {
+  const file = (name: string, content: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const authority = new Authority();
+  const { certificate, keyPem } = authority.issue({ hosts: ['127.0.0.1'] });
+  return {
+    server: ['--cert-file', file('server.crt', certificate), '--key-file', file('server.key', keyPem)],
+    client: ['--cacert', file('ca.crt', authority.certificate)],
+  };
 }
 
 function threadsNamed(pid: number, name: string): { pid: number; thread: number }[] {

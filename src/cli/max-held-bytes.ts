@@ -1,5 +1,5 @@
-import { totalmem } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { availableMemory } from '../config/machine.ts';
 
 /** The default is this fraction of the memory of the machine or of the process limit. */
 const FRACTION = 8;
@@ -12,10 +12,4 @@ export function maxHeldBytes(
 ): number {
   if (configured > 0) return configured;
   return Math.max(MIN_BYTES, Math.floor(memoryBytes / FRACTION));
-}
-
-function availableMemory(): number {
-  // Without a limit of the process this is 0 or a huge number.
-  const allowed = process.constrainedMemory();
-  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
 }

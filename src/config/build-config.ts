@@ -26,6 +26,7 @@ export interface ConfigParts {
   readonly autoCompaction: AutoCompaction;
   readonly initialCluster: InitialCluster;
   readonly localAddress: string | undefined;
+  readonly servingThreads: number;
 }
 
 /**
@@ -38,6 +39,7 @@ export function buildConfig({
   autoCompaction,
   initialCluster,
   localAddress,
+  servingThreads,
 }: ConfigParts): Config {
   return Object.freeze({
     ...identity(values, initialCluster),
@@ -47,6 +49,7 @@ export function buildConfig({
     ...security(values),
     log,
     localAddress,
+    servingThreads,
     featureGates: resolveFeatureGates(values['feature-gates']),
     featureGateText: featureGateText(values['feature-gates']),
     audit: auditSettings(values),
@@ -59,7 +62,6 @@ export function buildConfig({
     rejoin: values['keystead-rejoin'],
     blockCacheBytes: values['keystead-block-cache-bytes'],
     listCacheBytes: values['keystead-list-cache-bytes'],
-    servingThreads: values['keystead-serving-threads'],
     raftThread: values['keystead-raft-thread'],
     maxConnections: values['keystead-max-connections'],
     maxLoginsPerSecond: values['keystead-max-logins-per-second'],

@@ -103,6 +103,7 @@ const textKinds: ReadonlySet<FlagKind> = new Set([
 ]);
 const integerTypes: Partial<Record<FlagKind, { type: string; bits: number; signed: boolean }>> = {
   uint: { type: 'uint', bits: 64, signed: false },
+  uintOrAuto: { type: 'uint', bits: 64, signed: false },
   uint32: { type: 'uint32', bits: 32, signed: false },
   uint64: { type: 'uint64', bits: 64, signed: false },
   int: { type: 'int', bits: 64, signed: true },
@@ -115,8 +116,9 @@ type NamedFlag = FlagDefinition & { readonly name: FlagName };
 function setFromFile(values: FlagValues, flag: NamedFlag, path: readonly string[], value: Json): void {
   const integer = integerTypes[flag.kind];
   // The host whitelist is the only list of strings that is comma-separated text in the file as well.
-  const isText = textKinds.has(flag.kind) || flag.name === 'host-whitelist';
-  if (integer !== undefined) setInteger(values, flag, integer, path, value);
+  const isAuto = flag.kind === 'uintOrAuto' && value === 'auto';
+  const isText = textKinds.has(flag.kind) || flag.name === 'host-whitelist' || isAuto;
+  if (integer !== undefined && !isAuto) setInteger(values, flag, integer, path, value);
   else if (isText) setText(values, flag, path, value);
   else if (flag.kind === 'bool') {
     if (typeof value !== 'boolean') throw typeFault(value, fieldName(flag, path), 'bool');

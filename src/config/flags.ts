@@ -8,6 +8,7 @@ export type FlagKind =
   | 'string'
   | 'bool'
   | 'uint'
+  | 'uintOrAuto'
   | 'uint32'
   | 'uint64'
   | 'int'
@@ -192,7 +193,7 @@ const own = [
   { name: 'keystead-block-cache-bytes', kind: 'uint', default: '67108864', group: 'Keystead', help: 'Size of the block cache of the store in bytes.' },
   { name: 'keystead-list-cache-bytes', kind: 'uint', default: '134217728', group: 'Keystead', help: 'Size of the cache of values read by range requests, in bytes; 0 turns it off.' },
   { name: 'keystead-max-logins-per-second', kind: 'uint', default: '500', group: 'Keystead', help: 'Maximum number of Authenticate requests started per second; others wait; 0 means no limit.' },
-  { name: 'keystead-serving-threads', kind: 'uint', default: '0', group: 'Keystead', help: 'Threads that serve the connections of clients: sockets, TLS, HTTP/2 and gRPC framing; 0 leaves them to the main thread. More than one needs Node.js 22.12.' },
+  { name: 'keystead-serving-threads', kind: 'uintOrAuto', default: 'auto', group: 'Keystead', help: 'Threads that serve the connections of clients: sockets, TLS, HTTP/2 and gRPC framing; 0 leaves them to the main thread. auto is two fewer than the cores, at most 4, and 0 where more than one cannot be used: they need Linux and Node.js 22.12.' },
   { name: 'keystead-raft-thread', kind: 'bool', default: 'false', group: 'Keystead', help: 'Run raft and its log in a thread of their own.' },
   { name: 'keystead-max-connections', kind: 'uint', default: '0', group: 'Keystead', help: 'Maximum number of client connections; 0 means the open-file limit less a reserve.' },
   { name: 'keystead-max-held-bytes', kind: 'uint', default: '0', group: 'Keystead', help: 'Maximum number of bytes buffered for all clients: requests not received completely and responses not sent yet. Above it the connections that hold most are closed; 0 means an eighth of the memory.' },

@@ -4,6 +4,7 @@ import { parseCommandLine } from './command-line.ts';
 import type { Config, InitialCluster, LogSettings } from './config.ts';
 import { applyConfigFile, ConfigFileError } from './config-file.ts';
 import { defaultHost } from './default-host.ts';
+import { defaultServingThreads } from './default-serving-threads.ts';
 import { applyEnvironment } from './environment.ts';
 import { resolveFeatureGates } from './feature-gates.ts';
 import { findFlag } from './flags.ts';
@@ -13,6 +14,7 @@ import { parseInitialCluster } from './initial-cluster.ts';
 import { MIN_RAFT_CONNECTION_TIMEOUT_MS } from './limits.ts';
 import { localAddress } from './local-address.ts';
 import { logSettings } from './log-settings.ts';
+import { type Machine, thisMachine } from './machine.ts';
 import { flagsWithoutEffect, unsupportedFlagFault } from './unsupported-flags.ts';
 import type { EarlyLogLine } from './early-log-line.ts';
 import { ADVERTISE_CLIENT_URLS_MISSING, startFault, validate } from './validate.ts';
@@ -45,13 +47,19 @@ export interface LoadInput {
   /** Without the program name. */
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Looked at for defaults that depend on it. */
+  readonly machine?: () => Machine;
 }
 
 /**
  * Loads the configuration with etcd's precedence. With a configuration file, flags and environment are ignored.
  * Without one, flags win over the environment.
  */
-export async function loadConfig({ args, environment }: LoadInput): Promise<LoadOutcome> {
+export async function loadConfig({
+  args,
+  environment,
+  machine = thisMachine,
+}: LoadInput): Promise<LoadOutcome> {
   const values = defaultFlagValues();
   const commandLine = parseCommandLine(args, values);
   if (commandLine.kind === 'help')
@@ -70,7 +78,7 @@ export async function loadConfig({ args, environment }: LoadInput): Promise<Load
   if (values.version) return { kind: 'version' };
 
   const path = values['config-file'] === '' ? (environment['ETCD_CONFIG_FILE'] ?? '') : values['config-file'];
-  if (path !== '') return await loadFile(path, running);
+  if (path !== '') return await loadFile(path, running, machine);
 
   const fromEnvironment = applyEnvironment(environment, values, commandLine.given);
   const early = [...fromEnvironment.lines];
@@ -88,10 +96,10 @@ export async function loadConfig({ args, environment }: LoadInput): Promise<Load
     const message = `v2 proxy is deprecated, and --discovery-fallback can't be configured as "proxy"`;
     return rejected(early, [running], message, undefined);
   }
-  return finish({ values, given, early, before: [], running });
+  return finish({ values, given, early, before: [], running, machine });
 }
 
-async function loadFile(path: string, running: EarlyLogLine): Promise<LoadOutcome> {
+async function loadFile(path: string, running: EarlyLogLine, machine: () => Machine): Promise<LoadOutcome> {
   // With a configuration file, all other flags are ignored.
   const values = defaultFlagValues();
   let given: ReadonlySet<string>;
@@ -110,7 +118,7 @@ async function loadFile(path: string, running: EarlyLogLine): Promise<LoadOutcom
       'loaded server configuration, other configuration command line flags and environment variables will be ignored if provided',
     fields: { path },
   };
-  return finish({ values, given, early: [], before: [loaded], running });
+  return finish({ values, given, early: [], before: [loaded], running, machine });
 }
 
 /** With discovery, the default cluster of one member does not apply. */
@@ -140,9 +148,10 @@ interface FinishInput {
   /** Lines to log after the warnings of the validation. */
   readonly before: readonly EarlyLogLine[];
   readonly running: EarlyLogLine;
+  readonly machine: () => Machine;
 }
 
-function finish({ values, given, early, before, running }: FinishInput): LoadOutcome {
+function finish({ values, given, early, before, running, machine }: FinishInput): LoadOutcome {
   const log = logSettings(values);
   if ('fault' in log) {
     if (log.exitCode === 2) return { kind: 'exit', exitCode: 2, stdout: '', stderr: `${log.fault}\n` };
@@ -165,10 +174,41 @@ function finish({ values, given, early, before, running }: FinishInput): LoadOut
     ? localAddress(values['initial-advertise-peer-urls'])
     : undefined;
   late.push(...(local?.lines ?? []));
-  const config = buildConfig({ values, log, ...parts, localAddress: local?.address });
   const unsupported = unsupportedFlagFault(values, process.versions.node);
   if (unsupported !== undefined) return rejected(early, late, unsupported, log);
+  const threads = servingThreads(values, machine);
+  late.push(...threads.lines);
+  const config = buildConfig({
+    values,
+    log,
+    ...parts,
+    localAddress: local?.address,
+    servingThreads: threads.count,
+  });
   return { kind: 'ready', config, early, late };
+}
+
+/** The given number, or one that fits the machine. The log says how the latter was chosen. */
+function servingThreads(
+  values: FlagValues,
+  machine: () => Machine,
+): { count: number; lines: readonly EarlyLogLine[] } {
+  const given = values['keystead-serving-threads'];
+  if (given !== 'auto') return { count: given, lines: [] };
+  const found = machine();
+  const { threads, reason } = defaultServingThreads(found, [
+    ...values['listen-client-urls'],
+    ...values['listen-client-http-urls'],
+  ]);
+  const fields = {
+    'serving-threads': threads,
+    reason,
+    processors: found.processors,
+    'cpu-quota': found.cpuQuota ?? 'none',
+    'memory-bytes': found.memoryBytes,
+  };
+  const message = 'chose the number of serving threads';
+  return { count: threads, lines: [{ level: 'info', caller: CALLER, message, fields }] };
 }
 
 /** Checks what etcd checks only during its start. @returns the parsed values, or etcd's error text */

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { featureGates, gateNames, type FeatureGate } from './feature-gates.ts';
 import { flagDefinitions, type FlagDefinition, type FlagName } from './flags.ts';
 import { loadConfig } from './load.ts';
+import { type Machine, thisMachine } from './machine.ts';
 import { flagsWithoutEffect, hasReusePort } from './unsupported-flags.ts';
 
 /*
@@ -134,7 +135,9 @@ function argsFor(flag: FlagDefinition & { readonly name: FlagName }): readonly s
 
 /** Loads the configuration and returns each of its fields by path. */
 async function fieldsOf(args: readonly string[]): Promise<Map<string, string>> {
-  const outcome = await loadConfig({ args, environment: {} });
+  // With more cores, the number of serving threads could be the one that the test sets.
+  const machine = (): Machine => ({ ...thisMachine(), processors: 1 });
+  const outcome = await loadConfig({ args, environment: {}, machine });
   if (outcome.kind !== 'ready') throw new Error(`${args.join(' ')}: ${JSON.stringify(outcome)}`);
   const found = new Map<string, string>();
   collect(outcome.config, [], found);

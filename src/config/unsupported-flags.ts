@@ -14,7 +14,8 @@ export function hasReusePort(nodeVersion: string): boolean {
  * @returns an error text, or undefined
  */
 export function unsupportedFlagFault(values: FlagValues, nodeVersion: string): string | undefined {
-  const threads = values['keystead-serving-threads'];
+  const given = values['keystead-serving-threads'];
+  const threads = given === 'auto' ? 0 : given;
   if (threads > MAX_SERVING_THREADS)
     return `--keystead-serving-threads is at most ${MAX_SERVING_THREADS}, and is ${threads}`;
   if (hasReusePort(nodeVersion)) return undefined;

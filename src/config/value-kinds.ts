@@ -14,6 +14,7 @@ export interface KindValues {
   readonly string: string;
   readonly bool: boolean;
   readonly uint: number;
+  readonly uintOrAuto: number | 'auto';
   readonly uint32: number;
   readonly uint64: number;
   readonly int: number;
@@ -46,6 +47,7 @@ const parsers: { readonly [K in FlagKind]: (text: string, before: AnyValue | und
     return value;
   },
   uint: (text) => plainInteger(text, 64, false),
+  uintOrAuto: (text) => (text === 'auto' ? text : plainInteger(text, 64, false)),
   uint64: (text) => plainInteger(text, 64, false),
   int: (text) => plainInteger(text, 64, true),
   int64: (text) => plainInteger(text, 64, true),
