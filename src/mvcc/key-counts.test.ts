@@ -92,3 +92,14 @@ it('keeps no ends of ranges that are very long', () => {
   expect(world.counts.count(long)).toBe(world.expected(long));
   expect(world.engine.rows).toBeGreaterThan(0);
 });
+
+it('splits a block without reading the keys of its second half', () => {
+  const world = new World();
+  const keys = Array.from({ length: 257 }, (_, at) => `/k/${String(at).padStart(3, '0')}`);
+  world.change(keys.slice(0, 256));
+  world.engine.rows = 0;
+  world.change(keys.slice(256));
+  expect(world.engine.rows).toBe(130);
+  for (const end of ['/k/128', '/k/129', '/k/130', '/k/256'])
+    expect(world.counts.count(range('/k/', end))).toBe(world.expected(range('/k/', end)));
+});

@@ -1,11 +1,12 @@
-import { assert } from '../lib/assert.ts';
+import { assert, defined } from '../lib/assert.ts';
 import type { Steps } from '../lib/steps.ts';
-import type { Engine, WriteBatch } from '../ports/engine.ts';
+import type { Engine, EngineIterator, WriteBatch } from '../ports/engine.ts';
 import { type KeyRange, keyString } from './key-range.ts';
 import { KeyRanks } from './key-ranks.ts';
 
 /** A block with more keys is split; half of that is what a split leaves. It bounds the keys a count has to visit. */
 const MAX_BLOCK_KEYS = 256;
+const SPLIT_BLOCK_KEYS = MAX_BLOCK_KEYS / 2 + 1;
 /** A block is merged into its neighbour when both together hold no more than this. */
 const MERGE_BLOCK_KEYS = 64;
 /** The others are split after a later batch. */
@@ -30,6 +31,18 @@ function rowValue(count: number): Buffer {
   const value = Buffer.allocUnsafe(4);
   value.writeUInt32BE(count, 0);
   return value;
+}
+
+/** Moves on by so many keys. @returns the first of them */
+function pass(rows: EngineIterator, count: number): Buffer {
+  let first: Buffer | undefined;
+  for (let left = count; left > 0;) {
+    const found = rows.next(left);
+    assert(found.length > 0, 'the count of a block matches its keys');
+    first ??= found[0];
+    left -= found.length / 2;
+  }
+  return defined(first, 'there is a key to pass');
 }
 
 /**
@@ -164,26 +177,21 @@ export class KeyCounts {
       lt: this.#endOf(block),
       keysOnly: true,
     });
-    let before = 0;
-    let previousEnd = block;
-    for (;;) {
-      const chunk = rows.next(MAX_BLOCK_KEYS / 2 + 1);
-      const first = chunk[0];
-      if (first === undefined) break;
-      if (before > 0) {
-        const start = keyString(first);
-        this.#starts.splice(previousEnd + 1, 0, start);
-        this.#counts.splice(previousEnd + 1, 0, 0);
-        this.#dirty.add(start);
-        this.#removed.delete(start);
-        previousEnd += 1;
-      }
-      const keys = chunk.length / 2;
-      this.#counts[previousEnd] = keys;
-      before += keys;
+    pass(rows, SPLIT_BLOCK_KEYS);
+    let left = count - SPLIT_BLOCK_KEYS;
+    this.#counts[block] = SPLIT_BLOCK_KEYS;
+    // The keys of the last block are not read, except its first one: their number is known.
+    for (let at = block + 1; left > 0; at += 1) {
+      const start = keyString(pass(rows, 1));
+      const keys = Math.min(left, SPLIT_BLOCK_KEYS);
+      this.#starts.splice(at, 0, start);
+      this.#counts.splice(at, 0, keys);
+      this.#dirty.add(start);
+      this.#removed.delete(start);
+      left -= keys;
+      if (left > 0) pass(rows, keys - 1);
     }
     rows.close();
-    assert(before === count, 'the count of a block matches its keys');
     this.#dirty.add(this.#starts[block] ?? '');
   }
 

@@ -16,7 +16,7 @@ const meta = (mod: number): IndexMeta =>
   new IndexMeta({ mod, sub: 0, create: mod, version: 1, lease: 0n, size: 0, kv: undefined });
 
 it.each([10, 300, 5_000, 60_000])('the cache is bounded with values of %d bytes as without', (valueBytes) => {
-  const cache = new MetaCache(16 * MIB);
+  const cache = new MetaCache(16 * MIB, false);
   const before = heldBytes();
   const pool = Buffer.alloc(8 * valueBytes);
   for (let n = 0; n < 100_000; n += 1) {

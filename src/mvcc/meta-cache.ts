@@ -21,10 +21,23 @@ export class MetaCache {
   #young = new ShardedMap<string, IndexMeta>(lastChars);
   #old = new ShardedMap<string, IndexMeta>(lastChars);
   #youngBytes = 0;
+  #holdsAll: boolean;
 
-  /** @param bytes limit of both generations together */
-  constructor(bytes: number) {
+  /**
+   * @param bytes limit of both generations together
+   * @param isEmpty the store has no live key
+   */
+  constructor(bytes: number, isEmpty: boolean) {
     this.#generationBytes = bytes / 2;
+    this.#holdsAll = isEmpty;
+  }
+
+  /**
+   * Whether all live keys are here. Then a key that is not here does not exist, and the engine need not be asked. So it
+   * is in a store that was empty when it was opened, until it has more keys than the cache has room for.
+   */
+  get holdsAll(): boolean {
+    return this.#holdsAll;
   }
 
   get(key: string): IndexMeta | undefined {
@@ -53,6 +66,7 @@ export class MetaCache {
     this.#grow(valueBytes(meta));
   }
 
+  /** The key is not live any more. */
   delete(key: string): void {
     const before = this.#young.get(key);
     if (before !== undefined) {
@@ -62,15 +76,24 @@ export class MetaCache {
     this.#old.delete(key);
   }
 
-  clear(): void {
+  /** What is here of the key is old. */
+  forget(key: string): void {
+    this.#holdsAll = false;
+    this.delete(key);
+  }
+
+  /** @param isEmpty the store has no live key now */
+  clear(isEmpty: boolean): void {
     this.#young.clear();
     this.#old.clear();
     this.#youngBytes = 0;
+    this.#holdsAll = isEmpty;
   }
 
   #grow(bytes: number): void {
     this.#youngBytes += bytes;
     if (this.#youngBytes <= this.#generationBytes) return;
+    if (this.#old.size > 0) this.#holdsAll = false;
     this.#old = this.#young;
     this.#young = new ShardedMap(lastChars);
     this.#youngBytes = 0;

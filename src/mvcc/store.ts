@@ -89,7 +89,7 @@ export class MvccStore {
     this.#options = options;
     this.meta = new StoreMeta(engine);
     this.keyCounts = runSteps(KeyCounts.load(engine));
-    this.#cache = new MetaCache(options.cacheBytes);
+    this.#cache = new MetaCache(options.cacheBytes, this.keyCounts.total === 0);
     this.#listed = new ValueCache(options.listCacheBytes, () => this.sizeBytes);
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
@@ -105,7 +105,7 @@ export class MvccStore {
     const keyCounts = yield* KeyCounts.load(engine);
     this.meta = new StoreMeta(engine);
     this.keyCounts = keyCounts;
-    this.#cache.clear();
+    this.#cache.clear(keyCounts.total === 0);
     this.#listed.clear();
     this.#revision = this.meta.revision ?? lastEventRevision(engine);
     this.#committedRevision = this.#revision;
@@ -113,8 +113,7 @@ export class MvccStore {
     this.#pending = new Map();
     this.#absent.clear();
     this.#events = [];
-    this.#written = 0;
-    this.#unstagedBytes = 0;
+    this.#written = this.#unstagedBytes = 0;
     this.#staged = false;
     this.#hidden = false;
     this.#unsettled = this.#toSettle = undefined;
@@ -177,6 +176,7 @@ export class MvccStore {
 
   /** Reads the index entries of all `keys` at once, for the log entries applied next. `keyNames` are their strings. */
   prefetch(keys: readonly Buffer[], keyNames: readonly string[] = []): void {
+    if (this.#cache.holdsAll) return;
     const missing: Buffer[] = [];
     const names: string[] = [];
     keys.forEach((key, at) => {
@@ -202,7 +202,7 @@ export class MvccStore {
     if (pending !== undefined) return pending.meta;
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached;
-    if (this.#absent.has(name)) return undefined;
+    if (this.#cache.holdsAll || this.#absent.has(name)) return undefined;
     const row = this.engine.get('latest', key);
     if (row === undefined) return undefined;
     const meta = decodeIndexMeta(row);
@@ -331,7 +331,7 @@ export class MvccStore {
       if (name === undefined || pending === undefined) continue;
       this.#stageLatest(batch, name, pending);
       // The cache is not read or written for this key while it is pending.
-      this.#cache.delete(name);
+      this.#cache.forget(name);
     }
     this.keyCounts.stage(batch);
     const isLast = keys.length < count;
