@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { expect, it } from 'vitest';
-import { markEarly } from './early-marking.ts';
+import { markEarly, watchCollection } from './early-marking.ts';
 
 const CALL_BUFFERS = 256;
 const GROWTH_BYTES = 400 * 2 ** 20;
@@ -49,3 +50,33 @@ it('keeps V8 from marking the heap while a read allocates its buffers', async ()
   stop();
   expect(live).toHaveLength(400_000);
 });
+
+it('sees a collection at once, though it has looked for it while V8 marked', async () => {
+  const MAX_STEPS = 20_000;
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => {
+    collections += list.getEntries().filter(isOfWholeHeap).length;
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  const dropped = new MessageChannel().port1;
+  dropped.close();
+  await turn();
+  const before = collections;
+  const isCollected = watchCollection(MAX_STEPS);
+  await turn();
+  let seen = false;
+  for (let step = 0; step < MAX_STEPS && collections === before; step += 1) {
+    seen ||= isCollected();
+    dropped.postMessage(undefined, [new ArrayBuffer(64 * 2 ** 20)]);
+    if (step % 4 === 3) await turn();
+  }
+  observer.disconnect();
+  expect(collections).toBeGreaterThan(before);
+  expect(seen).toBe(true);
+  expect(live).toHaveLength(400_000);
+});
+
+function isOfWholeHeap(entry: object): boolean {
+  const { kind } = (entry as { detail: { kind: number } }).detail;
+  return kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+}

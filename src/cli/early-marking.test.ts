@@ -8,6 +8,8 @@ class Heap {
   use = { heap: 100 * MB, buffers: 10 * MB };
   marked = 0;
   isCollected = false;
+  /** The step that ends with a collection. */
+  collectsAt = Infinity;
   #nowMs = 0;
   readonly #tasks: (() => void)[] = [];
   readonly marking = new EarlyMarking({
@@ -15,8 +17,16 @@ class Heap {
     mark: () => {
       this.marked += 1;
       this.#nowMs += 1;
+      if (this.marked === this.collectsAt) this.isCollected = true;
     },
-    isCollected: () => this.isCollected,
+    watchCollection: (times) => {
+      let left = times;
+      return () => {
+        left -= 1;
+        expect(left).toBeGreaterThanOrEqual(0);
+        return this.isCollected;
+      };
+    },
     now: () => this.#nowMs,
     soon: (task) => this.#tasks.push(task),
   });
@@ -74,6 +84,14 @@ describe('EarlyMarking', () => {
     heap.marking.check();
     heap.isCollected = true;
     expect(heap.turns()).toEqual([0]);
+  });
+
+  it('does not start again in the turn of a collection', () => {
+    const heap = new Heap();
+    heap.grow(28);
+    heap.marking.check();
+    heap.collectsAt = 6;
+    expect(heap.turns()).toEqual([4, 2]);
   });
 
   it('counts from the least size, as V8 does', () => {

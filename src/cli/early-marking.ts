@@ -27,8 +27,11 @@ export interface MarkingOptions {
   readonly use: () => MemoryUse;
   /** Starts the marking of the heap, or marks some of it. */
   readonly mark: () => void;
-  /** Whether V8 has collected the whole heap since `collected` was called, as far as is known. */
-  readonly isCollected: () => boolean;
+  /**
+   * The returned function tells whether V8 has collected the whole heap since this call. It can be called `times` times,
+   * from the next turn on.
+   */
+  readonly watchCollection: (times: number) => () => boolean;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Runs a task in one of the next turns of the event loop. */
@@ -52,6 +55,7 @@ export class EarlyMarking {
   #leastBytes: number;
   #isMarking = false;
   #stepsLeft = 0;
+  #isCollected: () => boolean = () => false;
   readonly #turn = (): void => this.#markSome();
 
   constructor(options: MarkingOptions) {
@@ -66,6 +70,7 @@ export class EarlyMarking {
     if (this.#isMarking || heap < MIN_HEAP_BYTES || buffers - this.#leastBytes < START_BYTES) return;
     this.#isMarking = true;
     this.#stepsLeft = STEPS;
+    this.#isCollected = this.#options.watchCollection(STEPS);
     this.#options.soon(this.#turn);
   }
 
@@ -76,10 +81,15 @@ export class EarlyMarking {
   }
 
   #markSome(): void {
-    const { mark, isCollected, now, soon, use } = this.#options;
-    // The next step would start the marking for another collection.
-    if (isCollected()) this.#stepsLeft = 0;
-    for (const end = now() + TURN_MS; this.#stepsLeft > 0 && now() < end; this.#stepsLeft -= 1) mark();
+    const { mark, now, soon, use } = this.#options;
+    for (const end = now() + TURN_MS; this.#stepsLeft > 0 && now() < end; this.#stepsLeft -= 1) {
+      if (this.#isCollected()) {
+        // The next step would start the marking for another collection, and first finish sweeping the heap after this one.
+        this.#stepsLeft = 0;
+        break;
+      }
+      mark();
+    }
     if (this.#stepsLeft > 0) {
       soon(this.#turn);
       return;
@@ -87,6 +97,16 @@ export class EarlyMarking {
     this.#isMarking = false;
     this.#leastBytes = use().buffers;
   }
+}
+
+/**
+ * Only a collection of the whole heap removes an object with a weak reference, not a partial one. V8 marks what is read
+ * through such a reference, so the collection for which it marks just now does not remove it any more. So each reference
+ * is read once.
+ */
+export function watchCollection(times: number): () => boolean {
+  const references = Array.from({ length: times }, () => new WeakRef({}));
+  return () => references.pop()?.deref() === undefined;
 }
 
 /** Marks the heap of this thread early from now on, and sets how far it grows. The returned function ends that. */
@@ -101,21 +121,15 @@ export function markEarly(): () => void {
     // The memory is freed at once, as nobody receives it.
     mark: () => dropped.postMessage(undefined, [new ArrayBuffer(STEP_BYTES)]),
     now: () => performance.now(),
-    isCollected: () => noticed.deref() === undefined,
+    watchCollection,
     soon: setImmediate,
   });
-  // Only a collection of the whole heap removes such an object, not a partial one. The callback comes in a later turn.
-  // The reference is empty at once, but not if it was read earlier in the turn of the collection.
+  // The callback comes in a later turn.
   const collections = new FinalizationRegistry(() => {
     marking.collected();
     noticeNext();
   });
-  let noticed = new WeakRef({});
-  const noticeNext = (): void => {
-    const object = {};
-    noticed = new WeakRef(object);
-    collections.register(object, undefined);
-  };
+  const noticeNext = (): void => collections.register({}, undefined);
   noticeNext();
   const growth = new HeapGrowth();
   const timer = setInterval(() => {
