@@ -14,10 +14,14 @@ import { programEnvironment } from '../../e2e/harness/program.ts';
 export type System = 'etcd' | 'keystead';
 export const systems: readonly System[] = ['etcd', 'keystead'];
 
-/** Without serving threads unless a later flag says otherwise, so that figures do not depend on the number of cores. */
-export const keysteadCommand = (): readonly string[] => [
-  process.execPath,
-  keysteadBundle(),
+/**
+ * Without serving threads unless a later flag says otherwise, so that figures do not depend on the number of cores.
+ *
+ * @param bundle another build than that of this tree
+ */
+export const keysteadCommand = (bundle = keysteadBundle(), node = process.execPath): readonly string[] => [
+  node,
+  bundle,
   '--keystead-serving-threads=0',
 ];
 
@@ -117,9 +121,17 @@ export class BenchCluster {
   }
 }
 
-/** @param cores the processors that the server may use, as in `taskset -c` */
-function launch(system: System, flags: readonly string[], cores?: string): ChildProcess {
-  const program = system === 'etcd' ? [requirePeer('etcd')] : keysteadCommand();
+/**
+ * @param cores the processors that the server may use, as in `taskset -c`
+ * @param keystead how Keystead is started
+ */
+function launch(
+  system: System,
+  flags: readonly string[],
+  cores?: string,
+  keystead = keysteadCommand(),
+): ChildProcess {
+  const program = system === 'etcd' ? [requirePeer('etcd')] : keystead;
   const prefix = cores === undefined ? [] : ['taskset', '-c', cores];
   const [command = '', ...args] = [...prefix, ...program, ...flags];
   return spawn(command, args, { env: programEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] });
@@ -137,6 +149,7 @@ export class BenchServer {
     readonly system: System,
     readonly flags: readonly string[] = [],
     readonly cores?: string,
+    readonly keystead?: readonly string[],
   ) {
     this.#isSecure = flags.includes('--cert-file');
   }
@@ -160,7 +173,7 @@ export class BenchServer {
       ...['--listen-metrics-urls', `http://127.0.0.1:${healthPort}`],
     ];
     const began = performance.now();
-    const child = launch(this.system, flags, this.cores);
+    const child = launch(this.system, flags, this.cores, this.keystead);
     this.#process = child;
     while (!(await healthy(healthPort))) {
       if (child.exitCode !== null) throw new Error(`${this.system} exited with code ${child.exitCode}`);

@@ -1,122 +1,46 @@
 /**
- * Processor time of the core thread and of the others, per operation, for servers with serving threads and without.
+ * `npm run bench:threads`: processor time per operation of the main thread, raft's thread and the serving threads, for
+ * etcd and for members with different numbers of serving threads. It prints a table in Markdown.
  *
- *     npx tsx scripts/bench/threads.ts --variants 0,1,4 --rounds 3 --scenario put --total 60000 --warm 60000
- *
- * A variant is a number of serving threads, `N+raft` with raft in a thread of its own, or `N@BUNDLE` for another build.
- * The variants run one after the other in each round, with new data. The figures are medians of the rounds. Options:
- * `--node PATH` runs the servers with another Node.js (more than one thread need 22.12); `--tls` has clients use TLS;
- * `--clients`, `--conns` and `--value-size` as in the load generator.
+ * Options: `--variants etcd,0,1,2,4,4+raft` (`+raft` has raft in a thread of its own, `0@BUNDLE` runs another build),
+ * `--operations put,get,tls put`, `--rounds 3`, `--node PATH` (more than one serving thread needs 22.12), `--warm` and
+ * `--total` as in the load generator. The figures are medians of the rounds, and the variants alternate within a round.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { keysteadBundle } from '../../e2e/harness/paths.ts';
-import { freePort } from '../../e2e/harness/ports.ts';
-import { programEnvironment } from '../../e2e/harness/program.ts';
-import { residentBytes } from '../../e2e/harness/processes.ts';
-import { eventually } from '../../e2e/harness/wait.ts';
-import { Authority } from '../../src/tls/testing/authority.ts';
 import { runLoad } from './load.ts';
 import { median } from './report.ts';
+import { type Operation, operations } from './scale-costs.ts';
+import { loads } from './scale-operations.ts';
+import { allUs } from './scale-run.ts';
+import { withCertificates } from './security-scenarios.ts';
+import { BenchServer, keysteadCommand } from './servers.ts';
+
+const SECURE = 'tls ';
 
 const { values } = parseArgs({
   options: {
-    variants: { type: 'string', default: '0,1,4' },
+    variants: { type: 'string', default: 'etcd,0,1,2,4,4+raft' },
+    operations: { type: 'string', default: [...operations, `${SECURE}put`, `${SECURE}get`].join(',') },
     rounds: { type: 'string', default: '3' },
     node: { type: 'string', default: process.execPath },
-    tls: { type: 'boolean', default: false },
-    scenario: { type: 'string', default: 'put' },
-    total: { type: 'string', default: '60000' },
-    warm: { type: 'string', default: '60000' },
-    clients: { type: 'string', default: '100' },
-    conns: { type: 'string', default: '10' },
-    'value-size': { type: 'string', default: '256' },
+    warm: { type: 'string' },
+    total: { type: 'string' },
   },
 });
 
-interface Round {
-  readonly coreUs: number;
-  /** Not a number if raft has no thread of its own. */
-  readonly raftUs: number;
-  readonly allUs: number;
+/** Microseconds per operation. */
+interface Costs {
+  readonly main: number;
+  readonly raft: number;
+  readonly serving: number;
+  readonly all: number;
+  /** Operations per second. */
   readonly rate: number;
+  /** Milliseconds. */
   readonly p99: number;
-  readonly residentMb: number;
-}
-
-async function measure(variant: string): Promise<Round> {
-  const [kind = '0', bundle = keysteadBundle()] = variant.split('@');
-  const [threads = '0', raft] = kind.split('+');
-  const data = mkdtempSync(join(tmpdir(), 'keystead-threads-'));
-  const [client, peer, health] = [await freePort(), await freePort(), await freePort()];
-  const urls = {
-    client: `${values.tls ? 'https' : 'http'}://127.0.0.1:${client}`,
-    peer: `http://127.0.0.1:${peer}`,
-    health: `http://127.0.0.1:${health}`,
-  };
-  const tls = values.tls ? certificates(data) : { server: [], client: [] };
-  const server = spawn(
-    values.node,
-    [
-      ...[
-        bundle,
-        '--data-dir',
-        join(data, 'data'),
-        '--log-level',
-        'error',
-        '--quota-backend-bytes',
-        String(8 * 2 ** 30),
-      ],
-      ...['--listen-client-urls', urls.client, '--advertise-client-urls', urls.client],
-      ...['--listen-peer-urls', urls.peer, '--initial-advertise-peer-urls', urls.peer],
-      ...['--initial-cluster', `default=${urls.peer}`],
-      ...['--listen-metrics-urls', urls.health, '--keystead-serving-threads', threads, ...tls.server],
-      ...(raft === undefined ? [] : ['--keystead-raft-thread']),
-    ],
-    { stdio: ['ignore', 'inherit', 'inherit'], env: programEnvironment() },
-  );
-  try {
-    await eventually('a healthy server', async () => (await fetch(`${urls.health}/health`)).status === 200);
-    const pid = server.pid ?? 0;
-    const args = Object.entries(values)
-      .filter(([name]) => !['variants', 'rounds', 'node', 'tls'].includes(name))
-      .flatMap(([name, value]) => [`--${name}`, String(value)]);
-    // The thread of the process itself is the core.
-    const named = [{ pid, thread: pid }, ...threadsNamed(pid, 'raft')];
-    const load = await runLoad(urls.client.replace('http://', ''), [...args, ...tls.client], [[pid]], named);
-    const perOperation = (us: number): number => us / load.operations;
-    return {
-      coreUs: perOperation(load.threadUs[0] ?? NaN),
-      raftUs: perOperation(load.threadUs[1] ?? NaN),
-      allUs: perOperation(load.processorTime[0]?.allUs ?? NaN),
-      rate: load.rate,
-      p99: load.p99,
-      residentMb: residentBytes(pid) / 2 ** 20,
-    };
-  } finally {
-    server.kill('SIGKILL');
-    await once(server, 'exit');
-    rmSync(data, { recursive: true, force: true });
-  }
-}
-
-/** Writes certificates. Returns the flags of the server and of the load generator. */
-function certificates(directory: string): { server: string[]; client: string[] } {
-  const file = (name: string, content: string): string => {
-    const path = join(directory, name);
-    writeFileSync(path, content);
-    return path;
-  };
-  const authority = new Authority();
-  const { certificate, keyPem } = authority.issue({ hosts: ['127.0.0.1'] });
-  return {
-    server: ['--cert-file', file('server.crt', certificate), '--key-file', file('server.key', keyPem)],
-    client: ['--cacert', file('ca.crt', authority.certificate)],
-  };
+  /** Resident megabytes after the operations. */
+  readonly memory: number;
 }
 
 function threadsNamed(pid: number, name: string): { pid: number; thread: number }[] {
@@ -125,16 +49,76 @@ function threadsNamed(pid: number, name: string): { pid: number; thread: number 
     .map((thread) => ({ pid, thread: Number(thread) }));
 }
 
-const variants = values.variants.split(',');
-const rounds = new Map<string, Round[]>(variants.map((variant) => [variant, []]));
-for (let round = 0; round < Number(values.rounds); round++)
-  for (const variant of variants) rounds.get(variant)?.push(await measure(variant));
-
-console.log(`${values.scenario}: variant, core us, raft us, all us, rate, p99 ms, resident MB (medians)`);
-for (const [variant, measured] of rounds) {
-  const of = (name: keyof Round): string => median(measured.map((each) => each[name])).toFixed(1);
-  console.log(
-    [variant, of('coreUs'), of('raftUs'), of('allUs'), of('rate'), of('p99'), of('residentMb')].join('\t') +
-      `\tcore of each round: ${measured.map(({ coreUs }) => coreUs.toFixed(1)).join(' ')}`,
-  );
+function serverOf(variant: string, secured: readonly string[]): BenchServer {
+  if (variant === 'etcd') return new BenchServer('etcd', secured);
+  const [kind = '', bundle] = variant.split('@');
+  const [threads = '', raft] = kind.split('+');
+  const flags = [
+    `--keystead-serving-threads=${threads}`,
+    ...(raft === undefined ? [] : ['--keystead-raft-thread']),
+  ];
+  return new BenchServer('keystead', [...flags, ...secured], undefined, keysteadCommand(bundle, values.node));
 }
+
+function sizes(): string[] {
+  const given = Object.entries({ warm: values.warm, total: values.total });
+  return given.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+}
+
+async function measure(
+  variant: string,
+  operation: Operation,
+  secured: { readonly flags: readonly string[]; readonly client: readonly string[] },
+): Promise<Costs> {
+  const server = serverOf(variant, secured.flags);
+  try {
+    await server.start();
+    const { pid } = server;
+    const [raft, serving] = [threadsNamed(pid, 'raft'), threadsNamed(pid, 'serving')];
+    const args = [...loads[operation], ...sizes(), ...secured.client];
+    const load = await runLoad(server.endpoint, args, [[pid]], [{ pid, thread: pid }, ...raft, ...serving]);
+    const [main = NaN, ...others] = load.threadUs.map((us) => us / load.operations);
+    const sum = (of: readonly number[]): number => of.reduce((all, each) => all + each, 0);
+    return {
+      main: server.system === 'etcd' ? NaN : main,
+      raft: raft.length === 0 ? NaN : sum(others.slice(0, raft.length)),
+      serving: serving.length === 0 ? NaN : sum(others.slice(raft.length)),
+      all: allUs(load),
+      rate: load.rate,
+      p99: load.p99,
+      memory: server.rss() / 1e6,
+    };
+  } finally {
+    await server.remove();
+  }
+}
+
+function cell(figures: readonly number[]): string {
+  const middle = median([...figures]);
+  if (Number.isNaN(middle)) return '-';
+  return middle >= 1000
+    ? Number(middle.toPrecision(3)).toLocaleString('en')
+    : String(Number(middle.toPrecision(3)));
+}
+
+const plain = { flags: [], client: [] };
+const names = ['main', 'raft', 'serving', 'all', 'rate', 'p99', 'memory'] as const;
+console.log(
+  '| operation | serving threads | main thread us | raft us | serving us | all us | rate (/s) | p99 ms | resident MB |',
+);
+console.log(`| --- | --- |${' --: |'.repeat(names.length)}`);
+await withCertificates(async (certificates) => {
+  for (const name of values.operations.split(',')) {
+    const isSecure = name.startsWith(SECURE);
+    const operation = (isSecure ? name.slice(SECURE.length) : name) as Operation;
+    const variants = values.variants.split(',');
+    const measured = new Map<string, Costs[]>(variants.map((variant) => [variant, []]));
+    for (let round = 0; round < Number(values.rounds); round++)
+      for (const variant of variants)
+        measured.get(variant)?.push(await measure(variant, operation, isSecure ? certificates : plain));
+    for (const [variant, rounds] of measured)
+      console.log(
+        `| ${[name, variant, ...names.map((each) => cell(rounds.map((costs) => costs[each])))].join(' | ')} |`,
+      );
+  }
+});
