@@ -2,7 +2,7 @@ import { reasonOf } from '../../lib/text.ts';
 import type { CatalogEntry } from '../catalog.ts';
 import type { Manifest } from '../manifest.ts';
 import { type Chain, chainAfter, type Hole, isLogged, type LoggedManifest, segmentsAfter } from './chains.ts';
-import { type LogPlace, readSegment } from './read-segment.ts';
+import { type LogPlace, readGrowingSegment } from './read-segment.ts';
 import type { ReplayTarget } from './replay.ts';
 import type { StoredSegment } from './segment-name.ts';
 
@@ -84,7 +84,7 @@ async function tooNew(
   if (segment === undefined) return undefined;
   let markMs = 0;
   try {
-    for (const record of (await readSegment(log, segment)).records()) {
+    for (const record of (await readGrowingSegment(log, segment)).records()) {
       if (record.kind === 'mark') markMs = record.mark.timeMs;
       else if (record.entry.index === applied.index) break;
     }

@@ -13,7 +13,7 @@ import {
   type SegmentHeader,
   SHA256_BYTES,
 } from './segment-format.ts';
-import { chainName, type StoredSegment } from './segment-name.ts';
+import { chainName, parseSegment, type StoredSegment } from './segment-name.ts';
 
 /** A block has at least one entry, and an entry can be as large as the largest request. */
 const MAX_BLOCK_BYTES = 2 ** 30;
@@ -50,6 +50,35 @@ export async function readSegment({ place, key }: LogPlace, segment: StoredSegme
       throw new Error(`the segment ${name} is missing`, { cause: error });
     throw new Error(`the segment ${name} is damaged: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+/**
+ * Reads a segment, or the longer one that a running server has replaced it with since the place was listed. The longer
+ * one has all records of the shorter one.
+ *
+ * @throws as `readSegment`
+ */
+export async function readGrowingSegment(log: LogPlace, segment: StoredSegment): Promise<Segment> {
+  try {
+    return await readSegment(log, segment);
+  } catch (error) {
+    if (!(error instanceof Error && error.cause instanceof MissingObjectError)) throw error;
+    const grown = await grownFrom(log.place, segment);
+    if (grown === undefined) throw error;
+    return readGrowingSegment(log, grown);
+  }
+}
+
+/** It is longer than `before`, so a search that is repeated ends. */
+async function grownFrom(place: BackupPlace, before: StoredSegment): Promise<StoredSegment | undefined> {
+  const { clusterId, chain, first, last } = before;
+  return (await place.list())
+    .map(parseSegment)
+    .filter((found) => found !== undefined)
+    .filter((found) => found.clusterId === clusterId && chainName(found.chain) === chainName(chain))
+    .filter((found) => found.first === first && found.last.index > last.index)
+    .sort((a, b) => a.last.index - b.last.index)
+    .at(-1);
 }
 
 async function decryptAll(stored: Buffer, key: BackupKey, id: string): Promise<Buffer> {

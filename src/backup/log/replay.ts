@@ -11,7 +11,7 @@ import { MvccStore } from '../../mvcc/store.ts';
 import type { AppliedMark, EntryId } from '../../ports/applied-log.ts';
 import type { Engine } from '../../ports/engine.ts';
 import type { Entry } from '../../wire/gen/raftpb.ts';
-import { type LogPlace, readSegment } from './read-segment.ts';
+import { type LogPlace, readGrowingSegment } from './read-segment.ts';
 import type { StoredSegment } from './segment-name.ts';
 
 /** Entries that are applied together. */
@@ -53,7 +53,7 @@ export async function replay(
 ): Promise<Replayed> {
   let replayer: Replayer | undefined;
   for (const stored of segments) {
-    const { header, records } = await readSegment(log, stored);
+    const { header, records } = await readGrowingSegment(log, stored);
     replayer ??= new Replayer(engine, header.minLeaseTtl, target);
     try {
       replayer.begin(header.previous);

@@ -4,7 +4,7 @@ import type { CatalogEntry } from '../catalog.ts';
 import { compareStore } from '../trial-restore.ts';
 import { basesOf, type Chain, type LoggedManifest, titleOf } from './chains.ts';
 import { usableAfter } from './plan.ts';
-import { type LogPlace, readSegment } from './read-segment.ts';
+import { type LogPlace, readGrowingSegment } from './read-segment.ts';
 import { replay } from './replay.ts';
 
 export interface LogProof {
@@ -65,7 +65,7 @@ export async function readGaps(chains: readonly Chain[], log: LogPlace): Promise
       .findLast(({ clusterId }) => clusterId === chain.clusterId);
     const [first] = chain.segments;
     if (before === undefined || first === undefined) continue;
-    const { header } = await readSegment(log, first);
+    const { header } = await readGrowingSegment(log, first);
     gaps.push({ title: titleOf(chain), reason: header.gap ?? 'its first segments were removed' });
   }
   return gaps;

@@ -83,6 +83,28 @@ describe('the log of the backups', () => {
     }
   });
 
+  it('is read while a server replaces its last segment by a longer one', async () => {
+    const cluster = new Cluster();
+    const leader = new Leader(cluster);
+    cluster.append(put('a', '1'));
+    leader.apply();
+    await leader.tick();
+    const [before] = await chainsOf(cluster);
+    cluster.append(put('a', '2'));
+    leader.apply();
+    await leader.tick();
+    const log = { place: logPlaceOf(cluster.place), key: undefined };
+    const segments = before?.segments ?? [];
+    expect(segments.map(({ name }) => name)).not.toEqual((await log.place.list()).map(({ name }) => name));
+    const latest = new Machine();
+    const result = await replay(latest.engine, log, segments, {});
+    expect(result).toMatchObject({ applied: { index: cluster.log.length } });
+    expect(latest.rows()).toEqual(rowsAfter(cluster, cluster.log.length));
+    const earlier = new Machine();
+    await replay(earlier.engine, log, segments, { index: 1 });
+    expect(earlier.rows()).toEqual(rowsAfter(cluster, 1));
+  });
+
   it('reaches each revision, and stops before later changes without a revision', async () => {
     const cluster = new Cluster();
     const leader = new Leader(cluster);
