@@ -37,7 +37,7 @@ describe.skipIf(serverUnderTest === 'etcd' || !isLinux)('the default number of s
 
   it('is none on one processor', async () => {
     const member = await start({ flags: [AUTO], prefix: ['taskset', '-c', '0'] });
-    expect(chosen(member)).toMatchObject({ 'serving-threads': 0, processors: 1, reason: 'one or two cores' });
+    expect(chosen(member)).toMatchObject({ 'serving-threads': 0, processors: 1, reason: 'fewer than four cores' });
     expect(listeners(member.clientPort)).toBe(1);
     await serves(member);
   });
@@ -66,12 +66,12 @@ describe.skipIf(serverUnderTest === 'etcd' || !isLinux)('the default number of s
   it.skipIf(diskFaultsMissing !== undefined)(
     `follows the quota of the cgroup${cannotPretend}`,
     async (context) => {
-      const group = CpuQuotaGroup.make(3);
+      const group = CpuQuotaGroup.make(4);
       if (group === undefined) return context.skip('no cgroup with a quota can be made here');
       cleanups.push(() => group.remove());
       const member = await start({ flags: [AUTO], env: processors(8), prefix: group.prefix });
-      const threads = membersCanSharePorts ? 1 : 0;
-      expect(chosen(member)).toMatchObject({ 'serving-threads': threads, 'cpu-quota': 3 });
+      const threads = membersCanSharePorts ? 2 : 0;
+      expect(chosen(member)).toMatchObject({ 'serving-threads': threads, 'cpu-quota': 4 });
       await serves(member);
     },
   );

@@ -22,7 +22,7 @@ describe('the default number of serving threads', () => {
   it.each([
     [1, 0],
     [2, 0],
-    [3, 1],
+    [3, 0],
     [4, 2],
     [5, 3],
     [6, 4],
@@ -34,7 +34,7 @@ describe('the default number of serving threads', () => {
   it.each([
     [0.25, 0],
     [2.9, 0],
-    [3, 1],
+    [3, 0],
     [4.5, 2],
     [100, 4],
   ])('with the time of %d cores is %d', (cpuQuota, threads) => {
@@ -42,11 +42,11 @@ describe('the default number of serving threads', () => {
   });
 
   it('depends on the smaller of processors and quota', () => {
-    expect(threadsOf({ processors: 3, cpuQuota: 6 })).toBe(1);
+    expect(threadsOf({ processors: 4, cpuQuota: 6 })).toBe(2);
   });
 
   it.each([
-    [GIB / 8, 0],
+    [GIB / 4, 0],
     [GIB / 2, 2],
     [GIB, 4],
   ])('with %d bytes of memory is %d', (memoryBytes, threads) => {

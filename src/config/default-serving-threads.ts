@@ -6,6 +6,8 @@ import type { EndpointUrl } from './urls.ts';
 const OTHER_CORES = 2;
 /** More help little, because the main thread is busy then; each needs about 20 MB. */
 const MOST_THREADS = 4;
+/** All connections would share a single one, which answers half as many gets as the main thread does without it. */
+const FEWEST_THREADS = 2;
 /** So the threads take less than a tenth of the memory when they are idle. */
 const MEMORY_OF_A_THREAD = 256 * 1024 * 1024;
 
@@ -22,15 +24,15 @@ export function defaultServingThreads(
 ): ChosenThreads {
   const none = (reason: string): ChosenThreads => ({ threads: 0, reason });
   const cores = Math.floor(Math.min(processors, cpuQuota));
-  if (cores <= OTHER_CORES) return none('one or two cores');
+  if (cores - OTHER_CORES < FEWEST_THREADS) return none('fewer than four cores');
   if (platform !== 'linux') return none('only Linux spreads the connections of a port over threads');
-  // A single thread for all connections would be the next limit.
   if (!hasReusePort(nodeVersion)) return none('several threads need Node.js 22.12 or later');
   if (clientUrls.every(({ socketPath }) => socketPath !== undefined))
     return none('only one thread can serve a socket of the file system');
   // Each thread would get a port of its own.
   if (clientUrls.some(({ port }) => port === '0')) return none('the system chooses the port');
   const ofMemory = Math.floor(memoryBytes / MEMORY_OF_A_THREAD);
+  if (ofMemory < FEWEST_THREADS) return none('less than 512 MiB of memory');
   if (ofMemory < Math.min(cores - OTHER_CORES, MOST_THREADS))
     return { threads: ofMemory, reason: 'one for 256 MiB of memory' };
   if (cores - OTHER_CORES > MOST_THREADS) return { threads: MOST_THREADS, reason: 'more help little' };
