@@ -37,7 +37,11 @@ describe.skipIf(serverUnderTest === 'etcd' || !isLinux)('the default number of s
 
   it('is none on one processor', async () => {
     const member = await start({ flags: [AUTO], prefix: ['taskset', '-c', '0'] });
-    expect(chosen(member)).toMatchObject({ 'serving-threads': 0, processors: 1, reason: 'fewer than four cores' });
+    expect(chosen(member)).toMatchObject({
+      'serving-threads': 0,
+      processors: 1,
+      reason: 'fewer than four cores',
+    });
     expect(listeners(member.clientPort)).toBe(1);
     await serves(member);
   });
