@@ -4,6 +4,7 @@ import { reasonOf } from '../../lib/text.ts';
 import { type BackupKey, decrypted } from '../encryption.ts';
 import { type BackupPlace, MissingObjectError, readSmall } from '../place.ts';
 import { KeyError } from '../verify.ts';
+import { readLogCatalog } from './chains.ts';
 import {
   decodeRecords,
   FORMAT_VERSION,
@@ -13,7 +14,7 @@ import {
   type SegmentHeader,
   SHA256_BYTES,
 } from './segment-format.ts';
-import { chainName, parseSegment, type StoredSegment } from './segment-name.ts';
+import { chainName, type StoredSegment } from './segment-name.ts';
 
 /** A block has at least one entry, and an entry can be as large as the largest request. */
 const MAX_BLOCK_BYTES = 2 ** 30;
@@ -72,13 +73,10 @@ export async function readGrowingSegment(log: LogPlace, segment: StoredSegment):
 /** It is longer than `before`, so a search that is repeated ends. */
 async function grownFrom(place: BackupPlace, before: StoredSegment): Promise<StoredSegment | undefined> {
   const { clusterId, chain, first, last } = before;
-  return (await place.list())
-    .map(parseSegment)
-    .filter((found) => found !== undefined)
-    .filter((found) => found.clusterId === clusterId && chainName(found.chain) === chainName(chain))
-    .filter((found) => found.first === first && found.last.index > last.index)
-    .sort((a, b) => a.last.index - b.last.index)
-    .at(-1);
+  const { chains } = await readLogCatalog(place);
+  return chains
+    .find((found) => found.clusterId === clusterId && chainName(found.id) === chainName(chain))
+    ?.segments.find((found) => found.first <= first && found.last.index > last.index);
 }
 
 async function decryptAll(stored: Buffer, key: BackupKey, id: string): Promise<Buffer> {
