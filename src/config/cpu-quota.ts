@@ -4,7 +4,7 @@ export type ReadFile = (path: string) => string | undefined;
 const ROOT = '/sys/fs/cgroup';
 
 interface Hierarchy {
-  /** Where its groups can be; the first of them that exists is used for each group. */
+  /** Where its groups can be. All are looked at, and what does not exist is passed over. */
   readonly folders: readonly string[];
   /** Returns the cores that the group in this folder may use, or undefined without a limit. */
   readonly quotaOf: (folder: string, read: ReadFile) => number | undefined;

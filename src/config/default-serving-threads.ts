@@ -23,8 +23,8 @@ export function defaultServingThreads(
   clientUrls: readonly EndpointUrl[],
 ): ChosenThreads {
   const none = (reason: string): ChosenThreads => ({ threads: 0, reason });
-  const cores = Math.floor(Math.min(processors, cpuQuota));
-  if (cores - OTHER_CORES < FEWEST_THREADS) return none('fewer than four cores');
+  const ofCores = Math.floor(Math.min(processors, cpuQuota)) - OTHER_CORES;
+  if (ofCores < FEWEST_THREADS) return none('fewer than four cores');
   if (platform !== 'linux') return none('only Linux spreads the connections of a port over threads');
   if (!hasReusePort(nodeVersion)) return none('several threads need Node.js 22.12 or later');
   if (clientUrls.every(({ socketPath }) => socketPath !== undefined))
@@ -33,8 +33,8 @@ export function defaultServingThreads(
   if (clientUrls.some(({ port }) => port === '0')) return none('the system chooses the port');
   const ofMemory = Math.floor(memoryBytes / MEMORY_OF_A_THREAD);
   if (ofMemory < FEWEST_THREADS) return none('less than 512 MiB of memory');
-  if (ofMemory < Math.min(cores - OTHER_CORES, MOST_THREADS))
+  if (ofMemory < Math.min(ofCores, MOST_THREADS))
     return { threads: ofMemory, reason: 'one for 256 MiB of memory' };
-  if (cores - OTHER_CORES > MOST_THREADS) return { threads: MOST_THREADS, reason: 'more help little' };
-  return { threads: cores - OTHER_CORES, reason: 'all cores but two' };
+  if (ofCores > MOST_THREADS) return { threads: MOST_THREADS, reason: 'more help little' };
+  return { threads: ofCores, reason: 'all cores but two' };
 }
