@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PutRequest } from '../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../src/wire/services.ts';
-import { serverUnderTest } from '../harness/member.ts';
+import { type Member, serverUnderTest } from '../harness/member.ts';
 import { missingPeers } from '../harness/paths.ts';
 import { RpcClient } from '../harness/rpc-client.ts';
 import { eventually } from '../harness/wait.ts';
@@ -47,6 +47,12 @@ function p99(times: readonly number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN;
 }
 
+function followerOf({ members }: TestCluster, leader: Member): Member {
+  const follower = members.find((member) => member !== leader);
+  if (follower === undefined) throw new Error('a cluster of three has followers');
+  return follower;
+}
+
 describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''}`, () => {
   let cluster: TestCluster;
   beforeAll(async () => {
@@ -65,8 +71,7 @@ describe.skipIf(missing !== undefined)(`a follower that was away ${missing ?? ''
     { timeout: 600_000 },
     async () => {
       const leader = await cluster.leader();
-      const follower = cluster.members.find((member) => member !== leader);
-      if (follower === undefined) throw new Error('a cluster of three has followers');
+      const follower = followerOf(cluster, leader);
       await load(leader.endpoint, upTo(5000));
       await follower.stop();
       await load(leader.endpoint, upTo(writes));
@@ -113,8 +118,7 @@ describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
       'gets the entries that it lacks and no snapshot: %s',
       async (who) => {
         const leader = await cluster.leader();
-        const follower = cluster.members.find((member) => member !== leader);
-        if (follower === undefined) throw new Error('a cluster of three has followers');
+        const follower = followerOf(cluster, leader);
         const away = who === 'the leader' ? leader : follower;
         await load(leader.endpoint, upTo(1000));
         await away.kill();
@@ -128,8 +132,7 @@ describe.skipIf(serverUnderTest === 'etcd' || missing !== undefined)(
     // Their leader had only the entries after the last release of its log.
     it('gets the entries that it lacks and no snapshot when all members are restarted', async () => {
       const leader = await cluster.leader();
-      const away = cluster.members.find((member) => member !== leader);
-      if (away === undefined) throw new Error('a cluster of three has followers');
+      const away = followerOf(cluster, leader);
       const others = cluster.members.filter((member) => member !== away);
       await away.kill();
       await load(leader.endpoint, upTo(1000));
@@ -163,8 +166,7 @@ describe.skipIf(missing !== undefined)(
           () => ({ ETCD_KEYSTEAD_CATCHUP_BYTES: '0' }),
         );
         const leader = await cluster.leader();
-        const away = cluster.members.find((member) => member !== leader);
-        if (away === undefined) throw new Error('a cluster of three has followers');
+        const away = followerOf(cluster, leader);
         await away.kill();
         const joined = await cluster.addLearner(
           kind,

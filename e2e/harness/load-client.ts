@@ -2,8 +2,8 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { SecureContextOptions } from 'node:tls';
 import { GrpcCode } from '../../src/wire/errors.ts';
 import type { Answer, Method } from './rpc-client.ts';
+import { framed, PREFIX_BYTES } from './grpc-frame.ts';
 
-const PREFIX_BYTES = 5;
 /** Flow-control window of the client in bytes. */
 const WINDOW = 1 << 24;
 
@@ -83,14 +83,6 @@ export class LoadClient {
     this.#session = session;
     return session;
   }
-}
-
-function framed(message: Buffer): Buffer {
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  bytes[0] = 0;
-  bytes.writeUInt32BE(message.length, 1);
-  message.copy(bytes, PREFIX_BYTES);
-  return bytes;
 }
 
 /** @returns nothing for a call that ended without a status */

@@ -4,6 +4,7 @@ import { RawClient } from '../../src/http2/raw-client.ts';
 import type { SeededRandom } from '../../src/lib/seeded-random.ts';
 import type { MethodDescriptor } from '../../src/wire/codec.ts';
 import type { RandomMessages } from './random-message.ts';
+import { framed } from '../harness/grpc-frame.ts';
 
 const MAX_WINDOW = 2 ** 31 - 1;
 const { END_HEADERS, END_STREAM, PADDED } = FrameFlag;
@@ -119,10 +120,7 @@ export class OddFrames {
           RawClient.frame(FrameType.HEADERS, 0, id, block.subarray(0, cut)),
           RawClient.frame(FrameType.CONTINUATION, END_HEADERS, id, block.subarray(cut)),
         ];
-    const body = this.#messages.encoded(request.typeName);
-    const prefix = Buffer.alloc(5);
-    prefix.writeUInt32BE(body.length, 1);
-    this.#rest.set(id, Buffer.concat([prefix, body]));
+    this.#rest.set(id, framed(this.#messages.encoded(request.typeName)));
     return random.chance(0.7) ? [...head, ...this.#more(id, random.chance(0.5) ? END_STREAM : 0)] : head;
   }
 

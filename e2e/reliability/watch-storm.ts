@@ -11,6 +11,7 @@ import {
   WatchRequest,
 } from '../../src/wire/gen/etcdserverpb.ts';
 import { Watch } from '../../src/wire/services.ts';
+import { framed } from '../harness/grpc-frame.ts';
 
 const STREAM = 1;
 /** The client allows the server to send so much; one that reads allows more as it reads. */
@@ -53,10 +54,7 @@ export class WatchStorm {
     if (this.isClosed || this.#socket.writableLength > WINDOW_BYTES) return;
     const parts: Buffer[] = [];
     for (let at = 0; at < count; at += 1) {
-      const body = WatchRequest.encode(this.#request());
-      const prefix = Buffer.alloc(5);
-      prefix.writeUInt32BE(body.length, 1);
-      parts.push(prefix, body);
+      parts.push(framed(WatchRequest.encode(this.#request())));
     }
     this.sent += count;
     const bytes = Buffer.concat(parts);

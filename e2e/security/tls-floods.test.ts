@@ -10,6 +10,7 @@ import {
 import { KV } from '../../src/wire/services.ts';
 import { eventually } from '../harness/wait.ts';
 import { slowestPutDuring, TlsTarget } from './tls-target.ts';
+import { framed } from '../harness/grpc-frame.ts';
 
 const { END_HEADERS, END_STREAM } = FrameFlag;
 const RANGE = KV.methods.range.path;
@@ -23,11 +24,9 @@ const u32 = (value: number): Buffer => {
 
 /** Frames that open a stream with a request for a value. */
 function rangeFrames(streamId: number, message: Buffer): Buffer {
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
   return Buffer.concat([
     RawClient.frame(FrameType.HEADERS, END_HEADERS, streamId, RawClient.requestBlock(RANGE)),
-    RawClient.frame(FrameType.DATA, END_STREAM, streamId, Buffer.concat([prefix, message])),
+    RawClient.frame(FrameType.DATA, END_STREAM, streamId, framed(message)),
   ]);
 }
 

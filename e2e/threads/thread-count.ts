@@ -3,7 +3,7 @@ import { hasReusePort } from '../../src/config/unsupported-flags.ts';
 import { nodePath, servingThreads } from '../harness/member.ts';
 
 /** The version of the Node.js that runs the members. */
-export const memberNodeVersion = execFileSync(nodePath, ['-p', 'process.versions.node'], {
+const memberNodeVersion = execFileSync(nodePath, ['-p', 'process.versions.node'], {
   encoding: 'utf8',
 }).trim();
 

@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { RangeRequest } from '../../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../../src/wire/services.ts';
+import { framed } from '../../harness/grpc-frame.ts';
 import { hello, rounds, type Round } from './frames.ts';
 
 const [kind = '', port = '', connections = '', seconds = ''] = process.argv.slice(2);
@@ -114,11 +115,8 @@ async function list(): Promise<void> {
   await once(session, 'connect');
   session.setLocalWindowSize(16 << 20);
   counts.connections++;
-  const request = RangeRequest.encode(
-    RangeRequest.create({ key: Buffer.from('list/'), rangeEnd: Buffer.from('list0') }),
-  );
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(request.length, 1);
+  const range = RangeRequest.create({ key: Buffer.from('list/'), rangeEnd: Buffer.from('list0') });
+  const request = framed(RangeRequest.encode(range));
   while (performance.now() < endMs) {
     const stream = session.request({
       ':method': 'POST',
@@ -126,7 +124,7 @@ async function list(): Promise<void> {
       'content-type': 'application/grpc',
       te: 'trailers',
     });
-    stream.end(Buffer.concat([prefix, request]));
+    stream.end(request);
     stream.resume();
     await once(stream, 'close');
     counts.frames++;

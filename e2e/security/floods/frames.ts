@@ -3,6 +3,7 @@ import { encodeIndexed, encodeStatic } from '../../../src/http2/hpack-encoder.ts
 import { RawClient } from '../../../src/http2/raw-client.ts';
 import { PutRequest } from '../../../src/wire/gen/etcdserverpb.ts';
 import { KV } from '../../../src/wire/services.ts';
+import { framed } from '../../harness/grpc-frame.ts';
 
 const { END_HEADERS } = FrameFlag;
 
@@ -38,10 +39,8 @@ const firstBlock = Buffer.concat([
 const shortBlock = Buffer.from([0x83, 0x86, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62]);
 
 const put = PutRequest.encode(PutRequest.create({ key: Buffer.from('flood'), value: Buffer.alloc(64, 'f') }));
-const prefix = Buffer.alloc(5);
-prefix.writeUInt32BE(put.length, 1);
 /** A put that lacks its last byte. */
-const unfinished = Buffer.concat([prefix, put.subarray(0, -1)]);
+const unfinished = framed(put).subarray(0, -1);
 
 function withStreams(
   opening: (id: number) => Buffer,
